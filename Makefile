@@ -1,0 +1,59 @@
+# Every target works from a bare checkout: the environment is built first where it is missing or out of date.
+#   make demo       train, evaluate and report a small UniMo (runs/quickstart/report.html)
+#   make test       all tests; PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
+#   make quality    ruff and mypy
+#   make bench      the measurements behind the README's speed figures
+# PYTHON=/path/to/python picks the interpreter, VENV=dir the environment.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.unimo-installed
+PYTEST_ARGS ?=
+OUTPUT ?= runs/quickstart
+QUICKSTART_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test quality format bench clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+install: $(STAMP)
+
+# The versions in constraints.txt were tested on 3.11, so it comes first; any Python from 3.10 that can make an
+# environment will do. Trying the interpreter is the only sure test: a version manager's shim may exist and not run.
+$(PY):
+	@set -e; \
+	for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3 python3.12 python3.13 python3.10); do \
+	    if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then \
+	        echo "Building $(VENV) with $$("$$candidate" --version) ($$candidate)"; \
+	        "$$candidate" -m venv "$(VENV)"; exit 0; \
+	    fi; \
+	done; \
+	echo "No Python >= 3.10 with venv and ensurepip was found; install one or pass PYTHON=/path/to/python" >&2; exit 1
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt | $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,quality,video]'
+	@touch $@
+
+demo: $(STAMP)
+	$(PY) -m train.quickstart --output $(OUTPUT) $(QUICKSTART_ARGS)
+
+test: $(STAMP)
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+quality: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(STAMP)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(STAMP)
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,58 @@
+"""Shared test set-up: one thread, no network, caches of their own, and the reference material where it exists."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# Before anything imports torch or a Hugging Face library: they read these once.
+_CACHE = tempfile.mkdtemp(prefix="unimo-tests-")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HOME"] = _CACHE
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_EVALUATE_OFFLINE"] = "1"
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(1)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Reference material beside the checkout (golden arrays, real motion); it is not part of the project."""
+    path = Path(os.environ.get("UNIMO_REFERENCE_DIR", REPOSITORY.parent / "shared"))
+    if not (path / "reference" / "golden").is_dir():
+        pytest.skip(f"no reference material at {path} (set UNIMO_REFERENCE_DIR)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden(shared_dir: Path) -> Iterator[Callable[[str], dict[str, np.ndarray]]]:
+    """`golden("metrics")` -> the arrays of that golden file, read once a session; skips where the file is absent."""
+    read: dict[str, dict[str, np.ndarray]] = {}
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        if name not in read:
+            path = shared_dir / "reference" / "golden" / f"{name}.npz"
+            if not path.is_file():
+                pytest.skip(f"no golden file {path}")
+            with np.load(path, allow_pickle=False) as archive:
+                read[name] = {key: archive[key] for key in archive.files}
+        return read[name]
+
+    yield load
