@@ -1,0 +1,1 @@
+"""Motion and text from many sources as one Hugging Face dataset: `python -m datasets_scripts.build`."""

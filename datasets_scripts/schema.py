@@ -1,0 +1,481 @@
+"""The one dataset schema of UniMo: the row, the writer of Parquet folders and the reader that checks them.
+
+A row is one motion clip::
+
+    id        string, unique in the dataset
+    motion    Array2D((None, D), float32), raw features (never normalised), D = 263 (HumanML3D) or 251 (KIT)
+    fps       float32, frames per second of `motion`
+    source    string, where the clip came from
+    captions  list of {text, tokens ["word/POS", ...], start, end (seconds of this clip, 0/0 = all of it), thought}
+
+A dataset is a folder::
+
+    README.md             card with the `configs` that let `datasets.load_dataset(folder)` find the splits
+    data/<split>-00000-of-0000N.parquet
+    build.json            what was kept and dropped, the marker by which a later build knows that it may replace it
+    skipped.jsonl         one line for every clip or caption that was left out or changed, with the reason
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict, Features
+
+FPS = 20.0
+FORMAT = "unimo-motion-dataset"
+MAX_FRAMES = 196  # 49 codes of four frames: the longest motion the model reads or writes
+SPLITS = ("train", "validation", "test")
+CLIP, CAPTION, NOTE = "clip", "caption", "note"
+_OWN_FILES = {"README.md", "build.json", "skipped.jsonl", "data"}
+_ROWS_PER_GROUP = 100  # about 12 MB of features: bounds both the writer's memory and a streaming reader's
+
+
+@dataclass
+class Caption:
+    """One description of a clip, or of its part from `start` to `end` seconds (both 0: the whole clip)."""
+
+    text: str
+    tokens: list[str] = field(default_factory=list)
+    start: float = 0.0
+    end: float = 0.0
+    thought: str = ""
+
+
+@dataclass
+class Clip:
+    """One motion with its captions: `features` is (T, D) float32, raw."""
+
+    id: str
+    features: np.ndarray
+    captions: list[Caption]
+    split: str = "train"
+    source: str = ""
+    fps: float = FPS
+
+
+@dataclass
+class Skipped:
+    """Something a source left out or changed: counted in the summary and listed in `skipped.jsonl`.
+
+    `reason` is a short category that many items share ("too short"), `detail` the particulars of this one.
+    `kind` tells what was lost: "clip" (the whole clip), "caption" (one caption of a clip) or "note"
+    (nothing lost, but changed, such as a clip that was cropped).
+    """
+
+    id: str
+    reason: str
+    detail: str = ""
+    kind: str = CLIP
+
+
+@dataclass
+class SplitSummary:
+    """What one split holds."""
+
+    clips: int = 0
+    captions: int = 0
+    thoughts: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class BuildSummary:
+    """What a build kept and dropped, with reasons."""
+
+    output: str = ""
+    feature_dim: int = 263
+    splits: dict[str, SplitSummary] = field(default_factory=dict)
+    skipped: dict[str, dict[str, int]] = field(default_factory=lambda: {CLIP: {}, CAPTION: {}, NOTE: {}})
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> int:
+        """Number of clips written."""
+        return sum(split.clips for split in self.splits.values())
+
+    @property
+    def dropped(self) -> int:
+        """Number of clips left out."""
+        return sum(self.skipped[CLIP].values())
+
+    def count(self, item: Skipped) -> None:
+        """Counts one skip and keeps the first three of its kind as examples."""
+        reasons = self.skipped[item.kind]
+        reasons[item.reason] = reasons.get(item.reason, 0) + 1
+        examples = self.examples.setdefault(f"{item.kind}: {item.reason}", [])
+        if len(examples) < 3:
+            examples.append(f"{item.id} ({item.detail})" if item.detail else item.id)
+
+    def table(self) -> str:
+        """The summary as aligned text: splits first, then every reason with its count and an example."""
+        lines = [f"{'split':<18}{'clips':>8}{'captions':>10}{'thoughts':>10}{'frames':>10}{'minutes':>9}"]
+        for name, split in self.splits.items():
+            lines.append(
+                f"{name:<18}{split.clips:>8}{split.captions:>10}{split.thoughts:>10}"
+                f"{split.frames:>10}{split.seconds / 60:>9.1f}"
+            )
+        titles = {CLIP: "clips dropped", CAPTION: "captions dropped", NOTE: "changed or worth knowing"}
+        for kind, title in titles.items():
+            reasons = self.skipped[kind]
+            if reasons:
+                lines.append(f"{title}: {sum(reasons.values())}")
+            for reason, number in sorted(reasons.items(), key=lambda entry: -entry[1]):
+                example = "; ".join(self.examples.get(f"{kind}: {reason}", [])[:2])
+                lines.append(f"  {number:>6}  {reason}{': ' + example if example else ''}")
+        return "\n".join(lines)
+
+
+def dataset_features(feature_dim: int = 263) -> Features:
+    """The `datasets.Features` of a row whose motion has `feature_dim` columns."""
+    from datasets import Array2D, Features, List, Value
+
+    return Features(
+        {
+            "id": Value("string"),
+            "motion": Array2D((None, feature_dim), "float32"),
+            "fps": Value("float32"),
+            "source": Value("string"),
+            "captions": List(
+                {
+                    "text": Value("string"),
+                    "tokens": List(Value("string")),
+                    "start": Value("float32"),
+                    "end": Value("float32"),
+                    "thought": Value("string"),
+                }
+            ),
+        }
+    )
+
+
+def find_fault(clip: Clip, feature_dim: int) -> Skipped | None:
+    """Why `clip` cannot be a row of a dataset with `feature_dim` columns; None where it can."""
+    motion = clip.features
+    if motion.ndim != 2 or motion.shape[1] != feature_dim:
+        detail = f"features of shape {tuple(motion.shape)} where (frames, {feature_dim}) is due"
+        return Skipped(clip.id, "other skeleton or shape", detail)
+    if len(motion) < 4:
+        return Skipped(clip.id, "too short", f"{len(motion)} frames; a motion code takes 4")
+    if not np.isfinite(motion).all():
+        frame = int(np.argwhere(~np.isfinite(motion))[0][0])
+        return Skipped(clip.id, "NaN or infinite values", f"first in frame {frame}")
+    if not any(caption.text.strip() for caption in clip.captions):
+        return Skipped(clip.id, "no caption")
+    return None
+
+
+def check_output(output: str | Path) -> Path:
+    """Makes sure that a dataset may be written to `output`: a new or empty folder, or an earlier build.
+
+    Raises:
+        FileExistsError: `output` is a file or holds anything that a build did not write.
+    """
+    output = Path(output)
+    if output.exists() and not output.is_dir():
+        raise FileExistsError(f"{output} is a file; give --output a folder that does not exist yet")
+    if not output.is_dir():
+        return output
+    names = {entry.name for entry in output.iterdir()}
+    if names and (names - _OWN_FILES or not _is_build(output)):
+        foreign = ", ".join(sorted(names - _OWN_FILES)[:5]) or "files without a build.json of this package"
+        raise FileExistsError(f"{output} holds something else ({foreign}); give another folder or empty this one")
+    return output
+
+
+def _is_build(folder: Path) -> bool:
+    marker = folder / "build.json"
+    if not marker.is_file():
+        return False
+    try:
+        return json.loads(marker.read_text(encoding="utf-8")).get("format") == FORMAT
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        return False
+
+
+@contextmanager
+def _replacing(output: Path) -> Iterator[Path]:
+    """A sibling folder that becomes `output` when the block succeeds and vanishes when it does not."""
+    output = check_output(output).absolute()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.parent / f".{output.name}.partial-{uuid.uuid4().hex[:8]}"
+    partial.mkdir()
+    try:
+        yield partial
+        check_output(output)
+        previous = None
+        if output.exists():
+            previous = output.parent / f".{output.name}.previous-{uuid.uuid4().hex[:8]}"
+            output.rename(previous)
+        partial.rename(output)
+        if previous is not None:
+            shutil.rmtree(previous)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+class _SplitWriter:
+    """Writes the clips of one split to numbered Parquet shards, a row group at a time."""
+
+    def __init__(self, folder: Path, split: str, feature_dim: int, shard_bytes: int):
+        self.folder, self.split, self.feature_dim, self.shard_bytes = folder, split, feature_dim, shard_bytes
+        self.schema = dataset_features(feature_dim).arrow_schema
+        self.rows: list[Clip] = []
+        self.paths: list[Path] = []
+        self.writer = None
+        self.written = 0
+
+    def add(self, clip: Clip) -> None:
+        self.rows.append(clip)
+        if len(self.rows) >= _ROWS_PER_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._close_shard()
+        for index, path in enumerate(self.paths):
+            path.rename(self.folder / f"{self.split}-{index:05d}-of-{len(self.paths):05d}.parquet")
+
+    def abandon(self) -> None:
+        """Lets go of an open file, so that the folder of a failed build can be removed."""
+        self._close_shard()
+
+    def _close_shard(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+    def _flush(self) -> None:
+        if not self.rows:
+            return
+        import pyarrow.parquet as pq
+
+        if self.writer is None:
+            self.paths.append(self.folder / f"{self.split}.{len(self.paths)}.tmp")
+            self.writer = pq.ParquetWriter(self.paths[-1], self.schema, compression="zstd")
+            self.written = 0
+        self.writer.write_table(self._table())
+        self.written += sum(row.features.nbytes for row in self.rows)
+        self.rows = []
+        if self.written >= self.shard_bytes:
+            self._close_shard()
+
+    def _table(self):
+        import pyarrow as pa
+
+        # Built from flat arrays: going through Python lists, as datasets' own writer does, is some fifty times slower.
+        frames = np.concatenate([row.features for row in self.rows]).astype(np.float32, copy=False)
+        inner = np.arange(len(frames) + 1, dtype=np.int32) * self.feature_dim
+        outer = np.concatenate([[0], np.cumsum([len(row.features) for row in self.rows])]).astype(np.int32)
+        nested = pa.ListArray.from_arrays(inner, pa.array(frames.ravel()))
+        motion_type = self.schema.field("motion").type
+        motion = pa.ExtensionArray.from_storage(
+            motion_type, pa.ListArray.from_arrays(outer, nested).cast(motion_type.storage_type)
+        )
+        columns = {
+            "id": [row.id for row in self.rows],
+            "fps": [row.fps for row in self.rows],
+            "source": [row.source for row in self.rows],
+            "captions": [[asdict(caption) for caption in row.captions] for row in self.rows],
+        }
+        arrays = [
+            motion if name == "motion" else pa.array(columns[name], self.schema.field(name).type)
+            for name in self.schema.names
+        ]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
+def write_dataset(
+    clips: Iterable[Clip | Skipped],
+    output: str | Path,
+    card: str = "",
+    feature_dim: int = 263,
+    total: int | None = None,
+    progress: bool = False,
+    limit: int | None = None,
+    shard_bytes: int = 400_000_000,
+) -> BuildSummary:
+    """Streams `clips` into the dataset folder `output`; memory does not grow with their number.
+
+    Clips that cannot be rows (wrong shape, NaN, no caption, an id seen before) are counted and listed, not written.
+    Everything goes to a hidden sibling first, which takes the place of `output` only when all is written: an
+    interrupted build leaves an earlier dataset as it was.
+
+    Args:
+        clips: what a source yields.
+        output: folder to write: new, empty or an earlier build (which is replaced).
+        card: Markdown about the data, put into README.md under the generated header.
+        feature_dim: columns of the motion features.
+        total: number of items expected, for the progress bar.
+        progress: show a progress bar.
+        limit: stop after so many clips were kept.
+        shard_bytes: bytes of features after which a new Parquet file is begun.
+
+    Returns:
+        What was kept and dropped, also written to `build.json`.
+
+    Raises:
+        FileExistsError: `output` holds something else.
+        ValueError: not one clip was left to write; the message lists the reasons.
+    """
+    from tqdm.auto import tqdm
+
+    output = Path(output)
+    summary = BuildSummary(output=str(output), feature_dim=feature_dim)
+    with _replacing(output) as folder:
+        (folder / "data").mkdir()
+        writers: dict[str, _SplitWriter] = {}
+        seen: set[str] = set()
+        try:
+            with (
+                open(folder / "skipped.jsonl", "w", encoding="utf-8") as listing,
+                tqdm(clips, total=total, unit="clip", desc="build", disable=not progress) as bar,
+            ):
+                for item in bar:
+                    fault = item if isinstance(item, Skipped) else find_fault(item, feature_dim)
+                    if fault is None and item.id in seen:
+                        fault = Skipped(item.id, "id seen before")
+                    if fault is not None:
+                        summary.count(fault)
+                        listing.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")
+                        continue
+                    seen.add(item.id)
+                    if item.split not in writers:
+                        writers[item.split] = _SplitWriter(folder / "data", item.split, feature_dim, shard_bytes)
+                        summary.splits[item.split] = SplitSummary()
+                    _add(summary.splits[item.split], item)
+                    writers[item.split].add(item)
+                    if limit is not None and len(seen) >= limit:
+                        break
+            for writer in writers.values():
+                writer.close()
+        finally:
+            for writer in writers.values():
+                writer.abandon()
+        if not seen:
+            raise ValueError(f"no clip was left to write to {output}:\n{summary.table()}")
+        summary.splits = {name: summary.splits[name] for name in sorted(summary.splits, key=_split_order)}
+        build = {"format": FORMAT, "version": 1, **asdict(summary)}
+        build["output"] = output.name
+        (folder / "build.json").write_text(json.dumps(build, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(_card(summary, card), encoding="utf-8")
+    return summary
+
+
+def _split_order(name: str) -> tuple[int, str]:
+    return (SPLITS.index(name) if name in SPLITS else len(SPLITS), name)
+
+
+def _add(split: SplitSummary, clip: Clip) -> None:
+    split.clips += 1
+    split.captions += len(clip.captions)
+    split.thoughts += sum(bool(caption.thought) for caption in clip.captions)
+    split.frames += len(clip.features)
+    split.seconds += len(clip.features) / clip.fps
+
+
+def _card(summary: BuildSummary, text: str) -> str:
+    """README.md: the header that `load_dataset` and the Hub read, the figures, then the source's own words."""
+    header = ["---", "tags:", "- motion", "- text-to-motion", "- motion-to-text", "configs:", "- config_name: default"]
+    header.append("  data_files:")
+    for split in summary.splits:
+        # The dash keeps `test` from matching the files of `test_hard`.
+        header += [f"  - split: {split}", f"    path: data/{split}-[0-9]*.parquet"]
+    header.append("---")
+    rows = ["| split | clips | captions | thoughts | minutes |", "| --- | --- | --- | --- | --- |"]
+    for name, split in summary.splits.items():
+        rows.append(f"| {name} | {split.clips} | {split.captions} | {split.thoughts} | {split.seconds / 60:.1f} |")
+    dropped = [
+        f"- {number} x {kind}: {reason}" for kind, reasons in summary.skipped.items() for reason, number in reasons.items()
+    ]
+    body = [
+        "# Motion and text",
+        text.strip(),
+        *rows,
+        "",
+        f"Columns: `id`, `motion` (frames, {summary.feature_dim}) raw float32 features, `fps`, `source`, `captions` "
+        "(list of `text`, `tokens`, `start`, `end`, `thought`).",
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        'dataset = load_dataset("<this folder or repository>").with_format("numpy")',
+        "```",
+    ]
+    if dropped:
+        body += ["", "Left out or changed (each one is listed in `skipped.jsonl`):", "", *dropped]
+    return "\n".join(header + [""] + body) + "\n"
+
+
+def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDict:
+    """Loads a dataset folder with numpy formatting, after checking that it is one.
+
+    Args:
+        path: folder written by `write_dataset` (or one with the same `data/<split>-*.parquet` files).
+        split: load only this split (the result is a DatasetDict all the same).
+
+    Raises:
+        FileNotFoundError: no such folder, no Parquet files in it, or not the split asked for.
+        ValueError: the columns are not those of the schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import DatasetDict, load_dataset
+
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such dataset folder; make one with python -m datasets_scripts.build")
+    files: dict[str, list[str]] = {}
+    for file in sorted((path / "data").glob("*.parquet")):
+        files.setdefault(file.name.split("-")[0], []).append(str(file))
+    if not files:
+        raise FileNotFoundError(
+            f"{path} holds no data/*.parquet: it is no dataset folder; make one with python -m datasets_scripts.build"
+        )
+    if split is not None:
+        if split not in files:
+            raise FileNotFoundError(f"{path} has no split {split!r}, only {', '.join(sorted(files, key=_split_order))}")
+        files = {split: files[split]}
+    for names in files.values():
+        for name in names:
+            try:
+                columns = pq.read_schema(name).names
+            except (pa.ArrowInvalid, OSError) as error:
+                raise ValueError(f"{name} is no readable Parquet file ({error}); build the dataset again") from error
+            missing = set(dataset_features()) - set(columns)
+            if missing:
+                raise ValueError(
+                    f"{name} lacks the columns {sorted(missing)} (it has {columns}); it is no motion dataset of this "
+                    "package: make one with python -m datasets_scripts.build"
+                )
+    ordered = {name: files[name] for name in sorted(files, key=_split_order)}
+    dataset = load_dataset("parquet", data_files=ordered)
+    for name, part in dataset.items():
+        check_columns(part.features, where=f"{path} split {name}")
+    return DatasetDict({name: part.with_format("numpy") for name, part in dataset.items()})
+
+
+def check_columns(features: Features, where: str) -> int:
+    """Checks that `features` are those of the schema and returns their feature dimension.
+
+    Raises:
+        ValueError: a column is missing or of another type.
+    """
+    motion = features.get("motion")
+    dim = getattr(motion, "shape", (None, None))[-1]
+    expected = dataset_features(dim) if isinstance(dim, int) else None
+    if expected is None or any(features.get(name) != kind for name, kind in expected.items()):
+        raise ValueError(f"{where}: columns {features} are not those of the schema {dataset_features()}")
+    return dim
+
+
