@@ -1,0 +1,148 @@
+"""Train the text-motion evaluator, and a second one as held-out judge that no reward ever sees.
+
+`accelerate launch train/evaluator.py --config train/configs/quickstart/evaluator.yaml`
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainingArguments, set_seed
+
+from datasets_scripts.examples import CaptionedMotion, captioned_motions
+from datasets_scripts.schema import load_motion_dataset
+from evaluate_unimo.functional import r_precision
+from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
+from modeling_unimo.motion_representation import feature_statistics, skeleton_for
+from train.arguments import parse_arguments, prepare_output, require_folder
+from train.trainer_callbacks import SummaryCallback
+
+
+@dataclass
+class EvaluatorArguments:
+    """What to train on, the two networks and where they go."""
+
+    dataset: str = field(metadata={"help": "Dataset folder made by `python -m datasets_scripts.build`."})
+    model: dict[str, Any] = field(default_factory=dict, metadata={"help": "TextMotionEvaluatorConfig settings."})
+    held_out_model: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "Settings in which the held-out judge differs from `model`."}
+    )
+    held_out_output_dir: str = field(
+        default="", metadata={"help": "Folder of the held-out judge (default: output_dir + '_held_out')."}
+    )
+    judges: Literal["both", "main", "held_out"] = field(default="both", metadata={"help": "Which to train."})
+    held_out_fraction: float = field(default=0.5, metadata={"help": "Share of the clips the held-out judge learns."})
+    feat_bias: float = field(default=5.0, metadata={"help": "Divide the std of root and contact features by this."})
+    min_word_count: int = field(default=2, metadata={"help": "Rarer words are left to the unknown word."})
+
+
+class TextMotionPairs(Dataset):
+    """A motion with one of its captions, drawn anew each time; captions of the same words count as positives."""
+
+    def __init__(self, entries: list[CaptionedMotion], model: TextMotionEvaluatorModel):
+        self.entries, self.model = entries, model
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, list[str]]:
+        entry = self.entries[index]
+        return entry.motion, entry.tokens[int(torch.randint(0, len(entry.tokens), ()))]
+
+    def collate(self, pairs: list[tuple[np.ndarray, list[str]]]) -> dict[str, torch.Tensor]:
+        same_words: dict[tuple[str, ...], int] = {}
+        lengths = torch.tensor([len(motion) for motion, _ in pairs])
+        padded = torch.zeros(len(pairs), int(lengths.max()), pairs[0][0].shape[1])
+        for row, (motion, _) in zip(padded, pairs, strict=True):
+            row[: len(motion)] = self.model.normalize_motion(torch.from_numpy(motion))
+        return {
+            **self.model.vectorize([tokens for _, tokens in pairs]),
+            "motion": padded,
+            "motion_lengths": lengths,
+            "caption_ids": torch.tensor([same_words.setdefault(tuple(t), len(same_words)) for _, t in pairs]),
+        }
+
+
+class EvaluatorTrainer(Trainer):
+    """The Trainer, evaluated by R-Precision in pools of 32 on the validation split."""
+
+    def __init__(self, *args, eval_entries: list[CaptionedMotion], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.eval_entries = eval_entries
+
+    @torch.no_grad()
+    def evaluate(self, *args, metric_key_prefix: str = "eval", **kwargs):
+        model = self.accelerator.unwrap_model(self.model).eval()
+        texts = model.get_text_features([entry.tokens[0] for entry in self.eval_entries]).cpu().numpy()
+        motions = model.get_motion_features([entry.motion for entry in self.eval_entries]).cpu().numpy()
+        model.train()
+        pool_size = min(32, len(texts))
+        metrics = r_precision(texts, motions, top_k=min(3, pool_size), pool_size=pool_size)
+        metrics = {f"{metric_key_prefix}_{k}": v for k, v in metrics.items()}
+        self.log(metrics)
+        return metrics
+
+
+def vocabulary(entries: list[CaptionedMotion], min_count: int) -> list[str]:
+    """The words of the captions with at least `min_count` occurrences, most frequent first, after sos, eos and unk."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        for tokens in entry.tokens:
+            for token in tokens:
+                word = token.rsplit("/", 1)[0]
+                counts[word] = counts.get(word, 0) + 1
+    words = sorted((w for w, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
+    return ["sos", "eos", "unk", *(w for w in words if w not in ("sos", "eos", "unk"))]
+
+
+def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held_out: bool) -> None:
+    """Train one judge; the held-out one takes another seed, its own settings and every second half of the clips."""
+    name = "held_out_evaluator" if held_out else "evaluator"
+    settings = arguments.model | (arguments.held_out_model if held_out else {})
+    claimed = asdict(arguments) | {"judges": name, "held_out_output_dir": ""}
+    checkpoint = prepare_output(training.output_dir, name, claimed, training.process_index == 0)
+    set_seed(training.seed)
+
+    dataset = load_motion_dataset(arguments.dataset)
+    entries = captioned_motions(dataset["train"])
+    if held_out:
+        keep = np.random.default_rng(training.seed).permutation(len(entries))
+        entries = [entries[i] for i in sorted(keep[: int(len(entries) * arguments.held_out_fraction)])]
+    motions = [entry.motion for entry in entries]
+    dimension = motions[0].shape[1]
+    mean, std = feature_statistics(motions, skeleton_for(dimension), feat_bias=arguments.feat_bias)
+    words = vocabulary(entries, arguments.min_word_count)
+    config = TextMotionEvaluatorConfig(
+        feature_dim=dimension, vocabulary=words, learned_word_embeddings=True, **settings
+    )
+    model = TextMotionEvaluatorModel(config)
+    model.set_statistics(mean, std)
+    pairs = TextMotionPairs(entries, model)
+    trainer = EvaluatorTrainer(
+        model=model,
+        args=training,
+        train_dataset=pairs,
+        eval_dataset=pairs,  # evaluate() scores the validation split instead
+        data_collator=pairs.collate,
+        callbacks=[SummaryCallback(name)],
+        eval_entries=captioned_motions(dataset["validation"]),
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.evaluate()
+    trainer.save_model()
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments, training = parse_arguments((EvaluatorArguments, TrainingArguments), argv)
+    require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
+    if arguments.judges != "held_out":
+        train_judge(arguments, training, held_out=False)
+    if arguments.judges != "main":
+        folder = arguments.held_out_output_dir or training.output_dir.rstrip("/") + "_held_out"
+        train_judge(arguments, replace(training, output_dir=folder, seed=training.seed + 1000), held_out=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Train the motion VQ-VAE: `accelerate launch train/vqvae.py --config train/configs/quickstart/vqvae.yaml`."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+
+from datasets_scripts.examples import motion_views
+from datasets_scripts.schema import load_motion_dataset
+from evaluate_unimo.reconstruction import reconstruction_metrics
+from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
+from modeling_unimo.motion_representation import feature_statistics, skeleton_for
+from train.arguments import parse_arguments, prepare_output, require_folder
+from train.optimizer import muon_with_adamw
+from train.trainer_callbacks import SummaryCallback
+
+
+@dataclass
+class VQVAEArguments:
+    """What to train on and the shape of the network."""
+
+    dataset: str = field(metadata={"help": "Dataset folder made by `python -m datasets_scripts.build`."})
+    model: dict[str, Any] = field(default_factory=dict, metadata={"help": "MotionVQVAEConfig settings."})
+    window: int = field(default=64, metadata={"help": "Frames of the random training window."})
+    feat_bias: float = field(
+        default=5.0, metadata={"help": "Divide the std of root and contact features, which weights them up."}
+    )
+    autoencoder_fraction: float = field(
+        default=0.0,
+        metadata={"help": "Share of the steps trained without quantisation before k-means places the codes."},
+    )
+    kmeans_latents: int = field(default=30_000, metadata={"help": "Latent vectors that k-means clusters."})
+    muon: bool = field(default=False, metadata={"help": "Muon for the matrices instead of AdamW."})
+
+
+class MotionWindows(Dataset):
+    """Random windows of at most `window` frames, normalised; shorter clips come whole and are padded in the batch."""
+
+    def __init__(self, motions: list[np.ndarray], extractor: MotionFeatureExtractor, window: int):
+        self.motions, self.extractor, self.window = motions, extractor, window
+
+    def __len__(self) -> int:
+        return len(self.motions)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        motion = self.motions[index]
+        start = int(torch.randint(0, max(1, len(motion) - self.window + 1), ()))
+        return motion[start : start + self.window]
+
+    def collate(self, motions: list[np.ndarray]) -> dict[str, torch.Tensor]:
+        return dict(self.extractor(motions, return_tensors="pt"))
+
+
+class VQVAETrainer(Trainer):
+    """The Trainer with a first phase as a plain autoencoder, and an evaluation in millimetres."""
+
+    def __init__(self, *args, autoencoder_steps: int, eval_motions: list[np.ndarray], extractor, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.autoencoder_steps, self.eval_motions, self.extractor = autoencoder_steps, eval_motions, extractor
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        outputs = model(**inputs, quantize=self.state.global_step >= self.autoencoder_steps)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def evaluate(self, *args, metric_key_prefix: str = "eval", **kwargs):
+        model = self.accelerator.unwrap_model(self.model).eval()
+        metrics = reconstruction_metrics(model, self.extractor, self.eval_motions)
+        model.train()
+        metrics = {f"{metric_key_prefix}_{k}": v for k, v in metrics.items()}
+        self.log(metrics)
+        return metrics
+
+
+class PlaceCodes(TrainerCallback):
+    """After the autoencoder phase, k-means over latents of the training motions gives the codebook its first codes."""
+
+    def __init__(self, windows: MotionWindows, at_step: int, latents: int, seed: int):
+        self.windows, self.at_step, self.latents, self.seed = windows, at_step, latents, seed
+
+    @torch.no_grad()
+    def on_step_begin(self, args, state, control, model=None, **kwargs):
+        if state.global_step != self.at_step:
+            return
+        generator = torch.Generator().manual_seed(self.seed)
+        order = torch.randperm(len(self.windows), generator=generator).tolist()
+        model.eval()
+        collected, found = [], 0
+        for begin in range(0, len(order), 64):
+            batch = self.windows.collate([self.windows.motions[i] for i in order[begin : begin + 64]])
+            collected.append(model.encoder_latents(**{k: v.to(model.device) for k, v in batch.items()}))
+            found += len(collected[-1])
+            if found >= self.latents:
+                break
+        model.train()
+        model.initialize_codebook(torch.cat(collected)[: self.latents], seed=self.seed)
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments, training = parse_arguments((VQVAEArguments, TrainingArguments), argv)
+    require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
+    checkpoint = prepare_output(training.output_dir, "vqvae", asdict(arguments), training.process_index == 0)
+    set_seed(training.seed)
+
+    dataset = load_motion_dataset(arguments.dataset)
+    motions, eval_motions = motion_views(dataset["train"]), motion_views(dataset["validation"])
+    dimension = motions[0].shape[1]
+    mean, std = feature_statistics(motions, skeleton_for(dimension), feat_bias=arguments.feat_bias)
+    config = MotionVQVAEConfig(feature_dim=dimension, **arguments.model)
+    extractor = MotionFeatureExtractor(
+        feature_dim=dimension, fps=skeleton_for(dimension).fps, mean=mean.tolist(), std=std.tolist()
+    )
+    windows = MotionWindows(motions, extractor, arguments.window)
+    total_steps = training.max_steps if training.max_steps > 0 else None
+    if total_steps is None and arguments.autoencoder_fraction > 0:
+        raise SystemExit("error: autoencoder_fraction needs max_steps, whose share it is")
+    autoencoder_steps = int((total_steps or 0) * arguments.autoencoder_fraction)
+
+    callbacks: list[TrainerCallback] = [SummaryCallback("vqvae")]
+    if autoencoder_steps:
+        callbacks.append(PlaceCodes(windows, autoencoder_steps, arguments.kmeans_latents, training.seed))
+    trainer = VQVAETrainer(
+        model=MotionVQVAEModel(config),
+        args=training,
+        train_dataset=windows,
+        eval_dataset=windows,  # evaluate() measures whole validation clips instead
+        data_collator=windows.collate,
+        callbacks=callbacks,
+        autoencoder_steps=autoencoder_steps,
+        eval_motions=eval_motions,
+        extractor=extractor,
+        optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.evaluate()
+    trainer.save_model()
+    if trainer.is_world_process_zero():
+        extractor.save_pretrained(training.output_dir)
+
+
+if __name__ == "__main__":
+    main()
