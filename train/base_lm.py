@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
-from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
 # Qwen2.5's own turn format, so that a run from nothing and a run on Qwen2.5 read alike.
 CHAT_TEMPLATE = (
@@ -15,7 +15,7 @@ CHAT_TEMPLATE = (
 
 def train_tokenizer(corpus: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
     """A byte-level BPE tokenizer of Qwen2's class, trained on `corpus`; any other text still encodes, as bytes."""
-    alphabet = {"<|endoftext|>": 0} | {c: i + 1 for i, c in enumerate(bytes_to_unicode().values())}
+    alphabet = {"<|endoftext|>": 0} | {c: i + 1 for i, c in enumerate(sorted(ByteLevel.alphabet()))}
     tokenizer = Qwen2Tokenizer(vocab=alphabet, merges=[]).train_new_from_iterator(
         corpus, vocab_size, new_special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False
     )

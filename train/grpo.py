@@ -1,0 +1,76 @@
+"""Reinforcement learning with GRPO on both tasks: `accelerate launch train/grpo.py --config Y.yaml`.
+
+Rollouts are sampled free (no grammar, temperature 1, no top-k or top-p), so that sampling and training
+log-probabilities are one distribution and the format reward means something.
+"""
+
+from dataclasses import asdict, dataclass, field
+
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, set_seed
+from trl import GRPOConfig, GRPOTrainer
+
+from datasets_scripts.examples import captioned_motions, encode_motions
+from datasets_scripts.schema import load_motion_dataset
+from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
+from train.arguments import parse_arguments, prepare_output, require_folder
+from train.rewards import MotionScorer, grpo_rows, make_rewards
+from train.trainer_callbacks import SummaryCallback
+
+
+@dataclass
+class GRPOArguments:
+    """The policy to start from, and the frozen networks the rewards use."""
+
+    dataset: str = field(metadata={"help": "Dataset folder made by `python -m datasets_scripts.build`."})
+    sft_model: str = field(metadata={"help": "Folder of the supervised model (train/sft.py)."})
+    vqvae: str = field(metadata={"help": "Folder of the motion VQ-VAE."})
+    evaluator: str = field(metadata={"help": "Folder of the evaluator that rewards (never the held-out one)."})
+    unimo_output_dir: str = field(default="", metadata={"help": "Also assemble LM and VQ-VAE into this UniMo folder."})
+    t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion prompts."})
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments, training = parse_arguments((GRPOArguments, GRPOConfig), argv)
+    require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
+    require_folder(arguments.sft_model, "supervised model", "accelerate launch train/sft.py")
+    require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
+    require_folder(arguments.evaluator, "evaluator", "accelerate launch train/evaluator.py")
+    if training.max_steps <= 0:
+        raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
+    checkpoint = prepare_output(training.output_dir, "grpo", asdict(arguments), training.process_index == 0)
+    set_seed(training.seed)
+
+    entries = captioned_motions(load_motion_dataset(arguments.dataset)["train"])
+    processor = UniMoProcessor.from_pretrained(arguments.sft_model)
+    vqvae = MotionVQVAEModel.from_pretrained(arguments.vqvae).to(training.device)
+    evaluator = TextMotionEvaluatorModel.from_pretrained(arguments.evaluator).to(training.device)
+    codes = encode_motions(vqvae.eval(), processor.feature_extractor, [entry.motion for entry in entries])
+    prompts = training.max_steps * training.generation_batch_size // training.num_generations
+    rows = grpo_rows(processor, entries, codes, prompts, arguments.t2m_share, training.seed)
+
+    model = AutoModelForCausalLM.from_pretrained(arguments.sft_model, dtype="float32")
+    training.temperature, training.top_p, training.top_k = 1.0, 1.0, 0
+    training.remove_unused_columns = False
+    trainer = GRPOTrainer(
+        model=model,
+        args=training,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=processor.tokenizer,
+        reward_funcs=make_rewards(processor, MotionScorer(vqvae, processor.feature_extractor, evaluator)),
+        callbacks=[SummaryCallback("grpo")],
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_model()
+    if trainer.is_world_process_zero():
+        processor.save_pretrained(training.output_dir)
+        if arguments.unimo_output_dir:
+            policy = trainer.accelerator.unwrap_model(trainer.model)
+            UniMoForConditionalGeneration.from_parts(policy, vqvae, processor).save_pretrained(
+                arguments.unimo_output_dir
+            )
+            processor.save_pretrained(arguments.unimo_output_dir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Supervised fine-tuning on chain-of-thought data: text-to-motion first, then jointly with motion-to-text.
+
+`accelerate launch train/sft.py --config train/configs/quickstart/sft.yaml`
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from datasets_scripts.examples import CaptionedMotion, captioned_motions, encode_motions
+from datasets_scripts.schema import load_motion_dataset
+from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
+from modeling_unimo.tokenization_unimo import extend_vocabulary
+from train.arguments import parse_arguments, prepare_output, require_folder
+from train.base_lm import new_causal_lm, train_tokenizer
+from train.optimizer import muon_with_adamw
+from train.sft_data import group_by_length, schedule, tokenized
+from train.trainer_callbacks import SummaryCallback
+
+
+@dataclass
+class SFTArguments:
+    """Data, codec and backbone, and how the two tasks are mixed."""
+
+    dataset: str = field(metadata={"help": "Dataset folder with thoughts, made by `python -m datasets_scripts.build`."})
+    vqvae: str = field(metadata={"help": "Folder of the trained motion VQ-VAE."})
+    base_model: str = field(default="", metadata={"help": "Folder or Hub name of a causal LM; empty: a new Qwen2."})
+    new_model: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "Qwen2Config settings of the new LM when base_model is empty."}
+    )
+    new_vocab_size: int = field(default=1024, metadata={"help": "Text vocabulary of the new LM's tokenizer."})
+    embedding_init: Literal["sampled", "mean", "codebook"] = field(
+        default="sampled", metadata={"help": "How the rows of the new tokens start."}
+    )
+    t2m_only_fraction: float = field(default=0.5, metadata={"help": "First share of the run: text-to-motion alone."})
+    t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion in the joint part."})
+    muon: bool = field(default=False, metadata={"help": "Muon for the matrices instead of AdamW."})
+
+
+def backbone(arguments: SFTArguments, entries: list[CaptionedMotion], processor_corpus: list[str]):
+    """The causal LM and its tokenizer: pretrained when `base_model` names one, else new over the captions' words."""
+    if arguments.base_model:
+        model = AutoModelForCausalLM.from_pretrained(arguments.base_model, dtype="float32")
+        return model, AutoTokenizer.from_pretrained(arguments.base_model)
+    corpus = [line for entry in entries for line in {*entry.texts, *entry.thoughts}] + processor_corpus
+    tokenizer = train_tokenizer(corpus, arguments.new_vocab_size)
+    return new_causal_lm(tokenizer, arguments.new_model), tokenizer
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments, training = parse_arguments((SFTArguments, SFTConfig), argv)
+    require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
+    require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
+    if training.max_length is None:
+        raise SystemExit("error: max_length must be set: longer examples are left out and counted")
+    checkpoint = prepare_output(training.output_dir, "sft", asdict(arguments), training.process_index == 0)
+    set_seed(training.seed)
+
+    entries = captioned_motions(load_motion_dataset(arguments.dataset)["train"])
+    vqvae = MotionVQVAEModel.from_pretrained(arguments.vqvae).eval()
+    extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
+    codes = encode_motions(vqvae, extractor, [entry.motion for entry in entries])
+
+    model, tokenizer = backbone(arguments, entries, UniMoProcessor.template_texts())
+    extend_vocabulary(
+        tokenizer,
+        model,
+        num_codes=vqvae.config.codebook_size,
+        embedding_init=arguments.embedding_init,
+        codebook=vqvae.codebook,
+        seed=training.seed,
+    )
+    processor = UniMoProcessor(feature_extractor=extractor, tokenizer=tokenizer)
+
+    step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
+    per_epoch = len(entries)
+    total = training.max_steps * step_size if training.max_steps > 0 else int(training.num_train_epochs * per_epoch)
+    examples = schedule(
+        entries, total, int(total * arguments.t2m_only_fraction), arguments.t2m_share, seed=training.seed
+    )
+    train_dataset, dropped = tokenized(processor, entries, codes, examples, training.max_length)
+    if dropped and training.process_index == 0:
+        print(f"[sft] left out, longer than max_length {training.max_length}: {dropped} of {len(examples)} examples")
+    lengths = [len(ids) for ids in train_dataset["input_ids"]]
+    train_dataset = train_dataset.select(
+        group_by_length(lengths, training.per_device_train_batch_size, window_batches=32, seed=training.seed)
+    )
+
+    training.train_sampling_strategy = "sequential"  # the schedule above is the order
+    training.completion_only_loss = True
+    trainer = SFTTrainer(
+        model=model,
+        args=training,
+        train_dataset=train_dataset,
+        processing_class=tokenizer,
+        callbacks=[SummaryCallback("sft")],
+        optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_model()
+    if trainer.is_world_process_zero():
+        processor.save_pretrained(training.output_dir)
+
+
+if __name__ == "__main__":
+    main()

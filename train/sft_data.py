@@ -1,0 +1,69 @@
+"""The supervised examples: which caption of which clip is seen when, in which task, and as which tokens."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from datasets import Dataset
+
+from datasets_scripts.examples import CaptionedMotion
+
+Example = tuple[str, int, int]  # task, index of the motion, index of its caption
+
+
+def schedule(entries: Sequence[CaptionedMotion], total: int, t2m_only: int, t2m_share: float, seed: int) -> list[Example]:
+    """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
+
+    The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
+    with probability `t2m_share`. The order depends on the seed alone, never on the number of processes.
+    """
+    rng = np.random.default_rng(seed)
+    first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
+    examples: list[Example] = []
+    epoch = 0
+    while len(examples) < total:
+        for i in rng.permutation(len(entries)).tolist():
+            task = "t2m" if len(examples) < t2m_only or rng.random() < t2m_share else "m2t"
+            examples.append((task, i, (first_caption[i] + epoch) % len(entries[i].texts)))
+        epoch += 1
+    return examples[:total]
+
+
+def group_by_length(lengths: Sequence[int], batch_size: int, window_batches: int, seed: int) -> list[int]:
+    """An order in which the members of a batch are of like length, while the schedule is kept on a larger scale.
+
+    Sorting happens inside windows of `window_batches` batches; the batches of a window are shuffled.
+    """
+    rng = np.random.default_rng(seed)
+    order: list[int] = []
+    window = batch_size * window_batches
+    for begin in range(0, len(lengths), window):
+        inside = sorted(range(begin, min(begin + window, len(lengths))), key=lambda i: lengths[i])
+        batches = [inside[i : i + batch_size] for i in range(0, len(inside), batch_size)]
+        # A short last batch stays last, so that every step but the final one is full.
+        full, rest = [b for b in batches if len(b) == batch_size], [b for b in batches if len(b) < batch_size]
+        order += [i for b in rng.permutation(len(full)).tolist() for i in full[b]] + [i for b in rest for i in b]
+    return order
+
+
+def tokenized(
+    processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.ndarray], examples: Sequence[Example], max_length: int
+) -> tuple[Dataset, dict[str, int]]:
+    """The examples as `input_ids` and `completion_mask`, and how many were left out for their length, by task.
+
+    Nothing is cut: a longer sequence would lose its instruction or its end.
+    """
+    known: dict[Example, dict[str, list[int]]] = {}
+    rows, dropped = [], Counter()
+    for example in examples:
+        task, i, caption = example
+        if example not in known:
+            entry = entries[i]
+            known[example] = processor.encode_example(
+                task, thought=entry.thoughts[caption], text=entry.texts[caption], codes=codes[i].tolist()
+            )
+        if len(known[example]["input_ids"]) > max_length:
+            dropped[task] += 1
+        else:
+            rows.append({"input_ids": known[example]["input_ids"], "completion_mask": known[example]["completion_mask"]})
+    return Dataset.from_list(rows), dict(dropped)
