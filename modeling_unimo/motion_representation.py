@@ -1,0 +1,1140 @@
+"""Skeletons and the motion features of HumanML3D (263) and KIT-ML (251): joints to features and back. No model in it.
+
+Conventions: Y up; a person who faces +Z has the left side at +X; lengths in the skeleton's unit (metres for HumanML3D,
+millimetres for KIT-ML). Quaternions are (w, x, y, z) with the Hamilton product. The six rotation numbers are the first
+and second *column* of the matrix (text-to-motion's order, not pytorch3d's rows).
+
+Public functions take numpy arrays or torch tensors and return the same kind; everything runs in torch underneath, in
+the floating type of the input (half precision is computed in float32), and `features_to_joints` is differentiable.
+
+Inside, a vector field is a tuple of planes ``(x, y, z)`` and a rotation field ``(w, x, y, z)``, each plane of shape
+``(J, ..., T)``: joints first and time last keep every elementwise operation on contiguous memory, which is where the
+speed comes from. Matrix products are avoided on purpose: autocast and TF32 would silently lower their precision.
+
+Sources: Guo et al., "Generating Diverse and Natural 3D Human Motions from Text" (CVPR 2022), and the feature scripts
+published with HumanML3D and text-to-motion, whose numbers ``facing="published"`` reproduces.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+Array = Any  # np.ndarray or torch.Tensor: what comes in decides what goes out
+Planes = tuple[torch.Tensor, ...]
+
+SMOOTHING_SIGMA = 20.0  # frames; published value, also for KIT-ML's 12.5 fps
+SMOOTHING_RADIUS = 80  # 4 sigma, where the published filter is cut off
+FACINGS = ("corrected", "published")
+# Below these a direction is rounding noise. Bones: relative to the leg. Facing: horizontal share of the unit vector
+# across the body, i.e. a body lying on its side; its heading is then held instead of read from noise.
+SHORTEST_BONE = 1e-4
+FLATTEST_FACING = 0.1
+
+
+# ------------------------------------------------------------------------------------------------------ skeletons
+@dataclass(frozen=True, eq=False)
+class Skeleton:
+    """A joint hierarchy and the constants of its feature format.
+
+    Attributes:
+        name: "humanml3d" or "kit".
+        joint_names: J names.
+        chains: kinematic chains, root first. A rotation chain starts again at the root rotation in each of them.
+        raw_offsets: (J, 3) unit direction of the bone that ends at each joint, in the rest pose.
+        default_offsets: (J, 3) target bones of the uniform skeleton; None where the published target is not known, in
+            which case clips keep their own bone lengths unless the caller passes target offsets.
+        left, right: paired joint indices that a mirror image swaps.
+        face: right hip, left hip, right shoulder, left shoulder (the published order of the facing joints).
+        feet_left, feet_right: joints whose contacts are in the features.
+        leg: the two joints whose bone lengths add up to the leg that scales the root.
+        fps: frames per second of the published data.
+        foot_threshold: squared displacement per frame below which a foot joint is in contact, in squared units.
+        unit_scale: metres in one unit of length.
+    """
+
+    name: str
+    joint_names: tuple[str, ...]
+    chains: tuple[tuple[int, ...], ...]
+    raw_offsets: np.ndarray
+    default_offsets: np.ndarray | None
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    face: tuple[int, int, int, int]
+    feet_left: tuple[int, int]
+    feet_right: tuple[int, int]
+    leg: tuple[int, int]
+    fps: float
+    foot_threshold: float
+    unit_scale: float
+
+    def __post_init__(self) -> None:
+        for offsets in (self.raw_offsets, self.default_offsets):
+            if offsets is not None:
+                offsets.setflags(write=False)
+
+    @property
+    def num_joints(self) -> int:
+        return len(self.joint_names)
+
+    @property
+    def feature_dim(self) -> int:
+        return 12 * self.num_joints - 1
+
+    @cached_property
+    def parents(self) -> tuple[int, ...]:
+        """Parent of each joint; -1 for the root."""
+        parents = [-1] * self.num_joints
+        for chain in self.chains:
+            for parent, child in zip(chain, chain[1:], strict=False):
+                parents[child] = parent
+        return tuple(parents)
+
+    @cached_property
+    def rotation_parents(self) -> tuple[int, ...]:
+        """The joint whose rotation a joint's local rotation is relative to: as `parents`, but 0 at a chain's start."""
+        parents = list(self.parents)
+        for chain in self.chains:
+            parents[chain[1]] = 0
+        return tuple(parents)
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """All joints but the root, parents before children."""
+        return tuple(joint for chain in self.chains for joint in chain[1:])
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Where each group of numbers lies in a feature row."""
+        widths = {
+            "root_yaw": 1,  # half the yaw increment, rad/frame
+            "root_linear": 2,  # x, z velocity in the facing frame, units/frame
+            "root_height": 1,
+            "positions": 3 * (self.num_joints - 1),
+            "rotations": 6 * (self.num_joints - 1),
+            "velocities": 3 * self.num_joints,
+            "contacts": 4,  # left foot (2), right foot (2)
+        }
+        slices, start = {}, 0
+        for name, width in widths.items():
+            slices[name] = slice(start, start + width)
+            start += width
+        return slices
+
+    @cached_property
+    def mirror_order(self) -> tuple[int, ...]:
+        """Joint order after swapping left and right."""
+        order = list(range(self.num_joints))
+        for left, right in zip(self.left, self.right, strict=True):
+            order[left], order[right] = right, left
+        return tuple(order)
+
+
+def _unit_offsets(directions: str) -> np.ndarray:
+    axes = {"0": (0, 0, 0), "+x": (1, 0, 0), "-x": (-1, 0, 0), "+y": (0, 1, 0), "-y": (0, -1, 0), "+z": (0, 0, 1)}
+    return np.array([axes[direction] for direction in directions.split()], dtype=np.float32)
+
+
+_HUMANML3D_DIRECTIONS = _unit_offsets("0 +x -x +y -y -y +y -y -y +y +z +z +y +x -x +z -y -y -y -y -y -y")
+# Bone lengths of the published target skeleton (every processed HumanML3D clip has them).
+_HUMANML3D_LENGTHS = np.array(
+    [0.0, 0.10307395, 0.10988335, 0.13156825, 0.39362314, 0.39018813, 0.14319026, 0.43243298, 0.42564332, 0.057364706]
+    + [0.14338174, 0.14941867, 0.219359994, 0.13748683, 0.14338283, 0.10303927, 0.13161398, 0.1229843, 0.25683984]
+    + [0.26309186, 0.26601186, 0.2698763],
+    dtype=np.float32,
+)
+
+HUMANML3D = Skeleton(
+    name="humanml3d",
+    joint_names=tuple(
+        "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot "
+        "right_foot neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+        "right_wrist".split()
+    ),
+    chains=((0, 2, 5, 8, 11), (0, 1, 4, 7, 10), (0, 3, 6, 9, 12, 15), (9, 14, 17, 19, 21), (9, 13, 16, 18, 20)),
+    raw_offsets=_HUMANML3D_DIRECTIONS,
+    default_offsets=_HUMANML3D_DIRECTIONS * _HUMANML3D_LENGTHS[:, None],
+    left=(1, 4, 7, 10, 13, 16, 18, 20),
+    right=(2, 5, 8, 11, 14, 17, 19, 21),
+    face=(2, 1, 17, 16),
+    feet_left=(7, 10),
+    feet_right=(8, 11),
+    leg=(5, 8),
+    fps=20.0,
+    foot_threshold=0.002,
+    unit_scale=1.0,
+)
+
+KIT = Skeleton(
+    name="kit",
+    joint_names=tuple(
+        "pelvis spine chest neck head right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+        "right_hip right_knee right_ankle right_heel right_foot left_hip left_knee left_ankle left_heel left_foot".split()
+    ),
+    chains=((0, 11, 12, 13, 14, 15), (0, 16, 17, 18, 19, 20), (0, 1, 2, 3, 4), (3, 5, 6, 7), (3, 8, 9, 10)),
+    raw_offsets=_unit_offsets("0 +y +y +y +y +x -y -y -x -y -y +x -y -y +z +z -x -y -y +z +z"),
+    default_offsets=None,
+    left=(8, 9, 10, 16, 17, 18, 19, 20),
+    right=(5, 6, 7, 11, 12, 13, 14, 15),
+    face=(11, 16, 5, 8),
+    feet_left=(19, 20),
+    feet_right=(14, 15),
+    leg=(17, 18),
+    fps=12.5,
+    foot_threshold=0.05,
+    unit_scale=0.001,
+)
+
+
+def skeleton_for(feature_dim: int) -> Skeleton:
+    """The skeleton whose feature rows have this width.
+
+    Raises:
+        ValueError: the width is neither 263 nor 251.
+    """
+    for skeleton in (HUMANML3D, KIT):
+        if skeleton.feature_dim == feature_dim:
+            return skeleton
+    raise ValueError(
+        f"no skeleton has features of width {feature_dim}: HumanML3D (22 joints) has {HUMANML3D.feature_dim}, "
+        f"KIT-ML (21 joints) has {KIT.feature_dim}"
+    )
+
+
+# ------------------------------------------------------------------------------------------------- boundary, arrays
+def _as_tensor(array: Array) -> torch.Tensor:
+    if not torch.is_tensor(array):
+        array = np.asarray(array)
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"expected an array of numbers, got dtype {array.dtype}")
+        # torch wraps neither read-only memory (without a warning), reversed strides, nor foreign byte orders
+        array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+        array = torch.from_numpy(array if array.flags.writeable else array.copy())
+    return array if array.dtype in (torch.float32, torch.float64) else array.float()
+
+
+def _numpy_or_torch(function: Callable) -> Callable:
+    """Let a torch function take numpy arrays and then return them. The first argument decides the kind."""
+
+    @functools.wraps(function)
+    def wrapper(array: Array, *arguments: Any, **keywords: Any) -> Any:
+        result = function(_as_tensor(array), *arguments, **keywords)
+        if torch.is_tensor(array):
+            return result
+        if isinstance(result, tuple):
+            return tuple(item.numpy() for item in result)
+        return result.numpy()
+
+    return wrapper
+
+
+def _like(array: Array, reference: torch.Tensor) -> torch.Tensor:
+    return _as_tensor(array).to(device=reference.device, dtype=reference.dtype)
+
+
+def _first_not_finite(array: torch.Tensor) -> tuple[int, ...]:
+    return tuple(torch.isfinite(array).logical_not().nonzero()[0].tolist())
+
+
+def check_joints(joints: Array, skeleton: Skeleton = HUMANML3D, name: str = "") -> None:
+    """Refuse joints that are no motion of this skeleton.
+
+    Args:
+        joints: (..., T, J, 3), at least two frames.
+        skeleton: the skeleton expected.
+        name: what to call the array in the error, e.g. its file.
+
+    Raises:
+        ValueError: wrong shape, fewer than two frames, NaN or infinite numbers, or all joints in one point.
+    """
+    prefix = f"{name}: " if name else ""
+    joints = _as_tensor(joints).detach()
+    expected = f"(..., T, {skeleton.num_joints}, 3)"
+    if joints.ndim < 3 or joints.shape[-1] != 3 or joints.shape[-2] != skeleton.num_joints:
+        raise ValueError(
+            f"{prefix}expected joints of shape {expected} for the {skeleton.name} skeleton, got {tuple(joints.shape)}; "
+            "select and order the joints as skeleton.joint_names first"
+        )
+    if joints.numel() == 0 or joints.shape[-3] < 2:
+        raise ValueError(f"{prefix}a clip needs at least 2 frames, got shape {tuple(joints.shape)}")
+    # A sum is finite only if every term is: one pass instead of a mask. Overflow falls through to the exact test.
+    if not bool(torch.isfinite(joints.sum())) and not bool(torch.isfinite(joints).all()):
+        *_, frame, joint, axis = _first_not_finite(joints)
+        raise ValueError(
+            f"{prefix}joints hold NaN or infinite numbers, first at frame {frame}, joint "
+            f"{skeleton.joint_names[joint]}, axis {'xyz'[axis]}; repair or drop the clip"
+        )
+    if bool((joints == joints[..., :1, :]).all()):
+        raise ValueError(f"{prefix}all joints lie in one point in every frame: there is no body in this clip")
+
+
+def check_features(features: Array, skeleton: Skeleton = HUMANML3D, name: str = "") -> None:
+    """Refuse features that are no motion of this skeleton.
+
+    Args:
+        features: (..., T, D), at least one frame.
+        skeleton: the skeleton expected.
+        name: what to call the array in the error, e.g. its file.
+
+    Raises:
+        ValueError: wrong shape, no frame, or NaN or infinite numbers.
+    """
+    prefix = f"{name}: " if name else ""
+    features = _as_tensor(features).detach()
+    if features.ndim < 2 or features.shape[-1] != skeleton.feature_dim:
+        raise ValueError(
+            f"{prefix}expected features of shape (..., T, {skeleton.feature_dim}) for the {skeleton.name} skeleton, "
+            f"got {tuple(features.shape)}"
+        )
+    if features.numel() == 0:
+        raise ValueError(f"{prefix}no frames: features have shape {tuple(features.shape)}")
+    if not bool(torch.isfinite(features.sum())) and not bool(torch.isfinite(features).all()):
+        *_, frame, dim = _first_not_finite(features)
+        group = next(group for group, where in skeleton.slices.items() if where.start <= dim < where.stop)
+        raise ValueError(
+            f"{prefix}features hold NaN or infinite numbers, first at frame {frame}, dimension {dim} ({group}); "
+            "repair or drop the clip"
+        )
+
+
+def _check_facing(facing: str) -> None:
+    if facing not in FACINGS:
+        raise ValueError(f"facing is {facing!r}; it must be one of {', '.join(map(repr, FACINGS))}")
+
+
+def _check_offsets(offsets: Array, skeleton: Skeleton) -> np.ndarray:
+    offsets = offsets.detach().cpu().numpy() if torch.is_tensor(offsets) else np.asarray(offsets)
+    if offsets.shape != (skeleton.num_joints, 3):
+        raise ValueError(
+            f"target offsets have shape {offsets.shape}; the {skeleton.name} skeleton needs ({skeleton.num_joints}, 3)"
+        )
+    if not np.isfinite(offsets).all():
+        raise ValueError("target offsets hold NaN or infinite numbers")
+    return offsets.astype(np.float64)
+
+
+# ------------------------------------------------------------------------------------- rotations on component planes
+def _multiply(p: Planes, q: Planes) -> Planes:
+    pw, px, py, pz = p
+    qw, qx, qy, qz = q
+    return (
+        pw * qw - px * qx - py * qy - pz * qz,
+        pw * qx + px * qw + py * qz - pz * qy,
+        pw * qy - px * qz + py * qw + pz * qx,
+        pw * qz + px * qy - py * qx + pz * qw,
+    )
+
+
+def _conjugate(q: Planes) -> Planes:
+    return q[0], -q[1], -q[2], -q[3]
+
+
+def _dot(a: Planes, b: Planes) -> torch.Tensor:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _cross(a: Planes, b: Planes) -> Planes:
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+
+
+def _rotate(q: Planes, v: Planes) -> Planes:
+    w, axis = q[0], q[1:]
+    uv = _cross(axis, v)
+    uuv = _cross(axis, uv)
+    return tuple(c + 2 * (w * first + second) for c, first, second in zip(v, uv, uuv, strict=True))
+
+
+def _normalise(v: Planes) -> Planes:
+    """Unit vectors; zero vectors stay zero."""
+    length = _dot(v, v).sqrt().clamp_min(torch.finfo(v[0].dtype).tiny)
+    return tuple(c / length for c in v)
+
+
+def _between(u: Planes, v: Planes) -> Planes:
+    """Shortest rotation from unit vectors u to unit vectors v, by the half-way vector h: (u.h, u x h).
+
+    Through h the result stays accurate up to opposite vectors, where the published (1 + u.v, u x v) cancels. Exactly
+    opposite vectors turn by half a turn about an axis perpendicular to u; zero vectors do not turn.
+    """
+    h = tuple(a + b for a, b in zip(u, v, strict=True))
+    length = _dot(h, h).sqrt()
+    opposite = length < 8 * torch.finfo(length.dtype).eps
+    # any vector perpendicular to u: cross it with the axis that it is farthest from
+    near_x = u[0].abs() > 0.7
+    side = torch.where(near_x, u[2], u[2] * 0), torch.where(near_x, u[2] * 0, -u[2]), torch.where(near_x, -u[0], u[1])
+    side = _normalise(side)
+    h = tuple(torch.where(opposite, s, c / torch.where(opposite, 1.0, length)) for s, c in zip(side, h, strict=True))
+    defined = _dot(u, u) > 0
+    w = torch.where(defined, _dot(u, h), 1.0)
+    return (w, *_cross(u, h))
+
+
+def _first_columns(q: Planes) -> Planes:
+    """First and second column of the rotation matrix of unit quaternions: the six rotation numbers."""
+    w, x, y, z = q
+    x2, y2, z2 = 2 * x, 2 * y, 2 * z
+    xx, xy, xz, yy, yz, zz = x * x2, x * y2, x * z2, y * y2, y * z2, z * z2
+    wx, wy, wz = w * x2, w * y2, w * z2
+    return 1 - (yy + zz), xy + wz, xz - wy, xy - wz, 1 - (xx + zz), yz + wx
+
+
+def _columns_from_six(six: Planes) -> tuple[Planes, Planes, Planes]:
+    """Orthonormal matrix columns from six numbers, in the published order: x, then z = x cross b, then y = z cross x."""
+    x = _normalise(six[:3])
+    z = _normalise(_cross(x, six[3:]))
+    return x, _cross(z, x), z
+
+
+def _apply_columns(columns: tuple[Planes, Planes, Planes], v: Planes) -> Planes:
+    x, y, z = columns
+    return tuple(x[i] * v[0] + y[i] * v[1] + z[i] * v[2] for i in range(3))
+
+
+def _turn(cos: torch.Tensor, sin: torch.Tensor, x: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate (x, z) about +Y by the angle with this cosine and sine."""
+    return cos * x + sin * z, cos * z - sin * x
+
+
+# ------------------------------------------------------------------------------------------ rotations, public form
+def _planes(array: torch.Tensor, size: int, what: str) -> Planes:
+    if array.ndim == 0 or array.shape[-1] != size:
+        raise ValueError(f"{what} needs a last dimension of {size}, got shape {tuple(array.shape)}")
+    return array.unbind(-1)
+
+
+@_numpy_or_torch
+def quaternion_multiply(p: Array, q: Array) -> Array:
+    """Hamilton product p*q of (..., 4) quaternions: first q, then p."""
+    return torch.stack(_multiply(_planes(p, 4, "p"), _planes(_like(q, p), 4, "q")), -1)
+
+
+@_numpy_or_torch
+def quaternion_inverse(q: Array) -> Array:
+    """Inverse of unit quaternions (..., 4): the conjugate."""
+    return torch.stack(_conjugate(_planes(q, 4, "q")), -1)
+
+
+@_numpy_or_torch
+def quaternion_rotate(q: Array, v: Array) -> Array:
+    """Rotate vectors v (..., 3) by unit quaternions q (..., 4)."""
+    return torch.stack(_rotate(_planes(q, 4, "q"), _planes(_like(v, q), 3, "v")), -1)
+
+
+@_numpy_or_torch
+def quaternion_between(u: Array, v: Array) -> Array:
+    """Shortest rotation (..., 4) that takes the direction of u (..., 3) to that of v, with w >= 0.
+
+    Opposite vectors give half a turn about an axis perpendicular to u, zero vectors the identity; the published
+    function gives NaN for both, and a wrong result for exactly three vectors (it crosses along the wrong axis).
+    """
+    v = _like(v, u)
+    u, v = torch.broadcast_tensors(u, v)
+    return torch.stack(_between(_normalise(_planes(u, 3, "u")), _normalise(_planes(v, 3, "v"))), -1)
+
+
+@_numpy_or_torch
+def quaternion_to_matrix(q: Array) -> Array:
+    """Rotation matrices (..., 3, 3) of quaternions (..., 4), which need not have unit length."""
+    w, x, y, z = _planes(q, 4, "q")
+    scale = (w * w + x * x + y * y + z * z).clamp_min(torch.finfo(q.dtype).tiny).sqrt()
+    six = _first_columns((w / scale, x / scale, y / scale, z / scale))
+    return torch.stack([torch.stack(column, -1) for column in (six[:3], six[3:], _cross(six[:3], six[3:]))], -1)
+
+
+@_numpy_or_torch
+def matrix_to_quaternion(matrix: Array) -> Array:
+    """Unit quaternions (..., 4) of rotation matrices (..., 3, 3), by Shepperd's four cases."""
+    if matrix.ndim < 2 or matrix.shape[-2:] != (3, 3):
+        raise ValueError(f"matrix needs shape (..., 3, 3), got {tuple(matrix.shape)}")
+    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrix.unbind(-2))
+    # Each case divides by its own leading number, taken where that number is largest.
+    t_x, t_y = 1 + m00 - m11 - m22, 1 - m00 + m11 - m22
+    t_z, t_w = 1 - m00 - m11 + m22, 1 + m00 + m11 + m22
+    case_x = torch.stack((m21 - m12, t_x, m10 + m01, m02 + m20), -1)
+    case_y = torch.stack((m02 - m20, m10 + m01, t_y, m21 + m12), -1)
+    case_z = torch.stack((m10 - m01, m02 + m20, m21 + m12, t_z), -1)
+    case_w = torch.stack((t_w, m21 - m12, m02 - m20, m10 - m01), -1)
+    low = torch.where((m00 > m11)[..., None], case_x, case_y)
+    high = torch.where((m00 < -m11)[..., None], case_z, case_w)
+    q = torch.where((m22 < 0)[..., None], low, high)
+    return q / q.square().sum(-1, keepdim=True).sqrt()
+
+
+@_numpy_or_torch
+def quaternion_to_rotation6d(q: Array) -> Array:
+    """Six rotation numbers (..., 6), the first two matrix columns, of unit quaternions (..., 4)."""
+    return torch.stack(_first_columns(_planes(q, 4, "q")), -1)
+
+
+@_numpy_or_torch
+def rotation6d_to_matrix(six: Array) -> Array:
+    """Rotation matrices (..., 3, 3) from six numbers (..., 6) that need be neither unit nor perpendicular."""
+    columns = _columns_from_six(_planes(six, 6, "rotation"))
+    return torch.stack([torch.stack(column, -1) for column in columns], -1)
+
+
+@_numpy_or_torch
+def rotation6d_to_quaternion(six: Array) -> Array:
+    """Unit quaternions (..., 4) from six rotation numbers (..., 6)."""
+    return matrix_to_quaternion(rotation6d_to_matrix(six))
+
+
+@_numpy_or_torch
+def quaternion_continuous(q: Array) -> Array:
+    """Choose signs along time so that neighbouring quaternions (T, ..., 4) lie on the same side."""
+    signs = torch.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0).to(q.dtype)
+    signs = torch.cat((torch.ones_like(q[:1, ..., 0]), signs.cumprod(0)), 0)
+    return q * signs[..., None]
+
+
+@_numpy_or_torch
+def expmap_to_quaternion(expmap: Array) -> Array:
+    """Unit quaternions (..., 4) from rotation vectors (..., 3): axis times angle in radians."""
+    angle = expmap.square().sum(-1, keepdim=True).sqrt()
+    return torch.cat(((angle / 2).cos(), 0.5 * torch.sinc(angle / (2 * math.pi)) * expmap), -1)
+
+
+@_numpy_or_torch
+def quaternion_to_euler(q: Array, order: str = "zxy") -> Array:
+    """Angles (..., 3) in radians, in the order of the letters, with R = R(first) R(second) R(third).
+
+    ``order`` is any permutation of x, y and z, as in a BVH file's channels: the returned first angle belongs to the
+    first letter, the outermost rotation. At the pole of the middle angle, where only a sum is determined, the third
+    angle is 0.
+
+    Raises:
+        ValueError: ``order`` is no permutation of "xyz".
+    """
+    if sorted(order) != ["x", "y", "z"]:
+        raise ValueError(f"order is {order!r}; it must be a permutation of 'xyz'")
+    matrix = quaternion_to_matrix(q)
+    i, j, k = ("xyz".index(letter) for letter in order)
+    sign = 1.0 if (j - i) % 3 == 1 else -1.0  # even permutations are right-handed
+    sine = (sign * matrix[..., i, k]).clamp(-1, 1)
+    cosine = torch.hypot(matrix[..., i, i], matrix[..., i, j])
+    middle = torch.atan2(sine, cosine)
+    regular = cosine > 1e3 * torch.finfo(q.dtype).eps
+    first = torch.where(
+        regular,
+        torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k]),
+        torch.atan2(sign * matrix[..., k, j], matrix[..., j, j]),
+    )
+    third = torch.where(regular, torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i]), 0.0)
+    return torch.stack((first, middle, third), -1)
+
+
+# ------------------------------------------------------------------------------------------------- planes of a clip
+def _split(joints: torch.Tensor) -> Planes:
+    """(..., T, J, 3) to three contiguous planes (J, ..., T)."""
+    return tuple(plane.contiguous() for plane in joints.movedim(-2, 0).unbind(-1))
+
+
+def _join(planes: Planes) -> torch.Tensor:
+    """Planes (J, ..., T) to (..., T, J, C)."""
+    return torch.stack(planes, -1).movedim(0, -2).contiguous()
+
+
+def _per_joint(values: np.ndarray, plane: torch.Tensor) -> torch.Tensor:
+    """(J,) constants that broadcast against a plane (J, ..., T)."""
+    tensor = torch.as_tensor(np.array(values), dtype=plane.dtype, device=plane.device)
+    return tensor.reshape(-1, *(1,) * (plane.ndim - 1))
+
+
+def _constants(offsets: np.ndarray, plane: torch.Tensor) -> Planes:
+    return tuple(_per_joint(offsets[:, axis], plane) for axis in range(3))
+
+
+def _select(planes: Planes, joints: Iterable[int]) -> Planes:
+    index = torch.tensor(list(joints), device=planes[0].device)
+    return tuple(plane.index_select(0, index) for plane in planes)
+
+
+def _bones(positions: Planes, skeleton: Skeleton) -> tuple[Planes, torch.Tensor]:
+    """Unit bone vectors and bone lengths, planes (J-1, ..., T): the bones that end at joints 1 to J-1.
+
+    Bones too short to have a direction become zero vectors.
+    """
+    parents = _select(positions, skeleton.parents[1:])
+    bones = tuple(child[1:] - parent for child, parent in zip(positions, parents, strict=True))
+    length = _dot(bones, bones).sqrt()
+    leg = length[skeleton.leg[0] - 1] + length[skeleton.leg[1] - 1]
+    undefined = length <= SHORTEST_BONE * leg
+    scale = torch.where(undefined, 0.0, 1 / length.masked_fill(undefined, 1.0))
+    return tuple(c * scale for c in bones), length
+
+
+def _accumulate(root: Planes, bones: Planes, skeleton: Skeleton) -> Planes:
+    """Joint positions from root (..., T) and bone vectors (J-1, ..., T)."""
+    planes = []
+    for start, steps in zip(root, bones, strict=True):
+        joints: list[torch.Tensor] = [start] * skeleton.num_joints
+        for joint in skeleton.order:
+            joints[joint] = joints[skeleton.parents[joint]] + steps[joint - 1]
+        planes.append(torch.stack(joints))
+    return tuple(planes)
+
+
+# ------------------------------------------------------------------------------------------------------- facing
+def _forward(positions: Planes, skeleton: Skeleton, swap_hips: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Horizontal forward vector (x, z), each (..., T): the vector across the body turned by a quarter.
+
+    The vector across has unit length in 3D, so the result is shorter the more the body leans sideways.
+    ``swap_hips`` reproduces the published inverse kinematics, where the hips point against the shoulders.
+    """
+    right_hip, left_hip, right_shoulder, left_shoulder = skeleton.face
+    hip = -1.0 if swap_hips else 1.0
+    across = tuple(
+        hip * (plane[left_hip] - plane[right_hip]) + (plane[left_shoulder] - plane[right_shoulder])
+        for plane in positions
+    )
+    x, _, z = _normalise(across)
+    return -z, x
+
+
+def _hold(angle: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Replace angles (..., T) that are not valid by the last valid one before them, or else the first one after."""
+    frames = torch.arange(angle.shape[-1], device=angle.device).expand(angle.shape)
+    last = torch.where(valid, frames, -1).cummax(-1).values
+    first = valid.to(torch.int8).argmax(-1, keepdim=True)
+    return angle.gather(-1, torch.where(last < 0, first, last))
+
+
+def _heading(positions: Planes, skeleton: Skeleton) -> torch.Tensor:
+    """Heading angle (..., T) in radians from +Z towards +X, continuous over any number of turns."""
+    x, z = _forward(positions, skeleton)
+    angle = torch.atan2(x, z)
+    valid = torch.hypot(x, z) > FLATTEST_FACING
+    if not bool(valid.all()):
+        # A clip without any upright frame gets one heading, that of its mean forward vector.
+        never = ~valid.any(-1, keepdim=True)
+        mean = torch.atan2(x.mean(-1, keepdim=True), z.mean(-1, keepdim=True))
+        angle = _hold(torch.where(never, mean, angle), valid | never)
+    step = angle.diff(dim=-1)
+    step = step - 2 * math.pi * torch.round(step / (2 * math.pi))
+    return torch.cat((angle[..., :1], angle[..., :1] + step.cumsum(-1)), -1)
+
+
+def _gaussian_kernel(reference: torch.Tensor) -> torch.Tensor:
+    taps = torch.arange(-SMOOTHING_RADIUS, SMOOTHING_RADIUS + 1, dtype=torch.float64)
+    kernel = torch.exp(-0.5 * (taps / SMOOTHING_SIGMA) ** 2)
+    return (kernel / kernel.sum()).to(device=reference.device, dtype=reference.dtype)
+
+
+def _filter(padded: torch.Tensor) -> torch.Tensor:
+    """Gaussian over the last axis of a signal already extended by the radius on both sides."""
+    return (padded.unfold(-1, 2 * SMOOTHING_RADIUS + 1, 1) * _gaussian_kernel(padded)).sum(-1)
+
+
+def _smooth_nearest(signal: torch.Tensor) -> torch.Tensor:
+    """The published filter over (..., T): Gaussian, sigma 20, cut at 80 frames, ends repeated."""
+    ends = (signal[..., :1], signal[..., -1:])
+    before, after = (end.expand(*end.shape[:-1], SMOOTHING_RADIUS) for end in ends)
+    return _filter(torch.cat((before, signal, after), -1))
+
+
+def _smooth_odd(signal: torch.Tensor) -> torch.Tensor:
+    """The same Gaussian over (..., T) with the signal continued point-symmetrically through both ends.
+
+    Keeps the first and last value and any straight line as they are, so a smoothed heading starts where the body
+    faces, and a body that spins at a steady rate keeps that rate up to the ends.
+    """
+    frames = signal.shape[-1]
+    ramp = torch.linspace(0, 1, frames, dtype=signal.dtype, device=signal.device)
+    line = signal[..., :1] + (signal[..., -1:] - signal[..., :1]) * ramp
+    rest = signal - line  # zero at both ends, so its odd continuation has period 2 (T - 1)
+    index = torch.arange(-SMOOTHING_RADIUS, frames + SMOOTHING_RADIUS, device=signal.device) % (2 * (frames - 1))
+    sign = torch.where(index < frames, 1.0, -1.0).to(signal.dtype)
+    index = torch.where(index < frames, index, 2 * (frames - 1) - index)
+    smooth = line + _filter(rest[..., index] * sign)
+    return torch.cat((signal[..., :1], smooth[..., 1:]), -1)
+
+
+def _half_turn_to_front(x: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Yaw quaternion (w, y), w >= 0, that turns the horizontal vector (x, z) to +Z; no turn where it is zero."""
+    length = torch.hypot(x, z)
+    unit_x, unit_z = x / length.clamp_min(torch.finfo(x.dtype).tiny), z / length.clamp_min(torch.finfo(x.dtype).tiny)
+    unit_z = torch.where(length > 0, unit_z, 1.0)
+    half = torch.hypot(unit_x, 1 + unit_z)
+    opposite = half < 8 * torch.finfo(x.dtype).eps
+    half = torch.where(opposite, 1.0, half)
+    return torch.where(opposite, 0.0, (1 + unit_z) / half), torch.where(opposite, 1.0, -unit_x / half)
+
+
+def _root_rotation(
+    positions: Planes, skeleton: Skeleton, facing: str, smooth: bool = True
+) -> tuple[torch.Tensor, ...]:
+    """The root's yaw per frame: (half angle, cos, sin of the half angle), each (..., T).
+
+    It turns the facing direction to +Z. The half angle is continuous for "corrected"; "published" has w >= 0 and with
+    smoothing the identity in frame 0, and its half angle lies within a quarter turn.
+    """
+    if facing == "corrected":
+        heading = _heading(positions, skeleton)
+        half = -0.5 * (_smooth_odd(heading) if smooth else heading)
+        return half, half.cos(), half.sin()
+    x, z = _forward(positions, skeleton, swap_hips=True)
+    if smooth:
+        x, z = _smooth_nearest(x), _smooth_nearest(z)
+    w, y = _half_turn_to_front(x, z)
+    if smooth:
+        w = torch.cat((torch.ones_like(w[..., :1]), w[..., 1:]), -1)
+        y = torch.cat((torch.zeros_like(y[..., :1]), y[..., 1:]), -1)
+    return torch.atan2(y, w), w, y
+
+
+# -------------------------------------------------------------------------------------------- rotations of the bones
+def _bone_rotations(directions: Planes, root: Planes, skeleton: Skeleton) -> Planes:
+    """World rotations (J, ..., T): the root's, then for every bone the shortest one from its rest direction.
+
+    Bones without direction keep the rotation that their chain has reached.
+    """
+    rest = _constants(skeleton.raw_offsets[1:], directions[0])
+    rotations = _between(tuple(c.expand_as(d) for c, d in zip(rest, directions, strict=True)), directions)
+    rotations = tuple(torch.cat((r[None], b)) for r, b in zip(root, rotations, strict=True))
+    undefined = _dot(directions, directions) == 0
+    if bool(undefined.any()):
+        columns = [list(plane.unbind(0)) for plane in rotations]
+        for joint in skeleton.order:
+            for plane in columns:
+                carried = plane[skeleton.rotation_parents[joint]]
+                plane[joint] = torch.where(undefined[joint - 1], carried, plane[joint])
+        rotations = tuple(torch.stack(plane) for plane in columns)
+    return rotations
+
+
+def _local_rotations(rotations: Planes, skeleton: Skeleton) -> Planes:
+    """Rotations (J-1, ..., T) of joints 1 to J-1 relative to the joint before them in their chain."""
+    before = _select(rotations, skeleton.rotation_parents[1:])
+    return _multiply(_conjugate(before), tuple(plane[1:] for plane in rotations))
+
+
+@_numpy_or_torch
+def inverse_kinematics(
+    joints: Array, skeleton: Skeleton = HUMANML3D, facing: str = "corrected", smooth: bool = False
+) -> Array:
+    """Local rotations of each bone, twist-free, as the feature format defines them.
+
+    Entry 0 is the yaw that turns the facing direction to +Z; entry j rotates the rest direction of the bone that ends
+    at j, relative to the entry before it in its chain (each chain starts again from entry 0).
+
+    Args:
+        joints: (..., T, J, 3).
+        skeleton: the skeleton of the joints.
+        facing: "corrected", or "published" for the published hip sign, quaternion sign and first frame.
+        smooth: smooth the facing direction over time, as for features.
+
+    Returns:
+        Quaternions (..., T, J, 4).
+
+    Raises:
+        ValueError: the joints are no motion of this skeleton, or an unknown facing.
+    """
+    _check_facing(facing)
+    check_joints(joints, skeleton)
+    positions = _split(joints)
+    _, w, y = _root_rotation(positions, skeleton, facing, smooth)
+    root = (w, torch.zeros_like(w), y, torch.zeros_like(w))
+    rotations = _bone_rotations(_bones(positions, skeleton)[0], root, skeleton)
+    local = _local_rotations(rotations, skeleton)
+    return _join(tuple(torch.cat((r[None], plane)) for r, plane in zip(root, local, strict=True)))
+
+
+@_numpy_or_torch
+def forward_kinematics(
+    quaternions: Array, root_positions: Array, offsets: Array | None = None, skeleton: Skeleton = HUMANML3D
+) -> Array:
+    """Joint positions from local rotations: the inverse of `inverse_kinematics` for bones of these offsets.
+
+    Args:
+        quaternions: (..., T, J, 4) unit quaternions.
+        root_positions: (..., T, 3).
+        offsets: (J, 3) rest bone vectors; the skeleton's default if None.
+        skeleton: the skeleton.
+
+    Returns:
+        Joints (..., T, J, 3).
+
+    Raises:
+        ValueError: wrong shapes, or the skeleton has no default offsets and none were given.
+    """
+    if quaternions.ndim < 3 or quaternions.shape[-2:] != (skeleton.num_joints, 4):
+        raise ValueError(
+            f"expected quaternions (..., T, {skeleton.num_joints}, 4), got shape {tuple(quaternions.shape)}"
+        )
+    offsets = _check_offsets(_default_offsets(skeleton) if offsets is None else offsets, skeleton)
+    local = tuple(plane.contiguous() for plane in quaternions.movedim(-2, 0).unbind(-1))
+    rotations = [tuple(plane[0] for plane in local)] * skeleton.num_joints
+    for joint in skeleton.order:
+        rotations[joint] = _multiply(
+            rotations[skeleton.rotation_parents[joint]], tuple(plane[joint] for plane in local)
+        )
+    rotations = tuple(torch.stack(planes)[1:] for planes in zip(*rotations, strict=True))
+    bones = _rotate(rotations, _constants(offsets[1:], local[0]))
+    root = _planes(_like(root_positions, quaternions), 3, "root_positions")
+    return _join(_accumulate(root, bones, skeleton))
+
+
+def _default_offsets(skeleton: Skeleton) -> np.ndarray:
+    if skeleton.default_offsets is None:
+        raise ValueError(
+            f"the {skeleton.name} skeleton has no default bone lengths; pass offsets of shape "
+            f"({skeleton.num_joints}, 3)"
+        )
+    return skeleton.default_offsets
+
+
+# ------------------------------------------------------------------------------------------------- uniform skeleton
+def _retarget(positions: Planes, offsets: np.ndarray, skeleton: Skeleton) -> Planes:
+    directions, length = _bones(positions, skeleton)
+    leg = length[skeleton.leg[0] - 1, ..., :1] + length[skeleton.leg[1] - 1, ..., :1]
+    if not bool((leg > 0).all()):
+        names = " and ".join(skeleton.joint_names[joint] for joint in skeleton.leg)
+        raise ValueError(f"the bones that end at {names} have no length in frame 0, so the clip cannot be scaled")
+    target = float(sum(np.abs(offsets[joint]).max() for joint in skeleton.leg))
+    if not target > 0:
+        raise ValueError("the leg bones of the target offsets have no length")
+    root = tuple(plane[0] * (target / leg) for plane in positions)
+    raw = skeleton.raw_offsets.astype(np.float64)
+    undefined = _dot(directions, directions) == 0
+    along_rest = np.allclose(np.cross(raw, offsets), 0, atol=1e-9 * target)
+    if along_rest and not bool(undefined.any()):
+        # The usual case: target bones along the rest directions. Rotating them is scaling the source's directions.
+        signed = _per_joint((raw * offsets).sum(-1)[1:], length)
+        return _accumulate(root, tuple(c * signed for c in directions), skeleton)
+    heading = -0.5 * _heading(positions, skeleton)
+    still = torch.zeros_like(heading)
+    rotations = _bone_rotations(directions, (heading.cos(), still, -heading.sin(), still), skeleton)
+    bones = _rotate(tuple(plane[1:] for plane in rotations), _constants(offsets[1:], length))
+    return _accumulate(root, bones, skeleton)
+
+
+@_numpy_or_torch
+def uniform_skeleton(joints: Array, target_offsets: Array | None = None, skeleton: Skeleton = HUMANML3D) -> Array:
+    """Give a clip the bone lengths of a target skeleton, keeping every bone's direction and scaling the root path.
+
+    The root is scaled by the ratio of the leg lengths, the source's measured in frame 0 as published. A bone without
+    length takes its rest direction, carried along with its chain.
+
+    Args:
+        joints: (..., T, J, 3).
+        target_offsets: (J, 3) rest bone vectors of the target; the skeleton's default if None.
+        skeleton: the skeleton of the joints.
+
+    Returns:
+        Joints (..., T, J, 3).
+
+    Raises:
+        ValueError: the joints are no motion of this skeleton, wrong offsets, or legs without length.
+    """
+    check_joints(joints, skeleton)
+    offsets = _check_offsets(_default_offsets(skeleton) if target_offsets is None else target_offsets, skeleton)
+    return _join(_retarget(_split(joints), offsets, skeleton))
+
+
+def _place(positions: Planes, skeleton: Skeleton, facing: str) -> Planes:
+    """Put a clip on the floor, its first root at the origin, its first facing direction along +Z."""
+    x, y, z = positions
+    y = y - y.amin(dim=(0, -1), keepdim=True)
+    x, z = x - x[:1, ..., :1], z - z[:1, ..., :1]
+    if facing == "published":
+        forward_x, forward_z = (c[..., :1] for c in _forward((x, y, z), skeleton))
+        w, sin = _half_turn_to_front(forward_x, forward_z)
+    else:
+        half = -0.5 * _heading((x, y, z), skeleton)[..., :1]
+        w, sin = half.cos(), half.sin()
+    x, z = _turn(w * w - sin * sin, 2 * w * sin, x, z)
+    return x, y, z
+
+
+def _canonical(joints: torch.Tensor, skeleton: Skeleton, target_offsets: Array | None, facing: str) -> Planes:
+    _check_facing(facing)
+    check_joints(joints, skeleton)
+    positions = _split(joints)
+    if target_offsets is None:
+        target_offsets = skeleton.default_offsets
+    if target_offsets is not None:
+        positions = _retarget(positions, _check_offsets(target_offsets, skeleton), skeleton)
+    return _place(positions, skeleton, facing)
+
+
+@_numpy_or_torch
+def canonical_joints(
+    joints: Array, skeleton: Skeleton = HUMANML3D, target_offsets: Array | None = None, facing: str = "corrected"
+) -> Array:
+    """The joints that features describe: uniform skeleton, on the floor, starting at the origin and facing +Z.
+
+    ``features_to_joints(joints_to_features(joints))`` gives these back, less the last frame. Arguments, shapes and
+    errors as `joints_to_features`; returns (..., T, J, 3).
+    """
+    return _join(_canonical(joints, skeleton, target_offsets, facing))
+
+
+# ------------------------------------------------------------------------------------------------ joints to features
+def _contacts(positions: Planes, skeleton: Skeleton, threshold: float) -> torch.Tensor:
+    """(4, ..., T-1): 1 where a foot joint moves less than the threshold until the next frame."""
+    feet = _select(positions, (*skeleton.feet_left, *skeleton.feet_right))
+    step = tuple(plane.diff(dim=-1) for plane in feet)
+    return (_dot(step, step) < threshold).to(step[0].dtype)
+
+
+@_numpy_or_torch
+def foot_contacts(joints: Array, skeleton: Skeleton = HUMANML3D, threshold: float | None = None) -> Array:
+    """Foot contacts: 1 where a foot joint's squared displacement to the next frame is below the threshold.
+
+    Args:
+        joints: (..., T, J, 3).
+        skeleton: the skeleton of the joints.
+        threshold: squared units per frame; the skeleton's if None.
+
+    Returns:
+        (..., T-1, 4): left foot's two joints, then the right foot's.
+
+    Raises:
+        ValueError: the joints are no motion of this skeleton.
+    """
+    check_joints(joints, skeleton)
+    threshold = skeleton.foot_threshold if threshold is None else threshold
+    return _contacts(_split(joints), skeleton, threshold).movedim(0, -1).contiguous()
+
+
+@_numpy_or_torch
+def joints_to_features(
+    joints: Array,
+    skeleton: Skeleton = HUMANML3D,
+    target_offsets: Array | None = None,
+    foot_threshold: float | None = None,
+    facing: str = "corrected",
+) -> Array:
+    """Motion features of a clip, or of a stack of clips of equal length.
+
+    The clip is given the target bone lengths, put on the floor, started at the origin and turned to face +Z; one row
+    then describes a frame and the step to the next one (`Skeleton.slices` names the parts of a row).
+
+    Args:
+        joints: (..., T, J, 3), T >= 2, in the skeleton's unit and at its frame rate.
+        skeleton: `HUMANML3D` or `KIT`.
+        target_offsets: (J, 3) rest bone vectors to retarget to; None for the skeleton's default. KIT-ML's target is not
+            published with its code, so there None keeps the clip's own bones.
+        foot_threshold: squared displacement per frame that still counts as contact; the skeleton's if None.
+        facing: "corrected" reads the heading from hips and shoulders alike, follows it over any number of turns and
+            starts exactly at +Z. "published" reproduces the published files: hips against shoulders, a sign flip where
+            the facing crosses 180 degrees from +Z (recovered headings drift from there), and a jump in frame 0.
+
+    Returns:
+        (..., T-1, D) features.
+
+    Raises:
+        ValueError: the joints are no motion of this skeleton, wrong offsets, legs without length, or an unknown facing.
+    """
+    positions = _canonical(joints, skeleton, target_offsets, facing)
+    half, cos, sin = _root_rotation(positions, skeleton, facing)
+    if facing == "published":
+        spin = torch.asin((sin[..., 1:] * cos[..., :-1] - cos[..., 1:] * sin[..., :-1]).clamp(-1, 1))
+    else:
+        spin = half.diff(dim=-1)
+
+    full_cos, full_sin = cos * cos - sin * sin, 2 * cos * sin
+    now_cos, now_sin = full_cos[..., :-1], full_sin[..., :-1]
+    step_x, step_y, step_z = (plane.diff(dim=-1) for plane in positions)
+    velocity_x, velocity_z = _turn(now_cos, now_sin, step_x, step_z)
+    linear_x, linear_z = _turn(full_cos[..., 1:], full_sin[..., 1:], step_x[0], step_z[0])
+
+    x, y, z = (plane[..., :-1] for plane in positions)
+    local_x, local_z = _turn(now_cos, now_sin, x[1:] - x[:1], z[1:] - z[:1])
+
+    root = (cos[..., :-1], torch.zeros_like(x[0]), sin[..., :-1], torch.zeros_like(x[0]))
+    rotations = _bone_rotations(_bones((x, y, z), skeleton)[0], root, skeleton)
+    six = _first_columns(_local_rotations(rotations, skeleton))
+
+    threshold = skeleton.foot_threshold if foot_threshold is None else foot_threshold
+    rows = torch.cat(
+        (
+            torch.stack((spin, linear_x, linear_z, y[0])),
+            torch.stack((local_x, y[1:], local_z), 1).flatten(0, 1),
+            torch.stack(six, 1).flatten(0, 1),
+            torch.stack((velocity_x, step_y, velocity_z), 1).flatten(0, 1),
+            _contacts(positions, skeleton, threshold),
+        )
+    )
+    return rows.movedim(0, -1).contiguous()
+
+
+# ------------------------------------------------------------------------------------------------ features to joints
+def _check_width(features: torch.Tensor, skeleton: Skeleton) -> None:
+    if features.ndim < 2 or features.shape[-1] != skeleton.feature_dim:
+        raise ValueError(
+            f"expected features of shape (..., T, {skeleton.feature_dim}) for the {skeleton.name} skeleton, "
+            f"got {tuple(features.shape)}"
+        )
+
+
+def _root_path(features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Root x, y, z and the cosine and sine of the full root yaw, each (..., T)."""
+    spin, step_x, step_z, height = features[..., :4].unbind(-1)
+    zero = torch.zeros_like(spin[..., :1])
+    angle = 2 * torch.cat((zero, spin[..., :-1].cumsum(-1)), -1)
+    cos, sin = angle.cos(), angle.sin()
+    step_x, step_z = (torch.cat((zero, step[..., :-1]), -1) for step in (step_x, step_z))
+    step_x, step_z = _turn(cos, -sin, step_x, step_z)
+    return step_x.cumsum(-1), height, step_z.cumsum(-1), cos, sin
+
+
+@_numpy_or_torch
+def root_trajectory(features: Array, skeleton: Skeleton = HUMANML3D) -> tuple[Array, Array]:
+    """The root's path and heading, which features hold as increments only.
+
+    Args:
+        features: (..., T, D) raw features.
+        skeleton: the skeleton of the features.
+
+    Returns:
+        Positions (..., T, 3), the first at x = z = 0, and heading (..., T) in radians from +Z towards +X, the first 0.
+
+    Raises:
+        ValueError: wrong shape.
+    """
+    _check_width(features, skeleton)
+    x, y, z, _, _ = _root_path(features)
+    spin = features[..., 0]
+    heading = -2 * torch.cat((torch.zeros_like(spin[..., :1]), spin[..., :-1].cumsum(-1)), -1)
+    return torch.stack((x, y, z), -1), heading
+
+
+@_numpy_or_torch
+def features_to_joints(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
+    """Joint positions from the root path and the local positions of features. Differentiable.
+
+    Args:
+        features: (..., T, D) raw features.
+        skeleton: the skeleton of the features.
+
+    Returns:
+        (..., T, J, 3); the first frame's root is at x = z = 0 and faces +Z.
+
+    Raises:
+        ValueError: wrong shape.
+    """
+    _check_width(features, skeleton)
+    root_x, root_y, root_z, cos, sin = _root_path(features)
+    local = features[..., skeleton.slices["positions"]].unflatten(-1, (skeleton.num_joints - 1, 3))
+    x, z = _turn(cos[..., None], -sin[..., None], local[..., 0], local[..., 2])
+    joints = torch.stack((x + root_x[..., None], local[..., 1], z + root_z[..., None]), -1)
+    root = torch.stack((root_x, root_y, root_z), -1)
+    return torch.cat((root[..., None, :], joints), -2)
+
+
+@_numpy_or_torch
+def features_to_joints_by_rotation(
+    features: Array, offsets: Array | None = None, skeleton: Skeleton = HUMANML3D
+) -> Array:
+    """Joint positions from the root path and the rotations of features, on a skeleton with these bones.
+
+    Args:
+        features: (..., T, D) raw features.
+        offsets: (J, 3) rest bone vectors; the skeleton's default if None.
+        skeleton: the skeleton of the features.
+
+    Returns:
+        (..., T, J, 3).
+
+    Raises:
+        ValueError: wrong shapes, or the skeleton has no default offsets and none were given.
+    """
+    _check_width(features, skeleton)
+    offsets = _check_offsets(_default_offsets(skeleton) if offsets is None else offsets, skeleton)
+    root_x, root_y, root_z, cos, sin = _root_path(features)
+    six = features[..., skeleton.slices["rotations"]].unflatten(-1, (skeleton.num_joints - 1, 6))
+    local = _columns_from_six(tuple(plane.contiguous() for plane in six.movedim(-2, 0).unbind(-1)))
+    zero = torch.zeros_like(cos)
+    yaw = ((cos, zero, -sin), (zero, zero + 1, zero), (sin, zero, cos))
+    rotations = [yaw] * skeleton.num_joints
+    bones: list[Planes] = [(zero, zero, zero)] * skeleton.num_joints
+    for joint in skeleton.order:
+        before = rotations[skeleton.rotation_parents[joint]]
+        rotations[joint] = tuple(_apply_columns(before, tuple(c[joint - 1] for c in column)) for column in local)
+        bones[joint] = _apply_columns(rotations[joint], tuple(offsets[joint].tolist()))
+    bones = tuple(torch.stack(planes) for planes in zip(*bones[1:], strict=True))
+    return _join(_accumulate((root_x, root_y, root_z), bones, skeleton))
+
+
+# ------------------------------------------------------------------------------------------------------- mirroring
+@_numpy_or_torch
+def mirror_joints(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
+    """The mirror image of joints (..., J, 3): x negated, left and right swapped."""
+    if joints.ndim < 2 or joints.shape[-2:] != (skeleton.num_joints, 3):
+        raise ValueError(f"expected joints of shape (..., {skeleton.num_joints}, 3), got {tuple(joints.shape)}")
+    order = torch.tensor(skeleton.mirror_order, device=joints.device)
+    return joints.index_select(-2, order) * torch.tensor((-1, 1, 1), dtype=joints.dtype, device=joints.device)
+
+
+@_numpy_or_torch
+def mirror_features(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
+    """Features (..., T, D) of the mirror image, exactly those that `joints_to_features` gives of mirrored joints."""
+    _check_width(features, skeleton)
+    joints = np.array(skeleton.mirror_order)
+    order, signs = np.arange(skeleton.feature_dim), np.ones(skeleton.feature_dim)
+    signs[:2] = -1  # yaw and sideways velocity
+    groups = {  # joints in the group, and the sign of each of their numbers
+        "positions": (joints[1:] - 1, (-1, 1, 1)),
+        "rotations": (joints[1:] - 1, (1, -1, -1, -1, 1, 1)),  # S R S with S = diag(-1, 1, 1), first two columns
+        "velocities": (joints, (-1, 1, 1)),
+    }
+    for name, (swap, sign) in groups.items():
+        where, width = skeleton.slices[name], len(sign)
+        order[where] = (where.start + width * swap[:, None] + np.arange(width)).ravel()
+        signs[where] = np.tile(sign, len(swap))
+    start = skeleton.slices["contacts"].start
+    order[start:] = start + np.array((2, 3, 0, 1))
+    index = torch.from_numpy(order).to(features.device)
+    return features.index_select(-1, index) * torch.as_tensor(signs, dtype=features.dtype, device=features.device)
+
+
+# ------------------------------------------------------------------------------------------------------ statistics
+def feature_statistics(
+    clips: Iterable[Array], skeleton: Skeleton = HUMANML3D, feat_bias: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of features over all frames of all clips, as published with HumanML3D.
+
+    The deviation is averaged within each group of a row (`Skeleton.slices`), so that a group keeps its inner
+    proportions; a group that never changes gets 1. One pass, in float64, clip by clip.
+
+    Args:
+        clips: raw features (T, D) each; any iterable, read once.
+        skeleton: the skeleton of the features.
+        feat_bias: divides the deviations of root yaw, root velocity, root height and contacts, which weighs these
+            numbers up (text-to-motion trains its evaluator and its networks with 5).
+
+    Returns:
+        mean (D,) and std (D,), float32.
+
+    Raises:
+        ValueError: no clips, a clip that is no motion of this skeleton, or feat_bias not above 0.
+    """
+    if not feat_bias > 0:
+        raise ValueError(f"feat_bias is {feat_bias}; it must be above 0")
+    count, mean, squares = 0, np.zeros(skeleton.feature_dim), np.zeros(skeleton.feature_dim)
+    for index, clip in enumerate(clips):
+        check_features(clip, skeleton, name=f"clip {index}")
+        frames = _as_tensor(clip).detach().cpu().double().numpy().reshape(-1, skeleton.feature_dim)
+        clip_mean = frames.mean(0)
+        total, shift = count + len(frames), clip_mean - mean
+        squares += np.square(frames - clip_mean).sum(0) + shift**2 * (count * len(frames) / total)
+        mean += shift * (len(frames) / total)
+        count = total
+    if count == 0:
+        raise ValueError("no clips to take statistics of")
+    std = np.sqrt(squares / count)
+    for name, where in skeleton.slices.items():
+        # A constant group leaves rounding only; dividing by that would turn it into noise.
+        group = std[where].mean()
+        std[where] = group if group > 1e-7 * max(1.0, np.abs(mean[where]).max()) else 1.0
+        if name in ("root_yaw", "root_linear", "root_height", "contacts"):
+            std[where] /= feat_bias
+    return mean.astype(np.float32), std.astype(np.float32)
