@@ -1,0 +1,128 @@
+"""Raw motion features to what the motion VQ-VAE reads, and back: statistics, normalisation, padding."""
+
+import numpy as np
+import torch
+from transformers import BatchFeature, SequenceFeatureExtractor
+
+
+class MotionFeatureExtractor(SequenceFeatureExtractor):
+    """Normalises raw features with the statistics of the VQ-VAE and pads them, for AutoFeatureExtractor.
+
+    These statistics belong to the VQ-VAE; an evaluator has its own and keeps them in its weights.
+
+    Args:
+        feature_dim: numbers per frame (263 HumanML3D, 251 KIT-ML).
+        fps: frames a second.
+        mean, std: feature_dim numbers each; None: unknown, and normalising is refused.
+        unit_length: frames of one code; a shorter clip is refused.
+        max_frames: the longest clip that is taken (196 = 9.8 s).
+
+    Raises:
+        ValueError: statistics of the wrong length, not finite, or a std that is not positive.
+    """
+
+    model_input_names = ["motion", "attention_mask"]
+
+    def __init__(self, feature_dim=263, fps=20, mean=None, std=None, unit_length=4, max_frames=196, **kwargs):
+        for key in ("feature_size", "sampling_rate", "padding_value"):
+            kwargs.pop(key, None)  # written by the base class beside our own names for them
+        super().__init__(feature_size=feature_dim, sampling_rate=fps, padding_value=0.0, **kwargs)
+        self.feature_dim = feature_dim
+        self.fps = fps
+        self.unit_length = unit_length
+        self.max_frames = max_frames
+        if (mean is None) != (std is None):
+            raise ValueError("give both mean and std, or neither")
+        self.mean = None if mean is None else _statistic("mean", mean, feature_dim)
+        self.std = None if std is None else _statistic("std", std, feature_dim)
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError(f"std must be positive; feature {int(np.argmin(self.std))} has {min(self.std)}")
+
+    def _statistics(self, values):
+        if self.mean is None:
+            raise ValueError(
+                "this feature extractor has no statistics; make it with MotionFeatureExtractor(mean=..., std=...)"
+            )
+        if values.shape[-1:] != (self.feature_dim,):
+            raise ValueError(f"features must have {self.feature_dim} numbers a frame; got shape {tuple(values.shape)}")
+        if isinstance(values, torch.Tensor):
+            return (torch.tensor(part, dtype=values.dtype, device=values.device) for part in (self.mean, self.std))
+        return (np.asarray(part, dtype=values.dtype) for part in (self.mean, self.std))
+
+    def normalize(self, features):
+        """Raw features (..., D) to zero mean and unit deviation; array or tensor in, the same kind out.
+
+        Raises:
+            ValueError: no statistics, or not D numbers a frame.
+        """
+        mean, std = self._statistics(features)
+        return (features - mean) / std
+
+    def denormalize(self, features):
+        """Normalised features (..., D) to raw ones; array or tensor in, the same kind out.
+
+        Raises:
+            ValueError: no statistics, or not D numbers a frame.
+        """
+        mean, std = self._statistics(features)
+        return features * std + mean
+
+    def __call__(self, motions, return_tensors="pt", truncation=False):
+        """Normalise clips and pad them on the right with zeros (after normalising, as published).
+
+        Args:
+            motions: one clip (T, D) or a sequence of clips, arrays or tensors of raw features.
+            return_tensors: "pt" or "np".
+            truncation: cut clips to `max_frames`; else a longer one is refused.
+
+        Returns:
+            `BatchFeature` with motion (B, T, D) float32 and attention_mask (B, T) long.
+
+        Raises:
+            ValueError: no clips, or a clip that is too short, too long, of the wrong shape or not finite (the message
+                names it).
+        """
+        if getattr(motions, "ndim", 0) == 2:
+            motions = [motions]
+        if not len(motions):
+            raise ValueError("there is no motion to prepare")
+        clips = [self._checked(motion, index, truncation) for index, motion in enumerate(motions)]
+        longest = max(len(clip) for clip in clips)
+        batch = np.zeros((len(clips), longest, self.feature_dim), dtype=np.float32)
+        mask = np.zeros((len(clips), longest), dtype=np.int64)
+        for row, clip in enumerate(clips):
+            batch[row, : len(clip)] = self.normalize(clip)
+            mask[row, : len(clip)] = 1
+        return BatchFeature({"motion": batch, "attention_mask": mask}, tensor_type=return_tensors)
+
+    def _checked(self, motion, index, truncation):
+        clip = motion.detach().cpu().numpy() if isinstance(motion, torch.Tensor) else np.asarray(motion)
+        if clip.ndim != 2 or clip.shape[1] != self.feature_dim:
+            raise ValueError(f"motion {index} must have shape (frames, {self.feature_dim}); got {clip.shape}")
+        if len(clip) < self.unit_length:
+            raise ValueError(f"motion {index} has {len(clip)} frames; at least {self.unit_length} are needed")
+        if len(clip) > self.max_frames:
+            if not truncation:
+                raise ValueError(
+                    f"motion {index} has {len(clip)} frames, more than {self.max_frames} "
+                    f"({self.max_frames / self.fps:g} s); cut it, or pass truncation=True"
+                )
+            clip = clip[: self.max_frames]
+        if not np.isfinite(clip).all():
+            frame, feature = np.argwhere(~np.isfinite(clip))[0]
+            raise ValueError(
+                f"motion {index} holds NaN or infinite values, the first in frame {frame}, feature {feature}"
+            )
+        return clip.astype(np.float32, copy=False)
+
+
+def _statistic(name, values, feature_dim):
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (feature_dim,):
+        raise ValueError(f"{name} must hold {feature_dim} numbers; got shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+    return values.tolist()
+
+
+MotionFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
