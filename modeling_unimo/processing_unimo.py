@@ -1,0 +1,468 @@
+"""The processor: the one place that knows prompts, motion tokens and how an answer is read."""
+
+import re
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BatchEncoding
+from transformers import BatchFeature
+from transformers import ProcessorMixin
+
+from .tokenization_unimo import ANSWER_END
+from .tokenization_unimo import ANSWER_START
+from .tokenization_unimo import MOTION_END
+from .tokenization_unimo import MOTION_START
+from .tokenization_unimo import MotionVocabulary
+from .tokenization_unimo import THINK_END
+from .tokenization_unimo import THINK_START
+from .tokenization_unimo import TextEscape
+from .tokenization_unimo import end_of_turn
+from .tokenization_unimo import motion_token
+
+TASKS = ("t2m", "m2t")
+MAX_TEXT_CHARACTERS = 2000
+
+# Short on purpose: at small scale the prompt is a good part of every sequence.
+SYSTEM_PROMPTS = {
+    "t2m": "You turn a description into human motion. First think about how the body moves, then write the motion.",
+    "m2t": "You describe human motion in words. First think about how the body moves, then write the description.",
+}
+# Stands for the user's text while the fixed part of a prompt is rendered; no template contains it.
+_PLACEHOLDER = "UniMoUserContent"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered, read under the whole-answer grammar.
+
+    `valid` says whether the answer follows it from the first token to the last; where it does not, `error` says why
+    and the other fields are empty.
+    """
+
+    valid: bool
+    thought: str = ""
+    codes: list[int] = field(default_factory=list)
+    caption: str = ""
+    error: str | None = None
+
+
+class UniMoProcessor(ProcessorMixin):
+    """Prompts, completions and answers of both tasks, over a feature extractor and a tokenizer with motion tokens.
+
+    Tasks are `"t2m"` (text to motion) and `"m2t"` (motion to text). An answer is
+
+        t2m: `<think>` thought `</think><Motion>` 1 to `max_motion_codes` codes `</Motion>` end of turn
+        m2t: `<think>` thought `</think><Answer>` caption `</Answer>` end of turn
+
+    with neither thought nor caption blank. Text is escaped on its way in and unescaped on its way out, so that for any
+    text the control ids of a prompt are exactly the template's.
+
+    Args:
+        feature_extractor: `MotionFeatureExtractor`, the statistics of the VQ-VAE.
+        tokenizer: `UniMoTokenizer`, or a base tokenizer after `extend_vocabulary`.
+        chat_template: replaces the tokenizer's.
+        system_prompts: {"t2m": .., "m2t": ..}, replaces the built-in wording.
+        max_motion_codes: most codes of a motion (49 codes are 196 frames, 9.8 s).
+        max_thought_tokens: most tokens of a thought that is generated under the grammar.
+        max_answer_tokens: most tokens of a caption that is generated under the grammar.
+
+    Raises:
+        ValueError: the tokenizer has no motion vocabulary, no usable chat template, or pads with an end token.
+    """
+
+    def __init__(
+        self,
+        feature_extractor,
+        tokenizer,
+        chat_template: str | None = None,
+        system_prompts: dict[str, str] | None = None,
+        max_motion_codes: int = 49,
+        max_thought_tokens: int = 256,
+        max_answer_tokens: int = 96,
+    ):
+        super().__init__(feature_extractor, tokenizer, chat_template=chat_template or tokenizer.chat_template)
+        self.system_prompts = dict(SYSTEM_PROMPTS if system_prompts is None else system_prompts)
+        if set(self.system_prompts) != set(TASKS):
+            raise ValueError(f"system_prompts has the keys {sorted(self.system_prompts)}; it needs {sorted(TASKS)}.")
+        limits = {
+            "max_motion_codes": max_motion_codes,
+            "max_thought_tokens": max_thought_tokens,
+            "max_answer_tokens": max_answer_tokens,
+        }
+        for name, value in limits.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1.")
+        self.max_motion_codes = max_motion_codes
+        self.max_thought_tokens = max_thought_tokens
+        self.max_answer_tokens = max_answer_tokens
+        self._vocabulary = MotionVocabulary.lookup(tokenizer)
+        self._end_of_turn = end_of_turn(tokenizer, self.chat_template)
+        if self._end_of_turn is None:
+            raise ValueError(
+                "The chat template cannot carry an answer: it must take a system turn, render contents verbatim, open "
+                "the answer with no <think> of its own and close it with one added token. "
+                "`extend_vocabulary(tokenizer)` installs one."
+            )
+        if tokenizer.pad_token_id is None or tokenizer.pad_token_id in (self.end_id, tokenizer.eos_token_id):
+            raise ValueError(
+                f"The pad token {tokenizer.pad_token!r} must exist and differ from the end token {self._end_of_turn!r}; "
+                "`extend_vocabulary(tokenizer)` sees to it."
+            )
+
+    # ---------------------------------------------------------------- vocabulary
+
+    @property
+    def vocabulary(self) -> MotionVocabulary:
+        """Ids of the motion tokens."""
+        return self._vocabulary
+
+    @property
+    def num_codes(self) -> int:
+        """Size of the motion codebook."""
+        return len(self._vocabulary.codes)
+
+    @property
+    def end_id(self) -> int:
+        """Id of the token that ends an answer: the chat template's end of turn."""
+        return self.tokenizer.convert_tokens_to_ids(self._end_of_turn)
+
+    @property
+    def pad_id(self) -> int:
+        """Id of the pad token; no end token."""
+        return self.tokenizer.pad_token_id
+
+    @cached_property
+    def control_ids(self) -> dict[int, str]:
+        """Ids that are no text: every added or special token, ours and the base's."""
+        tokens = {id_: token.content for id_, token in self.tokenizer.added_tokens_decoder.items()}
+        return tokens | {self.tokenizer.convert_tokens_to_ids(t): t for t in self.tokenizer.all_special_tokens}
+
+    @cached_property
+    def text_ids(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids a thought or caption may be generated from, and those among them that show something.
+
+        Control tokens are left out, and with them the few tokens that hold the opener of an escape: so that what is
+        visible here is visible after unescaping.
+
+        Returns:
+            Two sorted integer arrays, the second a subset of the first.
+        """
+        text, visible = [], []
+        for id_ in sorted(set(self.tokenizer.get_vocab().values()) - self.control_ids.keys()):
+            shown = self._decode([id_])
+            if TextEscape.opener in shown:
+                continue
+            text.append(id_)
+            # Bytes that are no whole character decode to U+FFFD; together they may still spell a blank.
+            if any(c.isprintable() and not c.isspace() and c != "\ufffd" for c in shown):
+                visible.append(id_)
+        return np.array(text, dtype=np.int64), np.array(visible, dtype=np.int64)
+
+    # ---------------------------------------------------------------- text
+
+    @cached_property
+    def _escape(self) -> TextEscape:
+        return TextEscape(self.tokenizer)
+
+    def escape_text(self, text: str) -> str:
+        """Any text, without the strings of control tokens; `unescape_text` gives it back exactly."""
+        return self._escape.escape(text)
+
+    def unescape_text(self, text: str) -> str:
+        """The inverse of `escape_text`."""
+        return self._escape.unescape(text)
+
+    # ---------------------------------------------------------------- prompts and completions
+
+    @staticmethod
+    def template_texts() -> list[str]:
+        """The words every prompt is made of, for training a tokenizer that spells them briefly."""
+        return [*SYSTEM_PROMPTS.values(), "system", "user", "assistant"]
+
+    def messages(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> list[dict[str, str]]:
+        """The conversation that asks for an answer: a system and a user turn.
+
+        Args:
+            task: "t2m" or "m2t".
+            text: the description, for t2m (ignored for m2t).
+            codes: the motion, for m2t (ignored for t2m).
+
+        Raises:
+            ValueError: unknown task; text missing, blank or over 2,000 characters; codes missing, too many, or no
+                codes of this vocabulary.
+        """
+        return [
+            {"role": "system", "content": self.system_prompts[self._task(task)]},
+            {"role": "user", "content": self._request(task, text, codes)},
+        ]
+
+    def prompt(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> str:
+        """`messages` rendered, up to where the assistant's `<think>` begins. Raises what `messages` raises."""
+        before, after = self._frames[self._task(task)]
+        return before + self._request(task, text, codes) + after
+
+    def completion(
+        self, task: str, thought: str, codes: Sequence[int] | None = None, caption: str | None = None
+    ) -> str:
+        """The answer to learn, from `<think>` to the end of the turn.
+
+        Args:
+            task: "t2m" or "m2t".
+            thought: what is thought before answering.
+            codes: the motion, for t2m (ignored for m2t).
+            caption: the description, for m2t (ignored for t2m).
+
+        Raises:
+            ValueError: thought or caption blank, codes missing, too many, or no codes of this vocabulary.
+        """
+        opened = f"{THINK_START}{self._text(thought, 'thought', limit=None)}{THINK_END}"
+        if self._task(task) == "t2m":
+            return f"{opened}{self._motion(codes)}{self._end_of_turn}"
+        return f"{opened}{ANSWER_START}{self._text(caption, 'caption', limit=None)}{ANSWER_END}{self._end_of_turn}"
+
+    def encode_example(
+        self,
+        task: str,
+        thought: str,
+        caption: str | None = None,
+        codes: Sequence[int] | None = None,
+    ) -> dict[str, list[int]]:
+        """One supervised example: ids of prompt and completion, and which of them are the completion's (1).
+
+        `caption` and `codes` are the pair; the task says which of them is asked and which is answered.
+        """
+        prompt = self._encode(self.prompt(task, caption, codes))
+        completion = self._encode(self.completion(task, thought, codes, caption))
+        return {
+            "input_ids": prompt + completion,
+            "completion_mask": [0] * len(prompt) + [1] * len(completion),
+        }
+
+    def encode_prompts(
+        self,
+        tasks: str | Sequence[str],
+        texts: Sequence[str | None] | None = None,
+        codes_list: Sequence[Sequence[int] | None] | None = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchEncoding:
+        """A batch of prompts, tasks mixed as they come, padded on the left.
+
+        Args:
+            tasks: one for all rows, or one a row.
+            texts: descriptions of the t2m rows (None elsewhere).
+            codes_list: codes of the m2t rows (None elsewhere).
+
+        Returns:
+            `input_ids`, `attention_mask` (B, L).
+        """
+        prompts = [self.prompt(*row) for row in self.rows(tasks, texts, codes_list)]
+        return self.tokenizer(
+            prompts, add_special_tokens=False, padding=True, padding_side="left", return_tensors=return_tensors
+        )
+
+    @staticmethod
+    def rows(
+        tasks: str | Sequence[str],
+        texts: Sequence[str | None] | None,
+        codes_list: Sequence[Sequence[int] | None] | None,
+    ) -> list[tuple[str, str | None, Sequence[int] | None]]:
+        """(task, text, codes) a row, from columns of which one may be missing.
+
+        Raises:
+            ValueError: the columns differ in length, or a column is a bare string.
+        """
+        if isinstance(texts, str):
+            raise ValueError("texts is a string; give a list of strings.")
+        given = [column for column in (texts, codes_list) if column is not None]
+        if not given:
+            raise ValueError("Neither texts nor codes_list is given.")
+        columns = [[tasks] * len(given[0]) if isinstance(tasks, str) else tasks]
+        columns += [column if column is not None else [None] * len(given[0]) for column in (texts, codes_list)]
+        if len({len(column) for column in columns}) != 1:
+            counts = ", ".join(f"{n} {len(c)}" for n, c in zip(("tasks", "texts", "codes_list"), columns, strict=True))
+            raise ValueError(f"The columns of a batch differ in length: {counts}.")
+        return list(zip(*columns, strict=True))
+
+    def __call__(
+        self,
+        text: str | Sequence[str] | None = None,
+        motion: Any | None = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchEncoding | BatchFeature:
+        """Model inputs: text-to-motion prompts of `text`, or normalised features of `motion` for the VQ-VAE.
+
+        Args:
+            text: description(s).
+            motion: one (T, D) array of raw features or a list of them.
+
+        Raises:
+            ValueError: not exactly one of the two is given; and what `messages` or the feature extractor raise.
+        """
+        if (text is None) == (motion is None):
+            raise ValueError("Give either text or motion.")
+        if text is not None:
+            return self.encode_prompts("t2m", [text] if isinstance(text, str) else text, None, return_tensors)
+        return self.feature_extractor(motion, return_tensors=return_tensors)
+
+    # ---------------------------------------------------------------- answers
+
+    def parse(self, answer: str | Sequence[int], task: str) -> Answer:
+        """Read a whole answer; anything before, after, missing or out of place makes it invalid.
+
+        Args:
+            answer: what was generated after the prompt: ids (up to the end of turn, which must be there; only padding
+                may follow) or a string (whose end of turn may be missing, since decoders drop special tokens).
+            task: "t2m" or "m2t".
+        """
+        self._task(task)
+        if isinstance(answer, str):
+            pieces = self._pieces_of_string(answer)
+            if pieces and pieces[-1] == (True, self._end_of_turn):
+                pieces.pop()
+        else:
+            ids = answer.tolist() if isinstance(answer, (torch.Tensor, np.ndarray)) else [int(id_) for id_ in answer]
+            if self.end_id not in ids:
+                return Answer(False, error="the answer does not end: no end of turn")
+            end = ids.index(self.end_id)
+            if any(id_ != self.pad_id for id_ in ids[end + 1 :]):
+                return Answer(False, error="something follows the end of turn")
+            pieces = self._pieces_of_ids(ids[:end])
+        return self._read(pieces, task)
+
+    def _read(self, pieces: list[tuple[bool, str]], task: str) -> Answer:
+        """Pieces are (is control, string); text pieces are never adjacent."""
+        opening, closing = (MOTION_START, MOTION_END) if task == "t2m" else (ANSWER_START, ANSWER_END)
+        head = [(True, THINK_START), None, (True, THINK_END), (True, opening)]
+        for position, expected in enumerate(head):
+            if position >= len(pieces):
+                return Answer(False, error=f"the answer stops after {position} of its parts")
+            if expected is None and pieces[position][0] or expected is not None and pieces[position] != expected:
+                wanted = "the thought" if expected is None else expected[1]
+                return Answer(False, error=f"expected {wanted}, found {pieces[position][1][:40]!r}")
+        if pieces[-1] != (True, closing):
+            return Answer(False, error=f"the answer does not close with {closing}")
+        thought = self.unescape_text(pieces[1][1]).strip()
+        if not thought:
+            return Answer(False, error="the thought is blank")
+        body = pieces[len(head) : -1]
+        if task == "m2t":
+            if len(body) != 1 or body[0][0]:
+                return Answer(False, error="the description is missing or holds control tokens")
+            caption = self.unescape_text(body[0][1]).strip()
+            return Answer(True, thought, [], caption) if caption else Answer(False, error="the description is blank")
+        strange = [string for _, string in body if string not in self._code_of]
+        if strange:
+            return Answer(False, error=f"{strange[0][:40]!r} stands among the motion codes")
+        if not 1 <= len(body) <= self.max_motion_codes:
+            return Answer(False, error=f"the motion has {len(body)} codes; 1 to {self.max_motion_codes} are allowed")
+        return Answer(True, thought, [self._code_of[string] for _, string in body])
+
+    def _pieces_of_ids(self, ids: Iterable[int]) -> list[tuple[bool, str]]:
+        pieces: list[tuple[bool, str]] = []
+        text: list[int] = []
+        for id_ in [*ids, None]:
+            control = self.control_ids.get(id_)
+            if control is None and id_ is not None:
+                text.append(id_)
+                continue
+            if text:
+                pieces.append((False, self._decode(text)))
+                text = []
+            if control is not None:
+                pieces.append((True, control))
+        return pieces
+
+    def _pieces_of_string(self, answer: str) -> list[tuple[bool, str]]:
+        parts = self._control_pattern.split(answer)
+        # re.split with one group alternates text and separator.
+        return [(index % 2 == 1, part) for index, part in enumerate(parts) if part]
+
+    # ---------------------------------------------------------------- durations
+
+    @property
+    def seconds_per_code(self) -> float:
+        """Duration of one code, 0.2 s at 20 fps and 4 frames a code."""
+        return self.feature_extractor.unit_length / self.feature_extractor.fps
+
+    def codes_of_duration(self, seconds: float) -> int:
+        """Whole codes nearest to a duration.
+
+        Raises:
+            ValueError: the duration is no number, or outside 1 to `max_motion_codes` codes (0.2 to 9.8 s).
+        """
+        shortest, longest = self.seconds_per_code, self.max_motion_codes * self.seconds_per_code
+        number = isinstance(seconds, (int, float, np.integer, np.floating)) and not isinstance(seconds, bool)
+        if not number or not shortest - 1e-6 <= seconds <= longest + 1e-6:
+            raise ValueError(f"duration is {seconds!r}; it must be {shortest:g} to {longest:g} seconds.")
+        return int(np.floor(seconds / self.seconds_per_code + 0.5))
+
+    # ---------------------------------------------------------------- details
+
+    @cached_property
+    def _code_of(self) -> dict[str, int]:
+        return {motion_token(code): code for code in range(self.num_codes)}
+
+    @cached_property
+    def _control_pattern(self) -> re.Pattern:
+        longest_first = sorted(set(self.control_ids.values()), key=len, reverse=True)
+        return re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
+
+    @cached_property
+    def _frames(self) -> dict[str, tuple[str, str]]:
+        """What the template puts before and after the user's content, rendered once a task."""
+        frames = {}
+        for task in TASKS:
+            turns = [
+                {"role": "system", "content": self.system_prompts[task]},
+                {"role": "user", "content": _PLACEHOLDER},
+            ]
+            rendered = self.tokenizer.apply_chat_template(
+                turns, chat_template=self.chat_template, tokenize=False, add_generation_prompt=True
+            )
+            before, after = rendered.split(_PLACEHOLDER)
+            frames[task] = (before, after)
+        return frames
+
+    @staticmethod
+    def _task(task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(f'task is {task!r}; choose "t2m" (text to motion) or "m2t" (motion to text).')
+        return task
+
+    def _request(self, task: str, text: str | None, codes: Sequence[int] | None) -> str:
+        return self._text(text, "text", MAX_TEXT_CHARACTERS) if task == "t2m" else self._motion(codes)
+
+    def _text(self, text: str | None, name: str, limit: int | None) -> str:
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"The {name} is {text!r}; it must be a string that is not blank.")
+        if limit is not None and len(text) > limit:
+            raise ValueError(f"The {name} has {len(text):,} characters; at most {limit:,} are read. Shorten it.")
+        return self.escape_text(text.strip())
+
+    def _motion(self, codes: Sequence[int] | None) -> str:
+        if codes is None:
+            raise ValueError("The motion is missing: give its codes.")
+        array = codes.detach().cpu().numpy() if isinstance(codes, torch.Tensor) else np.asarray(codes)
+        if array.ndim != 1 or not 1 <= len(array) <= self.max_motion_codes:
+            raise ValueError(
+                f"Codes of shape {array.shape}; a motion is one row of 1 to {self.max_motion_codes} codes "
+                f"({self.max_motion_codes * self.seconds_per_code:g} s)."
+            )
+        if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= self.num_codes:
+            raise ValueError(f"Codes must be whole numbers from 0 to {self.num_codes - 1}, got {array.tolist()[:8]}.")
+        return MOTION_START + "".join(map(motion_token, array.tolist())) + MOTION_END
+
+    def _encode(self, string: str) -> list[int]:
+        return self.tokenizer(string, add_special_tokens=False)["input_ids"]
+
+    def _decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+UniMoProcessor.register_for_auto_class()
