@@ -176,7 +176,8 @@ KIT = Skeleton(
     name="kit",
     joint_names=tuple(
         "pelvis spine chest neck head right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
-        "right_hip right_knee right_ankle right_heel right_foot left_hip left_knee left_ankle left_heel left_foot".split()
+        "right_hip right_knee right_ankle right_heel right_foot left_hip left_knee left_ankle left_heel "
+        "left_foot".split()
     ),
     chains=((0, 11, 12, 13, 14, 15), (0, 16, 17, 18, 19, 20), (0, 1, 2, 3, 4), (3, 5, 6, 7), (3, 8, 9, 10)),
     raw_offsets=_unit_offsets("0 +y +y +y +y +x -y -y -x -y -y +x -y -y +z +z -x -y -y +z +z"),
@@ -259,8 +260,8 @@ def check_joints(joints: Array, skeleton: Skeleton = HUMANML3D, name: str = "") 
     expected = f"(..., T, {skeleton.num_joints}, 3)"
     if joints.ndim < 3 or joints.shape[-1] != 3 or joints.shape[-2] != skeleton.num_joints:
         raise ValueError(
-            f"{prefix}expected joints of shape {expected} for the {skeleton.name} skeleton, got {tuple(joints.shape)}; "
-            "select and order the joints as skeleton.joint_names first"
+            f"{prefix}expected joints of shape {expected} for the {skeleton.name} skeleton, got "
+            f"{tuple(joints.shape)}; select and order the joints as skeleton.joint_names first"
         )
     if joints.numel() == 0 or joints.shape[-3] < 2:
         raise ValueError(f"{prefix}a clip needs at least 2 frames, got shape {tuple(joints.shape)}")
@@ -386,7 +387,7 @@ def _first_columns(q: Planes) -> Planes:
 
 
 def _columns_from_six(six: Planes) -> tuple[Planes, Planes, Planes]:
-    """Orthonormal matrix columns from six numbers, in the published order: x, then z = x cross b, then y = z cross x."""
+    """Orthonormal matrix columns from six numbers, in the published order: x, z = x cross b, y = z cross x."""
     x = _normalise(six[:3])
     z = _normalise(_cross(x, six[3:]))
     return x, _cross(z, x), z
@@ -920,8 +921,8 @@ def joints_to_features(
     Args:
         joints: (..., T, J, 3), T >= 2, in the skeleton's unit and at its frame rate.
         skeleton: `HUMANML3D` or `KIT`.
-        target_offsets: (J, 3) rest bone vectors to retarget to; None for the skeleton's default. KIT-ML's target is not
-            published with its code, so there None keeps the clip's own bones.
+        target_offsets: (J, 3) rest bone vectors to retarget to; None for the skeleton's default. KIT-ML's target is
+            not published with its code, so there None keeps the clip's own bones.
         foot_threshold: squared displacement per frame that still counts as contact; the skeleton's if None.
         facing: "corrected" reads the heading from hips and shoulders alike, follows it over any number of turns and
             starts exactly at +Z. "published" reproduces the published files: hips against shoulders, a sign flip where
@@ -931,7 +932,7 @@ def joints_to_features(
         (..., T-1, D) features.
 
     Raises:
-        ValueError: the joints are no motion of this skeleton, wrong offsets, legs without length, or an unknown facing.
+        ValueError: the joints are no motion of this skeleton, wrong offsets, legs without length, or unknown facing.
     """
     positions = _canonical(joints, skeleton, target_offsets, facing)
     half, cos, sin = _root_rotation(positions, skeleton, facing)
@@ -1076,7 +1077,11 @@ def mirror_joints(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
 
 @_numpy_or_torch
 def mirror_features(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
-    """Features (..., T, D) of the mirror image, exactly those that `joints_to_features` gives of mirrored joints."""
+    """Features (..., T, D) of the mirror image of the same body, with its left and right bones swapped too.
+
+    HumanML3D's target skeleton is not quite symmetric (the hips differ by 7 mm): to have the target's own bones on
+    either side, mirror the joints and convert those.
+    """
     _check_width(features, skeleton)
     joints = np.array(skeleton.mirror_order)
     order, signs = np.arange(skeleton.feature_dim), np.ones(skeleton.feature_dim)
