@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 try:
     import av
 except ImportError:
