@@ -1,0 +1,303 @@
+"""Measurements on 22-joint motion: what a reader of the motion may state as fact, without words or verdicts.
+
+`measure` turns joints (T, 22, 3) into time series of body quantities (heading, speed in the body's own directions,
+hand and foot heights, trunk pitch, leg bend, clearance). The other functions find events in such series; the bounds
+that make an excursion an event are arguments, so that the annotator and whoever checks its texts choose their own.
+
+Directions: the world is Y up; a person who faces +Z has their left side at +X, so a turn to the left increases the
+heading. Lengths are metres, angles degrees, times seconds unless a name says otherwise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+PELVIS, SPINE, NECK, HEAD = 0, 3, 12, 15
+# Index pairs are (left, right).
+HIPS, KNEES, ANKLES, TOES = (1, 2), (4, 5), (7, 8), (10, 11)
+SHOULDERS, ELBOWS, WRISTS = (16, 17), (18, 19), (20, 21)
+NUM_JOINTS = 22
+SIDES = ("left", "right")
+
+# Smoothing in seconds (standard deviation of a Gaussian): `POSE` takes capture jitter off poses, `ROOT` takes the sway
+# of a step off the path and the heading, which would otherwise read as small turns and changes of speed.
+POSE_SMOOTHING = 0.05
+ROOT_SMOOTHING = 0.25
+# The percentile that stands for "lowest": one bad frame must not move the floor.
+_LOWEST = 2.0
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Time series of one motion of T frames; `[..., side]` axes are (left, right).
+
+    heading (T,): smoothed facing direction, unwrapped, degrees, 0 in the first frame, increasing to the left.
+    position (T, 2): smoothed pelvis x, z, metres from the first frame.
+    velocity (T, 2): smoothed pelvis velocity towards the body's (front, left), m/s.
+    speed (T,): its length.
+    hip_height (T,): height of the hips over the ankles' floor level, in leg lengths (about 1: upright).
+    pelvis_height (T,): metres over the floor.
+    trunk_pitch, trunk_lean (T,): angle of pelvis->neck from the vertical, forward and to the left, degrees.
+    trunk_tilt (T,): its angle from the vertical in any direction, 0 to 180 degrees.
+    hand (T, 2, 3): wrist relative to its shoulder as (left, up, front), as a share of the arm's length.
+    hand_height (T, 2), head_height (T,): wrist and head joint, metres over the floor.
+    elbow (T, 2), knee (T, 2): inner angle, degrees, 180 = straight.
+    foot (T, 2, 3): ankle relative to its hip as (left, up, front), as a share of the leg's length.
+    foot_clearance (T, 2): the foot's lowest point over its own floor level, metres.
+    foot_height (T, 2): the ankle over its own floor level, as a share of the leg's length.
+    knee_height (T, 2): the knee over the ankles' floor level, as a share of the leg's length.
+    """
+
+    fps: float
+    heading: np.ndarray
+    position: np.ndarray
+    velocity: np.ndarray
+    speed: np.ndarray
+    hip_height: np.ndarray
+    pelvis_height: np.ndarray
+    trunk_pitch: np.ndarray
+    trunk_lean: np.ndarray
+    trunk_tilt: np.ndarray
+    hand: np.ndarray
+    hand_height: np.ndarray
+    head_height: np.ndarray
+    elbow: np.ndarray
+    knee: np.ndarray
+    foot: np.ndarray
+    foot_clearance: np.ndarray
+    foot_height: np.ndarray
+    knee_height: np.ndarray
+    arm_length: float
+    leg_length: float
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.heading)
+
+    @property
+    def duration(self) -> float:
+        return self.num_frames / self.fps
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames `start` up to, not including, `stop`."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.start, self.stop)
+
+    def overlap(self, other: "Span") -> int:
+        """Number of frames both have."""
+        return max(0, min(self.stop, other.stop) - max(self.start, other.start))
+
+
+def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
+    """Measure joints (T, 22, 3) in metres, Y up, at `fps`; any facing, any floor height, any bone lengths.
+
+    Raises ValueError for another shape, fewer than two frames, values that are not finite, or a body without arms or
+    legs (zero bone lengths), since nothing can be stated about those.
+    """
+    p = np.asarray(joints, dtype=np.float64)
+    if p.ndim != 3 or p.shape[1:] != (NUM_JOINTS, 3):
+        raise ValueError(f"joints must have shape (T, {NUM_JOINTS}, 3), got {p.shape}")
+    if len(p) < 2:
+        raise ValueError(f"joints must have at least 2 frames, got {len(p)}")
+    if not np.isfinite(p).all():
+        raise ValueError("joints hold values that are not finite")
+    if not fps > 0:
+        raise ValueError(f"fps must be positive, got {fps}")
+
+    pose = smooth(p, POSE_SMOOTHING * fps)
+    left, front = _body_axes(pose)
+    arm = _length(pose, SHOULDERS, ELBOWS) + _length(pose, ELBOWS, WRISTS)
+    leg = _length(pose, HIPS, KNEES) + _length(pose, KNEES, ANKLES)
+    if min(arm, leg) < 1e-3:
+        raise ValueError(f"the body has no extent: arm {arm:.4f} m, leg {leg:.4f} m")
+
+    heading = np.degrees(np.unwrap(np.arctan2(front[:, 0], front[:, 2])))
+    root = np.concatenate([pose[:, PELVIS, ::2], heading[:, None]], axis=1)
+    root = smooth(root, ROOT_SMOOTHING * fps)
+    position, heading = root[:, :2] - root[0, :2], root[:, 2]
+    # The heading that velocities refer to is the smoothed one: a runner's shoulders swing, the direction does not.
+    angle = np.radians(heading)
+    step = np.gradient(position, axis=0) * fps
+    ahead = step[:, 0] * np.sin(angle) + step[:, 1] * np.cos(angle)
+    aside = step[:, 0] * np.cos(angle) - step[:, 1] * np.sin(angle)
+
+    ankle_floor = np.percentile(pose[:, ANKLES, 1], _LOWEST, axis=0)
+    toe_floor = np.percentile(pose[:, TOES, 1], _LOWEST, axis=0)
+    ankle_clear = pose[:, ANKLES, 1] - ankle_floor
+    toe_clear = pose[:, TOES, 1] - toe_floor
+    floor = min(float(toe_floor.min()), float(ankle_floor.min()))
+
+    trunk = pose[:, NECK] - pose[:, PELVIS]
+    trunk_front = (trunk * front).sum(-1)
+    trunk_left = (trunk * left).sum(-1)
+    hand = _in_body(pose[:, WRISTS] - pose[:, SHOULDERS], left, front) / arm
+    foot = _in_body(pose[:, ANKLES] - pose[:, HIPS], left, front) / leg
+    return Measurements(
+        fps=float(fps),
+        heading=heading - heading[0],
+        position=position,
+        velocity=np.stack([ahead, aside], axis=-1),
+        speed=np.hypot(ahead, aside),
+        hip_height=(pose[:, HIPS, 1].mean(1) - ankle_floor.min()) / leg,
+        pelvis_height=pose[:, PELVIS, 1] - floor,
+        trunk_pitch=np.degrees(np.arctan2(trunk_front, np.abs(trunk[:, 1]))),
+        trunk_lean=np.degrees(np.arctan2(trunk_left, np.abs(trunk[:, 1]))),
+        trunk_tilt=np.degrees(np.arctan2(np.hypot(trunk_front, trunk_left), trunk[:, 1])),
+        hand=hand,
+        hand_height=pose[:, WRISTS, 1] - floor,
+        head_height=pose[:, HEAD, 1] - floor,
+        elbow=_inner_angle(pose, SHOULDERS, ELBOWS, WRISTS),
+        knee=_inner_angle(pose, HIPS, KNEES, ANKLES),
+        foot=foot,
+        foot_clearance=np.minimum(ankle_clear, toe_clear),
+        foot_height=ankle_clear / leg,
+        knee_height=(pose[:, KNEES, 1] - ankle_floor.min()) / leg,
+        arm_length=arm,
+        leg_length=leg,
+    )
+
+
+def smooth(series: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian smoothing along the first axis with the ends held (`sigma` in frames)."""
+    radius = int(3.0 * sigma + 0.5)
+    if radius < 1:
+        return series
+    flat = series.reshape(len(series), -1)
+    padded = np.concatenate([np.repeat(flat[:1], radius, 0), flat, np.repeat(flat[-1:], radius, 0)])
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    # One weighted sum of shifted copies: for a few dozen taps much faster than a call per column.
+    result = np.zeros_like(flat)
+    for k, weight in enumerate(weights):
+        result += weight * padded[k : k + len(flat)]
+    return result.reshape(series.shape)
+
+
+def spans_above(series: np.ndarray, enter: float, leave: float, min_frames: int = 1, max_gap: int = 0) -> list[Span]:
+    """Maximal spans where `series` (T,) stays above `leave` and somewhere reaches `enter` (hysteresis).
+
+    Spans closer than `max_gap` frames are joined; then those shorter than `min_frames` are dropped.
+    """
+    if leave > enter:
+        raise ValueError(f"leave ({leave}) must not exceed enter ({enter})")
+    above = np.concatenate([[False], series > leave, [False]])
+    edges = np.flatnonzero(above[1:] != above[:-1])
+    spans: list[Span] = []
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if series[start:stop].max() < enter:
+            continue
+        if spans and start - spans[-1].stop < max_gap:
+            start = spans.pop().start
+        spans.append(Span(start, stop))
+    return [span for span in spans if len(span) >= min_frames]
+
+
+def swings(series: np.ndarray, reversal: float) -> list[tuple[int, int, float]]:
+    """Split `series` (T,) at its turning points: (first frame, last frame, signed change) of each monotone stretch.
+
+    A turning point counts when the series comes back from it by at least `reversal`; smaller wiggles are ignored, and
+    so is what precedes the first stretch of at least that size.
+    """
+    values = series.tolist()
+    low = high = 0
+    turning: list[int] = []
+    direction = 0
+    for i, value in enumerate(values):
+        if value > values[high]:
+            high = i
+        if value < values[low]:
+            low = i
+        if direction <= 0 and value - values[low] >= reversal:
+            turning.append(low)
+            direction, high = 1, i
+        elif direction >= 0 and values[high] - value >= reversal:
+            turning.append(high)
+            direction, low = -1, i
+    if direction:
+        turning.append(high if direction > 0 else low)
+    return [(a, b, values[b] - values[a]) for a, b in zip(turning[:-1], turning[1:], strict=True)]
+
+
+def oscillations(points: np.ndarray, fps: float, reversal: float, slow: float = 0.6) -> tuple[int, np.ndarray]:
+    """Count back-and-forth cycles of a point's path (T, 3): full cycles, and the axis (3,) along which they run.
+
+    Movement slower than about `slow` seconds (the rise and fall of the limb) is taken off first; the path is then read
+    along its principal axis, and two swings of at least `reversal` (in the path's unit) are one cycle.
+    """
+    quick = points - smooth(points, slow * fps)
+    quick = quick - quick.mean(0)
+    # 3x3, so the largest eigenvector is the principal axis.
+    axis = np.linalg.eigh(quick.T @ quick)[1][:, -1]
+    return (len(swings(quick @ axis, reversal)) + 1) // 2, axis
+
+
+def changing_span(series: np.ndarray, first: int, last: int, share: float = 0.1) -> Span:
+    """The part of a monotone stretch `first..last` in which all but `share` at either end of its change happens."""
+    part = series[first : last + 1]
+    progress = (part - part[0]) / (part[-1] - part[0])
+    start = int(np.argmax(progress >= share))
+    stop = int(np.argmax(progress >= 1.0 - share))
+    return Span(first + start, first + stop + 1)
+
+
+def steps(m: Measurements, span: Span) -> int:
+    """Number of steps in `span`: how often the feet pass each other along the direction of travel."""
+    velocity = m.velocity[span.slice].mean(0)
+    length = float(np.hypot(*velocity))
+    if length < 1e-6:
+        return 0
+    # foot is (left, up, front); velocity (front, left).
+    apart = m.foot[span.slice, 0] - m.foot[span.slice, 1]
+    gap = (apart[:, 2] * velocity[0] + apart[:, 0] * velocity[1]) / length
+    return len(swings(gap, 0.15))
+
+
+def _body_axes(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Horizontal unit vectors (T, 3) to the body's left and front, from hips and shoulders together."""
+    left = (pose[:, HIPS[0]] - pose[:, HIPS[1]]) + (pose[:, SHOULDERS[0]] - pose[:, SHOULDERS[1]])
+    left[:, 1] = 0.0
+    length = np.linalg.norm(left, axis=-1)
+    usable = length > 1e-3
+    if not usable.all():
+        # A body seen exactly end-on (lying on its side) has no heading: the last one that it had holds.
+        if not usable.any():
+            left[:] = (1.0, 0.0, 0.0)
+        else:
+            last = np.maximum.accumulate(np.where(usable, np.arange(len(left)), -1))
+            left = left[np.where(last < 0, int(np.argmax(usable)), last)]
+        length = np.linalg.norm(left, axis=-1)
+    left = left / length[:, None]
+    front = np.stack([-left[:, 2], np.zeros(len(left)), left[:, 0]], axis=-1)
+    return left, front
+
+
+def _in_body(vectors: np.ndarray, left: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """World vectors (T, 2, 3) as (left, up, front)."""
+    aside = vectors[..., 0] * left[:, None, 0] + vectors[..., 2] * left[:, None, 2]
+    ahead = vectors[..., 0] * front[:, None, 0] + vectors[..., 2] * front[:, None, 2]
+    return np.stack([aside, vectors[..., 1], ahead], axis=-1)
+
+
+def _length(pose: np.ndarray, upper: tuple[int, int], lower: tuple[int, int]) -> float:
+    return float(np.median(np.linalg.norm(pose[:, upper] - pose[:, lower], axis=-1)))
+
+
+def _inner_angle(
+    pose: np.ndarray, upper: tuple[int, int], middle: tuple[int, int], lower: tuple[int, int]
+) -> np.ndarray:
+    """Angle (T, 2) between the two bones that meet at `middle`, degrees; 180 is a straight limb."""
+    a = pose[:, upper] - pose[:, middle]
+    b = pose[:, lower] - pose[:, middle]
+    product = (a * b).sum(-1)
+    length = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return np.degrees(np.arccos(np.clip(product / np.maximum(length, 1e-12), -1.0, 1.0)))
