@@ -2,7 +2,7 @@
 
 A row is one motion clip::
 
-    id        string, unique in the dataset
+    id        string, unique in its split
     motion    Array2D((None, D), float32), raw features (never normalised), D = 263 (HumanML3D) or 251 (KIT)
     fps       float32, frames per second of `motion`
     source    string, where the clip came from
@@ -151,8 +151,9 @@ def dataset_features(feature_dim: int = 263) -> Features:
                 {
                     "text": Value("string"),
                     "tokens": List(Value("string")),
-                    "start": Value("float32"),
-                    "end": Value("float32"),
+                    # Double precision: 1.15 s at 20 fps is frame 23, in single precision 22.
+                    "start": Value("float64"),
+                    "end": Value("float64"),
                     "thought": Value("string"),
                 }
             ),
@@ -336,7 +337,7 @@ def write_dataset(
     with _replacing(output) as folder:
         (folder / "data").mkdir()
         writers: dict[str, _SplitWriter] = {}
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         try:
             with (
                 open(folder / "skipped.jsonl", "w", encoding="utf-8") as listing,
@@ -344,13 +345,13 @@ def write_dataset(
             ):
                 for item in bar:
                     fault = item if isinstance(item, Skipped) else find_fault(item, feature_dim)
-                    if fault is None and item.id in seen:
-                        fault = Skipped(item.id, "id seen before")
+                    if fault is None and (item.split, item.id) in seen:
+                        fault = Skipped(item.id, "id seen before in its split")
                     if fault is not None:
                         summary.count(fault)
                         listing.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")
                         continue
-                    seen.add(item.id)
+                    seen.add((item.split, item.id))
                     if item.split not in writers:
                         writers[item.split] = _SplitWriter(folder / "data", item.split, feature_dim, shard_bytes)
                         summary.splits[item.split] = SplitSummary()
@@ -397,11 +398,15 @@ def _card(summary: BuildSummary, text: str) -> str:
     for name, split in summary.splits.items():
         rows.append(f"| {name} | {split.clips} | {split.captions} | {split.thoughts} | {split.seconds / 60:.1f} |")
     dropped = [
-        f"- {number} x {kind}: {reason}" for kind, reasons in summary.skipped.items() for reason, number in reasons.items()
+        f"- {number} x {kind}: {reason}"
+        for kind, reasons in summary.skipped.items()
+        for reason, number in reasons.items()
     ]
     body = [
         "# Motion and text",
+        "",
         text.strip(),
+        "",
         *rows,
         "",
         f"Columns: `id`, `motion` (frames, {summary.feature_dim}) raw float32 features, `fps`, `source`, `captions` "
@@ -444,7 +449,9 @@ def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDi
         )
     if split is not None:
         if split not in files:
-            raise FileNotFoundError(f"{path} has no split {split!r}, only {', '.join(sorted(files, key=_split_order))}")
+            raise FileNotFoundError(
+                f"{path} has no split {split!r}, only {', '.join(sorted(files, key=_split_order))}"
+            )
         files = {split: files[split]}
     for names in files.values():
         for name in names:
@@ -477,5 +484,3 @@ def check_columns(features: Features, where: str) -> int:
     if expected is None or any(features.get(name) != kind for name, kind in expected.items()):
         raise ValueError(f"{where}: columns {features} are not those of the schema {dataset_features()}")
     return dim
-
-

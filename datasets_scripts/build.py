@@ -1,0 +1,242 @@
+"""The command that makes a dataset folder: `python -m datasets_scripts.build --source ... --output ...`.
+
+Sources: `synthetic` (generated, needs nothing), `joints` (joint positions and captions.jsonl), `bvh` (BVH files and
+captions.jsonl) and `humanml3d` (the official HumanML3D or KIT-ML folder). What is left out is counted by reason, shown
+at the end and listed in `skipped.jsonl`; the folder appears only when it is complete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from datasets_scripts import bvh, humanml3d, joints, synthetic
+from datasets_scripts.clips import SUBCLIPS, ClipRules
+from datasets_scripts.cot.annotate import KinematicAnnotator
+from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
+from modeling_unimo.motion_representation import HUMANML3D
+
+SOURCES = ("synthetic", "joints", "bvh", "humanml3d")
+ANNOTATORS = ("kinematic", "none")
+_NEEDS_DATA = SOURCES[1:]
+_BATCH = 32  # clips annotated together
+
+
+@dataclass
+class Source:
+    """A source made ready: its clips, how many to expect, columns of their features, and words for the card."""
+
+    clips: Iterator[Clip | Skipped]
+    total: int | None
+    feature_dim: int
+    card: str
+    annotate: bool = True  # whether thoughts can be written for it: 22 joints, and none of its own
+
+
+def annotated(
+    clips: Iterable[Clip | Skipped], annotate: Callable[[list, list[str]], list[str]]
+) -> Iterator[Clip | Skipped]:
+    """Fills the thoughts that captions lack, a bounded number of clips at a time, in order.
+
+    Args:
+        clips: what a source yields.
+        annotate: (motions, captions) -> thoughts, one for each pair; the motion is the part the caption describes.
+    """
+    waiting: list[Clip | Skipped] = []
+    for clip in clips:
+        waiting.append(clip)
+        if len(waiting) >= _BATCH:
+            yield from _annotate(waiting, annotate)
+            waiting = []
+    yield from _annotate(waiting, annotate)
+
+
+def _annotate(items: list[Clip | Skipped], annotate: Callable) -> Iterator[Clip | Skipped]:
+    places = []
+    motions, texts = [], []
+    for item in items:
+        if isinstance(item, Skipped) or find_fault(item, HUMANML3D.feature_dim):
+            continue  # the writer lists it
+        for index, caption in enumerate(item.captions):
+            if not caption.thought:
+                part = item.features
+                if caption.start or caption.end:
+                    part = part[int(caption.start * item.fps) : int(caption.end * item.fps)]
+                places.append((item, index))
+                motions.append(part)
+                texts.append(caption.text)
+    thoughts = annotate(motions, texts) if motions else []
+    for (clip, index), thought in zip(places, thoughts, strict=True):
+        clip.captions[index] = replace(clip.captions[index], thought=thought)
+    yield from items
+
+
+def make_source(arguments: argparse.Namespace) -> Source:
+    """The source that the command line asks for.
+
+    Raises:
+        FileNotFoundError, ValueError: the data or an option cannot be used.
+    """
+    if arguments.source == "synthetic":
+        counts = {
+            "train": arguments.num_train,
+            "validation": arguments.num_validation,
+            "test": arguments.num_test,
+            "hard": arguments.num_hard,
+            "attribute_pools": arguments.attribute_pools,
+        }
+        clips = synthetic.iter_clips(**counts, seed=arguments.seed)
+        total = sum(counts.values()) + 7 * arguments.attribute_pools
+        card = f"Generated motion of everyday actions with captions and thoughts (seed {arguments.seed})."
+        return Source(clips, total, HUMANML3D.feature_dim, card, annotate=False)
+    folder = Path(arguments.data_dir)
+    common = {"subclips": arguments.subclips, "workers": arguments.workers}
+    if arguments.source == "joints":
+        rules = _rules(arguments, joints.JOINTS_RULES)
+        clips = joints.iter_clips(folder, rules, up=arguments.up, fps=arguments.fps, **common)
+        return Source(clips, None, HUMANML3D.feature_dim, f"Motion capture given as joint positions ({folder.name}).")
+    if arguments.source == "bvh":
+        rules = _rules(arguments, bvh.BVH_RULES)
+        clips = bvh.iter_clips(folder, arguments.joint_map, rules, up=arguments.up, **common)
+        return Source(clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({folder.name}), retargeted.")
+    layout = humanml3d.find_layout(folder, arguments.texts)
+    rules = _rules(arguments, humanml3d.RULES[layout.feature_dim])
+    clips = humanml3d.iter_clips(
+        folder,
+        arguments.texts,
+        rules,
+        subclip_fps=arguments.subclip_fps,
+        mirrored=not arguments.no_mirrored,
+        min_codes=arguments.min_codes,
+        **common,
+    )
+    card = f"{'KIT-ML' if layout.name == 'kit' else 'HumanML3D'} with the captions of `{layout.texts.name}`."
+    annotate = layout.feature_dim == HUMANML3D.feature_dim
+    return Source(clips, humanml3d.count_names(folder), layout.feature_dim, card, annotate)
+
+
+def _rules(arguments: argparse.Namespace, default: ClipRules) -> ClipRules:
+    """The source's length rules with what the command line changes."""
+    given = {
+        "min_frames": arguments.min_frames,
+        "max_frames": arguments.max_frames,
+        "crop_frames": arguments.crop_frames,
+        "long_clips": arguments.long_clips,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "max_frames" in changes and "crop_frames" not in changes:
+        changes["crop_frames"] = min(changes["max_frames"], default.crop_frames)
+    return replace(default, **changes)
+
+
+def build(arguments: argparse.Namespace) -> BuildSummary:
+    """Builds the dataset that the command line describes; see `write_dataset` for what may be raised."""
+    check_output(arguments.output)
+    source = make_source(arguments)
+    clips = source.clips
+    if source.annotate and arguments.annotator != "none":
+        clips = annotated(clips, KinematicAnnotator(seed=arguments.seed).annotate)
+    elif arguments.annotator == "kinematic" and source.feature_dim != HUMANML3D.feature_dim:
+        raise ValueError(
+            "the kinematic annotator measures the 22-joint skeleton, and this data is KIT-ML's of 21 joints; "
+            "build it with --annotator none"
+        )
+    return write_dataset(
+        clips,
+        arguments.output,
+        card=source.card,
+        feature_dim=source.feature_dim,
+        total=source.total,
+        progress=not arguments.quiet,
+        limit=arguments.limit,
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets_scripts.build", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--source", required=True, choices=SOURCES)
+    parser.add_argument("--data_dir", help="folder of the source's data (not for synthetic)")
+    parser.add_argument("--output", required=True, help="dataset folder to write: new, empty or an earlier build")
+    parser.add_argument("--seed", type=int, default=0, help="of the generator and of the wording of thoughts")
+    parser.add_argument("--limit", type=_positive, help="stop after so many clips were kept")
+    parser.add_argument("--workers", type=_positive, default=1, help="processes that read and convert")
+    parser.add_argument(
+        "--annotator",
+        choices=ANNOTATORS,
+        help="what fills missing thoughts: kinematic, from measured motion (default)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    group = parser.add_argument_group("synthetic")
+    group.add_argument("--num_train", type=_count, default=3600)
+    group.add_argument("--num_validation", type=_count, default=200)
+    group.add_argument("--num_test", type=_count, default=1100)
+    group.add_argument("--num_hard", type=_count, default=400, help="clips of the split test_hard")
+    group.add_argument("--attribute_pools", type=_count, default=40, help="pools of 8 clips in test_attributes")
+    group = parser.add_argument_group("lengths, in frames (default: the source's)")
+    group.add_argument("--min_frames", type=_positive, help="drop shorter ones (joints, humanml3d 40, kit 24, bvh 8)")
+    group.add_argument("--max_frames", type=_positive, help="what counts as long (joints, humanml3d 199, bvh 196)")
+    group.add_argument("--crop_frames", type=_positive, help="no row is longer (196)")
+    group.add_argument("--long_clips", choices=("drop", "crop", "split"), help="joints, humanml3d: drop; bvh: crop")
+    group.add_argument(
+        "--subclips",
+        choices=SUBCLIPS,
+        default="tagged",
+        help="captions of a part: in the clip's row, rows, or left out",
+    )
+    group = parser.add_argument_group("joints and bvh")
+    group.add_argument("--up", choices=("auto", "y", "z"), default="auto", help="axis that points up")
+    group.add_argument("--fps", type=float, help="frames per second of .npy files (20)")
+    group.add_argument("--joint_map", help="JSON file {HumanML3D joint: joint in the BVH file}")
+    group = parser.add_argument_group("humanml3d")
+    group.add_argument("--texts", help="subfolder with the captions (the only texts_think*, else texts)")
+    group.add_argument("--no_mirrored", action="store_true", help="leave out the clips named M...")
+    group.add_argument("--min_codes", type=_count, default=0, help="published 20-token rule; 0 is off")
+    group.add_argument("--subclip_fps", type=float, help="fps of the time tags (20; kit 12.5, published elsewhere 20)")
+    return parser
+
+
+def _positive(word: str) -> int:
+    value = int(word)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{word} where a number of at least 1 is due")
+    return value
+
+
+def _count(word: str) -> int:
+    value = int(word)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{word} where a number of at least 0 is due")
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns 0, or 2 where the input cannot be used."""
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.source in _NEEDS_DATA and not arguments.data_dir:
+        parser.error(f"--source {arguments.source} needs --data_dir")
+    if arguments.source == "synthetic" and arguments.data_dir:
+        parser.error("--source synthetic reads no --data_dir")
+    started = time.perf_counter()
+    try:
+        summary = build(arguments)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(summary.table())
+    print(
+        f"{summary.kept} clips kept, {summary.dropped} dropped -> {arguments.output} "
+        f"({time.perf_counter() - started:.1f} s)"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
