@@ -1,29 +1,16 @@
 """The processor: the one place that knows prompts, motion tokens and how an answer is read."""
 
 import re
-from collections.abc import Iterable
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import BatchEncoding
-from transformers import BatchFeature
-from transformers import ProcessorMixin
+from transformers import BatchEncoding, BatchFeature, ProcessorMixin
 
-from .tokenization_unimo import ANSWER_END
-from .tokenization_unimo import ANSWER_START
-from .tokenization_unimo import MOTION_END
-from .tokenization_unimo import MOTION_START
-from .tokenization_unimo import MotionVocabulary
-from .tokenization_unimo import THINK_END
-from .tokenization_unimo import THINK_START
-from .tokenization_unimo import TextEscape
-from .tokenization_unimo import end_of_turn
-from .tokenization_unimo import motion_token
+from .tokenization_unimo import MotionVocabulary, Tag, TextEscape, end_of_turn, motion_token
 
 TASKS = ("t2m", "m2t")
 MAX_TEXT_CHARACTERS = 2000
@@ -111,7 +98,7 @@ class UniMoProcessor(ProcessorMixin):
             )
         if tokenizer.pad_token_id is None or tokenizer.pad_token_id in (self.end_id, tokenizer.eos_token_id):
             raise ValueError(
-                f"The pad token {tokenizer.pad_token!r} must exist and differ from the end token {self._end_of_turn!r}; "
+                f"The pad token is {tokenizer.pad_token!r}; it must differ from the end token {self._end_of_turn!r}: "
                 "`extend_vocabulary(tokenizer)` sees to it."
             )
 
@@ -221,10 +208,11 @@ class UniMoProcessor(ProcessorMixin):
         Raises:
             ValueError: thought or caption blank, codes missing, too many, or no codes of this vocabulary.
         """
-        opened = f"{THINK_START}{self._text(thought, 'thought', limit=None)}{THINK_END}"
+        opened = f"{Tag.THINK_START}{self._text(thought, 'thought', limit=None)}{Tag.THINK_END}"
         if self._task(task) == "t2m":
             return f"{opened}{self._motion(codes)}{self._end_of_turn}"
-        return f"{opened}{ANSWER_START}{self._text(caption, 'caption', limit=None)}{ANSWER_END}{self._end_of_turn}"
+        described = self._text(caption, "caption", limit=None)
+        return f"{opened}{Tag.ANSWER_START}{described}{Tag.ANSWER_END}{self._end_of_turn}"
 
     def encode_example(
         self,
@@ -337,8 +325,8 @@ class UniMoProcessor(ProcessorMixin):
 
     def _read(self, pieces: list[tuple[bool, str]], task: str) -> Answer:
         """Pieces are (is control, string); text pieces are never adjacent."""
-        opening, closing = (MOTION_START, MOTION_END) if task == "t2m" else (ANSWER_START, ANSWER_END)
-        head = [(True, THINK_START), None, (True, THINK_END), (True, opening)]
+        opening, closing = (Tag.MOTION_START, Tag.MOTION_END) if task == "t2m" else (Tag.ANSWER_START, Tag.ANSWER_END)
+        head = [(True, Tag.THINK_START), None, (True, Tag.THINK_END), (True, opening)]
         for position, expected in enumerate(head):
             if position >= len(pieces):
                 return Answer(False, error=f"the answer stops after {position} of its parts")
@@ -456,7 +444,7 @@ class UniMoProcessor(ProcessorMixin):
             )
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= self.num_codes:
             raise ValueError(f"Codes must be whole numbers from 0 to {self.num_codes - 1}, got {array.tolist()[:8]}.")
-        return MOTION_START + "".join(map(motion_token, array.tolist())) + MOTION_END
+        return Tag.MOTION_START + "".join(map(motion_token, array.tolist())) + Tag.MOTION_END
 
     def _encode(self, string: str) -> list[int]:
         return self.tokenizer(string, add_special_tokens=False)["input_ids"]

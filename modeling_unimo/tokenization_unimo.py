@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from transformers import AddedToken
-from transformers import GenerationConfig
-from transformers import PreTrainedModel
-from transformers import PreTrainedTokenizerBase
-from transformers import PreTrainedTokenizerFast
+from transformers import (
+    AddedToken,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging
 
 try:  # a dependency of every chat template; guarded so that the remote-code import check leaves it alone
@@ -19,9 +21,14 @@ except ImportError as error:
 
 logger = logging.get_logger(__name__)
 
-MOTION_START, MOTION_END = "<Motion>", "</Motion>"
-THINK_START, THINK_END = "<think>", "</think>"
-ANSWER_START, ANSWER_END = "<Answer>", "</Answer>"
+
+class Tag:
+    """The control tokens that frame the parts of an answer."""
+
+    MOTION_START, MOTION_END = "<Motion>", "</Motion>"
+    THINK_START, THINK_END = "<think>", "</think>"
+    ANSWER_START, ANSWER_END = "<Answer>", "</Answer>"
+
 
 # Bases that pad with a token of their own name it one of these; the first is added where there is none.
 PAD_TOKENS = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>")
@@ -60,7 +67,7 @@ def motion_vocabulary(num_codes: int = 512) -> list[str]:
     if num_codes < 1:
         raise ValueError(f"num_codes is {num_codes}; a motion vocabulary needs at least one code.")
     codes = [motion_token(code) for code in range(num_codes)]
-    return [MOTION_START, MOTION_END, *codes, THINK_START, THINK_END, ANSWER_START, ANSWER_END]
+    return [Tag.MOTION_START, Tag.MOTION_END, *codes, Tag.THINK_START, Tag.THINK_END, Tag.ANSWER_START, Tag.ANSWER_END]
 
 
 MOTION_TOKENS = motion_vocabulary()
@@ -86,12 +93,12 @@ class MotionVocabulary:
             ValueError: a control token or `<Motion_0>` is missing (`extend_vocabulary` was not run).
         """
         controls = {
-            "motion_start": MOTION_START,
-            "motion_end": MOTION_END,
-            "think_start": THINK_START,
-            "think_end": THINK_END,
-            "answer_start": ANSWER_START,
-            "answer_end": ANSWER_END,
+            "motion_start": Tag.MOTION_START,
+            "motion_end": Tag.MOTION_END,
+            "think_start": Tag.THINK_START,
+            "think_end": Tag.THINK_END,
+            "answer_start": Tag.ANSWER_START,
+            "answer_end": Tag.ANSWER_END,
         }
         vocabulary = tokenizer.get_vocab()
         missing = [token for token in (*controls.values(), motion_token(0)) if token not in vocabulary]
@@ -233,7 +240,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase, chat_template: str | None = 
     if not template:
         return None
     turns = [{"role": "system", "content": "Probe of role."}, {"role": "user", "content": "Probe of input."}]
-    answer = f"{THINK_START}Probe of thought.{THINK_END}{ANSWER_START}Probe of answer.{ANSWER_END}"
+    answer = f"{Tag.THINK_START}Probe of thought.{Tag.THINK_END}{Tag.ANSWER_START}Probe of answer.{Tag.ANSWER_END}"
     try:
         prompt = tokenizer.apply_chat_template(
             turns, chat_template=template, tokenize=False, add_generation_prompt=True
@@ -244,7 +251,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase, chat_template: str | None = 
     except (TemplateError, TypeError):
         return None
     verbatim = all(prompt.count(turn["content"]) == 1 for turn in turns)
-    if not verbatim or THINK_START in prompt or not full.startswith(prompt + answer):
+    if not verbatim or Tag.THINK_START in prompt or not full.startswith(prompt + answer):
         return None
     closing = tokenizer(full[len(prompt + answer) :], add_special_tokens=False)["input_ids"]
     if not closing or closing[0] not in tokenizer.added_tokens_decoder:
@@ -332,8 +339,8 @@ def _settle_end_of_turn(tokenizer: PreTrainedTokenizerBase) -> None:
     if end is None:
         if tokenizer.chat_template:
             logger.warning(
-                "The chat template of the base cannot carry a UniMo answer verbatim (it refuses a system turn, changes "
-                "contents, or opens the thought itself); it is replaced by UniMo's."
+                "The chat template of the base cannot carry a UniMo answer verbatim (it refuses a system turn, "
+                "changes contents, or opens the thought itself); it is replaced by UniMo's."
             )
         vocabulary = tokenizer.get_vocab()
         if "<|im_start|>" in vocabulary and "<|im_end|>" in vocabulary:

@@ -1,0 +1,227 @@
+"""The answer grammar as a logits processor, length control, and UniMo's own generation settings."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor
+
+from .processing_unimo import UniMoProcessor
+
+# What a row may write next. Each state is one row of a table of allowed tokens.
+(
+    _OPEN_THOUGHT,
+    _TEXT,
+    _VISIBLE,
+    _THOUGHT_OR_CLOSE,
+    _CLOSE_THOUGHT,
+    _OPEN_MOTION,
+    _CODE,
+    _CODE_OR_CLOSE,
+    _CLOSE_MOTION,
+    _OPEN_ANSWER,
+    _ANSWER_OR_CLOSE,
+    _CLOSE_ANSWER,
+    _END,
+    _PAD,
+) = range(14)
+
+# Tokens around the shortest parts: <think> thought </think> <Motion> codes </Motion> end.
+_FRAME = 5
+
+
+class AnswerGrammar(LogitsProcessor):
+    """Lets each row of a batch write only what continues a valid answer to its task.
+
+    Keeps no state: what may come next follows from the generated part of a row and the row's task, so rows may be
+    reordered (beams), repeated (several samples) or finished at different times. A part whose budget is used up is
+    closed, and every part leaves room for what must still follow it, so an answer is whole within `max_new_tokens`.
+    Should other processors have ruled out all that is allowed, the grammar has the last word.
+
+    Args:
+        processor: whose vocabulary and grammar it is.
+        tasks: task of each prompt of the batch; rows may be a multiple (beams or samples of a prompt are adjacent).
+        prompt_length: columns of the (left-padded) prompts.
+        vocab_size: width of the model's logits; ids beyond the tokenizer's are never allowed.
+        max_new_tokens: length within which every answer must be whole; None: what the other budgets add up to.
+        max_thought_tokens, max_motion_codes, max_answer_tokens: budgets of the parts; None: the processor's.
+        num_codes: exact number of codes of each prompt, None where free.
+
+    Raises:
+        ValueError: a budget too small for an answer, a number of codes out of range or asked of m2t, or a model with
+            fewer rows than the tokenizer has tokens.
+    """
+
+    def __init__(
+        self,
+        processor: UniMoProcessor,
+        tasks: Sequence[str],
+        prompt_length: int,
+        vocab_size: int,
+        max_new_tokens: int | None = None,
+        max_thought_tokens: int | None = None,
+        max_motion_codes: int | None = None,
+        max_answer_tokens: int | None = None,
+        num_codes: Sequence[int | None] | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        most_codes = _budget("max_motion_codes", max_motion_codes, processor.max_motion_codes)
+        if most_codes > processor.max_motion_codes:
+            raise ValueError(f"max_motion_codes is {most_codes}; the processor reads {processor.max_motion_codes}.")
+        self.max_thought_tokens = _budget("max_thought_tokens", max_thought_tokens, processor.max_thought_tokens)
+        self.max_answer_tokens = _budget("max_answer_tokens", max_answer_tokens, processor.max_answer_tokens)
+        num_codes = [None] * len(tasks) if num_codes is None else list(num_codes)
+        if len(num_codes) != len(tasks):
+            raise ValueError(f"num_codes has {len(num_codes)} entries for {len(tasks)} prompts.")
+        for row, (task, count) in enumerate(zip(tasks, num_codes, strict=True)):
+            if count is not None and (task != "t2m" or not 1 <= count <= processor.max_motion_codes):
+                raise ValueError(
+                    f"num_codes of row {row} is {count} for {task}; only t2m answers have codes, 1 to "
+                    f"{processor.max_motion_codes} of them."
+                )
+        least = max((count or 1 for count in num_codes), default=1)
+        longest = max(least, most_codes if "t2m" in tasks else 0, self.max_answer_tokens if "m2t" in tasks else 0)
+        self.max_new_tokens = self.max_thought_tokens + longest + _FRAME
+        if max_new_tokens is not None:
+            self.max_new_tokens = _budget("max_new_tokens", max_new_tokens, 0)
+            if self.max_new_tokens < least + 1 + _FRAME:
+                raise ValueError(
+                    f"max_new_tokens is {max_new_tokens}; the shortest answer asked for takes {least + 1 + _FRAME}."
+                )
+        self.prompt_length = prompt_length
+        tensor = {"dtype": torch.long, "device": device}
+        vocabulary = processor.vocabulary
+        self._is_motion = torch.tensor([task == "t2m" for task in tasks], device=device)
+        self._min_codes = torch.tensor([count or 1 for count in num_codes], **tensor)
+        self._max_codes = torch.tensor([count or most_codes for count in num_codes], **tensor)
+        self._think_end = vocabulary.think_end
+        self._part_end = torch.where(self._is_motion, vocabulary.motion_end, vocabulary.answer_end)
+        # <think> thought </think> <open> least </close> end
+        room = self.max_new_tokens - _FRAME - torch.where(self._is_motion, self._min_codes, 1)
+        self._max_thought = room.clamp(max=self.max_thought_tokens)
+        self._forbidden, self._visible = _tables(processor, vocab_size, device)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Forbid, with -inf, all that does not continue an answer. (R, L) ids, (R, V) scores -> (R, V) scores."""
+        forbidden = self._forbidden[self._state(input_ids)]
+        scores = scores.masked_fill(forbidden, -torch.inf)
+        lost = scores.amax(-1, keepdim=True) == -torch.inf
+        return torch.where(lost & ~forbidden, 0.0, scores)
+
+    def _state(self, input_ids: torch.LongTensor) -> torch.LongTensor:
+        repeats, rest = divmod(len(input_ids), len(self._is_motion))
+        if rest:
+            raise ValueError(f"{len(input_ids)} rows are no multiple of the {len(self._is_motion)} prompts.")
+
+        def row(values: torch.Tensor) -> torch.Tensor:
+            return values.repeat_interleave(repeats) if repeats > 1 else values
+
+        is_motion = row(self._is_motion)
+        written = input_ids[:, self.prompt_length :]
+        count = written.shape[1]
+        if count == 0:
+            return torch.full_like(is_motion, _OPEN_THOUGHT, dtype=torch.long)
+        shows = self._visible[written]
+
+        # The thought: `count - 1` tokens so far.
+        limit = row(self._max_thought)
+        state = _text_state(count - 1, limit, shows.any(-1), _THOUGHT_OR_CLOSE, _CLOSE_THOUGHT)
+        closes = written == self._think_end
+        thought_closed = closes.any(-1)
+        if not thought_closed.any():
+            return state
+
+        # The part that follows: `inside` tokens so far, -1 before it is opened.
+        start = closes.int().argmax(-1) + 2
+        inside = count - start
+        left = self.max_new_tokens - start - 2
+        most = torch.minimum(row(self._max_codes), left)
+        codes = torch.where(inside < row(self._min_codes), _CODE, _CODE_OR_CLOSE)
+        codes = torch.where(inside >= most, _CLOSE_MOTION, codes)
+        codes = torch.where(inside < 0, _OPEN_MOTION, codes)
+        position = torch.arange(count, device=written.device)
+        shown = (shows & (position >= start[:, None])).any(-1)
+        text = _text_state(inside, left.clamp(max=self.max_answer_tokens), shown, _ANSWER_OR_CLOSE, _CLOSE_ANSWER)
+        text = torch.where(inside < 0, _OPEN_ANSWER, text)
+        state = torch.where(thought_closed, torch.where(is_motion, codes, text), state)
+
+        # After the part: the end of turn, then padding.
+        part_closes = written == row(self._part_end)[:, None]
+        after = torch.where(part_closes[:, -1], _END, _PAD)
+        return torch.where(part_closes.any(-1), after, state)
+
+
+def _text_state(used: int | torch.Tensor, limit: torch.Tensor, shown: torch.Tensor, open_: int, close: int):
+    """State of a text of `used` tokens: it shows something before it may close, at the latest with its last token."""
+    blank = torch.where(limit - used <= 1, _VISIBLE, _TEXT)
+    return torch.where(limit - used <= 0, close, torch.where(shown, open_, blank))
+
+
+def _budget(name: str, value: int | None, default: int) -> int:
+    value = default if value is None else value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1.")
+    return value
+
+
+def _tables(
+    processor: UniMoProcessor, vocab_size: int, device: torch.device | str
+) -> tuple[torch.BoolTensor, torch.BoolTensor]:
+    """(states, V) tokens a state forbids, (V,) tokens that show something."""
+    vocabulary = processor.vocabulary
+    text, visible = (torch.from_numpy(ids) for ids in processor.text_ids)
+    highest = max(max(vocabulary.codes), vocabulary.answer_end, processor.end_id, processor.pad_id, int(text.max()))
+    if highest >= vocab_size:
+        raise ValueError(
+            f"The tokenizer has ids up to {highest} but the model only {vocab_size} rows: they do not belong together."
+        )
+    codes = torch.tensor(vocabulary.codes)
+    allowed = torch.zeros(14, vocab_size, dtype=torch.bool)
+    single = {
+        _OPEN_THOUGHT: vocabulary.think_start,
+        _CLOSE_THOUGHT: vocabulary.think_end,
+        _OPEN_MOTION: vocabulary.motion_start,
+        _CLOSE_MOTION: vocabulary.motion_end,
+        _OPEN_ANSWER: vocabulary.answer_start,
+        _CLOSE_ANSWER: vocabulary.answer_end,
+        _END: processor.end_id,
+        _PAD: processor.pad_id,
+        # Beside what is set below:
+        _THOUGHT_OR_CLOSE: vocabulary.think_end,
+        _CODE_OR_CLOSE: vocabulary.motion_end,
+        _ANSWER_OR_CLOSE: vocabulary.answer_end,
+    }
+    for state, id_ in single.items():
+        allowed[state, id_] = True
+    for state in (_TEXT, _THOUGHT_OR_CLOSE, _ANSWER_OR_CLOSE):
+        allowed[state, text] = True
+    for state in (_CODE, _CODE_OR_CLOSE):
+        allowed[state, codes] = True
+    allowed[_VISIBLE, visible] = True
+    return (~allowed).to(device), allowed[_VISIBLE].to(device)
+
+
+def default_generation_config(processor: UniMoProcessor, end_ids: Sequence[int] = ()) -> GenerationConfig:
+    """UniMo's settings, all of them explicit, so that no base's and no library's defaults apply.
+
+    No repetition penalty (a pose held still repeats its code), no top-k or top-p cut.
+
+    Args:
+        processor: gives the end of turn and the pad token.
+        end_ids: further tokens that end a freely sampled answer (those of the base).
+    """
+    ends = [processor.end_id, *sorted(set(end_ids) - {processor.end_id, processor.pad_id})]
+    return GenerationConfig(
+        do_sample=True,
+        temperature=0.7,
+        top_k=0,
+        top_p=1.0,
+        repetition_penalty=1.0,
+        num_beams=1,
+        use_cache=True,
+        max_new_tokens=processor.max_thought_tokens
+        + max(processor.max_motion_codes, processor.max_answer_tokens)
+        + _FRAME,
+        eos_token_id=ends if len(ends) > 1 else ends[0],
+        pad_token_id=processor.pad_id,
+        bos_token_id=processor.tokenizer.bos_token_id,
+    )

@@ -1,0 +1,423 @@
+"""UniMo: a causal language model with the motion vocabulary and the motion VQ-VAE it writes and reads the codes of."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, GenerationMixin, LogitsProcessorList, PreTrainedModel
+
+from .configuration_unimo import UniMoConfig
+from .export_unimo import save_motion
+from .generation_unimo import AnswerGrammar, default_generation_config
+from .modeling_motion_vqvae import MotionVQVAEModel
+from .motion_representation import features_to_joints, skeleton_for
+from .processing_unimo import Answer, UniMoProcessor
+from .visualization_unimo import player_html
+
+
+@dataclass(frozen=True)
+class GeneratedMotion:
+    """A motion written for a text.
+
+    Attributes:
+        text: what was asked for.
+        thought: what the model thought first.
+        codes: VQ codes, one for every four frames.
+        features: (T, D) raw features.
+        joints: (T, J, 3) joint positions, metres, Y up.
+        fps: frames a second.
+    """
+
+    text: str
+    thought: str
+    codes: list[int]
+    features: np.ndarray
+    joints: np.ndarray
+    fps: float
+
+    def save(self, path: str | Path) -> None:
+        """Write `.npy` (features), `.npz`, `.bvh`, `.html` or `.mp4`, by the suffix of `path`."""
+        save_motion(
+            path,
+            self.joints,
+            features=self.features,
+            fps=self.fps,
+            codes=self.codes,
+            text=self.text,
+            thought=self.thought,
+        )
+
+    def _repr_html_(self) -> str:
+        track = {"joints": self.joints, "label": self.text}
+        return player_html([track], fps=self.fps, title=self.text, caption=self.thought)
+
+
+@dataclass(frozen=True)
+class MotionDescription:
+    """A description of a motion, and what the model thought before it."""
+
+    thought: str
+    caption: str
+
+
+class UniMoPreTrainedModel(PreTrainedModel):
+    """What the composite tells the library about its parts."""
+
+    config_class = UniMoConfig
+    base_model_prefix = ""
+    supports_gradient_checkpointing = True
+    # Codes are decided by nearest neighbours; half precision would change them.
+    _keep_in_fp32_modules_strict = ["motion_vqvae"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+
+class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
+    """Writes human motion from text and text from human motion, thinking in words first.
+
+    A composite of a causal LM, `language_model`, and a frozen `motion_vqvae`. `generate` is the language model's;
+    `generate_motion` and `describe_motion` go all the way. `model.language_model.save_pretrained(...)` gives the plain
+    language model back.
+
+    Example:
+        >>> model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+        >>> processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+        >>> model.generate_motion(["a person waves"], processor, seed=0)[0].save("wave.bvh")
+    """
+
+    def __init__(self, config: UniMoConfig):
+        super().__init__(config)
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.motion_vqvae = MotionVQVAEModel(config.motion_config)
+        self.motion_vqvae.requires_grad_(False)
+        self.post_init()
+
+    @classmethod
+    def from_parts(
+        cls, language_model: PreTrainedModel, vqvae: MotionVQVAEModel, processor: UniMoProcessor
+    ) -> "UniMoForConditionalGeneration":
+        """Assemble a model from a trained LM and VQ-VAE; the parts are used as they are, not copied.
+
+        Raises:
+            ValueError: the parts do not belong together.
+        """
+        rows, highest = (
+            len(language_model.get_input_embeddings().weight),
+            max(processor.tokenizer.get_vocab().values()),
+        )
+        if highest >= rows:
+            raise ValueError(f"The language model has {rows} rows but the tokenizer ids up to {highest}.")
+        if vqvae.config.codebook_size != processor.num_codes:
+            raise ValueError(
+                f"The VQ-VAE has {vqvae.config.codebook_size} codes, the tokenizer tokens for {processor.num_codes}."
+            )
+        extractor = processor.feature_extractor
+        theirs = (extractor.feature_dim, extractor.unit_length)
+        if (vqvae.config.feature_dim, vqvae.config.downsample) != theirs:
+            raise ValueError(
+                f"The VQ-VAE reads {vqvae.config.feature_dim} features and {vqvae.config.downsample} frames a code, "
+                f"the feature extractor gives {theirs[0]} and {theirs[1]}."
+            )
+        config = UniMoConfig(text_config=language_model.config.to_dict(), motion_config=vqvae.config.to_dict())
+        with torch.device("meta"):
+            model = cls(config)
+        model.language_model, model.motion_vqvae = language_model, vqvae.requires_grad_(False)
+        ends = language_model.generation_config.eos_token_id
+        ends = [] if ends is None else [ends] if isinstance(ends, int) else ends
+        model.generation_config = default_generation_config(processor, ends)
+        return model.eval()
+
+    # ---------------------------------------------------------------- the language model
+
+    def get_input_embeddings(self):
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value):
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self):
+        return self.language_model.get_output_embeddings()
+
+    def set_output_embeddings(self, value):
+        self.language_model.set_output_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Any | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        **kwargs: Any,
+    ):
+        """The language model's forward: logits (B, L, V), and the loss of `labels` where given."""
+        return self.language_model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            labels=labels,
+            use_cache=use_cache,
+            logits_to_keep=logits_to_keep,
+            **kwargs,
+        )
+
+    # ---------------------------------------------------------------- motion and codes
+
+    @torch.no_grad()
+    def encode_motions(
+        self, motions: Sequence[np.ndarray], processor: UniMoProcessor, batch_size: int = 64
+    ) -> list[list[int]]:
+        """Codes of raw features, one list a motion: `len(motion) // 4` codes.
+
+        Raises:
+            ValueError: a motion is no (T, D) array, too short or long, or not finite.
+        """
+        encoded: dict[int, list[int]] = {}
+        for rows in _batches([len(motion) for motion in motions], batch_size):
+            inputs = processor.feature_extractor([motions[row] for row in rows], return_tensors="pt")
+            device = self.motion_vqvae.device
+            encoding = self.motion_vqvae.encode(inputs["motion"].to(device), inputs["attention_mask"].to(device))
+            lengths = encoding.attention_mask.sum(-1).tolist()
+            for row, codes, length in zip(rows, encoding.codes.tolist(), lengths, strict=True):
+                encoded[row] = codes[:length]
+        return [encoded[row] for row in range(len(motions))]
+
+    @torch.no_grad()
+    def decode_codes(
+        self, codes_list: Sequence[Sequence[int]], processor: UniMoProcessor, batch_size: int = 64
+    ) -> list[np.ndarray]:
+        """Raw features (4 L, D), float32, of each list of codes."""
+        decoded: dict[int, np.ndarray] = {}
+        for rows in _batches([len(codes) for codes in codes_list], batch_size):
+            lengths = torch.tensor([len(codes_list[row]) for row in rows])
+            mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
+            codes = torch.zeros_like(mask)
+            codes[mask.bool()] = torch.tensor([code for row in rows for code in codes_list[row]])
+            device = self.motion_vqvae.device
+            motions = self.motion_vqvae.decode(codes.to(device), attention_mask=mask.to(device)).float().cpu()
+            for row, motion, length in zip(rows, motions, lengths.tolist(), strict=True):
+                frames = motion[: length * self.config.motion_config.downsample]
+                decoded[row] = processor.feature_extractor.denormalize(frames).numpy()
+        return [decoded[row] for row in range(len(codes_list))]
+
+    # ---------------------------------------------------------------- answers
+
+    @torch.no_grad()
+    def generate_answers(
+        self,
+        tasks: str | Sequence[str],
+        texts: Sequence[str | None] | None,
+        codes_list: Sequence[Sequence[int] | None] | None,
+        processor: UniMoProcessor,
+        grammar: bool = True,
+        durations: Sequence[float | None] | None = None,
+        num_samples: int = 1,
+        seed: int | None = None,
+        batch_size: int = 64,
+        max_thought_tokens: int | None = None,
+        max_motion_codes: int | None = None,
+        max_answer_tokens: int | None = None,
+        max_new_tokens: int | None = None,
+        **generate_kwargs: Any,
+    ) -> list[list[Answer]]:
+        """Answers to requests of both tasks, mixed as they come.
+
+        Args:
+            tasks: "t2m" or "m2t", one for all requests or one each.
+            texts: descriptions of the t2m requests (None elsewhere).
+            codes_list: codes of the m2t requests (None elsewhere).
+            processor: prompts, grammar and parsing.
+            grammar: sample under the answer grammar, so that every answer is valid; False: freely.
+            durations: seconds of each t2m answer, None where free.
+            num_samples: answers a request.
+            seed: of the draws; leaves the global random state as it was.
+            batch_size: sequences generated at once; requests are sorted by length for it.
+            max_thought_tokens, max_motion_codes, max_answer_tokens, max_new_tokens: budgets; None: the processor's.
+            generate_kwargs: for `generate` (temperature, num_beams, ..), over `generation_config`.
+
+        Returns:
+            One list of `num_samples` answers a request, in the order of the requests.
+
+        Raises:
+            ValueError: a request the processor refuses, a duration or budget out of range, durations without grammar.
+        """
+        if num_samples < 1 or batch_size < 1:
+            raise ValueError(f"num_samples is {num_samples} and batch_size {batch_size}; both must be at least 1.")
+        if "num_return_sequences" in generate_kwargs:
+            raise ValueError("Give num_samples, not num_return_sequences.")
+        requests = processor.rows(tasks, texts, codes_list)
+        if not requests:
+            return []
+        num_codes: list[int | None] = [None] * len(requests)
+        if durations is not None:
+            if not grammar:
+                raise ValueError("A duration is kept by the grammar; give no durations with grammar=False.")
+            if len(durations) != len(requests):
+                raise ValueError(f"There are {len(durations)} durations for {len(requests)} requests.")
+            num_codes = [None if d is None else processor.codes_of_duration(d) for d in durations]
+        prompts = [processor.prompt(*request) for request in requests]
+        lengths = [len(ids) for ids in processor.tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+        answers: dict[int, list[Answer]] = {}
+        with _seeded(seed, self.device), _evaluating(self):
+            for rows in _batches(lengths, max(1, batch_size // num_samples)):
+                row_tasks = [requests[row][0] for row in rows]
+                inputs = processor.tokenizer(
+                    [prompts[row] for row in rows],
+                    add_special_tokens=False,
+                    padding=True,
+                    padding_side="left",
+                    return_tensors="pt",
+                ).to(self.device)
+                width = inputs["input_ids"].shape[1]
+                rules = AnswerGrammar(
+                    processor,
+                    row_tasks,
+                    prompt_length=width,
+                    vocab_size=self.config.text_config.vocab_size,
+                    max_new_tokens=max_new_tokens,
+                    max_thought_tokens=max_thought_tokens,
+                    max_motion_codes=max_motion_codes,
+                    max_answer_tokens=max_answer_tokens,
+                    num_codes=[num_codes[row] for row in rows],
+                    device=self.device,
+                )
+                settings = dict(generate_kwargs)
+                if grammar:
+                    others = settings.get("logits_processor") or ()
+                    settings["logits_processor"] = LogitsProcessorList([*others, rules])
+                generated = self.generate(
+                    input_ids=inputs["input_ids"],
+                    attention_mask=inputs["attention_mask"],
+                    max_new_tokens=rules.max_new_tokens,
+                    num_return_sequences=num_samples,
+                    **settings,
+                )
+                written = generated[:, width:].tolist()
+                for position, row in enumerate(rows):
+                    samples = written[position * num_samples : (position + 1) * num_samples]
+                    answers[row] = [processor.parse(ids, requests[row][0]) for ids in samples]
+        return [answers[row] for row in range(len(requests))]
+
+    def generate_motion(
+        self,
+        texts: str | Sequence[str],
+        processor: UniMoProcessor,
+        duration: float | Sequence[float | None] | None = None,
+        num_samples: int = 1,
+        seed: int | None = None,
+        **generate_kwargs: Any,
+    ) -> list[GeneratedMotion]:
+        """Motions for texts.
+
+        Args:
+            texts: descriptions.
+            processor: the processor that belongs to the model.
+            duration: seconds (0.2 to 9.8), rounded to whole codes; one for all texts, one each, or None: the model's.
+            num_samples: motions a text.
+            seed: of the draws.
+            generate_kwargs: what `generate_answers` takes.
+
+        Returns:
+            `num_samples` motions of the first text, then of the second, and so on.
+
+        Raises:
+            ValueError: a text that is blank or too long, a duration out of range.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        durations = None
+        if duration is not None:
+            durations = list(duration) if isinstance(duration, (list, tuple, np.ndarray)) else [duration] * len(texts)
+        answers = self.generate_answers(
+            "t2m", texts, None, processor, durations=durations, num_samples=num_samples, seed=seed, **generate_kwargs
+        )
+        pairs = [(text, answer) for text, samples in zip(texts, answers, strict=True) for answer in samples]
+        features = self.decode_codes([answer.codes for _, answer in pairs], processor)
+        skeleton = skeleton_for(self.config.motion_config.feature_dim)
+        return [
+            GeneratedMotion(
+                text=text,
+                thought=answer.thought,
+                codes=answer.codes,
+                features=motion,
+                joints=np.asarray(features_to_joints(motion, skeleton=skeleton)),
+                fps=processor.feature_extractor.fps,
+            )
+            for (text, answer), motion in zip(pairs, features, strict=True)
+        ]
+
+    def describe_motion(
+        self,
+        motions: np.ndarray | Sequence[np.ndarray],
+        processor: UniMoProcessor,
+        seed: int | None = None,
+        **generate_kwargs: Any,
+    ) -> list[MotionDescription]:
+        """Descriptions of motions.
+
+        Args:
+            motions: raw features (T, D), one array or a list of them, 4 to 196 frames each.
+            processor: the processor that belongs to the model.
+            seed: of the draws.
+            generate_kwargs: what `generate_answers` takes.
+
+        Returns:
+            One description a motion (`num_samples` of each, where given).
+
+        Raises:
+            ValueError: a motion the feature extractor refuses.
+        """
+        motions = [motions] if getattr(motions, "ndim", 0) == 2 else list(motions)
+        if not motions:
+            return []
+        codes = self.encode_motions(motions, processor)
+        answers = self.generate_answers("m2t", None, codes, processor, seed=seed, **generate_kwargs)
+        return [MotionDescription(answer.thought, answer.caption) for samples in answers for answer in samples]
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """As the library does, with the pipelines and their code, so that `pipeline(task, model=folder)` works."""
+        from .pipeline_unimo import CUSTOM_PIPELINES
+
+        self.config.custom_pipelines = CUSTOM_PIPELINES
+        super().save_pretrained(save_directory, **kwargs)
+
+
+def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Indices in batches of like length, the longest first, so that little is padding."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    for begin in range(0, len(order), batch_size):
+        yield order[begin : begin + batch_size]
+
+
+@contextmanager
+def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Dropout off while answering."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+UniMoForConditionalGeneration.register_for_auto_class("AutoModel")

@@ -1,0 +1,98 @@
+"""The "text-to-motion" and "motion-to-text" pipelines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import Pipeline
+
+from .export_unimo import load_motion
+
+# What a model folder's config.json says about its pipelines; `AutoModel` by name, as the library stores it.
+CUSTOM_PIPELINES = {
+    "text-to-motion": {"impl": "pipeline_unimo.TextToMotionPipeline", "pt": ["AutoModel"]},
+    "motion-to-text": {"impl": "pipeline_unimo.MotionToTextPipeline", "pt": ["AutoModel"]},
+}
+
+
+class UniMoPipeline(Pipeline):
+    """What both directions share: a list of requests is answered as one, so that it is batched by length."""
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_feature_extractor = False
+    _load_image_processor = False
+    _load_video_processor = False
+
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
+        return {}, kwargs, {}
+
+    def _answer(self, requests: list, single: bool, batch_size: int | None, **kwargs: Any) -> Any:
+        if batch_size is not None:
+            kwargs["batch_size"] = batch_size
+        # A mapping is one input to the base class, which would otherwise run a list item by item.
+        results = super().__call__({"requests": requests}, **kwargs)
+        return results[0] if single and len(results) == 1 else results
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        raise NotImplementedError("Use TextToMotionPipeline or MotionToTextPipeline.")
+
+    def preprocess(self, input_: dict[str, list]) -> dict[str, list]:
+        return input_
+
+    def postprocess(self, model_outputs: dict[str, list]) -> list:
+        return model_outputs["results"]
+
+
+class TextToMotionPipeline(UniMoPipeline):
+    """Text to motion: `pipeline("text-to-motion", model=folder, trust_remote_code=True)("a person waves")`."""
+
+    def __call__(self, inputs: str | Sequence[str], batch_size: int | None = None, **kwargs: Any) -> Any:
+        """Motions for one description or several.
+
+        Args:
+            inputs: a description or a list of them.
+            batch_size: sequences generated at once.
+            kwargs: what `generate_motion` takes: duration, num_samples, seed, temperature, ..
+
+        Returns:
+            A `GeneratedMotion` for a string (a list of them with num_samples above 1), else a list.
+
+        Raises:
+            ValueError: a text that is blank or too long, a duration out of range.
+        """
+        single = isinstance(inputs, str)
+        return self._answer([inputs] if single else list(inputs), single, batch_size, **kwargs)
+
+    def _forward(self, model_inputs: dict[str, list], **kwargs: Any) -> dict[str, list]:
+        return {"results": self.model.generate_motion(model_inputs["requests"], self.processor, **kwargs)}
+
+
+class MotionToTextPipeline(UniMoPipeline):
+    """Motion to text: `pipeline("motion-to-text", model=folder, trust_remote_code=True)("motion.npy")`."""
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """Descriptions of one motion or several.
+
+        Args:
+            inputs: raw features (T, D) or a path to an `.npy` or `.npz` file, or a list of them.
+            batch_size: sequences generated at once.
+            kwargs: what `describe_motion` takes: seed, temperature, ..
+
+        Returns:
+            A `MotionDescription` for one motion (a list of them with num_samples above 1), else a list.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a file or array that is no motion.
+        """
+        single = isinstance(inputs, (str, Path)) or getattr(inputs, "ndim", 0) == 2
+        motions = [inputs] if single else list(inputs)
+        motions = [
+            load_motion(motion) if isinstance(motion, (str, Path)) else np.asarray(motion) for motion in motions
+        ]
+        return self._answer(motions, single, batch_size, **kwargs)
+
+    def _forward(self, model_inputs: dict[str, list], **kwargs: Any) -> dict[str, list]:
+        return {"results": self.model.describe_motion(model_inputs["requests"], self.processor, **kwargs)}
