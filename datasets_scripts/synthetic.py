@@ -155,7 +155,7 @@ def _related(rng: np.random.Generator, segments: list[Segment], seated: bool) ->
 def _draw_plan(rng: np.random.Generator, hard: bool) -> Plan:
     manner = "" if rng.random() < 0.6 else MANNERS[1 + int(rng.integers(3))]
     if hard:
-        count = 4 if rng.random() < 0.7 else 5
+        count = 4 if rng.random() < 0.5 else 5
     else:
         count = 1 + int(np.searchsorted((0.30, 0.74, 0.97), rng.random()))
     segments = _draw_segments(rng, count, manner, hard)

@@ -40,7 +40,7 @@ _COLLARS = (_bone(13, 0.53, 0.83, -0.16), _bone(14, -0.53, 0.83, -0.16))
 _SHOULDERS = (_bone(16, 0.89, -0.42, -0.05), _bone(17, -0.89, -0.42, -0.05))
 _FOOT_DROP, _FOOT_REACH = 0.38, 0.925  # unit vector ankle -> toe of a flat foot
 
-STAND_HEIGHT = 0.935
+STAND_HEIGHT = 0.948
 _TOE_SIDE, _TOE_FRONT, _TOE_OUT = 0.125, 0.105, 0.20  # toe of a standing foot relative to the root; outward yaw (rad)
 _REACH = 0.996  # share of the straight leg that a planted foot may take up
 
@@ -544,7 +544,7 @@ def _jump(body: Animator, segment: Segment) -> int:
     for _ in range(segment.count):
         low, up, top, land, rest = (moment + TICK * n for n in (2, 2.6, 3.5, 4.4, 5))
         body.pose(moment, low, height=-0.20, pitch=0.25, spine_pitch=0.25)
-        body.arm(moment, low, "both", -0.65, 0.05, 0.0, 0.15)
+        body.arm(moment, low, "both", -0.45, 0.05, 0.0, 0.15)
         x0, z0, heading = body.x, body.z, body.heading
         if distance:
 
@@ -560,7 +560,7 @@ def _jump(body: Animator, segment: Segment) -> int:
             ]
             body.travel(knots, path)
         body.pose(low, top, height=height + 0.03, pitch=0.0, spine_pitch=0.0)
-        body.arm(low, top, "both", 1.5 if distance else 1.9, 0.25, 0.0, 0.25)
+        body.arm(low, top, "both", 0.9 if distance else 1.15, 0.30, 0.0, 0.45)
         for foot, sign in (("l", 1.0), ("r", -1.0)):
             dx, dz = _rotate(heading, sign * _TOE_SIDE, _TOE_FRONT + distance)
             body.move(f"{foot}_pitch", low, up, 0.75)
@@ -570,7 +570,7 @@ def _jump(body: Animator, segment: Segment) -> int:
             body.move(f"{foot}_y", top, land, 0.0)
             body.move(f"{foot}_pitch", top, land + 0.05, 0.0)
         body.pose(top, rest, height=-0.15, pitch=0.2, spine_pitch=0.2)
-        body.arm(top, rest, "both", 0.3, 0.15, 0.0, 0.2)
+        body.arm(top, rest, "both", 0.2, 0.15, 0.0, 0.2)
         moment = rest
     body.pose(moment, moment + 2 * TICK, height=0.0, pitch=0.0, spine_pitch=0.0)
     body.drop_arms(moment, moment + 2 * TICK)
@@ -656,7 +656,7 @@ def _kick(body: Animator, segment: Segment) -> int:
     sideways = segment.direction == "side"
     up = {"small": 0.32, "": 0.62, "large": 0.92}[segment.size] * body.gain
     for _ in range(segment.count):
-        back, hit, fold, end = (moment + share * ticks * TICK for share in (0.3, 0.55, 0.72, 1.0))
+        back, hit, fold, end = (moment + share * ticks * TICK for share in (0.28, 0.58, 0.76, 1.0))
         body.pose(moment, back, side=0.085 * away, height=-0.03)
         if sideways:
             body.lift_foot(foot, moment, back, 0.0, 0.30, 0.0, 0.3)
@@ -666,7 +666,9 @@ def _kick(body: Animator, segment: Segment) -> int:
             body.pose(hit, end, spine_roll=0.0, roll=0.0)
         else:
             body.lift_foot(foot, moment, back, -0.02, 0.16, -0.30, 0.9)
-            body.lift_foot(foot, back, hit, -0.05, up, 0.66, -0.55)
+            # Far enough to the front for a nearly straight leg at this height.
+            front = math.sqrt(0.78**2 - (0.83 - up) ** 2) + 0.05
+            body.lift_foot(foot, back, hit, -0.05, up, front, -0.55)
             body.lift_foot(foot, hit, fold, -0.03, 0.25, 0.15, 0.2)
             body.pose(back, hit, pitch=-0.18, spine_pitch=0.12)
             body.pose(hit, end, pitch=0.0, spine_pitch=0.0)
@@ -842,7 +844,7 @@ def _throw(body: Animator, segment: Segment) -> int:
     turn = -1.0 if segment.side == "left" else 1.0
     other = "right" if segment.side == "left" else "left"
     for _ in range(segment.count):
-        back, release, follow, end = (moment + TICK * n for n in (3, 4.5, 5.5, 8))
+        back, release, follow, end = (moment + TICK * n for n in (3, 5, 6, 8))
         body.arm(moment, back, segment.side, 0.35, 1.35, -1.35, 1.45)
         body.arm(moment, back, other, 0.9, 0.15, 0.0, 0.2)
         body.pose(moment, back, spine_twist=-0.55 * turn, yaw=-0.18 * turn, spine_pitch=-0.10, front=-0.04)
@@ -932,7 +934,7 @@ def _pick(body: Animator, segment: Segment) -> int:
     low = start + ticks * TICK
     hold, end = low + TICK, low + (1 + ticks) * TICK
     turn = -1.0 if segment.side == "left" else 1.0
-    body.pose(start, low, height=-0.42, front=-0.10, pitch=0.60, spine_pitch=0.65, spine_twist=0.18 * turn)
+    body.pose(start, low, height=-0.46, front=-0.10, pitch=0.62, spine_pitch=0.75, spine_twist=0.18 * turn)
     body.arm(start, low, segment.side, 0.95, -0.10, 0.0, -0.15)
     body.pose(hold, end, height=0.0, front=0.0, pitch=0.0, spine_pitch=0.0, spine_twist=0.0)
     middle = 0.5 * (hold + end)
