@@ -99,27 +99,45 @@ def convert_vqvae(
         ValueError: a file is not what it should be, sizes do not fit, or `output` holds something.
     """
     with _new_folder(output) as folder:
-        state = _vqvae_state(_load_weights(input), input)
-        config = _vqvae_config(state, input, activation, norm, quantizer, dilation_growth_rate)
-        extractor = None
+        model, report = vqvae_from_weights(
+            _load_weights(input), input, activation, norm, quantizer, dilation_growth_rate
+        )
         if mean is not None or std is not None:
+            config = model.config
             statistics = _statistics(mean, std, config.feature_dim)
             extractor = MotionFeatureExtractor(feature_dim=config.feature_dim, fps=config.fps, **statistics)
-        model = MotionVQVAEModel(config)
-        report = ConversionReport()
-        if config.quantizer != "orig":
-            codebook = state.get("quantizer.codebook")
-            if codebook is not None:
-                # The published checkpoint drops its running averages; it starts them like this.
-                _derive(model, report, "quantizer.code_sum", codebook.clone(), "the codebook, as if used once each")
-                _derive(model, report, "quantizer.code_count", torch.ones(len(codebook)), "one use each")
-                _derive(model, report, "quantizer.initialized", torch.tensor(True), "the codes are placed")
-        _fill(model, state, lambda key: _vqvae_key(key, config), report, input)
-        model.save_pretrained(folder)
-        if extractor is not None:
             extractor.save_pretrained(folder)
+        model.save_pretrained(folder)
         _write_card(folder, "Motion VQ-VAE", f"converted from the published checkpoint `{Path(input).name}`")
     return report
+
+
+def vqvae_from_weights(
+    checkpoint: dict,
+    name: str | Path,
+    activation: str = "relu",
+    norm: str = "none",
+    quantizer: str | None = None,
+    dilation_growth_rate: int = 3,
+) -> tuple[MotionVQVAEModel, ConversionReport]:
+    """The model that published VQ-VAE weights describe, and where every key went; arguments as `convert_vqvae`.
+
+    `name` is what errors call the checkpoint.
+
+    Raises:
+        ConversionError, ValueError: as `convert_vqvae`.
+    """
+    state = _vqvae_state(checkpoint, name)
+    model = MotionVQVAEModel(_vqvae_config(state, name, activation, norm, quantizer, dilation_growth_rate))
+    report = ConversionReport()
+    if model.config.quantizer != "orig":
+        # The published checkpoint drops its running averages; published training starts them like this.
+        codebook = state["quantizer.codebook"]
+        _derive(model, report, "quantizer.code_sum", codebook, "the codebook, as if used once each")
+        _derive(model, report, "quantizer.code_count", torch.ones(len(codebook)), "one use each")
+        _derive(model, report, "quantizer.initialized", torch.tensor(True), "the codes are placed")
+    _fill(model, state, lambda key: _vqvae_key(key, model.config), report, name)
+    return model, report
 
 
 def convert_evaluator(
@@ -143,22 +161,34 @@ def convert_evaluator(
         ValueError: a file is not what it should be, sizes do not fit, or `output` holds something.
     """
     with _new_folder(output) as folder:
-        checkpoint = _load_weights(input)
-        state, report = _evaluator_state(checkpoint, input)
         words, vectors = read_glove(glove)
-        config = _evaluator_config(state, input, words, vectors)
-        model = TextMotionEvaluatorModel(config)
-        _derive(model, report, "word_vectors", torch.from_numpy(vectors), "our_vab_data.npy")
+        model, report = evaluator_from_weights(_load_weights(input), input, words, vectors)
+        how = "not given: this evaluator takes prepared tensors only"
         if mean is not None or std is not None:
-            model.set_statistics(**_statistics(mean, std, config.feature_dim))
-            how = "--mean, --std"
-        else:
-            how = "not given: only prepared tensors can be embedded"
+            model.set_statistics(**_statistics(mean, std, model.config.feature_dim))
+            how = "--mean and --std"
         report.derived.update({"motion_mean": how, "motion_std": how})
-        _fill(model, state, _evaluator_key, report, input)
         model.save_pretrained(folder)
         _write_card(folder, "Text-motion evaluator", f"converted from the published checkpoint `{Path(input).name}`")
     return report
+
+
+def evaluator_from_weights(
+    checkpoint: dict, name: str | Path, words: list[str], vectors: np.ndarray
+) -> tuple[TextMotionEvaluatorModel, ConversionReport]:
+    """The model that published evaluator weights and word vectors (V, E) describe, and where every key went.
+
+    Its statistics are still unset. `name` is what errors call the checkpoint.
+
+    Raises:
+        ConversionError, ValueError: as `convert_evaluator`.
+    """
+    state, report = _evaluator_state(checkpoint, name)
+    model = TextMotionEvaluatorModel(_evaluator_config(state, name, words, vectors))
+    _derive(model, report, "word_vectors", torch.from_numpy(vectors), "our_vab_data.npy")
+    report.derived.update(dict.fromkeys(("motion_mean", "motion_std"), "unset"))
+    _fill(model, state, _evaluator_key, report, name)
+    return model, report
 
 
 def convert_unimo(input: str | Path, vqvae: str | Path, output: str | Path) -> ConversionReport:

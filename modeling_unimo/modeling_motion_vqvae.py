@@ -16,6 +16,7 @@ from transformers.utils import ModelOutput
 from .configuration_unimo import GROUP_NORM_GROUPS, MotionVQVAEConfig
 
 _KMEANS_CHUNK = 16384
+_FORGOTTEN = 1e-20
 _KMEANS_POINTS_PER_CODE = 128
 # The root: yaw velocity, linear velocity x and z (these add up to the trajectory), height.
 _ROOT_FEATURES = slice(0, 4)
@@ -337,9 +338,9 @@ class VectorQuantizer(nn.Module):
             return counts
         self.code_sum.mul_(self.decay).add_(sums, alpha=1 - self.decay)
         self.code_count.mul_(self.decay).add_(counts, alpha=1 - self.decay)
-        # An average that has decayed to nothing says nothing: 0 / 0 in the published code.
-        known = self.code_count[:, None] > torch.finfo(self.code_count.dtype).tiny
-        moved = torch.where(known, self.code_sum / self.code_count.clamp_min(1e-30)[:, None], self.codebook)
+        # An average that has decayed to nothing says nothing: it ends as 0 / 0 in the published code.
+        known = self.code_count[:, None] > _FORGOTTEN
+        moved = torch.where(known, self.code_sum / self.code_count.clamp_min(_FORGOTTEN)[:, None], self.codebook)
         if self.kind == "ema_reset":
             alive = self.code_count[:, None] >= self.reset_threshold
             moved = torch.where(alive, moved, self._tiled(latents))

@@ -28,6 +28,32 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
 
 
+_WORST: dict[str, tuple[float, float]] = {}
+
+
+@pytest.fixture(scope="session")
+def agrees() -> Callable[..., None]:
+    """`agrees("metrics", ours, theirs, atol)`: assert it, and note the worst error for the table at the end."""
+
+    def check(name: str, ours: object, theirs: object, atol: float) -> None:
+        ours = ours.detach() if isinstance(ours, torch.Tensor) else ours
+        ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+        assert ours.shape == theirs.shape, f"{name}: shape {ours.shape} against {theirs.shape}"
+        error = float(np.abs(ours - theirs).max())
+        known = _WORST.get(name, (0.0, atol))
+        _WORST[name] = (max(known[0], error), max(known[1], atol))
+        assert error <= atol, f"{name}: differs by {error:.3g}, allowed {atol:g}"
+
+    return check
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _WORST:
+        terminalreporter.section("worst error against the published arrays")
+        for name, (error, atol) in sorted(_WORST.items()):
+            terminalreporter.write_line(f"{name:40} {error:9.2e}  (allowed {atol:g})")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_CACHE, ignore_errors=True)
 
