@@ -1,0 +1,119 @@
+"""Command line, one direction each: motion from text, or a description of a motion.
+
+`python -m modeling_unimo.generate --model runs/quickstart/unimo --text "a person waves" --output wave.bvh`
+`python -m modeling_unimo.generate --model runs/quickstart/unimo --describe wave.npy`
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoConfig
+
+from .export_unimo import SUFFIXES, load_motion
+from .modeling_unimo import UniMoForConditionalGeneration
+from .processing_unimo import UniMoProcessor
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m modeling_unimo.generate", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True, help="folder or Hub name of a UniMo model")
+    direction = parser.add_mutually_exclusive_group(required=True)
+    direction.add_argument("--text", help="description to write a motion for")
+    direction.add_argument("--describe", type=Path, metavar="MOTION", help=".npy, .npz or .bvh file to describe")
+    parser.add_argument("--output", type=Path, help=f"with --text: file to write, {' '.join(SUFFIXES)}")
+    parser.add_argument("--duration", type=float, help="with --text: seconds (0.2 to 9.8); default: the model decides")
+    parser.add_argument("--start", type=float, default=0.0, help="with --describe: second to start at")
+    parser.add_argument("--end", type=float, help="with --describe: second to stop at; default: the end")
+    parser.add_argument("--seed", type=int, help="for the same answer every time")
+    parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
+    arguments = parser.parse_args(argv)
+    if arguments.text is not None:
+        if arguments.output is None:
+            parser.error(f"--text needs --output, a file ending in one of {', '.join(SUFFIXES)}")
+        if arguments.output.suffix.lower() not in SUFFIXES:
+            parser.error(f"--output {arguments.output}: end it in one of {', '.join(SUFFIXES)}")
+        if arguments.start or arguments.end is not None:
+            parser.error("--start and --end belong to --describe")
+    elif arguments.output is not None or arguments.duration is not None:
+        parser.error("--output and --duration belong to --text")
+    if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
+        parser.error(f"--temperature {arguments.temperature:g}: it must be above 0")
+    return arguments
+
+
+def load_model(name: str) -> tuple[UniMoForConditionalGeneration, UniMoProcessor]:
+    """A UniMo model and its processor, on the GPU if there is one.
+
+    Raises:
+        FileNotFoundError: nothing by that name.
+        ValueError: a model of another kind.
+    """
+    if Path(name).is_dir() and not Path(name, "config.json").is_file():
+        raise FileNotFoundError(f"--model {name}: no config.json there; give the folder of a saved UniMo model")
+    try:
+        kind = AutoConfig.from_pretrained(name).model_type
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(f"--model {name}: no model of that name could be read ({error})") from error
+    if kind != "unimo":
+        raise ValueError(
+            f"--model {name}: holds a {kind} model; give a UniMo folder. A language model with the motion vocabulary "
+            "becomes one with `python -m modeling_unimo.convert_checkpoint --kind unimo`."
+        )
+    model = UniMoForConditionalGeneration.from_pretrained(name)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval(), UniMoProcessor.from_pretrained(name)
+
+
+def read_motion(path: Path, fps: float, start: float, end: float | None) -> np.ndarray:
+    """Raw features (T, D) of the part of a file between two seconds.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is no motion, or the part is empty.
+    """
+    if path.suffix.lower() == ".bvh":
+        # Reading BVH belongs to the data side; only this command reaches over, and only when asked to.
+        from datasets_scripts.bvh import bvh_to_features
+
+        features = bvh_to_features(path)
+    else:
+        features = load_motion(path)
+    last = len(features) if end is None else round(end * fps)
+    part = features[round(start * fps) : last] if start >= 0 and last >= 0 else features[:0]
+    if not len(part):
+        raise ValueError(f"{path}: nothing between --start and --end; the motion has {len(features) / fps:g} seconds")
+    return part
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse_arguments(argv)
+    settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
+    try:
+        model, processor = load_model(arguments.model)
+        if arguments.text is not None:
+            motion = model.generate_motion(
+                [arguments.text], processor, duration=arguments.duration, seed=arguments.seed, **settings
+            )[0]
+            motion.save(arguments.output)
+            print(f"thought: {motion.thought}")
+            print(f"wrote {arguments.output}: {len(motion.joints)} frames, {len(motion.joints) / motion.fps:g} s")
+            return
+        fps = processor.feature_extractor.fps
+        features = read_motion(arguments.describe, fps, arguments.start, arguments.end)
+        longest = processor.max_motion_codes * processor.feature_extractor.unit_length
+        if len(features) > longest:
+            raise ValueError(
+                f"{arguments.describe}: {len(features) / fps:g} seconds; at most {longest / fps:g} are described at "
+                "once. Choose a part with --start and --end."
+            )
+        description = model.describe_motion([features], processor, seed=arguments.seed, **settings)[0]
+        print(f"thought: {description.thought}")
+        print(f"caption: {description.caption}")
+    except (OSError, ValueError, ImportError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
