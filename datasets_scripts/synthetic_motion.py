@@ -755,7 +755,7 @@ def _wave(body: Animator, segment: Segment) -> int:
     beat = {"slow": 2, "normal": 1.5, "fast": 1}[segment.speed] * TICK
     start = body.time
     up = start + 3 * TICK
-    body.arm(start, up, segment.side, 0.55, 1.25, -1.25, 1.35)
+    body.arm(start, up, segment.side, 0.10, 1.25, -1.05, 1.35)
     body.move("spine_roll", start, up, 0.05 if segment.side == "left" else -0.05)
     moment = up
     for _ in range(segment.count):
@@ -792,7 +792,7 @@ def _punch(body: Animator, segment: Segment) -> int:
     start = body.time
     ready = start + 2 * TICK
     turn = -1.0 if segment.side == "left" else 1.0
-    guard = (0.35, 0.12, 0.35, 1.85)
+    guard = (0.30, 0.12, 0.35, 1.65)
     body.arm(start, ready, "both", *guard)
     body.pose(start, ready, height=-0.03, spine_twist=-0.15 * turn)
     moment = ready
@@ -845,7 +845,7 @@ def _throw(body: Animator, segment: Segment) -> int:
     other = "right" if segment.side == "left" else "left"
     for _ in range(segment.count):
         back, release, follow, end = (moment + TICK * n for n in (3, 5, 6, 8))
-        body.arm(moment, back, segment.side, 0.35, 1.35, -1.35, 1.45)
+        body.arm(moment, back, segment.side, 0.75, 1.25, -1.30, 1.35)
         body.arm(moment, back, other, 0.9, 0.15, 0.0, 0.2)
         body.pose(moment, back, spine_twist=-0.55 * turn, yaw=-0.18 * turn, spine_pitch=-0.10, front=-0.04)
         body.arm(back, release, segment.side, 1.85, 0.15, -0.3, 0.05)
@@ -877,9 +877,9 @@ def _lean(body: Animator, segment: Segment) -> int:
     for _ in range(segment.count):
         there, end = moment + ticks * TICK, moment + 2 * ticks * TICK
         body.pose(moment, there, spine_roll=-0.62 * sign, roll=-0.08 * sign, side=-0.03 * sign)
-        body.pose(moment, there, **{f"{far}_abduct": 2.35, f"{far}_elbow": 0.55})
+        body.pose(moment, there, **{f"{far}_abduct": 1.55, f"{far}_elbow": 0.45, f"{far}_flex": 0.35})
         body.pose(there, end, spine_roll=0.0, roll=0.0, side=0.0)
-        body.pose(there, end, **{f"{far}_abduct": 0.0, f"{far}_elbow": 0.0})
+        body.pose(there, end, **{f"{far}_abduct": 0.0, f"{far}_elbow": 0.0, f"{far}_flex": 0.0})
         moment = end
     return 2 * ticks * segment.count
 
