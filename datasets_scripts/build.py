@@ -89,7 +89,7 @@ def make_source(arguments: argparse.Namespace) -> Source:
             "hard": arguments.num_hard,
             "attribute_pools": arguments.attribute_pools,
         }
-        clips = synthetic.iter_clips(**counts, seed=arguments.seed)
+        clips: Iterator[Clip | Skipped] = synthetic.iter_clips(**counts, seed=arguments.seed)
         total = sum(counts.values()) + 7 * arguments.attribute_pools
         card = f"Generated motion of everyday actions with captions and thoughts (seed {arguments.seed})."
         return Source(clips, total, HUMANML3D.feature_dim, card, annotate=False)

@@ -228,7 +228,7 @@ class _Hierarchy:
         return self.words[self.at - 1]
 
     def _name(self) -> str:
-        parts = []
+        parts: list[str] = []
         while (word := self._next()) != "{":
             if len(parts) > 8:
                 raise BvhError(f"no brace after the joint name {' '.join(parts)!r}")
@@ -280,7 +280,8 @@ def joint_positions(bvh: Bvh) -> np.ndarray:
         for i, name in enumerate(names):
             if name.endswith("rotation"):
                 turn = _axis_rotation("XYZ".index(name[0]), np.deg2rad(values[:, i]))
-                rotations[joint] = turn if rotations[joint] is None else rotations[joint] @ turn
+                before = rotations[joint]
+                rotations[joint] = turn if before is None else before @ turn
     relative = _are_displacements(bvh, moved)
     for joint, value in moved.items():
         translations[:, joint] = value + bvh.offsets[joint] if relative and bvh.parents[joint] >= 0 else value
@@ -293,7 +294,8 @@ def joint_positions(bvh: Bvh) -> np.ndarray:
         else:
             base = world[parent]
             positions[:, joint] = positions[:, parent] + np.einsum("tij,tj->ti", base, translations[:, joint])
-        world.append(base if rotations[joint] is None else base @ rotations[joint])
+        own = rotations[joint]
+        world.append(base if own is None else base @ own)
     return positions
 
 
@@ -507,8 +509,8 @@ def _place_spine(bvh: Bvh, found: dict[str, int], positions: np.ndarray, joints:
     if line.shape[1] == 5:
         placed = line[:, 1:4]
     else:
-        bones = HUMANML3D.default_offsets
-        lengths = np.linalg.norm(bones[[HUMANML3D.joint_names.index(n) for n in (*_SPINE, "neck")]], axis=-1)
+        indices = [HUMANML3D.joint_names.index(name) for name in (*_SPINE, "neck")]
+        lengths = np.linalg.norm(np.asarray(HUMANML3D.default_offsets)[indices], axis=-1)
         shares = np.cumsum(lengths)[:3] / lengths.sum()
         placed = _along(line, shares)
     for i, name in enumerate(_SPINE):

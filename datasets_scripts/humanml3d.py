@@ -71,14 +71,15 @@ def find_layout(data_dir: str | Path, texts: str | None = None) -> Layout:
             f"{folder} has no new_joint_vecs/: it is not the HumanML3D or KIT-ML layout. For joint positions use "
             "--source joints, for BVH --source bvh"
         )
-    splits = {split: folder / name for split, name in SPLIT_FILES.items() if (folder / name).is_file()}
+    splits = find_splits(folder)
     if not splits:
         raise FileNotFoundError(f"{folder} has none of {', '.join(SPLIT_FILES.values())}; copy them from the dataset")
-    dim = _feature_dim(folder)
-    return Layout(folder, "kit" if dim == KIT.feature_dim else "humanml3d", dim, _texts(folder, texts), splits)
+    dim = find_feature_dim(folder)
+    return Layout(folder, "kit" if dim == KIT.feature_dim else "humanml3d", dim, find_texts(folder, texts), splits)
 
 
-def _texts(folder: Path, texts: str | None) -> Path:
+def find_texts(folder: Path, texts: str | None = None) -> Path:
+    """The subfolder with captions; see `find_layout`."""
     if texts is not None:
         if not (folder / texts).is_dir():
             raise FileNotFoundError(f"{folder / texts}: no such folder of captions")
@@ -94,8 +95,12 @@ def _texts(folder: Path, texts: str | None) -> Path:
     return folder / "texts"
 
 
-def _feature_dim(folder: Path) -> int:
-    """263 or 251, from the statistics where there are any, else from the first motion that can be read."""
+def find_feature_dim(folder: Path) -> int:
+    """263 or 251, from the statistics where there are any, else from the first motion that can be read.
+
+    Raises:
+        ValueError: neither can be told.
+    """
     for path in [folder / "Mean.npy", folder / "Std.npy", *sorted((folder / "new_joint_vecs").glob("*.npy"))]:
         try:
             dim = load_array(path).shape[-1:]

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -234,7 +234,7 @@ class _SplitWriter:
         self.schema = dataset_features(feature_dim).arrow_schema
         self.rows: list[Clip] = []
         self.paths: list[Path] = []
-        self.writer = None
+        self.writer: Any = None  # pyarrow.parquet.ParquetWriter
         self.written = 0
 
     def add(self, clip: Clip) -> None:
@@ -395,8 +395,8 @@ def _card(summary: BuildSummary, text: str) -> str:
         header += [f"  - split: {split}", f"    path: data/{split}-[0-9]*.parquet"]
     header.append("---")
     rows = ["| split | clips | captions | thoughts | minutes |", "| --- | --- | --- | --- | --- |"]
-    for name, split in summary.splits.items():
-        rows.append(f"| {name} | {split.clips} | {split.captions} | {split.thoughts} | {split.seconds / 60:.1f} |")
+    for name, part in summary.splits.items():
+        rows.append(f"| {name} | {part.clips} | {part.captions} | {part.thoughts} | {part.seconds / 60:.1f} |")
     dropped = [
         f"- {number} x {kind}: {reason}"
         for kind, reasons in summary.skipped.items()
@@ -480,7 +480,6 @@ def check_columns(features: Features, where: str) -> int:
     """
     motion = features.get("motion")
     dim = getattr(motion, "shape", (None, None))[-1]
-    expected = dataset_features(dim) if isinstance(dim, int) else None
-    if expected is None or any(features.get(name) != kind for name, kind in expected.items()):
+    if not isinstance(dim, int) or any(features.get(name) != kind for name, kind in dataset_features(dim).items()):
         raise ValueError(f"{where}: columns {features} are not those of the schema {dataset_features()}")
     return dim
