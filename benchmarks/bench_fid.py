@@ -57,7 +57,8 @@ def main() -> None:
     runs = [(seconds(fid_by_square_root, *sets), seconds(fid, *sets)) for _ in range(arguments.repeats)]
     (expected, _), (value, _) = runs[0]
     slow, fast = min(run[0][1] for run in runs), min(run[1][1] for run in runs)
-    print(f"N={arguments.samples} D={arguments.dimensions}, one thread, numpy {np.__version__}, scipy {scipy.__version__}")
+    versions = f"numpy {np.__version__}, scipy {scipy.__version__}"
+    print(f"N={arguments.samples} D={arguments.dimensions}, one thread, {versions}")
     print(f"scipy.linalg.sqrtm   {slow * 1000:7.1f} ms   FID {expected:.9f}")
     print(f"functional.fid       {fast * 1000:7.1f} ms   FID {value:.9f}")
     print(f"ratio {slow / fast:.1f}x, relative difference {abs(value - expected) / expected:.1e}")

@@ -70,7 +70,8 @@ def as_pairs(first: Any, second: Any, names: tuple[str, str]) -> tuple[np.ndarra
     return a, b
 
 
-def _positive_integer(value: Any, name: str) -> int:
+def positive_integer(value: Any, name: str) -> int:
+    """`value` as an int; ValueError naming it where it is not a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name}: got {value!r}; a whole number of at least 1 is needed")
     return int(value)
@@ -117,13 +118,22 @@ def retrieval_ranks(text_embeddings: Any, motion_embeddings: Any) -> np.ndarray:
     return ((distances < own) | ((distances == own) & before)).sum(1)
 
 
+def pooled_rank_counts(texts: np.ndarray, motions: np.ndarray, pool_size: int) -> np.ndarray:
+    """How often each rank (`retrieval_ranks`) occurs, (pool_size,), over whole pools of consecutive rows."""
+    counts = np.zeros(pool_size, np.int64)
+    for begin in range(0, len(texts), pool_size):
+        pool = slice(begin, begin + pool_size)
+        counts += np.bincount(retrieval_ranks(texts[pool], motions[pool]), minlength=pool_size)
+    return counts
+
+
 def hits_within(rank_counts: np.ndarray, top_k: int) -> dict[str, float]:
     """{"r_precision_top1": share of rank 0, ... up to `top_k`} from `rank_counts[r]`, the number of texts of rank r.
 
     Raises:
         ValueError: `top_k` beyond the pool.
     """
-    top_k = _positive_integer(top_k, "top_k")
+    top_k = positive_integer(top_k, "top_k")
     if top_k > len(rank_counts):
         raise ValueError(f"top_k: {top_k} is more than the {len(rank_counts)} motions of a pool")
     shares = np.cumsum(rank_counts)[:top_k] / np.sum(rank_counts)
@@ -155,21 +165,18 @@ def r_precision(
     Raises:
         ValueError: fewer rows than one pool, `top_k` beyond the pool, or unfit arrays.
 
-    >>> r_precision([[0.0], [1.0], [2.0], [5.0]], [[0.1], [1.9], [1.6], [9.0]], top_k=2, pool_size=4)
+    >>> r_precision([[0.0], [10.0], [20.0], [21.0]], [[0.0], [10.0], [21.0], [20.0]], top_k=2, pool_size=4)
     {'r_precision_top1': 0.5, 'r_precision_top2': 1.0}
     """
     texts, motions = as_pairs(text_embeddings, motion_embeddings, ("text_embeddings", "motion_embeddings"))
-    pool_size = _positive_integer(pool_size, "pool_size")
+    pool_size = positive_integer(pool_size, "pool_size")
     if len(texts) < pool_size:
         raise ValueError(f"{len(texts)} pairs do not fill one pool of {pool_size}; add pairs or lower pool_size")
     if shuffle:
         order = generator(seed).permutation(len(texts))
         texts, motions = texts[order], motions[order]
-    counts = np.zeros(pool_size, np.int64)
-    for begin in range(0, len(texts) - pool_size + 1, pool_size):
-        pool = slice(begin, begin + pool_size)
-        counts += np.bincount(retrieval_ranks(texts[pool], motions[pool]), minlength=pool_size)
-    return hits_within(counts, top_k)
+    full = len(texts) // pool_size * pool_size
+    return hits_within(pooled_rank_counts(texts[:full], motions[:full], pool_size), top_k)
 
 
 def pair_distances(text_embeddings: Any, motion_embeddings: Any) -> np.ndarray:
@@ -315,7 +322,7 @@ def diversity(embeddings: Any, times: int = 300, seed: int | None = None) -> flo
     2.3333333333333335
     """
     rows = as_array(embeddings, "embeddings", 2)
-    times = _positive_integer(times, "times")
+    times = positive_integer(times, "times")
     if times >= len(rows):
         raise ValueError(
             f"times: {times} pairs need more than {times} embeddings, got {len(rows)}; lower times "
@@ -333,7 +340,7 @@ def multimodality_pairs(samples: int, times: int, seed: int | None) -> tuple[np.
     Raises:
         ValueError: not more samples than `times`.
     """
-    times = _positive_integer(times, "times")
+    times = positive_integer(times, "times")
     if times >= samples:
         raise ValueError(
             f"times: {times} pairs need more than {times} samples of each caption, got {samples} "
@@ -341,6 +348,11 @@ def multimodality_pairs(samples: int, times: int, seed: int | None) -> tuple[np.
         )
     random = generator(seed)
     return random.choice(samples, times, replace=False), random.choice(samples, times, replace=False)
+
+
+def sample_distances(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mean distance (N,) between samples `first` and `second` of each caption's (S, D) embeddings."""
+    return np.linalg.norm(embeddings[:, first] - embeddings[:, second], axis=2).mean(1)
 
 
 def multimodality(embeddings: Any, times: int = 10, seed: int | None = None) -> float:
@@ -353,8 +365,7 @@ def multimodality(embeddings: Any, times: int = 10, seed: int | None = None) -> 
     0.5
     """
     rows = as_array(embeddings, "embeddings", 3)
-    first, second = multimodality_pairs(rows.shape[1], times, seed)
-    return float(np.linalg.norm(rows[:, first] - rows[:, second], axis=2).mean())
+    return float(sample_distances(rows, *multimodality_pairs(rows.shape[1], times, seed)).mean())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""Distance between texts and their motions as an `evaluate` module."""
+
+import datasets
+import evaluate
+
+from evaluate_unimo import functional, streaming
+
+_DESCRIPTION = """\
+Mean Euclidean distance between the embeddings of each text and of its own motion ("matching score", MM-Dist). Lower is
+better; the scale is that of the evaluator.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    text_embeddings: (N, D) numpy, torch or nested lists.
+    motion_embeddings: (N, D), row i belonging to text i.
+
+Returns:
+    mm_dist: at least 0.
+
+Examples:
+    >>> import evaluate_unimo
+    >>> mm_dist = evaluate_unimo.load("mm_dist")
+    >>> mm_dist.compute(text_embeddings=[[0.0, 0.0], [1.0, 1.0]], motion_embeddings=[[3.0, 4.0], [1.0, 1.0]])
+    {'mm_dist': 2.5}
+"""
+
+_CITATION = """\
+@inproceedings{guo2022generating,
+  title = {Generating Diverse and Natural 3D Human Motions From Text},
+  author = {Guo, Chuan and Zou, Shihao and Zuo, Xinxin and Wang, Sen and Ji, Wei and Li, Xingyu and Cheng, Li},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year = {2022}
+}
+"""
+
+
+class MmDist(streaming.StreamingMetric):
+    """Keeps a sum and a count."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        embedding = datasets.Sequence(datasets.Value("float32"))
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"text_embeddings": embedding, "motion_embeddings": embedding}),
+            reference_urls=["https://github.com/EricGuo5513/text-to-motion"],
+        )
+
+    def _start(self) -> None:
+        self._sum = 0.0
+
+    def _add(self, text_embeddings, motion_embeddings) -> int:
+        distances = functional.pair_distances(text_embeddings, motion_embeddings)
+        self._sum += float(distances.sum())
+        return len(distances)
+
+    def _result(self) -> dict[str, float]:
+        return {"mm_dist": self._sum / len(self)}

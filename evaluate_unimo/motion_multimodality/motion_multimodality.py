@@ -1,0 +1,69 @@
+"""Multimodality of motions as an `evaluate` module."""
+
+import datasets
+import evaluate
+
+from evaluate_unimo import functional, streaming
+
+_DESCRIPTION = """\
+Mean Euclidean distance between the embeddings of motions that were generated from one text, over texts. Higher means
+more varied answers. The published protocol compares 10 pairs of 30 motions for each of 100 texts.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    embeddings: (N, S, D), S motions of each of N texts: numpy, torch or nested lists.
+    times: number of pairs of each text, below S, default 10. When batches are added, give it and `seed` to `load`.
+    seed: of the draw, the same pairs as after `np.random.seed(seed)`; None takes numpy's global generator.
+
+Returns:
+    multimodality: at least 0.
+
+Examples:
+    >>> import evaluate_unimo
+    >>> multimodality = evaluate_unimo.load("motion_multimodality")
+    >>> multimodality.compute(embeddings=[[[0.0], [1.0], [3.0]]], times=2, seed=0)
+    {'multimodality': 0.5}
+"""
+
+_CITATION = """\
+@inproceedings{guo2020action2motion,
+  title = {Action2Motion: Conditioned Generation of 3D Human Motions},
+  author = {Guo, Chuan and Zuo, Xinxin and Wang, Sen and Zou, Shihao and Sun, Qingyao and Deng, Annan and Gong, Minglun
+            and Cheng, Li},
+  booktitle = {ACM International Conference on Multimedia},
+  year = {2020}
+}
+"""
+
+
+class MotionMultimodality(streaming.StreamingMetric):
+    """Keeps a sum and a count: one draw of sample numbers serves all texts, so that it can come before them."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        samples = datasets.Sequence(datasets.Sequence(datasets.Value("float32")))
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"embeddings": samples}),
+            reference_urls=["https://github.com/EricGuo5513/text-to-motion"],
+        )
+
+    def _start(self, times=10, seed=None) -> None:
+        self._times, self._seed = times, seed
+        self._shape: tuple[int, ...] | None = None
+        self._sum = 0.0
+
+    def _add(self, embeddings) -> int:
+        rows = functional.as_array(embeddings, "embeddings", 3)
+        if self._shape is None:
+            self._pairs = functional.multimodality_pairs(rows.shape[1], self._times, self._seed)
+            self._shape = rows.shape[1:]
+        if rows.shape[1:] != self._shape:
+            raise ValueError(f"embeddings: {rows.shape[1:]} samples and dimensions a text, earlier ones {self._shape}")
+        self._sum += float(functional.sample_distances(rows, *self._pairs).sum())
+        return len(rows)
+
+    def _result(self) -> dict[str, float]:
+        return {"multimodality": self._sum / len(self)}

@@ -1,0 +1,93 @@
+"""R-Precision of texts and motions as an `evaluate` module."""
+
+import datasets
+import evaluate
+import numpy as np
+
+from evaluate_unimo import functional, streaming
+
+_DESCRIPTION = """\
+Share of texts whose own motion is among the k nearest of a pool of motions, by embeddings of a text-motion evaluator.
+Higher is better. The published protocol takes pools of 32 and k of 1, 2 and 3.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    text_embeddings: (N, D) numpy, torch or nested lists.
+    motion_embeddings: (N, D), row i belonging to text i.
+    top_k: largest k, default 3.
+    pool_size: motions in a pool, default 32. Rows are pooled in the order in which they come; rows left over at the
+        end are not scored. When batches are added, give it to `load`.
+    shuffle: draw the pools at random (keeps all rows until then), default False. When batches are added, give it and
+        `seed` to `load`.
+    seed: of that draw; None takes numpy's global generator.
+
+Returns:
+    r_precision_top1, ..., r_precision_top<top_k>: each in 0..1.
+
+Examples:
+    >>> import evaluate_unimo
+    >>> r_precision = evaluate_unimo.load("r_precision")
+    >>> texts, motions = [[0.0], [10.0], [20.0], [21.0]], [[0.0], [10.0], [21.0], [20.0]]
+    >>> r_precision.compute(text_embeddings=texts, motion_embeddings=motions, top_k=2, pool_size=4)
+    {'r_precision_top1': 0.5, 'r_precision_top2': 1.0}
+"""
+
+_CITATION = """\
+@inproceedings{guo2022generating,
+  title = {Generating Diverse and Natural 3D Human Motions From Text},
+  author = {Guo, Chuan and Zou, Shihao and Zuo, Xinxin and Wang, Sen and Ji, Wei and Li, Xingyu and Cheng, Li},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year = {2022}
+}
+"""
+
+
+class RPrecision(streaming.StreamingMetric):
+    """Keeps how often each rank occurred and less than one pool of rows; all rows where pools are drawn at random."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        embedding = datasets.Sequence(datasets.Value("float32"))
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features({"text_embeddings": embedding, "motion_embeddings": embedding}),
+            reference_urls=["https://github.com/EricGuo5513/text-to-motion"],
+        )
+
+    def _start(self, pool_size=32, shuffle=False, seed=None) -> None:
+        self._pool_size = functional.positive_integer(pool_size, "pool_size")
+        self._shuffle, self._seed = shuffle, seed
+        self._rank_counts = np.zeros(self._pool_size, np.int64)
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def _add(self, text_embeddings, motion_embeddings) -> int:
+        texts, motions = functional.as_pairs(
+            text_embeddings, motion_embeddings, ("text_embeddings", "motion_embeddings")
+        )
+        if self._waiting and texts.shape[1] != self._waiting[0][0].shape[1]:
+            width = self._waiting[0][0].shape[1]
+            raise ValueError(f"embeddings have {texts.shape[1]} dimensions, earlier ones had {width}")
+        self._waiting.append((texts, motions))
+        if not self._shuffle and sum(len(rows) for rows, _ in self._waiting) >= self._pool_size:
+            self._reduce()
+        return len(texts)
+
+    def _reduce(self) -> None:
+        texts, motions = (np.concatenate(rows) for rows in zip(*self._waiting, strict=True))
+        full = len(texts) // self._pool_size * self._pool_size
+        if full:
+            self._rank_counts += functional.pooled_rank_counts(texts[:full], motions[:full], self._pool_size)
+        # Copied, so that the rest does not keep the whole batch alive.
+        self._waiting = [(texts[full:].copy(), motions[full:].copy())]
+
+    def _result(self, top_k=3) -> dict[str, float]:
+        if self._shuffle:
+            texts, motions = (np.concatenate(rows) for rows in zip(*self._waiting, strict=True))
+            return functional.r_precision(texts, motions, top_k, self._pool_size, shuffle=True, seed=self._seed)
+        if len(self) < self._pool_size:
+            raise ValueError(
+                f"{len(self)} pairs do not fill one pool of {self._pool_size}; add pairs or lower pool_size"
+            )
+        return functional.hits_within(self._rank_counts, top_k)

@@ -1,0 +1,152 @@
+"""What the metrics here share as `evaluate` modules: inputs are reduced as they come, without Arrow files on disk.
+
+A stock `evaluate.Metric` writes every row to an Arrow file and reads all of them back before it computes, needs as
+many predictions as references, and takes lists of numbers apart one by one: for embeddings this costs more than the
+metric. Here `compute` hands arrays or tensors straight to `evaluate_unimo.functional`, and `add` and `add_batch` keep
+only what the figure needs.
+"""
+
+import inspect
+from typing import Any
+
+import evaluate
+
+# `evaluate.combine` hands every input to every module: these are ignored by a metric that does not take them.
+INPUTS = frozenset({"predictions", "references", "text_embeddings", "motion_embeddings", "embeddings", "joints"})
+
+
+class StreamingMetric(evaluate.Metric):
+    """Base of the metrics: `compute`, `add` and `add_batch` of `evaluate` over three methods of the subclass.
+
+    * `_start(**options)` empties what was taken in. Its parameters are the options that have to be known while rows
+      come in: they are given to `load`, or to a `compute` that is handed all rows at once.
+    * `_add(**inputs) -> int` checks a batch and takes it in or raises ValueError leaving everything as it was; returns
+      the number of rows. Parameters with a default of None may be missing from a batch.
+    * `_result(**options) -> dict` is the figure. Its parameters are the options that may wait until the end.
+
+    Several processes are not reduced here: gather embeddings first, or compute in one of them.
+
+    Args:
+        options: options of the metric to use instead of their defaults; the others are those of `evaluate.Metric`.
+
+    Raises:
+        ValueError: an unknown option, or `num_process` above 1.
+    """
+
+    def __init__(
+        self,
+        config_name: str | None = None,
+        keep_in_memory: bool = False,
+        cache_dir: str | None = None,
+        num_process: int = 1,
+        process_id: int = 0,
+        experiment_id: str | None = None,
+        hash: str | None = None,
+        **options: Any,
+    ) -> None:
+        if num_process != 1:
+            raise ValueError(
+                f"num_process: got {num_process}; this metric computes in one process: gather the embeddings of all "
+                "processes (accelerator.gather_for_metrics) and add them in one"
+            )
+        super().__init__(
+            config_name=config_name,
+            keep_in_memory=keep_in_memory,
+            cache_dir=cache_dir,
+            process_id=process_id,
+            experiment_id=experiment_id,
+            hash=hash,
+        )
+        self._early = _defaults(self._start)
+        self._late = _defaults(self._result)
+        self._check_options(options)
+        self._early |= {k: v for k, v in options.items() if k in self._early}
+        self._late |= {k: v for k, v in options.items() if k in self._late}
+        self._rows = 0
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def _add(self, **inputs: Any) -> int:
+        raise NotImplementedError
+
+    def _result(self) -> dict[str, float]:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Number of rows taken in since the last `compute`."""
+        return self._rows
+
+    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, float]:
+        """The figure of the rows given here and of those added before, after which the module is empty again.
+
+        Args:
+            predictions, references: as the module names its inputs; other inputs and options go by their names too.
+
+        Raises:
+            ValueError: unfit or missing inputs, none at all, an unknown option, or one that came too late.
+        """
+        given = {"predictions": predictions, "references": references, **kwargs}
+        options = {k: v for k, v in given.items() if k not in INPUTS}
+        inputs = {k: given[k] for k in self._feature_names() if given.get(k) is not None}
+        self._check_options(options)
+        early = self._early | {k: v for k, v in options.items() if k in self._early}
+        late = self._late | {k: v for k, v in options.items() if k in self._late}
+        if self._rows and early != self._early:
+            changed = ", ".join(k for k in early if early[k] != self._early[k])
+            raise ValueError(
+                f"{changed}: has to be known while rows are added; give it to evaluate_unimo.load({self.name!r}, ...)"
+            )
+        try:
+            if not self._rows:
+                self._start(**early)
+            if inputs:
+                self._take(inputs)
+            if not self._rows:
+                raise ValueError(f"{self.name}: nothing to compute; it needs {', '.join(self._feature_names())}")
+            return self._result(**late)
+        finally:
+            self._rows = 0
+
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+        """Take in a batch of rows.
+
+        Args:
+            predictions, references: as the module names its inputs; other inputs go by their names too.
+
+        Raises:
+            ValueError: unfit, missing or unknown inputs; what was added before stays.
+        """
+        given = {"predictions": predictions, "references": references, **kwargs}
+        unknown = [k for k, v in given.items() if k not in self._feature_names() and v is not None]
+        if unknown:
+            raise ValueError(f"{self.name}: unknown {', '.join(unknown)}; it takes {', '.join(self._feature_names())}")
+        if not self._rows:
+            self._start(**self._early)
+        self._take({k: v for k, v in given.items() if v is not None})
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+        """Take in one row: `prediction` and `reference`, or the inputs of the module by their names, one of each.
+
+        Raises:
+            ValueError: as `add_batch`.
+        """
+        given = {"predictions": prediction, "references": reference, **kwargs}
+        self.add_batch(**{k: [v] for k, v in given.items() if v is not None})
+
+    def _take(self, inputs: dict[str, Any]) -> None:
+        parameters = inspect.signature(self._add).parameters.values()
+        missing = [p.name for p in parameters if p.default is inspect.Parameter.empty and p.name not in inputs]
+        if missing or not inputs:
+            raise ValueError(f"{self.name}: {', '.join(missing) or 'every input'} is missing")
+        self._rows += self._add(**inputs)
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        unknown = [k for k in options if k not in self._early and k not in self._late]
+        if unknown:
+            known = ", ".join([*self._early, *self._late]) or "none"
+            raise ValueError(f"{self.name}: unknown option {', '.join(unknown)}; its options are: {known}")
+
+
+def _defaults(method: Any) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in inspect.signature(method).parameters.items()}
