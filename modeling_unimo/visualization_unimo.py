@@ -167,15 +167,17 @@ margin:0;color:var(--um-ink);font:14px/1.45 system-ui,-apple-system,"Segoe UI",R
 .unimo-player .um-stage{display:flex;flex-wrap:wrap;gap:2px;border:1px solid var(--um-edge);border-bottom:0;
 border-radius:10px 10px 0 0;overflow:hidden;background:var(--um-edge)}
 .unimo-player .um-view{position:relative;flex:1 1 220px;min-width:0;background:var(--um-far)}
-.unimo-player canvas{display:block;width:100%;cursor:grab;touch-action:pan-y;outline-offset:-3px}
+.unimo-player canvas{display:block;width:100%;max-height:110vw;cursor:grab;touch-action:pan-y;outline-offset:-3px}
 .unimo-player canvas:active{cursor:grabbing}
 .unimo-player canvas:focus-visible{outline:2px solid var(--um-accent)}
 .unimo-player .um-label{position:absolute;left:10px;top:8px;max-width:calc(100% - 20px);padding:1px 7px;
 border-radius:6px;background:var(--um-panel);color:var(--um-soft);font-size:12px;font-weight:600;pointer-events:none;
 opacity:.92;overflow-wrap:anywhere}
 .unimo-player .um-label:empty{display:none}
-.unimo-player .um-bar{display:flex;flex-wrap:wrap;align-items:center;gap:6px 8px;padding:7px 9px;
+.unimo-player .um-bar{display:flex;flex-wrap:wrap;align-items:center;gap:6px 12px;padding:7px 9px;
 border:1px solid var(--um-edge);border-radius:0 0 10px 10px;background:var(--um-panel)}
+.unimo-player .um-group{display:flex;flex-wrap:wrap;align-items:center;gap:6px}
+.unimo-player .um-times{flex:1 1 250px;flex-wrap:nowrap}
 .unimo-player .um-bar button,.unimo-player .um-bar select{font:inherit;font-size:13px;line-height:1.2;height:30px;
 margin:0;padding:0 9px;color:var(--um-ink);background:transparent;border:1px solid var(--um-edge);border-radius:7px;
 cursor:pointer}
@@ -185,7 +187,7 @@ cursor:pointer}
 .unimo-player .um-bar button[aria-pressed=true]{border-color:var(--um-accent);color:var(--um-accent)}
 .unimo-player .um-play{width:38px;padding:0!important;display:grid;place-items:center}
 .unimo-player .um-play svg{width:14px;height:14px;fill:currentColor}
-.unimo-player .um-seek{flex:1 1 120px;min-width:90px;margin:0;accent-color:var(--um-accent);height:30px}
+.unimo-player .um-seek{flex:1 1 60px;min-width:60px;margin:0;accent-color:var(--um-accent);height:30px}
 .unimo-player .um-time{min-width:84px;color:var(--um-soft);font-size:13px;font-variant-numeric:tabular-nums;
 white-space:nowrap;text-align:right}
 """
@@ -514,10 +516,11 @@ class Player {
     root.addEventListener("keydown", e => this.key(e));
     new ResizeObserver(() => { this.dirty = true; wake(); }).observe(root);
     new IntersectionObserver(entries => {
-      this.visible = entries[entries.length - 1].isIntersecting;
-      if (this.visible && this.wanted && !this.playing && this.last > 0) this.play(true);
+      const seen = entries[entries.length - 1];
+      this.visible = seen.isIntersecting;
+      if (seen.intersectionRatio >= 0.2 && this.wanted && !this.playing && this.last > 0) this.play(true);
       wake();
-    }, {threshold: 0.2}).observe(root);
+    }, {threshold: [0, 0.2], rootMargin: "60px"}).observe(root);
   }
 
   readColors() {
@@ -529,18 +532,23 @@ class Player {
   }
 
   buildBar() {
-    const bar = this.root.querySelector(".um-bar"), make = (tag, props) => {
+    const bar = this.root.querySelector(".um-bar");
+    bar.textContent = "";
+    let group = bar;
+    const make = (tag, props) => {
       const node = Object.assign(document.createElement(tag), props);
-      bar.append(node);
+      group.append(node);
       return node;
     };
-    bar.textContent = "";
+    const time = make("div", {className: "um-group um-times"}), tools = make("div", {className: "um-group"});
+    group = time;
     this.button = make("button", {type: "button", className: "um-play", innerHTML: PLAY,
       onclick: () => { this.wanted = !this.playing; this.play(this.wanted); }});
     this.seek = make("input", {type: "range", className: "um-seek", min: 0, max: this.last, step: 1, value: 0,
       oninput: () => { this.wanted = false; this.play(false); this.go(+this.seek.value); }});
     this.seek.setAttribute("aria-label", "Time");
     this.clock = make("span", {className: "um-time"});
+    group = tools;
     const speed = make("select", {title: "Speed", onchange: () => { this.speed = +speed.value; }});
     speed.setAttribute("aria-label", "Speed");
     for (const s of [0.25, 0.5, 1, 2]) speed.add(new Option(s + "\u00d7", s, s === 1, s === 1));
