@@ -113,7 +113,7 @@ class _Writer:
 
     def thought(self) -> str:
         opening, closing = self._opening(), self._closing()
-        room = MAX_WORDS - _words(opening) - _words(closing)
+        room = MAX_WORDS - _words(opening)
         told: list[tuple[int, str]] = []
         # The most telling events first, until the words run out; then back into the order of time.
         groups = self._groups()
@@ -123,14 +123,16 @@ class _Writer:
                 told.append((position, sentence))
                 room -= _words(sentence)
         sentences = [sentence for _, sentence in sorted(told)]
-        count = MAX_WORDS - room
+        # What happened comes before how it ended.
+        ending = [closing] if _words(closing) <= room else []
+        count = MAX_WORDS - room + sum(map(_words, ending))
         for detail in self._details():
             if count >= MIN_WORDS and (len(sentences) > 1 or count >= MIN_WORDS + 8):
                 break
             if count + _words(detail) <= MAX_WORDS:
                 sentences.append(detail)
                 count += _words(detail)
-        return " ".join([opening, *sentences, closing])
+        return " ".join([opening, *sentences, *ending])
 
     # -- structure ----------------------------------------------------------------------------------------------
 
@@ -323,7 +325,7 @@ def _salience(event: Event) -> float:
         case Travel():
             return 2.0 + event.distance
         case Turn():
-            return abs(event.angle) / 45.0
+            return 1.0 + abs(event.angle) / 45.0
         case HandRaise():
             return 2.0 + len(event.sides) + 0.3 * event.waves
         case Jump():

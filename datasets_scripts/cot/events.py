@@ -14,6 +14,7 @@ from datasets_scripts.cot.kinematics import (
     Span,
     changing_span,
     oscillations,
+    quantile,
     spans_above,
     steps,
     swings,
@@ -191,15 +192,16 @@ def read(m: Measurements) -> Reading:
         *legs,
     ]
     reach = np.ptp(m.hand, axis=0).max(axis=-1)
-    planted = float(np.hypot(*np.ptp(m.position, axis=0))) < 0.15 and m.foot_clearance.max() < 0.05
+    shifts = float(np.hypot(*np.ptp(m.position, axis=0)))
+    planted = shifts < 0.15 and m.foot_clearance.max() < 0.05 and not (travels or turns or jumps or legs)
     return Reading(
         duration=m.duration,
         fps=m.fps,
         events=tuple(sorted(events, key=lambda event: (event.span.start, event.span.stop))),
         start=posture(m, 0),
         end=posture(m, m.num_frames - 1),
-        trunk_pitch=float(np.median(m.trunk_pitch)),
-        elbows_bent=bool(np.median(m.elbow) < 110.0),
+        trunk_pitch=float(quantile(m.trunk_pitch, 0.5)),
+        elbows_bent=bool(quantile(m.elbow, 0.5).mean() < 110.0),
         arm_swing=bool(np.ptp(m.hand[..., 2], axis=0).min() > 0.35),
         still=bool(not events and reach.max() < 0.2),
         hands_used=(bool(reach[0] > 0.25), bool(reach[1] > 0.25)),
@@ -251,7 +253,7 @@ def _travels(m: Measurements) -> list[Travel]:
         forward, left = m.velocity[span.slice].sum(axis=0) / m.fps
         if np.hypot(forward, left) < _MIN_TRAVEL:
             continue
-        speed = float(np.median(m.speed[span.slice]))
+        speed = float(quantile(m.speed[span.slice], 0.5))
         flies = float(flight[span.slice].mean()) > _FLIGHT_SHARE
         taken = steps(m, span)
         cadence = taken * m.fps / len(span) if taken >= 4 else 0.0
@@ -278,7 +280,7 @@ def _hand_raises(m: Measurements, travels: list[Travel]) -> list[HandRaise]:
         walking[travel.span.slice] = True
     for side, name in enumerate(SIDES):
         height = m.hand[:, side, 1]
-        base = float(np.percentile(height, 3.0))
+        base = float(quantile(height, 0.03))
         if base > _HAND_UP:
             # Up from the first frame to the last: not a rise, but worth saying, and it may wave.
             enter = leave = _HAND_DOWN
@@ -371,7 +373,7 @@ def _reaches(m: Measurements, travels: list[Travel], raises: list[HandRaise]) ->
 
 
 def _bows(m: Measurements) -> list[Bow]:
-    usual = max(0.0, float(np.percentile(m.trunk_pitch, 20.0)))
+    usual = max(0.0, float(quantile(m.trunk_pitch, 0.2)))
     found = []
     for span in spans_above(m.trunk_pitch, usual + _MIN_BOW, usual + _BOW_LEAVE, round(0.3 * m.fps), 5):
         part = m.trunk_pitch[span.slice]
@@ -434,7 +436,7 @@ def _leg_raises(m: Measurements, travels: list[Travel], jumps: list[Jump]) -> li
 
 def _jumps(m: Measurements, travels: list[Travel]) -> list[Jump]:
     flights = spans_above(m.foot_clearance.min(axis=1), _AIRBORNE, _AIRBORNE_LEAVE, 2)
-    standing = float(np.median(m.pelvis_height))
+    standing = float(quantile(m.pelvis_height, 0.5))
     found: list[Jump] = []
     for span in flights:
         rise = float(m.pelvis_height[span.slice].max()) - standing

@@ -23,8 +23,8 @@ SIDES = ("left", "right")
 # of a step off the path and the heading, which would otherwise read as small turns and changes of speed.
 POSE_SMOOTHING = 0.05
 ROOT_SMOOTHING = 0.25
-# The percentile that stands for "lowest": one bad frame must not move the floor.
-_LOWEST = 2.0
+# The share of frames that may lie under the "lowest" level: one bad frame must not move the floor.
+_LOWEST = 0.02
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
     ahead = step[:, 0] * np.sin(angle) + step[:, 1] * np.cos(angle)
     aside = step[:, 0] * np.cos(angle) - step[:, 1] * np.sin(angle)
 
-    ankle_floor = np.percentile(pose[:, ANKLES, 1], _LOWEST, axis=0)
-    toe_floor = np.percentile(pose[:, TOES, 1], _LOWEST, axis=0)
+    ankle_floor = quantile(pose[:, ANKLES, 1], _LOWEST)
+    toe_floor = quantile(pose[:, TOES, 1], _LOWEST)
     ankle_clear = pose[:, ANKLES, 1] - ankle_floor
     toe_clear = pose[:, TOES, 1] - toe_floor
     floor = min(float(toe_floor.min()), float(ankle_floor.min()))
@@ -176,11 +176,23 @@ def smooth(series: np.ndarray, sigma: float) -> np.ndarray:
     padded = np.concatenate([np.repeat(flat[:1], radius, 0), flat, np.repeat(flat[-1:], radius, 0)])
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     weights /= weights.sum()
-    # One weighted sum of shifted copies: for a few dozen taps much faster than a call per column.
+    if flat.shape[1] <= len(weights):
+        columns = [np.convolve(column, weights, mode="valid") for column in padded.T]
+        return np.stack(columns, axis=-1).reshape(series.shape)
+    # Many columns and few taps: a weighted sum of shifted copies is much faster than a call per column.
     result = np.zeros_like(flat)
     for k, weight in enumerate(weights):
         result += weight * padded[k : k + len(flat)]
     return result.reshape(series.shape)
+
+
+def quantile(series: np.ndarray, share: float) -> np.ndarray:
+    """The value (...) under which `share` of the frames of `series` (T, ...) lie, without interpolation.
+
+    An order statistic is all that is needed here, and `np.quantile` costs ten times as much on a short series.
+    """
+    index = min(int(share * len(series)), len(series) - 1)
+    return np.partition(series, index, axis=0)[index]
 
 
 def spans_above(series: np.ndarray, enter: float, leave: float, min_frames: int = 1, max_gap: int = 0) -> list[Span]:
@@ -232,13 +244,15 @@ def oscillations(points: np.ndarray, fps: float, reversal: float, slow: float = 
     """Count back-and-forth cycles of a point's path (T, 3): full cycles, and the axis (3,) along which they run.
 
     Movement slower than about `slow` seconds (the rise and fall of the limb) is taken off first; the path is then read
-    along its principal axis, and two swings of at least `reversal` (in the path's unit) are one cycle.
+    along each of its principal axes, and two swings of at least `reversal` (in the path's unit) are one cycle. The
+    axis with the most cycles wins: what is left of a fast rise may be larger than a small wave, but comes only once.
     """
     quick = points - smooth(points, slow * fps)
     quick = quick - quick.mean(0)
-    # 3x3, so the largest eigenvector is the principal axis.
-    axis = np.linalg.eigh(quick.T @ quick)[1][:, -1]
-    return (len(swings(quick @ axis, reversal)) + 1) // 2, axis
+    axes = np.linalg.eigh(quick.T @ quick)[1].T[::-1]
+    counts = [(len(swings(along, reversal)) + 1) // 2 for along in axes @ quick.T]
+    best = int(np.argmax(counts))
+    return counts[best], axes[best]
 
 
 def changing_span(series: np.ndarray, first: int, last: int, share: float = 0.1) -> Span:
@@ -289,7 +303,8 @@ def _in_body(vectors: np.ndarray, left: np.ndarray, front: np.ndarray) -> np.nda
 
 
 def _length(pose: np.ndarray, upper: tuple[int, int], lower: tuple[int, int]) -> float:
-    return float(np.median(np.linalg.norm(pose[:, upper] - pose[:, lower], axis=-1)))
+    lengths = np.linalg.norm(pose[:, upper] - pose[:, lower], axis=-1)
+    return float(quantile(lengths, 0.5).mean())
 
 
 def _inner_angle(
