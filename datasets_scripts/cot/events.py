@@ -365,7 +365,7 @@ def _reaches(m: Measurements, travels: list[Travel], raises: list[HandRaise]) ->
     for side, name in enumerate(SIDES):
         front = m.hand[:, side, 2]
         spans = spans_above(front, _MIN_REACH, _REACH_FROM, 2)
-        busy = [event.span for event in (*travels, *(r for r in raises if name in r.sides))]
+        busy = [travel.span for travel in travels] + [up.span for up in raises if name in up.sides]
         spans = [s for s in spans if s.start > 0 and not any(s.overlap(b) > 0.5 * len(s) for b in busy)]
         if spans:
             found.append(Reach(Span(spans[0].start, spans[-1].stop), name, len(spans)))
@@ -403,7 +403,7 @@ def _low_pose(m: Measurements, frame: int) -> str:
 
 
 def _leg_raises(m: Measurements, travels: list[Travel], jumps: list[Jump]) -> list[LegRaise]:
-    busy = [event.span for event in (*travels, *jumps)]
+    busy = [travel.span for travel in travels] + [jump.span for jump in jumps]
     found: list[LegRaise] = []
     for side, name in enumerate(SIDES):
         spans = spans_above(m.foot_height[:, side], _FOOT_UP, _FOOT_DOWN, 2)
