@@ -127,7 +127,8 @@ def vqvae_from_weights(
     Raises:
         ConversionError, ValueError: as `convert_vqvae`.
     """
-    state = _vqvae_state(checkpoint, name)
+    weights = _vqvae_weights(checkpoint, name)
+    state = {_bare(key): value for key, value in weights.items()}
     model = MotionVQVAEModel(_vqvae_config(state, name, activation, norm, quantizer, dilation_growth_rate))
     report = ConversionReport()
     if model.config.quantizer != "orig":
@@ -136,7 +137,7 @@ def vqvae_from_weights(
         _derive(model, report, "quantizer.code_sum", codebook, "the codebook, as if used once each")
         _derive(model, report, "quantizer.code_count", torch.ones(len(codebook)), "one use each")
         _derive(model, report, "quantizer.initialized", torch.tensor(True), "the codes are placed")
-    _fill(model, state, lambda key: _vqvae_key(key, model.config), report, name)
+    _fill(model, weights, lambda key: _vqvae_key(_bare(key), model.config), report, name)
     return model, report
 
 
@@ -324,20 +325,23 @@ def _load_weights(path):
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise ValueError(
-            f"{path} is not a checkpoint of plain weights, or is damaged: {str(error).splitlines()[0]}"
-        ) from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{path} is not a checkpoint of plain weights, or is damaged: {reason}") from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} holds {type(checkpoint).__name__}; a dictionary of weights is needed")
     return checkpoint
 
 
-def _vqvae_state(checkpoint, path):
-    """Weights by key without the wrappers' prefixes."""
+def _bare(key):
+    """A published key without the prefixes of the wrappers around the network."""
+    return re.sub(r"^(module\.)?(vqvae\.)?", "", key)
+
+
+def _vqvae_weights(checkpoint, path):
     net = checkpoint.get("net", checkpoint)
     if not isinstance(net, dict) or not net or not all(isinstance(value, Tensor) for value in net.values()):
         raise ValueError(f"{path} holds no VQ-VAE state dict, neither bare nor under 'net'")
-    return {re.sub(r"^(module\.)?(vqvae\.)?", "", key): value for key, value in net.items()}
+    return net
 
 
 def _vqvae_config(state, path, activation, norm, quantizer, dilation_growth_rate):
@@ -492,7 +496,7 @@ def _fill(
     targets = model.state_dict()
     for key, value in state.items():
         target = rename(key)
-        if target is None or target not in targets:
+        if target not in targets or target in report.converted.values():
             report.unused.append(key)
             continue
         if targets[target].shape != value.shape:
