@@ -207,7 +207,7 @@ class _Writer:
         if any(isinstance(event, Travel) and event.span.stop == frames for event in self.reading.events):
             return self.choose((f"at the end {self.subject} is still moving.", f"{self.subject} ends still moving."))
         if self.reading.end == self.reading.start and not self._moving_at_start():
-            return self.choose((f"{self.subject} ends in the same pose.", "the end is the same pose."))
+            return self.choose((f"{self.subject} ends in the same pose.", "the last pose is like the first."))
         pose = _pose(self.reading.end)
         return self.choose((f"at the end {self.subject} is {pose}.", f"{self.subject} ends {pose}."))
 
