@@ -1,71 +1,82 @@
 """Caption text to word/POS tokens, as HumanML3D's text files hold them.
 
-Published rules: remove "-", keep alphabetic tokens, replace nouns and verbs by their lemma except the word "left", append
-the universal part of speech.  The published files were made with spaCy (`backend="spacy"`, an extra); the default is a
-small built-in table of motion words with suffix rules and the neighbouring words as context, which needs no download.
+Published rules: remove "-", keep alphabetic tokens, replace nouns and verbs by their lemma except the word "left",
+append the universal part of speech.  The published files were made with spaCy (`backend="spacy"`, an extra); the
+default is a small built-in table of motion words, with suffix rules and neighbouring words as context: no download.
 """
 
 import functools
 import re
+from collections.abc import Mapping
 from types import MappingProxyType
 
 _CLOSED = {
-    "DET": "a an the this that these those his her its their my your our each every both all another some any no "
-    "either neither half",
-    "ADP": "in on at to with of for from into onto over under around across along through toward towards behind beside "
-    "between near off up down out by before after during above below against about without like inside outside upon "
-    "past within",
-    "PRON": "he she it they him them someone something somebody anyone everything nothing himself herself themselves "
-    "itself oneself who which what i you we me us others",
+    "DET": (
+        "a an the this that these those his her its their my your our each every both all another some any no either "
+        "neither half"
+    ),
+    "ADP": (
+        "in on at to with of for from into onto over under around across along through toward towards behind beside "
+        "between near off up down out by before after during above below against about without like inside "
+        "outside upon past within"
+    ),
+    "PRON": (
+        "he she it they him them someone something somebody anyone everything nothing himself herself themselves "
+        "itself oneself who which what i you we me us others"
+    ),
     "CCONJ": "and or but nor",
-    "SCONJ": "as if while because until when where whereas though although since so than once_",
-    "AUX": "is are was were be been being am has_ have_ had_ can could will would should may might must",
+    "SCONJ": "as if while because until when where whereas though although since so than",
+    "AUX": "is are was were be been being am can could will would should may might must",
     "PART": "not",
     "NUM": "one two three four five six seven eight nine ten eleven twelve zero hundred",
-    "ADV": "then forward forwards backward backwards back again slowly quickly finally first_ next slightly twice once "
-    "thrice sideways sideway together apart away very slow_ fast_ upward upwards downward downwards overhead "
-    "counterclockwise clockwise anticlockwise straight_ halfway fully deeply gently lightly softly happily sadly "
-    "angrily proudly carefully tiredly energetically rhythmically briefly confidently heavily steadily casually "
-    "repeatedly suddenly immediately simultaneously diagonally rapidly abruptly almost also just too there here "
-    "ahead still afterwards afterward now even only often sharply wide_ low_ high_ more less somewhat somehow "
-    "leftward rightward leftwards rightwards inward outward outwards round_ anymore later soon well instead",
-    "ADJ": "left right high low deep slight small big large full quick slow fast long short straight wide tired proud "
-    "careful happy sad angry old elderly young youthful childish masculine feminine active normal musical confident "
-    "exhausted giant original same other different upright circular several many few much standing_ front_ upper lower "
-    "first last second third open closed bent outstretched opposite strong weak heavy light empty imaginary invisible "
-    "whole entire steady quarter_ tall hard soft similar own sideway_ backward_ steep drunk wobbly balanced",
+    "ADV": (
+        "then forward forwards backward backwards back again slowly quickly finally next slightly twice once thrice "
+        "sideways sideway together apart away very upward upwards downward downwards overhead counterclockwise "
+        "clockwise anticlockwise halfway fully deeply gently lightly softly happily sadly angrily proudly carefully "
+        "tiredly energetically rhythmically briefly confidently heavily steadily casually repeatedly suddenly "
+        "immediately simultaneously diagonally rapidly abruptly almost also just too there here ahead still "
+        "afterwards afterward now even only often sharply more less somewhat somehow leftward rightward leftwards rightwards "
+        "inward outward outwards anymore later soon well instead"
+    ),
+    "ADJ": (
+        "left right high low deep slight small big large full quick slow fast long short straight wide tired proud "
+        "careful happy sad angry old elderly young youthful childish masculine feminine active normal musical "
+        "confident exhausted giant original same other different upright circular several many few much upper lower "
+        "first last second third open closed bent outstretched opposite strong weak heavy light empty imaginary invisible whole "
+        "entire steady tall hard soft similar own steep drunk wobbly balanced"
+    ),
 }
 # Base forms; inflections are derived. Words in both lists are told apart by the words before them.
 _NOUNS = (
-    "person man woman figure human guy someone_ boy girl individual hand arm leg foot knee hip head body chest shoulder "
-    "elbow wrist ankle waist torso back_ face side seat chair floor ground circle line place time step jack curve "
-    "direction way spot turn jump hop kick punch throw bow squat lunge bend raise walk run wave clap knee thug train "
-    "music goodbye byebye bye hello object ball box stair staircase stance position posture pose air front top bottom "
-    "degree second half_ quarter left_ right_ heel toe finger thumb palm fist mouth ear eye nose neck hair stomach belly "
-    "height speed movement motion action dance gesture sword tennis golf baseball basketball soccer football swing rope "
-    "handrail rail wall table door window ladder room corner loop arc square zigzag motionless_ chicken monkey airplane "
+    "person man woman figure human guy boy girl individual hand arm leg foot knee hip head body chest shoulder "
+    "elbow wrist ankle waist torso face side seat chair floor ground circle line place time step jack curve "
+    "direction way spot turn jump hop kick punch throw bow squat lunge bend raise walk run wave clap thug train "
+    "music goodbye byebye bye hello object ball box stair staircase stance position posture pose air front top "
+    "bottom degree second quarter heel toe finger thumb palm fist mouth ear eye nose neck hair stomach belly height "
+    "speed movement motion action dance gesture sword tennis golf baseball basketball soccer football swing rope "
+    "handrail rail wall table door window ladder room corner loop arc square zigzag chicken monkey airplane "
     "exercise yoga stretch pace jog march balance pillow phone bottle cup glass drink food guitar violin drum piano "
     "swagger confidence style energy masculinity lack playground rise sit sidestep leap look lean pick"
 ).split()
 _VERBS = (
-    "walk run jog jump hop kick punch throw bow squat lunge bend raise wave clap turn step sidestep sit stand take make "
-    "do perform lift hold bring circle swing march leap lean look pick reach get rise put move go come start begin stop "
-    "stay keep return face rotate spin twist dance gesture guide call respond slash dash swagger climb crawl kneel crouch "
-    "lower lie fall stumble shuffle stroll pace stretch extend touch catch push pull hit strike shake nod tap rub wash "
-    "wipe drink eat play pretend try appear seem use swim fly flap balance stagger limp sway tilt shift place drop carry "
-    "open close cross uncross spread straighten drag slide skip sprint roll flip point wield shoot toss pass act have be_ "
-    "give grab let practice stomp scratch sneak tiptoe wobble pivot repeat continue finish end wait pause rest relax "
-    "stir pour cut mix clean wind jerk duck dodge block train mimic imitate pose position lead follow change relate"
+    "walk run jog jump hop kick punch throw bow squat lunge bend raise wave clap turn step sidestep sit stand take "
+    "make do perform lift hold bring circle swing march leap lean look pick reach get rise put move go come start "
+    "begin stop stay keep return face rotate spin twist dance gesture guide call respond slash dash swagger climb "
+    "crawl kneel crouch lower lie fall stumble shuffle stroll pace stretch extend touch catch push pull hit strike "
+    "shake nod tap rub wash wipe drink eat play pretend try appear seem use swim fly flap balance stagger limp sway "
+    "tilt shift place drop carry open close cross uncross spread straighten drag slide skip sprint roll flip point "
+    "wield shoot toss pass act have give grab let practice stomp scratch sneak tiptoe wobble pivot repeat continue "
+    "finish end wait pause rest relax stir pour cut mix clean wind jerk duck dodge block train mimic imitate pose "
+    "position lead follow change relate"
 ).split()
-_IRREGULAR = {
-    "ran": "run", "took": "take", "taken": "take", "made": "make", "did": "do", "does": "do", "doing": "do", "done": "do",
-    "threw": "throw", "thrown": "throw", "bent": "bend", "sat": "sit", "stood": "stand", "held": "hold",
-    "brought": "bring", "swung": "swing", "got": "get", "rose": "rise", "risen": "rise", "went": "go", "gone": "go",
-    "goes": "go", "came": "come", "began": "begin", "begun": "begin", "kept": "keep", "spun": "spin", "fell": "fall",
-    "lying": "lie", "lay": "lie", "caught": "catch", "struck": "strike", "shook": "shake", "has": "have", "had": "have",
-    "having": "have", "gave": "give", "given": "give", "flew": "fly", "knelt": "kneel", "crept": "creep", "led": "lead",
-    "wound": "wind", "drank": "drink", "ate": "eat", "swam": "swim", "hopped": "hop", "shot": "shoot",
-}  # fmt: skip
+# Base form, then the forms that no rule gives.
+_IRREGULAR = """
+run ran, take took taken, make made, do did does doing done, throw threw thrown, bend bent, sit sat, stand
+stood, hold held, bring brought, swing swung, get got, rise rose risen, go went gone goes, come came, begin
+began begun, keep kept, spin spun, fall fell, lie lying lay, catch caught, strike struck, shake shook, have has
+had having, give gave given, fly flew, kneel knelt, creep crept, lead led, wind wound, drink drank, eat ate,
+swim swam, hop hopped, shoot shot
+"""
 _IRREGULAR_NOUNS = {
     "people": "people", "men": "man", "women": "woman", "feet": "foot", "children": "child", "calves": "calf",
     "knives": "knife", "stairs": "stair",
@@ -73,6 +84,7 @@ _IRREGULAR_NOUNS = {
 _COMPOUND_FIRST = frozenset(
     "side front knee quarter jumping marching arm leg hand head tennis golf soccer baseball".split()
 )
+_EITHER_ADVERB = frozenset("low high fast straight wide hard slow".split())
 _NOMINAL = frozenset(("DET", "NUM", "ADJ"))
 _ADVERB_ENDING = re.compile(r"[a-z]{3,}ly")
 _DOUBLED = re.compile(r"([bcdfgklmnprtvz])\1$")
@@ -97,16 +109,16 @@ def _plural(noun: str) -> str:
     return noun + ("es" if re.search(r"(s|x|z|ch|sh)$", noun) else "s")
 
 
-def _tables():
-    closed = {
-        word: tag for tag, words in reversed(_CLOSED.items()) for word in words.split() if not word.endswith("_")
-    }
-    nouns = {noun: noun for noun in _NOUNS if not noun.endswith("_")}
+def _tables() -> tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]:
+    closed = {word: tag for tag, words in reversed(_CLOSED.items()) for word in words.split()}
+    nouns = {noun: noun for noun in _NOUNS}
     nouns |= {_plural(noun): noun for noun in list(nouns)} | _IRREGULAR_NOUNS
-    verbs = {verb: verb for verb in _VERBS if not verb.endswith("_")}
+    verbs = {verb: verb for verb in _VERBS}
     for verb in list(verbs):
         verbs |= _inflections(verb)
-    verbs |= _IRREGULAR
+    for entry in _IRREGULAR.split(","):
+        verb, *forms = entry.split()
+        verbs |= dict.fromkeys(forms, verb)
     return MappingProxyType(closed), MappingProxyType(nouns), MappingProxyType(verbs)
 
 
@@ -140,9 +152,8 @@ def _tag(words: list[str]) -> list[tuple[str, str]]:
         noun, verb = _NOUN_LEMMAS.get(word), _VERB_LEMMAS.get(word)
         if word in ("left", "right"):
             # "the left hand" ADJ, "to the left" NOUN, "turns left" ADV
-            if following in _NOUN_LEMMAS and not (
-                last == "the" and following in _VERB_LEMMAS and following.endswith("s")
-            ):
+            verb_follows = last == "the" and following in _VERB_LEMMAS and following.endswith("s")
+            if following in _NOUN_LEMMAS and not verb_follows:
                 tagged.append((word, "ADJ"))
             else:
                 tagged.append((word, "NOUN" if before == "DET" else "ADV"))
@@ -150,12 +161,7 @@ def _tag(words: list[str]) -> list[tuple[str, str]]:
             not following or following in ("and", "then", "to", "twice", "once", "again", "from", "with")
         ):
             tagged.append((word, "ADV" if word in ("over", "around") else "ADP"))
-        elif word in ("low", "high", "fast", "straight", "wide", "hard", "slow") and before in (
-            "VERB",
-            "ADV",
-            "ADP",
-            "PRON",
-        ):
+        elif word in _EITHER_ADVERB and before in ("VERB", "ADV", "ADP", "PRON"):
             tagged.append((word, "ADV" if following not in _NOUN_LEMMAS or following in _VERB_LEMMAS else "ADJ"))
         elif word == "to" and following in _VERB_LEMMAS and following not in _NOUN_LEMMAS:
             tagged.append((word, "PART"))

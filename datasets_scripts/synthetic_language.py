@@ -348,14 +348,8 @@ def repetitions(signal: np.ndarray, low: float = 0.60, high: float = 0.78) -> in
     return int(((state[1:] == 1) & (state[:-1] == -1)).sum() + (state[0] == 1))
 
 
-def heading(joints: np.ndarray) -> np.ndarray:
-    """Facing angle (T,) in radians, 0 toward +Z, growing to the left, unwrapped; from hips and shoulders."""
-    across = (joints[:, 1] - joints[:, 2]) + (joints[:, 16] - joints[:, 17])
-    return np.unwrap(np.arctan2(-across[:, 2], across[:, 0]))
-
-
 def hip_heading(joints: np.ndarray) -> np.ndarray:
-    """As `heading`, from the hips alone: the trunk's twist does not count."""
+    """Facing of the hips (T,) in radians: 0 toward +Z, growing to the left, unwrapped."""
     across = joints[:, 1] - joints[:, 2]
     return np.unwrap(np.arctan2(-across[:, 2], across[:, 0]))
 
@@ -451,7 +445,7 @@ def _statement(segment: Segment, joints: np.ndarray) -> str:
     plural = "" if sure and segment.count == 1 else "s"
     root = joints[:, 0]
     travel = float(np.linalg.norm((root[-1] - root[0])[[0, 2]]))
-    turned = math.degrees(float((hip_heading(joints)[-1] - hip_heading(joints)[0])))
+    turned = math.degrees(float(hip_heading(joints)[-1] - hip_heading(joints)[0]))
     angle = f"{round(abs(turned) / 5) * 5} degrees"
     drop = _metres(float(root[0, 1] - root[:, 1].min()))
     if action in ("walk", "walk_back", "run"):

@@ -1,4 +1,4 @@
-"""Animates a plan of everyday actions as 22 body joints: keyframed poses, planned footsteps, analytic leg and arm chains.
+"""Animates a plan of everyday actions as 22 body joints: keyframed poses, planned footsteps, analytic limbs.
 
 Every channel (pelvis, spine, arms, feet) is a list of keys joined by minimum-jerk curves, so positions, velocities and
 accelerations are continuous.  Feet are planted at fixed footholds and legs reach them by two-bone inverse kinematics,
@@ -431,9 +431,7 @@ def _gait(
         yaw = (-0.13 if foot == "l" else 0.13) * scale * min(abs(length) / 0.6, 1.2)
         body.pose(previous, landing, yaw=yaw, spine_twist=-1.9 * yaw)
         # Weight over the standing leg.
-        body.move(
-            "side", previous, 0.5 * (previous + landing), (-0.022 if foot == "l" else 0.022) * (1 if count else 0)
-        )
+        body.move("side", previous, 0.5 * (previous + landing), -0.022 if foot == "l" else 0.022)
         if run:
             body.move("height", previous, 0.5 * (previous + landing), -0.055)
             body.move("height", 0.5 * (previous + landing), landing, 0.015 if i < count - 1 else -0.05)
