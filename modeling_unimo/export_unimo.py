@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,9 @@ def _skeleton_of(joints: np.ndarray) -> Skeleton:
 
 
 def _to_numpy(array: np.ndarray | torch.Tensor, dtype: type) -> np.ndarray:
-    return np.asarray(array.detach().cpu() if torch.is_tensor(array) else array, dtype=dtype)
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu().float().numpy()
+    return np.asarray(array, dtype=dtype)
 
 
 def _rest_direction(name: str) -> np.ndarray:
@@ -271,14 +274,14 @@ def save_motion(
     if not np.isfinite(joints).all():
         check_joints(joints, skeleton, name=path.name)
     if suffix in (".npy", ".npz"):
-        features = _to_numpy(joints_to_features(joints, skeleton) if features is None else features, np.float32)
-        check_features(features, skeleton, name=path.name)
+        rows = _to_numpy(joints_to_features(joints, skeleton) if features is None else features, np.float32)
+        check_features(rows, skeleton, name=path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
 
     if suffix == ".npy":
-        _write_whole(path, partial(np.save, arr=features, allow_pickle=False))
+        _write_whole(path, partial(np.save, arr=rows, allow_pickle=False))
     elif suffix == ".npz":
-        arrays = {"features": features, "joints": joints, "fps": np.float32(fps)}
+        arrays: dict[str, Any] = {"features": rows, "joints": joints, "fps": np.float32(fps)}
         if codes is not None:
             arrays["codes"] = np.asarray(codes, dtype=np.int64)
         arrays |= {key: np.array(value) for key, value in (("text", text), ("thought", thought)) if value is not None}

@@ -272,7 +272,8 @@ def check_joints(joints: Array, skeleton: Skeleton = HUMANML3D, name: str = "") 
             f"{prefix}joints hold NaN or infinite numbers, first at frame {frame}, joint "
             f"{skeleton.joint_names[joint]}, axis {'xyz'[axis]}; repair or drop the clip"
         )
-    if bool((joints == joints[..., :1, :]).all()):
+    first = joints[..., :1, :, :]
+    if bool((first == first[..., :1, :]).all()) and bool((joints == joints[..., :1, :]).all()):
         raise ValueError(f"{prefix}all joints lie in one point in every frame: there is no body in this clip")
 
 
@@ -359,22 +360,24 @@ def _normalise(v: Planes) -> Planes:
 
 
 def _between(u: Planes, v: Planes) -> Planes:
-    """Shortest rotation from unit vectors u to unit vectors v, by the half-way vector h: (u.h, u x h).
+    """Shortest rotation from unit vectors u to unit vectors v, by their sum s: (|s|/2, u x s/|s|).
 
-    Through h the result stays accurate up to opposite vectors, where the published (1 + u.v, u x v) cancels. Exactly
-    opposite vectors turn by half a turn about an axis perpendicular to u; zero vectors do not turn.
+    Through s the result stays accurate up to opposite vectors, where the published (1 + u.v, u x v) cancels. Exactly
+    opposite vectors turn by half a turn about an axis perpendicular to u.
     """
-    h = tuple(a + b for a, b in zip(u, v, strict=True))
-    length = _dot(h, h).sqrt()
+    s = tuple(a + b for a, b in zip(u, v, strict=True))
+    length = _dot(s, s).sqrt()
     opposite = length < 8 * torch.finfo(length.dtype).eps
-    # any vector perpendicular to u: cross it with the axis that it is farthest from
-    near_x = u[0].abs() > 0.7
-    side = torch.where(near_x, u[2], u[2] * 0), torch.where(near_x, u[2] * 0, -u[2]), torch.where(near_x, -u[0], u[1])
-    side = _normalise(side)
-    h = tuple(torch.where(opposite, s, c / torch.where(opposite, 1.0, length)) for s, c in zip(side, h, strict=True))
-    defined = _dot(u, u) > 0
-    w = torch.where(defined, _dot(u, h), 1.0)
-    return (w, *_cross(u, h))
+    if not bool(opposite.any()):
+        scale = 1 / length
+        return (0.5 * length, *_cross(u, tuple(c * scale for c in s)))
+    # any vector perpendicular to u: u crossed with an axis that it is far from
+    near_x = (u[0].abs() > 0.7).expand_as(length)
+    zero = torch.zeros_like(length)
+    side = torch.where(near_x, u[2], zero), torch.where(near_x, zero, -u[2]), torch.where(near_x, -u[0], u[1])
+    scale = 1 / length.masked_fill(opposite, 1.0)
+    half = tuple(torch.where(opposite, a, b * scale) for a, b in zip(_normalise(side), s, strict=True))
+    return (0.5 * length, *_cross(u, half))
 
 
 def _first_columns(q: Planes) -> Planes:
@@ -386,14 +389,14 @@ def _first_columns(q: Planes) -> Planes:
     return 1 - (yy + zz), xy + wz, xz - wy, xy - wz, 1 - (xx + zz), yz + wx
 
 
-def _columns_from_six(six: Planes) -> tuple[Planes, Planes, Planes]:
+def _columns_from_six(six: Planes) -> tuple[Planes, ...]:
     """Orthonormal matrix columns from six numbers, in the published order: x, z = x cross b, y = z cross x."""
     x = _normalise(six[:3])
     z = _normalise(_cross(x, six[3:]))
     return x, _cross(z, x), z
 
 
-def _apply_columns(columns: tuple[Planes, Planes, Planes], v: Planes) -> Planes:
+def _apply_columns(columns: tuple[Planes, ...], v: Planes) -> Planes:
     x, y, z = columns
     return tuple(x[i] * v[0] + y[i] * v[1] + z[i] * v[2] for i in range(3))
 
@@ -435,9 +438,11 @@ def quaternion_between(u: Array, v: Array) -> Array:
     Opposite vectors give half a turn about an axis perpendicular to u, zero vectors the identity; the published
     function gives NaN for both, and a wrong result for exactly three vectors (it crosses along the wrong axis).
     """
-    v = _like(v, u)
-    u, v = torch.broadcast_tensors(u, v)
-    return torch.stack(_between(_normalise(_planes(u, 3, "u")), _normalise(_planes(v, 3, "v"))), -1)
+    u, v = torch.broadcast_tensors(u, _like(v, u))
+    from_, to = _normalise(_planes(u, 3, "u")), _normalise(_planes(v, 3, "v"))
+    undefined = (_dot(from_, from_) == 0) | (_dot(to, to) == 0)
+    w, x, y, z = _between(from_, to)
+    return torch.stack((torch.where(undefined, 1.0, w), *(torch.where(undefined, 0.0, c) for c in (x, y, z))), -1)
 
 
 @_numpy_or_torch
@@ -557,18 +562,21 @@ def _select(planes: Planes, joints: Iterable[int]) -> Planes:
     return tuple(plane.index_select(0, index) for plane in planes)
 
 
-def _bones(positions: Planes, skeleton: Skeleton) -> tuple[Planes, torch.Tensor]:
-    """Unit bone vectors and bone lengths, planes (J-1, ..., T): the bones that end at joints 1 to J-1.
+def _bones(positions: Planes, skeleton: Skeleton) -> tuple[Planes, torch.Tensor, torch.Tensor | None]:
+    """The bones that end at joints 1 to J-1: unit vectors and lengths, planes (J-1, ..., T).
 
-    Bones too short to have a direction become zero vectors.
+    Third, which bones are too short to have a direction (their vectors are zero), or None if all have one.
     """
     parents = _select(positions, skeleton.parents[1:])
     bones = tuple(child[1:] - parent for child, parent in zip(positions, parents, strict=True))
     length = _dot(bones, bones).sqrt()
     leg = length[skeleton.leg[0] - 1] + length[skeleton.leg[1] - 1]
     undefined = length <= SHORTEST_BONE * leg
-    scale = torch.where(undefined, 0.0, 1 / length.masked_fill(undefined, 1.0))
-    return tuple(c * scale for c in bones), length
+    if bool(undefined.any()):
+        scale = (1 / length.masked_fill(undefined, 1.0)).masked_fill(undefined, 0.0)
+        return tuple(c * scale for c in bones), length, undefined
+    scale = 1 / length
+    return tuple(c * scale for c in bones), length, None
 
 
 def _accumulate(root: Planes, bones: Planes, skeleton: Skeleton) -> Planes:
@@ -691,16 +699,14 @@ def _root_rotation(
 
 
 # -------------------------------------------------------------------------------------------- rotations of the bones
-def _bone_rotations(directions: Planes, root: Planes, skeleton: Skeleton) -> Planes:
+def _bone_rotations(directions: Planes, undefined: torch.Tensor | None, root: Planes, skeleton: Skeleton) -> Planes:
     """World rotations (J, ..., T): the root's, then for every bone the shortest one from its rest direction.
 
     Bones without direction keep the rotation that their chain has reached.
     """
-    rest = _constants(skeleton.raw_offsets[1:], directions[0])
-    rotations = _between(tuple(c.expand_as(d) for c, d in zip(rest, directions, strict=True)), directions)
+    rotations = _between(_constants(skeleton.raw_offsets[1:], directions[0]), directions)
     rotations = tuple(torch.cat((r[None], b)) for r, b in zip(root, rotations, strict=True))
-    undefined = _dot(directions, directions) == 0
-    if bool(undefined.any()):
+    if undefined is not None:
         columns = [list(plane.unbind(0)) for plane in rotations]
         for joint in skeleton.order:
             for plane in columns:
@@ -742,7 +748,8 @@ def inverse_kinematics(
     positions = _split(joints)
     _, w, y = _root_rotation(positions, skeleton, facing, smooth)
     root = (w, torch.zeros_like(w), y, torch.zeros_like(w))
-    rotations = _bone_rotations(_bones(positions, skeleton)[0], root, skeleton)
+    directions, _, undefined = _bones(positions, skeleton)
+    rotations = _bone_rotations(directions, undefined, root, skeleton)
     local = _local_rotations(rotations, skeleton)
     return _join(tuple(torch.cat((r[None], plane)) for r, plane in zip(root, local, strict=True)))
 
@@ -771,12 +778,10 @@ def forward_kinematics(
         )
     offsets = _check_offsets(_default_offsets(skeleton) if offsets is None else offsets, skeleton)
     local = tuple(plane.contiguous() for plane in quaternions.movedim(-2, 0).unbind(-1))
-    rotations = [tuple(plane[0] for plane in local)] * skeleton.num_joints
+    world = [tuple(plane[0] for plane in local)] * skeleton.num_joints
     for joint in skeleton.order:
-        rotations[joint] = _multiply(
-            rotations[skeleton.rotation_parents[joint]], tuple(plane[joint] for plane in local)
-        )
-    rotations = tuple(torch.stack(planes)[1:] for planes in zip(*rotations, strict=True))
+        world[joint] = _multiply(world[skeleton.rotation_parents[joint]], tuple(plane[joint] for plane in local))
+    rotations = tuple(torch.stack(planes)[1:] for planes in zip(*world, strict=True))
     bones = _rotate(rotations, _constants(offsets[1:], local[0]))
     root = _planes(_like(root_positions, quaternions), 3, "root_positions")
     return _join(_accumulate(root, bones, skeleton))
@@ -793,7 +798,7 @@ def _default_offsets(skeleton: Skeleton) -> np.ndarray:
 
 # ------------------------------------------------------------------------------------------------- uniform skeleton
 def _retarget(positions: Planes, offsets: np.ndarray, skeleton: Skeleton) -> Planes:
-    directions, length = _bones(positions, skeleton)
+    directions, length, undefined = _bones(positions, skeleton)
     leg = length[skeleton.leg[0] - 1, ..., :1] + length[skeleton.leg[1] - 1, ..., :1]
     if not bool((leg > 0).all()):
         names = " and ".join(skeleton.joint_names[joint] for joint in skeleton.leg)
@@ -803,15 +808,14 @@ def _retarget(positions: Planes, offsets: np.ndarray, skeleton: Skeleton) -> Pla
         raise ValueError("the leg bones of the target offsets have no length")
     root = tuple(plane[0] * (target / leg) for plane in positions)
     raw = skeleton.raw_offsets.astype(np.float64)
-    undefined = _dot(directions, directions) == 0
     along_rest = np.allclose(np.cross(raw, offsets), 0, atol=1e-9 * target)
-    if along_rest and not bool(undefined.any()):
+    if along_rest and undefined is None:
         # The usual case: target bones along the rest directions. Rotating them is scaling the source's directions.
         signed = _per_joint((raw * offsets).sum(-1)[1:], length)
         return _accumulate(root, tuple(c * signed for c in directions), skeleton)
     heading = -0.5 * _heading(positions, skeleton)
     still = torch.zeros_like(heading)
-    rotations = _bone_rotations(directions, (heading.cos(), still, -heading.sin(), still), skeleton)
+    rotations = _bone_rotations(directions, undefined, (heading.cos(), still, -heading.sin(), still), skeleton)
     bones = _rotate(tuple(plane[1:] for plane in rotations), _constants(offsets[1:], length))
     return _accumulate(root, bones, skeleton)
 
@@ -951,7 +955,8 @@ def joints_to_features(
     local_x, local_z = _turn(now_cos, now_sin, x[1:] - x[:1], z[1:] - z[:1])
 
     root = (cos[..., :-1], torch.zeros_like(x[0]), sin[..., :-1], torch.zeros_like(x[0]))
-    rotations = _bone_rotations(_bones((x, y, z), skeleton)[0], root, skeleton)
+    directions, _, undefined = _bones((x, y, z), skeleton)
+    rotations = _bone_rotations(directions, undefined, root, skeleton)
     six = _first_columns(_local_rotations(rotations, skeleton))
 
     threshold = skeleton.foot_threshold if foot_threshold is None else foot_threshold
@@ -1054,14 +1059,14 @@ def features_to_joints_by_rotation(
     six = features[..., skeleton.slices["rotations"]].unflatten(-1, (skeleton.num_joints - 1, 6))
     local = _columns_from_six(tuple(plane.contiguous() for plane in six.movedim(-2, 0).unbind(-1)))
     zero = torch.zeros_like(cos)
-    yaw = ((cos, zero, -sin), (zero, zero + 1, zero), (sin, zero, cos))
-    rotations = [yaw] * skeleton.num_joints
-    bones: list[Planes] = [(zero, zero, zero)] * skeleton.num_joints
+    yaw: tuple[Planes, ...] = ((cos, zero, -sin), (zero, zero + 1, zero), (sin, zero, cos))
+    world = [yaw] * skeleton.num_joints
+    vectors: list[Planes] = [(zero, zero, zero)] * skeleton.num_joints
     for joint in skeleton.order:
-        before = rotations[skeleton.rotation_parents[joint]]
-        rotations[joint] = tuple(_apply_columns(before, tuple(c[joint - 1] for c in column)) for column in local)
-        bones[joint] = _apply_columns(rotations[joint], tuple(offsets[joint].tolist()))
-    bones = tuple(torch.stack(planes) for planes in zip(*bones[1:], strict=True))
+        before = world[skeleton.rotation_parents[joint]]
+        world[joint] = tuple(_apply_columns(before, tuple(c[joint - 1] for c in column)) for column in local)
+        vectors[joint] = _apply_columns(world[joint], tuple(offsets[joint].tolist()))
+    bones = tuple(torch.stack(planes) for planes in zip(*vectors[1:], strict=True))
     return _join(_accumulate((root_x, root_y, root_z), bones, skeleton))
 
 
