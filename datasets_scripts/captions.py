@@ -12,12 +12,12 @@ from types import MappingProxyType
 
 _CLOSED = {
     "DET": (
-        "a an the this that these those his her its their my your our each every both all another some any no either "
-        "neither half"
+        "a an the this that these those his her its their my your our each every both all another some any no "
+        "either neither half"
     ),
     "ADP": (
-        "in on at to with of for from into onto over under around across along through toward towards behind beside "
-        "between near off up down out by before after during above below against about without like inside "
+        "in on at to with of for from into onto over under around across along through toward towards behind "
+        "beside between near off up down out by before after during above below against about without like inside "
         "outside upon past within"
     ),
     "PRON": (
@@ -30,44 +30,45 @@ _CLOSED = {
     "PART": "not",
     "NUM": "one two three four five six seven eight nine ten eleven twelve zero hundred",
     "ADV": (
-        "then forward forwards backward backwards back again slowly quickly finally next slightly twice once thrice "
-        "sideways sideway together apart away very upward upwards downward downwards overhead counterclockwise "
-        "clockwise anticlockwise halfway fully deeply gently lightly softly happily sadly angrily proudly carefully "
-        "tiredly energetically rhythmically briefly confidently heavily steadily casually repeatedly suddenly "
-        "immediately simultaneously diagonally rapidly abruptly almost also just too there here ahead still "
-        "afterwards afterward now even only often sharply more less somewhat somehow leftward rightward leftwards rightwards "
-        "inward outward outwards anymore later soon well instead"
+        "then forward forwards backward backwards back again slowly quickly finally next slightly twice once "
+        "thrice sideways sideway together apart away very upward upwards downward downwards overhead "
+        "counterclockwise clockwise anticlockwise halfway fully deeply gently lightly softly happily sadly "
+        "angrily proudly carefully tiredly energetically rhythmically briefly confidently heavily steadily "
+        "casually repeatedly suddenly immediately simultaneously diagonally rapidly abruptly almost also just too "
+        "there here ahead still afterwards afterward now even only often sharply more less somewhat somehow "
+        "leftward rightward leftwards rightwards inward outward outwards anymore later soon well instead"
     ),
     "ADJ": (
-        "left right high low deep slight small big large full quick slow fast long short straight wide tired proud "
-        "careful happy sad angry old elderly young youthful childish masculine feminine active normal musical "
-        "confident exhausted giant original same other different upright circular several many few much upper lower "
-        "first last second third open closed bent outstretched opposite strong weak heavy light empty imaginary invisible whole "
-        "entire steady tall hard soft similar own steep drunk wobbly balanced"
+        "left right high low deep slight small big large full quick slow fast long short straight wide tired "
+        "proud careful happy sad angry old elderly young youthful childish masculine feminine active normal "
+        "musical confident exhausted giant original same other different upright circular several many few much "
+        "upper lower first last second third open closed bent outstretched opposite strong weak heavy light empty "
+        "imaginary invisible whole entire steady tall hard soft similar own steep drunk wobbly balanced"
     ),
 }
 # Base forms; inflections are derived. Words in both lists are told apart by the words before them.
 _NOUNS = (
-    "person man woman figure human guy boy girl individual hand arm leg foot knee hip head body chest shoulder "
-    "elbow wrist ankle waist torso face side seat chair floor ground circle line place time step jack curve "
-    "direction way spot turn jump hop kick punch throw bow squat lunge bend raise walk run wave clap thug train "
-    "music goodbye byebye bye hello object ball box stair staircase stance position posture pose air front top "
-    "bottom degree second quarter heel toe finger thumb palm fist mouth ear eye nose neck hair stomach belly height "
-    "speed movement motion action dance gesture sword tennis golf baseball basketball soccer football swing rope "
-    "handrail rail wall table door window ladder room corner loop arc square zigzag chicken monkey airplane "
-    "exercise yoga stretch pace jog march balance pillow phone bottle cup glass drink food guitar violin drum piano "
-    "swagger confidence style energy masculinity lack playground rise sit sidestep leap look lean pick"
+    "person man woman figure human guy boy girl individual hand arm leg foot knee hip head body chest "
+    "shoulder elbow wrist ankle waist torso face side seat chair floor ground circle line place time step "
+    "jack curve direction way spot turn jump hop kick punch throw bow squat lunge bend raise walk run wave "
+    "clap thug train music goodbye byebye bye hello object ball box stair staircase stance position posture "
+    "pose air front top bottom degree second quarter heel toe finger thumb palm fist mouth ear eye nose neck "
+    "hair stomach belly height speed movement motion action dance gesture sword tennis golf baseball "
+    "basketball soccer football swing rope handrail rail wall table door window ladder room corner loop arc "
+    "square zigzag chicken monkey airplane exercise yoga stretch pace jog march balance pillow phone bottle "
+    "cup glass drink food guitar violin drum piano swagger confidence style energy masculinity lack "
+    "playground rise sit sidestep leap look lean pick"
 ).split()
 _VERBS = (
-    "walk run jog jump hop kick punch throw bow squat lunge bend raise wave clap turn step sidestep sit stand take "
-    "make do perform lift hold bring circle swing march leap lean look pick reach get rise put move go come start "
-    "begin stop stay keep return face rotate spin twist dance gesture guide call respond slash dash swagger climb "
-    "crawl kneel crouch lower lie fall stumble shuffle stroll pace stretch extend touch catch push pull hit strike "
-    "shake nod tap rub wash wipe drink eat play pretend try appear seem use swim fly flap balance stagger limp sway "
-    "tilt shift place drop carry open close cross uncross spread straighten drag slide skip sprint roll flip point "
-    "wield shoot toss pass act have give grab let practice stomp scratch sneak tiptoe wobble pivot repeat continue "
-    "finish end wait pause rest relax stir pour cut mix clean wind jerk duck dodge block train mimic imitate pose "
-    "position lead follow change relate"
+    "walk run jog jump hop kick punch throw bow squat lunge bend raise wave clap turn step sidestep sit stand "
+    "take make do perform lift hold bring circle swing march leap lean look pick reach get rise put move go "
+    "come start begin stop stay keep return face rotate spin twist dance gesture guide call respond slash "
+    "dash swagger climb crawl kneel crouch lower lie fall stumble shuffle stroll pace stretch extend touch "
+    "catch push pull hit strike shake nod tap rub wash wipe drink eat play pretend try appear seem use swim "
+    "fly flap balance stagger limp sway tilt shift place drop carry open close cross uncross spread "
+    "straighten drag slide skip sprint roll flip point wield shoot toss pass act have give grab let practice "
+    "stomp scratch sneak tiptoe wobble pivot repeat continue finish end wait pause rest relax stir pour cut "
+    "mix clean wind jerk duck dodge block train mimic imitate pose position lead follow change relate"
 ).split()
 # Base form, then the forms that no rule gives.
 _IRREGULAR = """

@@ -647,12 +647,14 @@ def _knee(body: Animator, segment: Segment) -> int:
 
 
 def _kick(body: Animator, segment: Segment) -> int:
-    ticks = {"slow": 7, "normal": 5, "fast": 4}[segment.speed]
+    ticks = {"slow": 8, "normal": 6, "fast": 5}[segment.speed]
     foot, other = ("l", "r") if segment.side == "left" else ("r", "l")
     away = -1.0 if foot == "l" else 1.0
     moment = body.time
     sideways = segment.direction == "side"
-    up = {"small": 0.32, "": 0.62, "large": 0.92}[segment.size] * body.gain
+    # A sideways leg stays below the hip: above it, a knee that hinges about the sideways axis would flip backward.
+    heights = {"small": 0.25, "": 0.45, "large": 0.66} if sideways else {"small": 0.32, "": 0.62, "large": 0.92}
+    up = heights[segment.size] * body.gain
     for _ in range(segment.count):
         back, hit, fold, end = (moment + share * ticks * TICK for share in (0.28, 0.58, 0.76, 1.0))
         body.pose(moment, back, side=0.085 * away, height=-0.03)
