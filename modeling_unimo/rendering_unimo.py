@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .motion_representation import HUMANML3D, KIT
+
 try:
     import av
 except ImportError:
@@ -108,7 +110,7 @@ BODIES: dict[int, Body] = {
     22: Body(
         name="humanml3d",
         num_joints=22,
-        metres_per_unit=1.0,
+        metres_per_unit=HUMANML3D.unit_scale,
         # 22, 23: sides of the chest; 24: base of the neck
         between=((9, 16, 0.50), (9, 17, 0.50), (9, 12, 0.70)),
         # 25: crown; 26, 27: hands; 28, 29: heels; 30, 31: toes
@@ -127,10 +129,10 @@ BODIES: dict[int, Body] = {
             (1, 22, 0.096, 0.100, TRUNK),
             (2, 23, 0.096, 0.100, TRUNK),
             (22, 23, 0.104, 0.104, TRUNK),
-            (22, 16, 0.098, 0.056, TRUNK),
-            (23, 17, 0.098, 0.056, TRUNK),
-            (24, 16, 0.062, 0.056, TRUNK),
-            (24, 17, 0.062, 0.056, TRUNK),
+            (22, 16, 0.098, 0.050, TRUNK),
+            (23, 17, 0.098, 0.050, TRUNK),
+            (24, 16, 0.062, 0.050, TRUNK),
+            (24, 17, 0.062, 0.050, TRUNK),
             (9, 12, 0.106, 0.060, TRUNK),
             (12, 15, 0.058, 0.058, TRUNK),
             (15, 25, 0.080, 0.096, TRUNK),
@@ -146,10 +148,10 @@ BODIES: dict[int, Body] = {
             (29, 11, 0.036, 0.034, RIGHT),
             (8, 11, 0.040, 0.034, RIGHT),
             (11, 31, 0.034, 0.028, RIGHT),
-            (16, 18, 0.053, 0.040, LEFT),
+            (16, 18, 0.057, 0.040, LEFT),
             (18, 20, 0.040, 0.030, LEFT),
             (20, 26, 0.034, 0.030, LEFT),
-            (17, 19, 0.053, 0.040, RIGHT),
+            (17, 19, 0.057, 0.040, RIGHT),
             (19, 21, 0.040, 0.030, RIGHT),
             (21, 27, 0.034, 0.030, RIGHT),
         ),
@@ -159,7 +161,7 @@ BODIES: dict[int, Body] = {
     21: Body(
         name="kit",
         num_joints=21,
-        metres_per_unit=0.001,
+        metres_per_unit=KIT.unit_scale,
         # 21, 22: sides of the chest
         between=((2, 5, 0.50), (2, 8, 0.50)),
         # 23: crown; 24, 25: hands; 26, 27: heels
@@ -170,34 +172,34 @@ BODIES: dict[int, Body] = {
             (11, 21, 0.096, 0.100, TRUNK),
             (16, 22, 0.096, 0.100, TRUNK),
             (21, 22, 0.104, 0.104, TRUNK),
-            (21, 5, 0.098, 0.056, TRUNK),
-            (22, 8, 0.098, 0.056, TRUNK),
-            (3, 5, 0.062, 0.056, TRUNK),
-            (3, 8, 0.062, 0.056, TRUNK),
+            (21, 5, 0.098, 0.050, TRUNK),
+            (22, 8, 0.098, 0.050, TRUNK),
+            (3, 5, 0.062, 0.050, TRUNK),
+            (3, 8, 0.062, 0.050, TRUNK),
             (2, 3, 0.106, 0.060, TRUNK),
             (3, 4, 0.058, 0.058, TRUNK),
             (4, 23, 0.080, 0.096, TRUNK),
-            (11, 12, 0.084, 0.056, LEFT),
-            (12, 13, 0.056, 0.038, LEFT),
-            (13, 26, 0.040, 0.036, LEFT),
-            (26, 14, 0.036, 0.034, LEFT),
-            (13, 14, 0.040, 0.034, LEFT),
-            (14, 15, 0.034, 0.028, LEFT),
-            (16, 17, 0.084, 0.056, RIGHT),
-            (17, 18, 0.056, 0.038, RIGHT),
-            (18, 27, 0.040, 0.036, RIGHT),
-            (27, 19, 0.036, 0.034, RIGHT),
-            (18, 19, 0.040, 0.034, RIGHT),
-            (19, 20, 0.034, 0.028, RIGHT),
-            (5, 6, 0.053, 0.040, LEFT),
-            (6, 7, 0.040, 0.030, LEFT),
-            (7, 24, 0.034, 0.030, LEFT),
-            (8, 9, 0.053, 0.040, RIGHT),
-            (9, 10, 0.040, 0.030, RIGHT),
-            (10, 25, 0.034, 0.030, RIGHT),
+            (11, 12, 0.084, 0.056, RIGHT),
+            (12, 13, 0.056, 0.038, RIGHT),
+            (13, 26, 0.040, 0.036, RIGHT),
+            (26, 14, 0.036, 0.034, RIGHT),
+            (13, 14, 0.040, 0.034, RIGHT),
+            (14, 15, 0.034, 0.028, RIGHT),
+            (16, 17, 0.084, 0.056, LEFT),
+            (17, 18, 0.056, 0.038, LEFT),
+            (18, 27, 0.040, 0.036, LEFT),
+            (27, 19, 0.036, 0.034, LEFT),
+            (18, 19, 0.040, 0.034, LEFT),
+            (19, 20, 0.034, 0.028, LEFT),
+            (5, 6, 0.057, 0.040, RIGHT),
+            (6, 7, 0.040, 0.030, RIGHT),
+            (7, 24, 0.034, 0.030, RIGHT),
+            (8, 9, 0.057, 0.040, LEFT),
+            (9, 10, 0.040, 0.030, LEFT),
+            (10, 25, 0.034, 0.030, LEFT),
         ),
         legs=((11, 12, 13), (16, 17, 18)),
-        left_to_right=((11, 16), (5, 8)),
+        left_to_right=((16, 11), (8, 5)),
     ),
 }
 """Figures by number of joints: HumanML3D (22, metres) and KIT-ML (21, millimetres)."""
@@ -227,7 +229,13 @@ def drawable(joints: np.ndarray, name: str = "joints") -> tuple[np.ndarray, Body
             f"{int(np.argmax(bad))}). Remove those frames or repair the motion before drawing it."
         )
     body = BODIES[array.shape[1]]
-    return array * body.metres_per_unit, body
+    array = array * body.metres_per_unit
+    if np.abs(array).max() > 10_000:
+        raise ValueError(
+            f"{name} reaches {np.abs(array).max():.3g} m from the origin; no body goes 10 km. Check the unit: "
+            "metres for HumanML3D, millimetres for KIT-ML."
+        )
+    return array, body
 
 
 def smoothed(values: np.ndarray, sigma: float) -> np.ndarray:
@@ -759,12 +767,12 @@ def motion_strip(
     keys = root[:: ghosts + 1]
     straight = n > 1 and travelled > 0.45 * scale * (n - 1) and float(np.diff(keys @ way).min()) > 0
     if straight:
-        view = _View.of(way / travelled, 74.0, 12.0, height, width, half_angle=9.0)
+        view = _View.of(way / travelled, 80.0, 11.0, height, width, half_angle=7.0)
     else:
         view = _View.of(body.heading(joints), 32.0, 12.0, height, width, half_angle=9.0)
-        right = view.axes[0]
-        place = np.linspace(0, 1.05 * scale * (n - 1), steps) - poses[:, 0] @ right
-        poses = poses + place[:, None, None] * right
+        # Every root is put on one line across the picture; its height stays.
+        line = np.linspace(0, 1.05 * scale * (n - 1), steps)[:, None] * view.axes[0]
+        poses = poses + (line - poses[:, 0] * [1, 0, 1])[:, None]
     points = body.points(poses, scale)
     camera = _camera_path(view, points, poses[:, 0], "fixed", fps, 0.16 * scale)[0]
     scene = _Scene(view, body, scale)
