@@ -1,4 +1,4 @@
-"""The embedded dataset: determinism, splits, bodies that obey bones, joints and floor, and texts that tell the truth."""
+"""The embedded dataset: determinism, splits, bodies that obey bones, joints and floor, texts that tell the truth."""
 
 import hashlib
 import itertools
