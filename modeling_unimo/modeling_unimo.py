@@ -292,6 +292,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                     num_codes=[num_codes[row] for row in rows],
                     device=self.device,
                 )
+                self._check_positions(width + rules.max_new_tokens)
                 settings = dict(generate_kwargs)
                 if grammar:
                     others = settings.get("logits_processor") or ()
@@ -308,6 +309,16 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                     samples = written[position * num_samples : (position + 1) * num_samples]
                     answers[row] = [processor.parse(ids, requests[row][0]) for ids in samples]
         return [answers[row] for row in range(len(requests))]
+
+    def _check_positions(self, length: int) -> None:
+        """Rotary positions go on past what a model was trained on; a table of positions ends."""
+        text_config = self.config.text_config
+        positions = getattr(text_config, "max_position_embeddings", None)
+        if positions is not None and length > positions and getattr(text_config, "rope_parameters", None) is None:
+            raise ValueError(
+                f"Prompt and answer take up to {length} tokens but the language model has {positions} positions. "
+                "Shorten the text, or give smaller budgets (max_thought_tokens, max_answer_tokens, max_motion_codes)."
+            )
 
     def generate_motion(
         self,

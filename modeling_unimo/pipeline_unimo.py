@@ -29,16 +29,16 @@ class UniMoPipeline(Pipeline):
         return {}, kwargs, {}
 
     def _answer(self, requests: list, single: bool, batch_size: int | None, **kwargs: Any) -> Any:
-        if batch_size is not None:
-            kwargs["batch_size"] = batch_size
+        batch_size = self._batch_size if batch_size is None else batch_size
+        settings = {} if batch_size is None else {"batch_size": batch_size}
         # A mapping is one input to the base class, which would otherwise run a list item by item.
-        results = super().__call__({"requests": requests}, **kwargs)
+        results = super().__call__({"requests": requests, "settings": settings}, **kwargs)
         return results[0] if single and len(results) == 1 else results
 
     def __call__(self, inputs: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         raise NotImplementedError("Use TextToMotionPipeline or MotionToTextPipeline.")
 
-    def preprocess(self, input_: dict[str, list]) -> dict[str, list]:
+    def preprocess(self, input_: dict[str, Any]) -> dict[str, Any]:
         return input_
 
     def postprocess(self, model_outputs: dict[str, list]) -> list:
@@ -65,8 +65,9 @@ class TextToMotionPipeline(UniMoPipeline):
         single = isinstance(inputs, str)
         return self._answer([inputs] if single else list(inputs), single, batch_size, **kwargs)
 
-    def _forward(self, model_inputs: dict[str, list], **kwargs: Any) -> dict[str, list]:
-        return {"results": self.model.generate_motion(model_inputs["requests"], self.processor, **kwargs)}
+    def _forward(self, model_inputs: dict[str, Any], **kwargs: Any) -> dict[str, list]:
+        settings = model_inputs["settings"] | kwargs
+        return {"results": self.model.generate_motion(model_inputs["requests"], self.processor, **settings)}
 
 
 class MotionToTextPipeline(UniMoPipeline):
@@ -94,5 +95,6 @@ class MotionToTextPipeline(UniMoPipeline):
         ]
         return self._answer(motions, single, batch_size, **kwargs)
 
-    def _forward(self, model_inputs: dict[str, list], **kwargs: Any) -> dict[str, list]:
-        return {"results": self.model.describe_motion(model_inputs["requests"], self.processor, **kwargs)}
+    def _forward(self, model_inputs: dict[str, Any], **kwargs: Any) -> dict[str, list]:
+        settings = model_inputs["settings"] | kwargs
+        return {"results": self.model.describe_motion(model_inputs["requests"], self.processor, **settings)}

@@ -318,7 +318,8 @@ class UniMoProcessor(ProcessorMixin):
             if self.end_id not in ids:
                 return Answer(False, error="the answer does not end: no end of turn")
             end = ids.index(self.end_id)
-            if any(id_ != self.pad_id for id_ in ids[end + 1 :]):
+            # Beam search fills up with the end token where the id of the pad token is 0.
+            if set(ids[end + 1 :]) - {self.pad_id, self.end_id}:
                 return Answer(False, error="something follows the end of turn")
             pieces = self._pieces_of_ids(ids[:end])
         return self._read(pieces, task)
@@ -388,7 +389,8 @@ class UniMoProcessor(ProcessorMixin):
         number = isinstance(seconds, (int, float, np.integer, np.floating)) and not isinstance(seconds, bool)
         if not number or not shortest - 1e-6 <= seconds <= longest + 1e-6:
             raise ValueError(f"duration is {seconds!r}; it must be {shortest:g} to {longest:g} seconds.")
-        return int(np.floor(seconds / self.seconds_per_code + 0.5))
+        # Halves go up; 3.3 s is 16.5 codes whatever binary fractions make of it.
+        return int(np.floor(seconds / self.seconds_per_code + 0.5 + 1e-6))
 
     # ---------------------------------------------------------------- details
 

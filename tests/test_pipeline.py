@@ -1,0 +1,58 @@
+"""The pipelines: built by name, one request or many, the model's own answers."""
+
+import numpy as np
+import pytest
+from tiny_unimo import tiny_unimo
+from transformers import pipeline
+
+TEXTS = ["a person walks", "x", "a person waves with the left hand"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    model, processor = tiny_unimo()
+    path = tmp_path_factory.mktemp("unimo")
+    model.save_pretrained(path)
+    processor.save_pretrained(path)
+    return path
+
+
+def test_text_to_motion(folder):
+    model, processor = tiny_unimo()
+    pipe = pipeline("text-to-motion", model=model, processor=processor, device="cpu")
+    one = pipe("a person walks", seed=0, duration=1)
+    assert one.text == "a person walks" and one.joints.shape == (20, 22, 3)
+    several = pipe(TEXTS, seed=0, batch_size=2)
+    expected = model.generate_motion(TEXTS, processor, seed=0, batch_size=2)
+    assert [motion.codes for motion in several] == [motion.codes for motion in expected]
+    assert len(pipe("a person walks", num_samples=3)) == 3
+    with pytest.raises(ValueError, match="not blank"):
+        pipe(" ")
+    with pytest.raises(ValueError, match="0.2 to 9.8"):
+        pipe("a person walks", duration=1000)
+
+
+def test_motion_to_text(folder, tmp_path):
+    model, processor = tiny_unimo()
+    motions = [motion.features for motion in model.generate_motion(TEXTS, processor, seed=0)]
+    pipe = pipeline("motion-to-text", model=model, processor=processor, device="cpu")
+    expected = model.describe_motion(motions, processor, seed=0)
+    assert pipe(motions, seed=0) == expected
+    np.save(tmp_path / "motion.npy", motions[0])
+    assert pipe(str(tmp_path / "motion.npy"), seed=0) == pipe(motions[0], seed=0) == pipe([motions[0]], seed=0)[0]
+    with pytest.raises(FileNotFoundError):
+        pipe(str(tmp_path / "none.npy"))
+
+
+@pytest.mark.parametrize("task", ["text-to-motion", "motion-to-text"])
+def test_built_from_a_folder(folder, task):
+    pipe = pipeline(task, model=str(folder), trust_remote_code=True, device="cpu", temperature=1.5)
+    result = pipe("a person walks" if task == "text-to-motion" else np.zeros((8, 263), np.float32), seed=0)
+    assert result.thought
+
+
+def test_settings_given_when_built_hold_for_every_call(folder):
+    model, processor = tiny_unimo()
+    pipe = pipeline("text-to-motion", model=model, processor=processor, device="cpu", duration=0.4, seed=0)
+    assert len(pipe("a person walks").codes) == 2
+    assert len(pipe("a person walks", duration=1).codes) == 5
