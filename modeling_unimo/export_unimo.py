@@ -18,21 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .motion_representation import (
-    HUMANML3D,
-    KIT,
-    Skeleton,
-    check_features,
-    check_joints,
-    joints_to_features,
-    matrix_to_quaternion,
-    quaternion_between,
-    quaternion_inverse,
-    quaternion_multiply,
-    quaternion_rotate,
-    quaternion_to_euler,
-    skeleton_for,
-)
+# Imports of remote code stay on one line each, so sorting must not merge these.
+# isort: off
+from .motion_representation import HUMANML3D, KIT, Skeleton, check_features, check_joints, joints_to_features
+from .motion_representation import matrix_to_quaternion, quaternion_between, quaternion_inverse, quaternion_multiply
+from .motion_representation import quaternion_rotate, quaternion_to_euler, skeleton_for
+
+# isort: on
 from .rendering_unimo import iter_frames, save_mp4
 from .visualization_unimo import save_html
 
@@ -194,7 +186,7 @@ def bvh_text(motion: RigidMotion, fps: float) -> str:
 
     write(0, "")
     angles = _continuous(quaternion_to_euler(motion.rotations[:, written], _EULER_ORDER))
-    rows = np.concatenate((motion.root_positions, np.degrees(angles).reshape(len(angles), -1)), 1)
+    rows = np.concatenate((motion.root_positions, np.degrees(angles).reshape(len(angles), 3 * len(written))), 1)
     lines.extend(("MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / fps:.8f}"))
     lines.extend(_numbers(row) for row in rows)
     return "\n".join(lines) + "\n"
@@ -213,7 +205,8 @@ def _continuous(angles: np.ndarray) -> np.ndarray:
         return np.abs(np.remainder(after - before + np.pi, 2 * np.pi) - np.pi).sum(-1)
 
     change = distance(twins[1:], angles[:-1]) < distance(angles[1:], angles[:-1])
-    twin = np.concatenate((np.zeros_like(change[:1]), np.logical_xor.accumulate(change, axis=0)))
+    first = np.zeros((1, angles.shape[1]), dtype=bool)
+    twin = np.concatenate((first, np.logical_xor.accumulate(change, axis=0)))
     return np.unwrap(np.where(twin[..., None], twins, angles), axis=0)
 
 
