@@ -484,8 +484,8 @@ def _statement(segment: Segment, joints: np.ndarray) -> str:
         return f"{limb} up beside the head, {n}{pace}wave{plural}"
     if action == "raise":
         wrists = [20, 21] if side == "both" else [20 if side == "left" else 21]
-        height = float((joints[:, wrists, 1] - joints[:, [15], 1]).max())
-        level = "above the head" if height > 0.05 else "at shoulder height"
+        over_head = float((joints[:, wrists, 1] - joints[:, [15], 1]).max())
+        level = "above the head" if over_head > 0.05 else "at shoulder height"
         where = {"front": "in front", "side": "sideways", "up": "overhead"}[segment.direction]
         arms = "both arms" if side == "both" else f"{side} arm"
         return f"{arms} {where}, {'hands' if side == 'both' else 'hand'} {level}" + _manner_of(pace)

@@ -496,7 +496,7 @@ def _fill(
     targets = model.state_dict()
     for key, value in state.items():
         target = rename(key)
-        if target not in targets or target in report.converted.values():
+        if target is None or target not in targets or target in report.converted.values():
             report.unused.append(key)
             continue
         if targets[target].shape != value.shape:

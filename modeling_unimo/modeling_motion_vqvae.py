@@ -6,6 +6,7 @@ averages that are saved with the weights; one codebook over all processes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -130,7 +131,7 @@ def _norm(name, channels):
     return NoNorm()
 
 
-_ACTIVATIONS = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
+_ACTIVATIONS: dict[str, Any] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
 
 
 class ResidualBlock(nn.Module):
@@ -559,10 +560,11 @@ class MotionVQVAEModel(PreTrainedModel):
         codes = commitment_loss = perplexity = None
         vectors = latents
         if quantize:
-            keep = slice(None) if mask is None else mask[:, 0].flatten() != 0
             rows = latents.flatten(0, 1)
-            quantized, kept_codes, commitment_loss, perplexity = self.quantizer(rows[keep])
-            if mask is None:
+            keep = None if mask is None else mask[:, 0].flatten() != 0
+            kept = rows if keep is None else rows[keep]
+            quantized, kept_codes, commitment_loss, perplexity = self.quantizer(kept)
+            if keep is None:
                 vectors, codes = quantized.view(latents.shape), kept_codes.view(latents.shape[:2])
             else:
                 vectors = torch.zeros_like(rows).masked_scatter(keep[:, None], quantized.to(rows.dtype))

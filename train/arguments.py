@@ -4,6 +4,7 @@ import difflib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None 
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:
-    return {name for cls in dataclass_types for name in cls.__dataclass_fields__}
+    return {field.name for cls in dataclass_types for field in fields(cls)}
 
 
 def check_config_file(path: Path, known: set[str]) -> dict[str, Any]:
-    """Load a YAML mapping whose keys are all in `known`; `SystemExit` says what is wrong and what was probably meant."""
+    """Load a YAML mapping with keys all in `known`; `SystemExit` says what is wrong and what was probably meant."""
     if not path.is_file():
         raise SystemExit(f"error: no config file at {path}")
     try:
@@ -87,7 +88,7 @@ def prepare_output(output_dir: str, stage: str, settings: dict[str, Any], is_mai
 
 
 def require_folder(path: str, what: str, made_by: str) -> Path:
-    """`path` as a Path when it is a folder; otherwise `SystemExit` saying what was expected there and what makes it."""
+    """`path` as a Path when it is a folder; else `SystemExit` saying what was expected there and what makes it."""
     folder = Path(path)
     if not folder.is_dir():
         raise SystemExit(f"error: no {what} at {folder}; make it with `{made_by}`")

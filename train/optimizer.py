@@ -11,12 +11,15 @@ class MuonWithAdamW(torch.optim.Optimizer):
     """`torch.optim.Muon` on the 2-D weights inside the blocks, `torch.optim.AdamW` on embeddings, heads and vectors.
 
     Muon's step is scaled to the root mean square of AdamW's (`match_rms_adamw`), so that one learning rate and one
-    schedule serve both. The two keep their state; this class only joins their groups for the scheduler and checkpoints.
+    schedule serve both. The two keep their state; this class joins their groups for the scheduler and checkpoints.
     """
 
-    def __init__(self, model: nn.Module, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.95)):
+    def __init__(
+        self, model: nn.Module, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.95)
+    ):
         embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-        matrices, rest = [], []
+        matrices: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 is_matrix = parameter.ndim == 2 and id(parameter) not in embeddings and "lm_head" not in name
@@ -48,5 +51,5 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def muon_with_adamw(training: TrainingArguments) -> tuple[Any, dict[str, Any]]:
-    """What the Trainer takes as `optimizer_cls_and_kwargs`: a factory, because this optimizer reads the whole model."""
+    """The Trainer's `optimizer_cls_and_kwargs`: a factory, because this optimizer reads the whole model."""
     return lambda: MuonWithAdamW, {"lr": training.learning_rate, "weight_decay": training.weight_decay}

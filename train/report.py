@@ -547,9 +547,15 @@ def _curves_section(curves: Mapping[str, Any]) -> str:
     return "".join(html)
 
 
+def _known_means(figures: Mapping[str, Any]) -> dict[str, float]:
+    means = {name: _mean(figure) for name, figure in figures.items()}
+    return {name: mean for name, mean in means.items() if mean is not None}
+
+
 def _cost_section(metrics: Mapping[str, Any]) -> str:
-    seconds = {k: _mean(v) for k, v in (metrics.get("seconds") or {}).items() if k != "total" and _mean(v) is not None}
-    memory = {k: _mean(v) for k, v in (metrics.get("memory_mb") or {}).items() if _mean(v) is not None}
+    seconds = _known_means(metrics.get("seconds") or {})
+    seconds.pop("total", None)
+    memory = _known_means(metrics.get("memory_mb") or {})
     stages = [s for s in STAGES if s in seconds or s in memory]
     stages += sorted((set(seconds) | set(memory)) - set(STAGES))
     if not stages:
@@ -564,14 +570,14 @@ def _cost_section(metrics: Mapping[str, Any]) -> str:
             f"<span>{text}</span></td>"
         )
 
-    longest, largest = max(seconds.values(), default=0.0), max(memory.values(), default=0.0)
+    longest, most = max(seconds.values(), default=0.0), max(memory.values(), default=0.0)
     rows = []
     for stage in stages:
         s, m = seconds.get(stage), memory.get(stage)
         rows.append(
             f"<tr><th scope=row>{escape(STAGES.get(stage, stage))}</th>"
             + bar(s, longest, _duration(s) if s is not None else "", "time")
-            + bar(m, largest, _memory(m) if m is not None else "", "space")
+            + bar(m, most, _memory(m) if m is not None else "", "space")
             + "</tr>"
         )
     total, peak = _mean((metrics.get("seconds") or {}).get("total")), _mean(metrics.get("peak_memory_mb"))

@@ -73,7 +73,9 @@ def make_rewards(processor, scorer: MotionScorer) -> list[Reward]:
 
     def motion_similarity(completion_ids, task, reference_codes, **_) -> list[float | None]:
         """Cosine of generated and ground-truth motion, both as the VQ-VAE decodes them (text-to-motion)."""
-        return _motion_reward(completion_ids, task, lambda rows: scorer.embed_codes([reference_codes[i] for i in rows]))
+        return _motion_reward(
+            completion_ids, task, lambda rows: scorer.embed_codes([reference_codes[i] for i in rows])
+        )
 
     def semantic_similarity(completion_ids, task, caption, **_) -> list[float | None]:
         """Cosine of the generated motion and the caption it was asked for (text-to-motion)."""

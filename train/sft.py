@@ -17,14 +17,14 @@ from train.arguments import parse_arguments, prepare_output, require_folder
 from train.base_lm import new_causal_lm, train_tokenizer
 from train.optimizer import muon_with_adamw
 from train.sft_data import group_by_length, schedule, tokenized
-from train.trainer_callbacks import SummaryCallback
+from train.stages import finish_stage
 
 
 @dataclass
 class SFTArguments:
     """Data, codec and backbone, and how the two tasks are mixed."""
 
-    dataset: str = field(metadata={"help": "Dataset folder with thoughts, made by `python -m datasets_scripts.build`."})
+    dataset: str = field(metadata={"help": "Dataset folder with thoughts: `python -m datasets_scripts.build`."})
     vqvae: str = field(metadata={"help": "Folder of the trained motion VQ-VAE."})
     base_model: str = field(default="", metadata={"help": "Folder or Hub name of a causal LM; empty: a new Qwen2."})
     new_model: dict[str, Any] = field(
@@ -95,11 +95,10 @@ def main(argv: list[str] | None = None) -> None:
         args=training,
         train_dataset=train_dataset,
         processing_class=tokenizer,
-        callbacks=[SummaryCallback("sft")],
         optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_model()
+    finish_stage(trainer, "sft")
     if trainer.is_world_process_zero():
         processor.save_pretrained(training.output_dir)
 
