@@ -17,7 +17,7 @@ from evaluate_unimo.functional import r_precision
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.arguments import parse_arguments, prepare_output, require_folder
-from train.trainer_callbacks import SummaryCallback
+from train.stages import finish_stage
 
 
 @dataclass
@@ -43,6 +43,7 @@ class TextMotionPairs(Dataset):
 
     def __init__(self, entries: list[CaptionedMotion], model: TextMotionEvaluatorModel):
         self.entries, self.model = entries, model
+        self.mean, self.std = model.motion_mean.clone(), model.motion_std.clone()
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -56,7 +57,7 @@ class TextMotionPairs(Dataset):
         lengths = torch.tensor([len(motion) for motion, _ in pairs])
         padded = torch.zeros(len(pairs), int(lengths.max()), pairs[0][0].shape[1])
         for row, (motion, _) in zip(padded, pairs, strict=True):
-            row[: len(motion)] = self.model.normalize_motion(torch.from_numpy(motion))
+            row[: len(motion)] = (torch.from_numpy(motion) - self.mean) / self.std
         return {
             **self.model.vectorize([tokens for _, tokens in pairs]),
             "motion": padded,
@@ -126,12 +127,11 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
         train_dataset=pairs,
         eval_dataset=pairs,  # evaluate() scores the validation split instead
         data_collator=pairs.collate,
-        callbacks=[SummaryCallback(name)],
         eval_entries=captioned_motions(dataset["validation"]),
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.evaluate()
-    trainer.save_model()
+    finish_stage(trainer, name)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from train.arguments import parse_arguments, prepare_output, require_folder
 from train.rewards import MotionScorer, grpo_rows, make_rewards
-from train.trainer_callbacks import SummaryCallback
+from train.stages import finish_stage
 
 
 @dataclass
@@ -58,10 +58,9 @@ def main(argv: list[str] | None = None) -> None:
         train_dataset=Dataset.from_list(rows),
         processing_class=processor.tokenizer,
         reward_funcs=make_rewards(processor, MotionScorer(vqvae, processor.feature_extractor, evaluator)),
-        callbacks=[SummaryCallback("grpo")],
     )
     trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_model()
+    finish_stage(trainer, "grpo")
     if trainer.is_world_process_zero():
         processor.save_pretrained(training.output_dir)
         if arguments.unimo_output_dir:

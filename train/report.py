@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -82,11 +83,22 @@ FIGURES = {
 # ------------------------------------------------------------------------------------------------- reading the run
 
 
-def _read_json(path: Path) -> Any:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}); run the stage that writes it again.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds {type(value).__name__}; expected an object with names.")
+    return value
+
+
+def _read_joints(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read ({error}); run the stage that writes it again.") from error
 
 
 def _read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
@@ -94,11 +106,9 @@ def _read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]
         raise FileNotFoundError(f"{run} is no folder; give the run folder of a quickstart.")
     if not (run / "metrics.json").is_file():
         raise FileNotFoundError(f"{run} holds no metrics.json; it is written when a quickstart finishes.")
-    metrics = _read_json(run / "metrics.json")
-    if not isinstance(metrics, dict):
-        raise ValueError(f"{run / 'metrics.json'} holds {type(metrics).__name__}; expected an object.")
-    curves = _read_json(run / "curves.json") if (run / "curves.json").is_file() else {}
-    samples = _read_json(run / SAMPLES) if (run / SAMPLES).is_file() else None
+    metrics = _read_object(run / "metrics.json")
+    curves = _read_object(run / "curves.json") if (run / "curves.json").is_file() else {}
+    samples = _read_object(run / SAMPLES) if (run / SAMPLES).is_file() else None
     return metrics, curves, samples
 
 
@@ -611,7 +621,7 @@ def _settings_section(metrics: Mapping[str, Any], run: Path) -> str:
             html.append(f"<h3>{title}</h3>{_settings_table(metrics[key])}")
     for stage, title in STAGES.items():
         if (run / stage / STAGE_SETTINGS).is_file():
-            table = _settings_table(_read_json(run / stage / STAGE_SETTINGS))
+            table = _settings_table(_read_object(run / stage / STAGE_SETTINGS))
             html.append(f"<details><summary>{title}</summary>{table}</details>")
     return "".join(html) or '<p class="missing">No settings recorded.</p>'
 
@@ -628,10 +638,7 @@ def write_report(run_dir: str | Path) -> Path:
     """
     run = Path(run_dir)
     metrics, curves, samples = _read_run(run)
-    joints: dict[str, np.ndarray] = {}
-    if samples is not None and (run / JOINTS).is_file():
-        with np.load(run / JOINTS, allow_pickle=False) as archive:
-            joints = {name: archive[name] for name in archive.files}
+    joints = _read_joints(run / JOINTS) if (run / JOINTS).is_file() else {}
     # KIT-ML's 21 joints come at 12.5 frames a second, HumanML3D's 22 at 20.
     kit = any(array.ndim == 3 and array.shape[1] == 21 for array in joints.values())
     players = _Players(joints, fps=12.5 if kit else 20.0)

@@ -60,7 +60,7 @@ def tokenized(
         if example not in known:
             entry = entries[i]
             known[example] = processor.encode_example(
-                task, thought=entry.thoughts[caption], text=entry.texts[caption], codes=codes[i].tolist()
+                task, thought=entry.thoughts[caption], caption=entry.texts[caption], codes=codes[i].tolist()
             )
         if len(known[example]["input_ids"]) > max_length:
             dropped[task] += 1

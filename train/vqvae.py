@@ -14,8 +14,7 @@ from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.arguments import parse_arguments, prepare_output, require_folder
-from train.optimizer import muon_with_adamw
-from train.trainer_callbacks import SummaryCallback
+from train.stages import finish_stage
 
 
 @dataclass
@@ -25,6 +24,10 @@ class VQVAEArguments:
     dataset: str = field(metadata={"help": "Dataset folder made by `python -m datasets_scripts.build`."})
     model: dict[str, Any] = field(default_factory=dict, metadata={"help": "MotionVQVAEConfig settings."})
     window: int = field(default=64, metadata={"help": "Frames of the random training window."})
+    window_step: int = field(
+        default=1,
+        metadata={"help": "Windows start at multiples of this: with a code's frames, just where codes are cut in use."},
+    )
     feat_bias: float = field(
         default=5.0, metadata={"help": "Divide the std of root and contact features, which weights them up."}
     )
@@ -32,22 +35,21 @@ class VQVAEArguments:
         default=0.0,
         metadata={"help": "Share of the steps trained without quantisation before k-means places the codes."},
     )
-    kmeans_latents: int = field(default=30_000, metadata={"help": "Latent vectors that k-means clusters."})
-    muon: bool = field(default=False, metadata={"help": "Muon for the matrices instead of AdamW."})
+    kmeans_latents: int = field(default=16_000, metadata={"help": "Latent vectors that k-means clusters."})
 
 
 class MotionWindows(Dataset):
     """Random windows of at most `window` frames, normalised; shorter clips come whole and are padded in the batch."""
 
-    def __init__(self, motions: list[np.ndarray], extractor: MotionFeatureExtractor, window: int):
-        self.motions, self.extractor, self.window = motions, extractor, window
+    def __init__(self, motions: list[np.ndarray], extractor: MotionFeatureExtractor, window: int, step: int):
+        self.motions, self.extractor, self.window, self.step = motions, extractor, window, step
 
     def __len__(self) -> int:
         return len(self.motions)
 
     def __getitem__(self, index: int) -> np.ndarray:
         motion = self.motions[index]
-        start = int(torch.randint(0, max(1, len(motion) - self.window + 1), ()))
+        start = self.step * int(torch.randint(0, max(0, len(motion) - self.window) // self.step + 1, ()))
         return motion[start : start + self.window]
 
     def collate(self, motions: list[np.ndarray]) -> dict[str, torch.Tensor]:
@@ -112,15 +114,15 @@ def main(argv: list[str] | None = None) -> None:
     extractor = MotionFeatureExtractor(
         feature_dim=dimension, fps=skeleton_for(dimension).fps, mean=mean.tolist(), std=std.tolist()
     )
-    windows = MotionWindows(motions, extractor, arguments.window)
+    windows = MotionWindows(motions, extractor, arguments.window, arguments.window_step)
     total_steps = training.max_steps if training.max_steps > 0 else None
     if total_steps is None and arguments.autoencoder_fraction > 0:
         raise SystemExit("error: autoencoder_fraction needs max_steps, whose share it is")
     autoencoder_steps = int((total_steps or 0) * arguments.autoencoder_fraction)
 
-    callbacks: list[TrainerCallback] = [SummaryCallback("vqvae")]
-    if autoencoder_steps:
-        callbacks.append(PlaceCodes(windows, autoencoder_steps, arguments.kmeans_latents, training.seed))
+    callbacks = (
+        [PlaceCodes(windows, autoencoder_steps, arguments.kmeans_latents, training.seed)] if autoencoder_steps else []
+    )
     trainer = VQVAETrainer(
         model=MotionVQVAEModel(config),
         args=training,
@@ -131,11 +133,10 @@ def main(argv: list[str] | None = None) -> None:
         autoencoder_steps=autoencoder_steps,
         eval_motions=eval_motions,
         extractor=extractor,
-        optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.evaluate()
-    trainer.save_model()
+    finish_stage(trainer, "vqvae")
     if trainer.is_world_process_zero():
         extractor.save_pretrained(training.output_dir)
 

@@ -1,0 +1,137 @@
+"""One repeat of each task's protocol: generate or describe, embed with every judge, score.
+
+Follows HumanML3D's protocol (facts of the published evaluation: R-Precision in pools of 32, FID, MM-Dist, Diversity;
+BLEU, ROUGE-L, CIDEr against up to three references) with two differences that are named where they are made: answers
+are sampled in batches, and FID compares with motions whose captions were not asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from datasets_scripts.examples import CaptionedMotion
+from evaluate_unimo import functional
+
+
+@dataclass
+class Sampler:
+    """A UniMo model with the settings every answer of an evaluation is sampled with."""
+
+    model: Any
+    processor: Any
+    batch_size: int = 128
+    generate_kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list:
+        """One answer a request, in the order of the requests."""
+        count = len(texts if texts is not None else codes)
+        sampled = self.model.generate_answers(
+            [task] * count,
+            texts if texts is not None else [None] * count,
+            codes if codes is not None else [None] * count,
+            self.processor,
+            grammar=grammar,
+            seed=seed,
+            batch_size=self.batch_size,
+            **self.generate_kwargs,
+        )
+        return [samples[0] for samples in sampled]
+
+
+def embedding_scores(
+    texts: np.ndarray, motions: np.ndarray, references: np.ndarray, pool_size: int
+) -> dict[str, float]:
+    """R-Precision and MM-Dist of row-paired (N, E) embeddings, FID and Diversity of the motions."""
+    pool_size = min(pool_size, len(texts))
+    scores = dict(functional.r_precision(texts, motions, top_k=min(3, pool_size), pool_size=pool_size))
+    scores["mm_dist"] = functional.mm_dist(texts, motions)
+    scores["fid"] = functional.fid(motions, references)
+    scores["diversity"] = functional.diversity(motions, times=min(300, len(motions) - 1), seed=0)
+    scores["n"] = len(motions)
+    return scores
+
+
+def text_to_motion_repeat(
+    sampler: Sampler,
+    entries: Sequence[CaptionedMotion],
+    judges: dict[str, Any],
+    seed: int,
+    halves: bool,
+    pool_size: int,
+) -> dict[str, dict[str, Any]]:
+    """Generate from half A of the entries and score against half B; real motion of A is scored the same way.
+
+    With `halves` false every caption is asked for and FID compares with the same motions' real versions, as published.
+    An invalid answer is counted and left out of the scores, never replaced.
+
+    Returns:
+        {"real" | "generated": {metric: value, "held_out": {...}}}, the generated side with `valid` (share).
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(entries))
+    half = len(entries) // 2 if halves else len(entries)
+    asked = [entries[i] for i in order[:half]]
+    compared = [entries[i] for i in order[half : 2 * half]] if halves else asked
+    choices = [int(rng.integers(len(entry.texts))) for entry in asked]
+    answers = sampler.answers("t2m", texts=[e.texts[c] for e, c in zip(asked, choices, strict=True)], seed=seed)
+    valid = [i for i, answer in enumerate(answers) if answer.valid]
+    generated = sampler.model.decode_codes([answers[i].codes for i in valid], sampler.processor)
+
+    result: dict[str, dict[str, Any]] = {"real": {}, "generated": {"valid": len(valid) / len(answers)}}
+    for name, judge in judges.items():
+        texts = judge.get_text_features([e.tokens[c] for e, c in zip(asked, choices, strict=True)]).cpu().numpy()
+        real = judge.get_motion_features([entry.motion for entry in asked]).cpu().numpy()
+        references = judge.get_motion_features([entry.motion for entry in compared]).cpu().numpy() if halves else real
+        made = judge.get_motion_features(generated).cpu().numpy()
+        for side, (side_texts, motions) in {"real": (texts, real), "generated": (texts[valid], made)}.items():
+            scores = embedding_scores(side_texts, motions, references, pool_size)
+            if name == "main":
+                result[side] |= scores
+            else:
+                result[side][name] = scores
+    return result
+
+
+def attribute_pools_repeat(
+    sampler: Sampler, entries: Sequence[CaptionedMotion], judges: dict[str, Any], seed: int, pool_size: int
+) -> dict[str, dict[str, Any]]:
+    """R-Precision within pools whose members differ in one attribute: consecutive entries form a pool."""
+    rng = np.random.default_rng(seed)
+    choices = [int(rng.integers(len(entry.texts))) for entry in entries]
+    answers = sampler.answers("t2m", texts=[e.texts[c] for e, c in zip(entries, choices, strict=True)], seed=seed)
+    # A pool with an invalid answer is left out whole: a pool of seven is another, easier question.
+    pools = [range(i, i + pool_size) for i in range(0, len(entries) - pool_size + 1, pool_size)]
+    rows = [i for pool in pools if all(answers[j].valid for j in pool) for i in pool]
+    generated = sampler.model.decode_codes([answers[i].codes for i in rows], sampler.processor)
+    result: dict[str, dict[str, Any]] = {"real": {}, "generated": {}}
+    for name, judge in judges.items():
+        texts = judge.get_text_features([entries[i].tokens[choices[i]] for i in rows]).cpu().numpy()
+        for side, motions in {"real": [entries[i].motion for i in rows], "generated": generated}.items():
+            embedded = judge.get_motion_features(motions).cpu().numpy()
+            scores = functional.r_precision(texts, embedded, top_k=3, pool_size=pool_size) | {"n": len(rows)}
+            if name == "main":
+                result[side] |= scores
+            else:
+                result[side][name] = scores
+    return result
+
+
+def motion_to_text_repeat(
+    sampler: Sampler, entries: Sequence[CaptionedMotion], codes: Sequence[Sequence[int]], seed: int
+) -> tuple[dict[str, Any], list]:
+    """Describe each motion once and compare with its first three captions; also returns the answers."""
+    answers = sampler.answers("m2t", codes=list(codes), seed=seed)
+    valid = [i for i, answer in enumerate(answers) if answer.valid]
+    predictions = [answers[i].caption for i in valid]
+    references = [functional.three_references(entries[i].texts) for i in valid]
+    scores = functional.captioning(predictions, references)
+    return {**scores, "valid": len(valid) / len(answers), "n": len(valid)}, answers
+
+
+def free_validity(sampler: Sampler, task: str, requests: Sequence, seed: int) -> float:
+    """Share of answers that follow the grammar when nothing makes them."""
+    asked = {"texts": list(requests)} if task == "t2m" else {"codes": list(requests)}
+    answers = sampler.answers(task, seed=seed, grammar=False, **asked)
+    return sum(answer.valid for answer in answers) / len(answers)

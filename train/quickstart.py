@@ -1,0 +1,288 @@
+"""The whole of UniMo in one command: data, VQ-VAE, judges, SFT, GRPO, evaluation, report (`make demo`).
+
+Every stage is its own process with its own log and folder, exactly the command a full-scale run uses; this module only
+starts them, side by side where they do not depend on each other, watches time and memory, and gathers `metrics.json`.
+A stage that has finished is not run again, so a killed quickstart goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+CONFIGS = Path(__file__).parent / "configs"
+DONE = "stage_done.json"
+STAGE_KEYS = ("data", "vqvae", "evaluator", "sft", "grpo", "evaluate")
+
+
+@dataclass
+class Stage:
+    """One command with the folder it fills; `after` names the stages whose folders it reads."""
+
+    name: str
+    command: list[str]
+    folder: Path
+    after: tuple[str, ...] = ()
+    processes: int = 1
+    training: bool = False  # writes training_summary.json, in which the number of processes is checked
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m train.quickstart", description=__doc__.split("\n")[0])
+    parser.add_argument("--output", default="runs/quickstart", help="run folder (default runs/quickstart)")
+    parser.add_argument("--source", default="synthetic", choices=("synthetic", "joints", "bvh", "humanml3d"))
+    parser.add_argument("--data_dir", help="folder of the source's files; not for synthetic")
+    parser.add_argument("--minutes", type=float, default=15.0, help="scales the steps of every training stage")
+    parser.add_argument("--config", default=str(CONFIGS / "quickstart" / "quickstart.yaml"), help="budgets a stage")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    if (arguments.source == "synthetic") == (arguments.data_dir is not None):
+        parser.error("--data_dir goes with --source joints, bvh or humanml3d, which need it")
+    if arguments.data_dir is not None and not Path(arguments.data_dir).is_dir():
+        parser.error(f"--data_dir {arguments.data_dir}: no such folder")
+    if not 0.1 <= arguments.minutes <= 100_000:
+        parser.error(f"--minutes {arguments.minutes}: must be at least 0.1")
+    return arguments
+
+
+def read_config(path: Path) -> dict[str, dict[str, Any]]:
+    """The budgets of the stages; unknown stages are refused (unknown keys inside one, by the stage itself)."""
+    if not path.is_file():
+        raise SystemExit(f"error: no config file at {path}")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or set(config) != set(STAGE_KEYS):
+        raise SystemExit(f"error: {path} must have just the keys {', '.join(STAGE_KEYS)}")
+    return config
+
+
+def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> list[Stage]:
+    """The stages of a run with their commands."""
+    run, synthetic, seed = Path(arguments.output), arguments.source == "synthetic", str(arguments.seed)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    data, vqvae, evaluator, sft, grpo = (str(run / n) for n in ("data", "vqvae", "evaluator", "sft", "grpo"))
+    held_out = str(run / "evaluator_held_out")
+    python = [sys.executable, "-m"]
+
+    def train(key: str, name: str, output: str, after: tuple[str, ...], extra: dict[str, Any]) -> Stage:
+        settings = dict(config[key])
+        file = Path(arguments.config).parent / settings.pop("config")
+        processes = min(settings.pop("processes", 1), cores)
+        settings["max_steps"] = max(2, round(settings["max_steps"] * arguments.minutes / 15))
+        settings = {"dataset": data, "output_dir": output, "seed": seed} | settings | extra
+        launcher = [*python[:1]]
+        if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
+            launcher = [*python, "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+            launcher += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+        command = [*launcher, str(Path(__file__).parent / f"{key}.py"), "--config", str(file)]
+        command += [word for k, v in settings.items() for word in (f"--{k}", v if isinstance(v, str) else json.dumps(v))]
+        return Stage(name, command, Path(output), after, processes, training=True)
+
+    build = [*python, "datasets_scripts.build", "--source", arguments.source, "--output", data, "--seed", seed]
+    if synthetic:
+        build += [word for k, v in config["data"].items() for word in (f"--{k}", str(v))]
+    else:
+        build += ["--data_dir", arguments.data_dir, "--annotator", "kinematic"]
+    evaluate = [*python, "evaluate_unimo.run", "--vqvae", vqvae, "--dataset", data, "--seed", seed, "--halves"]
+    evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out, *(["--hard"] if synthetic else [])]
+    evaluate += [word for k, v in config["evaluate"].items() for word in (f"--{k}", str(v))]
+    judges = ("evaluator", "evaluator_held_out")
+
+    def score(stage: str) -> Stage:
+        folder = run / f"evaluation_{stage}"
+        command = [*evaluate, "--model", str(run / stage), "--output", str(folder)]
+        return Stage(f"evaluate_{stage}", command, folder, ("grpo", *judges))
+
+    return [
+        Stage("data", build, Path(data)),
+        train("vqvae", "vqvae", vqvae, ("data",), {}),
+        train("evaluator", "evaluator", evaluator, ("data",), {"judges": "main"}),
+        train("evaluator", "evaluator_held_out", held_out, ("evaluator",), {"judges": "held_out"}),
+        train("sft", "sft", sft, ("vqvae", *judges), {"vqvae": vqvae}),
+        train("grpo", "grpo", grpo, ("sft",), {
+            "sft_model": sft, "vqvae": vqvae, "evaluator": evaluator, "unimo_output_dir": str(run / "unimo"),
+        }),
+        score("sft"),
+        score("grpo"),
+        Stage("samples", [*python, "train.samples", "--run", str(run), "--seed", seed], run / "samples", ("evaluate_sft", "evaluate_grpo")),
+    ]  # fmt: skip
+
+
+class MemoryWatch(threading.Thread):
+    """The largest memory a process tree ever held, in MB; pages that processes share are counted once."""
+
+    def __init__(self, pid: int):
+        super().__init__(daemon=True)
+        self.process, self.peak_mb = psutil.Process(pid), 0.0
+
+    def run(self) -> None:
+        while True:
+            try:
+                members = [self.process, *self.process.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            total = 0.0
+            for member in members:
+                try:
+                    info = member.memory_full_info()
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue  # it ended between the listing and the reading
+                total += getattr(info, "pss", info.uss)
+            self.peak_mb = max(self.peak_mb, total / 2**20)
+            time.sleep(1.0)
+
+
+def run_stages(stages: list[Stage], run: Path) -> None:
+    """Run every stage once all it reads is there, at most two at a time, and record seconds and memory.
+
+    Raises:
+        SystemExit: a stage failed; the end of its log is shown and what else was running is stopped.
+    """
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "ACCELERATE_USE_CPU": "false" if has_gpu() else "true",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    started, running = time.monotonic(), {}
+    waiting = []
+    for stage in stages:
+        if (stage.folder / DONE).is_file():
+            stage.record = json.loads((stage.folder / DONE).read_text(encoding="utf-8"))
+            if stage.record["command"] != stage.command:
+                raise SystemExit(
+                    f"error: {stage.folder} was made with other settings; name another --output or delete the folder"
+                )
+            print(f"[{elapsed(started)}] {stage.name}: already there")
+        else:
+            waiting.append(stage)
+    (run / "logs").mkdir(parents=True, exist_ok=True)
+    done = {stage.name for stage in stages} - {stage.name for stage in waiting}
+    try:
+        while waiting or running:
+            for stage in [s for s in waiting if done.issuperset(s.after)]:
+                if sum(s.processes for s, *_ in running.values()) + stage.processes <= 2 or not running:
+                    waiting.remove(stage)
+                    log = run / "logs" / f"{stage.name}.log"
+                    with log.open("w", encoding="utf-8") as file:
+                        process = subprocess.Popen(stage.command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+                    watch = MemoryWatch(process.pid)
+                    watch.start()
+                    running[process] = (stage, log, time.monotonic(), watch)
+                    print(f"[{elapsed(started)}] {stage.name}: started (log {log})", flush=True)
+            time.sleep(0.2)
+            for process in [p for p in running if p.poll() is not None]:
+                stage, log, since, watch = running.pop(process)
+                finish(stage, process.returncode, log, time.monotonic() - since, watch.peak_mb)
+                done.add(stage.name)
+                print(f"[{elapsed(started)}] {stage.name}: done in {stage.record['seconds']:.0f} s{headline(stage)}", flush=True)
+            if sys.stdout.isatty() and running:
+                names = ", ".join(f"{s.name} {time.monotonic() - since:.0f} s" for s, _, since, _ in running.values())
+                print(f"\r\033[K[{elapsed(started)}] running: {names}", end="\r", flush=True)
+    finally:
+        for process in running:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.terminate()
+            process.terminate()
+
+
+def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: float) -> None:
+    """Check that a stage did what it should and record it in its folder."""
+    if returncode != 0:
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
+        raise SystemExit(f"{tail}\nerror: stage {stage.name} failed (exit {returncode}); whole log: {log}")
+    if stage.training:
+        summary = json.loads((stage.folder / "training_summary.json").read_text(encoding="utf-8"))
+        if summary["processes"] != stage.processes:
+            raise SystemExit(f"error: {stage.name} ran {summary['processes']} processes, not {stage.processes}")
+    stage.record = {"command": stage.command, "seconds": round(seconds, 1), "peak_memory_mb": round(peak_mb)}
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    (stage.folder / DONE).write_text(json.dumps(stage.record, indent=2) + "\n", encoding="utf-8")
+
+
+def headline(stage: Stage) -> str:
+    """The one or two figures worth seeing when a training stage ends."""
+    path = stage.folder / "curves.json"
+    if not stage.training or not path.is_file():
+        return ""
+    last: dict[str, Any] = {}
+    for entry in json.loads(path.read_text(encoding="utf-8")):
+        last |= entry
+    names = ("eval_mpjpe_mm", "eval_codes_used", "eval_r_precision_top1", "loss", "mean_token_accuracy", "reward")
+    return "  " + ", ".join(f"{n.removeprefix('eval_')} {float(last[n]):.3f}" for n in names if n in last)
+
+
+def elapsed(started: float) -> str:
+    seconds = int(time.monotonic() - started)
+    return f"{seconds // 60:2d}:{seconds % 60:02d}"
+
+
+def has_gpu() -> bool:
+    """Whether the training processes will find a GPU (asked of the driver: importing torch here costs seconds)."""
+    return Path("/proc/driver/nvidia/gpus").is_dir()
+
+
+def gather_metrics(stages: list[Stage], run: Path, seed: int, total_seconds: float) -> dict[str, Any]:
+    """`metrics.json` out of what the stages wrote."""
+    by_name = {stage.name: stage.record for stage in stages}
+    results = {n: json.loads((run / f"evaluation_{n}" / "results.json").read_text("utf-8")) for n in ("sft", "grpo")}
+    metrics: dict[str, Any] = {
+        "seconds": {name: record["seconds"] for name, record in by_name.items()} | {"total": round(total_seconds, 1)},
+        "memory_mb": {name: record["peak_memory_mb"] for name, record in by_name.items()},
+        "peak_memory_mb": peak_together(stages),
+        "vqvae": json.loads((run / "samples" / "reconstruction.json").read_text("utf-8")),
+        "evaluator": {k: v for k, v in results["grpo"]["t2m"]["real"].items() if k.startswith("r_precision")},
+    }
+    for task in ("t2m", "t2m_hard", "t2m_attributes"):
+        if task in results["grpo"]:
+            metrics[task] = {"real": results["grpo"][task]["real"]}
+            metrics[task] |= {name: result[task]["generated"] for name, result in results.items()}
+    metrics["m2t"] = {name: result["m2t"] for name, result in results.items()}
+    return metrics | {"generation": results["grpo"]["generation"], "protocol": results["grpo"]["protocol"], "seed": seed}
+
+
+def peak_together(stages: list[Stage]) -> int:
+    """The peak of a run: stages that can run side by side are added up."""
+    memory = {stage.name: stage.record["peak_memory_mb"] for stage in stages}
+    together = [("vqvae", "evaluator"), ("vqvae", "evaluator_held_out"), ("evaluate_sft", "evaluate_grpo")]
+    return max([*memory.values(), *(sum(memory[name] for name in pair) for pair in together)])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parse(argv)
+    run = Path(arguments.output)
+    started = time.monotonic()
+    stages = plan(arguments, read_config(Path(arguments.config)))
+    print(f"UniMo quickstart -> {run}: {', '.join(stage.name for stage in stages)}", flush=True)
+    run_stages(stages, run)
+
+    from train.report import write_report
+
+    curves = {}
+    for stage in stages:
+        if stage.training:
+            curves[stage.name] = json.loads((stage.folder / "curves.json").read_text(encoding="utf-8"))
+    (run / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
+    ran_before = sum(stage.record["seconds"] for stage in stages)
+    total = max(time.monotonic() - started, 0.0)
+    metrics = gather_metrics(stages, run, arguments.seed, total if total > 0.3 * ran_before else ran_before)
+    (run / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    report = write_report(run)
+    print((run / "evaluation_grpo" / "results.md").read_text(encoding="utf-8"))
+    print(f"metrics: {run / 'metrics.json'}\nreport:  {report}\nmodel:   {run / 'unimo'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What the report shows of a finished run: a dozen generated motions, a dozen descriptions, the use of the codebook."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datasets_scripts.examples import CaptionedMotion, captioned_motions
+from datasets_scripts.schema import load_motion_dataset
+from evaluate_unimo.reconstruction import reconstruct, reconstruction_metrics
+from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo.motion_representation import features_to_joints, skeleton_for
+
+COUNT = 12
+
+
+def spread(entries: Sequence[CaptionedMotion], count: int) -> list[CaptionedMotion]:
+    """`count` entries evenly over the split, so that the samples are picked by nobody."""
+    return [entries[i] for i in np.linspace(0, len(entries) - 1, min(count, len(entries))).round().astype(int)]
+
+
+def write_samples(run: Path, seed: int) -> None:
+    """Fill `run/samples` with samples.json, samples.npz and reconstruction.json, from the test split and `run/unimo`."""
+    folder = run / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = UniMoForConditionalGeneration.from_pretrained(run / "unimo").eval()
+    processor = UniMoProcessor.from_pretrained(run / "unimo")
+    entries = captioned_motions(load_motion_dataset(run / "data")["test"])
+    motions = [entry.motion for entry in entries]
+
+    metrics = reconstruction_metrics(model.motion_vqvae, processor.feature_extractor, motions)
+    (folder / "reconstruction.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    _, codes = reconstruct(model.motion_vqvae, processor.feature_extractor, motions)
+    counts = np.bincount(np.concatenate(codes), minlength=model.motion_vqvae.config.codebook_size)
+
+    chosen = spread(entries, COUNT)
+    skeleton = skeleton_for(motions[0].shape[1])
+    joints: dict[str, np.ndarray] = {}
+    t2m, m2t = [], []
+    # The last wording is the most detailed one where a source orders them so, and any wording otherwise.
+    generated = model.generate_motion([entry.texts[-1] for entry in chosen], processor, seed=seed)
+    described = model.describe_motion([entry.motion for entry in chosen], processor, seed=seed)
+    for i, (entry, motion, description) in enumerate(zip(chosen, generated, described, strict=True)):
+        joints[f"t2m_ref_{i}"] = joints[f"m2t_{i}"] = features_to_joints(entry.motion, skeleton=skeleton)
+        joints[f"t2m_gen_{i}"] = np.asarray(motion.joints)
+        t2m.append(
+            {
+                "caption": entry.texts[-1],
+                "thought": motion.thought,
+                "reference": f"t2m_ref_{i}",
+                "generated": f"t2m_gen_{i}",
+            }
+        )
+        m2t.append(
+            {
+                "references": entry.texts[:3],
+                "thought": description.thought,
+                "caption": description.caption,
+                "motion": f"m2t_{i}",
+            }
+        )
+    np.savez_compressed(folder / "samples.npz", **{k: np.asarray(v, np.float32) for k, v in joints.items()})
+    samples = {"t2m": t2m, "m2t": m2t, "codebook_counts": counts.tolist()}
+    (folder / "samples.json").write_text(json.dumps(samples, indent=1) + "\n", encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m train.samples", description=__doc__)
+    parser.add_argument("--run", required=True, help="run folder of a quickstart")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    if not (Path(arguments.run) / "unimo").is_dir():
+        parser.error(f"--run {arguments.run}: holds no unimo folder")
+    write_samples(Path(arguments.run), arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
