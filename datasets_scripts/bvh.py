@@ -369,15 +369,15 @@ def map_joints(bvh: Bvh, joint_map: dict[str, str] | None = None) -> dict[str, i
     if "pelvis" not in found and {"left_hip", "right_hip"} <= found.keys():
         right = set(_ancestors(bvh, found["right_hip"]))
         found["pelvis"] = next(i for i in _ancestors(bvh, found["left_hip"]) if i in right)
-    if "neck" not in found and "head" in found:
+    if "neck" not in found and "head" in found and bvh.parents[found["head"]] >= 0:
         found["neck"] = bvh.parents[found["head"]]
     if joint_map is None or "neck" not in joint_map:
         _raise_neck(bvh, found)
     needed = [n for n in HUMANML3D.joint_names if n not in found and n not in _SPINE and not n.endswith("collar")]
     if needed:
-        present = ", ".join(name for name in bvh.names if not name.endswith("_end"))
+        names_there = ", ".join(name for name in bvh.names if not name.endswith("_end"))
         raise BvhError(
-            f"no joint found for {', '.join(needed)} among: {present}; "
+            f"no joint found for {', '.join(needed)} among: {names_there}; "
             "name them in a JSON file {HumanML3D joint: joint in the file} and give it as --joint_map"
         )
     return found
@@ -494,10 +494,10 @@ def _place_spine(bvh: Bvh, found: dict[str, int], positions: np.ndarray, joints:
     """Fills spine1..3: the file's own three joints, else points at HumanML3D's shares of the way pelvis to neck."""
     if all(name in found for name in _SPINE):
         return
+    # In some rigs (Biped) the spine hangs beside the pelvis, on their common parent.
     up_to_neck = list(_ancestors(bvh, bvh.parents[found["neck"]]))
-    if found["pelvis"] not in up_to_neck:
-        raise BvhError(f"{bvh.names[found['neck']]} does not hang on {bvh.names[found['pelvis']]}; give a --joint_map")
-    between = up_to_neck[: up_to_neck.index(found["pelvis"])][::-1]
+    fork = next(index for index in _ancestors(bvh, found["pelvis"]) if index in {*up_to_neck, 0})
+    between = up_to_neck[: up_to_neck.index(fork)][::-1] if fork in up_to_neck else []
     points = [positions[:, found["pelvis"]]]
     for index in between:
         if np.linalg.norm(positions[:, index] - points[-1], axis=-1).mean() > _COINCIDENT * leg:

@@ -10,6 +10,8 @@ import json
 import math
 import multiprocessing
 import re
+import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +31,8 @@ CAPTIONS_HELP = (
     'one JSON object a line, such as {"id": "walk_01", "captions": ["a person walks."], "split": "train"} '
     '("file" may stand for "id"; a caption may be an object with text, start, end in seconds, thought)'
 )
+# What numpy raises for files that are cut, pickled or of another kind.
+UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 SUBCLIPS = ("tagged", "per_caption", "none")
 _BEYOND = "time tag beyond the clip (cut at its end)"
 _SPLIT_NAMES = {
@@ -248,9 +252,9 @@ def resample(joints: np.ndarray, fps: float, target_fps: float = FPS) -> np.ndar
     """
     if not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"{fps} frames per second; a positive number is due")
-    # Files write 0.0083333 for 1/120: without rounding, frame k would drift off its time in long clips.
+    # Files write 0.008333 for 1/120: without rounding, frame k would drift off its time in long clips. 59.94 stays.
     nearest = round(fps)
-    if nearest and abs(fps - nearest) < 2e-3 * nearest:
+    if nearest and abs(fps - nearest) < 2e-4 * nearest:
         fps = float(nearest)
     if fps == target_fps or len(joints) < 2:
         return joints
@@ -259,9 +263,9 @@ def resample(joints: np.ndarray, fps: float, target_fps: float = FPS) -> np.ndar
     left = np.clip(np.floor(times + 1e-6).astype(int), 0, len(joints) - 2)
     u = np.clip(times - left, 0.0, 1.0).reshape(-1, *[1] * (joints.ndim - 1))
     u = np.where(u < 1e-6, 0.0, u)
-    last = len(joints) - 1
-    before, here = joints[np.maximum(left - 1, 0)], joints[left]
-    there, after = joints[left + 1], joints[np.minimum(left + 2, last)]
+    # One frame more at either end, in a straight line.
+    padded = np.concatenate([2 * joints[:1] - joints[1:2], joints, 2 * joints[-1:] - joints[-2:-1]])
+    before, here, there, after = (padded[left + step] for step in range(4))
     tangent_here, tangent_there = (there - before) / 2, (after - here) / 2
     squared, cubed = u * u, u * u * u
     result = (
@@ -281,7 +285,7 @@ def load_array(path: Path) -> np.ndarray:
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except UNREADABLE as error:
         reason = "a pickled array, which is refused" if "pickle" in str(error).lower() else f"unreadable ({error})"
         raise ValueError(f"{path.name}: {reason}; write it again with numpy.save") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets_scripts.clips import load_array
+from datasets_scripts.clips import UNREADABLE, load_array
 from datasets_scripts.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
 from datasets_scripts.schema import CAPTION, FPS, NOTE
 from modeling_unimo.motion_representation import HUMANML3D, Skeleton, skeleton_for
@@ -200,7 +200,7 @@ def _check_motions(
             else:
                 motion = load_array(path)
                 shape = motion.shape
-        except (ValueError, OSError, EOFError) as error:
+        except UNREADABLE as error:
             unreadable.append(f"{name} ({error})")
             continue
         if len(shape) != 2 or shape[1] != dim:

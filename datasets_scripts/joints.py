@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets_scripts.clips import (
+    UNREADABLE,
     ClipRules,
     Record,
     assign_splits,
@@ -97,8 +98,7 @@ def _archive(path: Path) -> tuple[dict[str, np.ndarray | Path], float]:
                 raise ValueError(f"it lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
             joints, offsets, names = archive["joints"], archive["offsets"], archive["names"]
             fps = float(archive["fps"])
-    except (ValueError, OSError, EOFError, TypeError, KeyError) as error:
-        # zipfile.BadZipFile, too, is raised by numpy as one of these or as a ValueError about pickles.
+    except (*UNREADABLE, TypeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if joints.ndim != 3 or joints.shape[1:] != (HUMANML3D.num_joints, 3) or joints.dtype.kind != "f":
         raise ValueError(

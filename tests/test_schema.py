@@ -1,0 +1,189 @@
+"""The dataset folder: written whole or not at all, read back as it was, refused when it is something else."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, load_dataset
+
+from datasets_scripts.schema import (
+    Caption,
+    Clip,
+    Skipped,
+    check_output,
+    dataset_features,
+    load_motion_dataset,
+    write_dataset,
+)
+
+
+def clip(index: int, split: str = "train", frames: int = 50, dim: int = 263) -> Clip:
+    motion = np.random.default_rng(index).normal(size=(frames + index, dim)).astype(np.float32)
+    captions = [
+        Caption("a person walks.", ["a/DET", "person/NOUN", "walk/VERB"], thought="first the left foot."),
+        Caption("zwei Schritte 🚶", ["zwei/NUM"], 1.15, 2.0),
+    ]
+    return Clip(f"clip {index}", motion, captions, split, "test")
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_rows_come_back_as_they_were(tmp_path) -> None:
+    clips = [clip(i, ("train", "validation", "test", "test_hard")[i % 4]) for i in range(9)]
+    summary = write_dataset(iter(clips), tmp_path / "data set")
+    assert summary.kept == 9 and list(summary.splits) == ["train", "validation", "test", "test_hard"]
+    dataset = load_motion_dataset(tmp_path / "data set")
+    assert list(dataset) == ["train", "validation", "test", "test_hard"]
+    for original in clips:
+        part = dataset[original.split]
+        row = part[list(part["id"]).index(original.id)]
+        np.testing.assert_array_equal(row["motion"], original.features)
+        assert row["motion"].dtype == np.float32 and row["fps"] == 20.0 and row["source"] == "test"
+        assert [c["text"] for c in row["captions"]] == [c.text for c in original.captions]
+        assert [list(c["tokens"]) for c in row["captions"]] == [c.tokens for c in original.captions]
+        assert [float(c["start"]) for c in row["captions"]] == [0.0, 1.15]
+        assert row["captions"][0]["thought"] == "first the left foot."
+
+
+def test_load_dataset_reads_the_folder_through_its_card(tmp_path) -> None:
+    write_dataset(
+        (clip(i, ("test", "test_hard")[i % 2]) for i in range(5)), tmp_path / "d", card="Words of the source."
+    )
+    dataset = load_dataset(str(tmp_path / "d"))
+    assert {name: len(part) for name, part in dataset.items()} == {"test": 3, "test_hard": 2}
+    assert dataset["test"].features == dataset_features()
+    card = (tmp_path / "d" / "README.md").read_text()
+    assert card.startswith("---\n") and "Words of the source." in card and "| test | 3 |" in card
+
+
+@pytest.mark.parametrize("dim", [263, 251])
+def test_both_skeletons(tmp_path, dim: int) -> None:
+    write_dataset([clip(0, dim=dim)], tmp_path / "d", feature_dim=dim)
+    assert load_motion_dataset(tmp_path / "d")["train"][0]["motion"].shape == (50, dim)
+
+
+def spoilt(kind: str) -> Clip:
+    item = clip(99)
+    if kind == "NaN or infinite values":
+        item.features[3, 7] = np.nan
+    elif kind == "other skeleton or shape":
+        item.features = item.features[:, :251]
+    elif kind == "too short":
+        item.features = item.features[:3]
+    elif kind == "no caption":
+        item.captions = [Caption("  ")]
+    elif kind == "id seen before in its split":
+        item.id = "clip 0"
+    return item
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["NaN or infinite values", "other skeleton or shape", "too short", "no caption", "id seen before in its split"],
+)
+def test_one_bad_clip_is_listed_and_costs_no_other(tmp_path, kind: str) -> None:
+    summary = write_dataset([clip(0), spoilt(kind), clip(1), Skipped("x", "too long", "900 frames")], tmp_path / "d")
+    assert summary.kept == 2 and summary.skipped["clip"] == {kind: 1, "too long": 1}
+    assert kind in summary.table() and "x (900 frames)" in summary.table()
+    listed = [json.loads(line) for line in (tmp_path / "d" / "skipped.jsonl").read_text().splitlines()]
+    assert [entry["reason"] for entry in listed] == [kind, "too long"]
+    assert f"1 x clip: {kind}" in (tmp_path / "d" / "README.md").read_text()
+
+
+def test_nothing_left_is_an_error_with_the_reasons(tmp_path) -> None:
+    with pytest.raises(ValueError, match="no clip was left(.|\n)*too short: a"):
+        write_dataset([Skipped("a", "too short")], tmp_path / "d")
+    assert contents(tmp_path) == []
+
+
+def test_a_failing_source_leaves_nothing_behind(tmp_path) -> None:
+    def broken():
+        yield from (clip(i) for i in range(150))
+        raise RuntimeError("the disk went away")
+
+    with pytest.raises(RuntimeError, match="went away"):
+        write_dataset(broken(), tmp_path / "d")
+    assert contents(tmp_path) == []
+    write_dataset([clip(0)], tmp_path / "d")
+    before = contents(tmp_path)
+    with pytest.raises(RuntimeError, match="went away"):
+        write_dataset(broken(), tmp_path / "d")
+    assert contents(tmp_path) == before and len(load_motion_dataset(tmp_path / "d")["train"]) == 1
+
+
+def test_an_earlier_build_is_replaced_whole(tmp_path) -> None:
+    write_dataset([clip(0), clip(1, "test")], tmp_path / "d")
+    write_dataset([clip(2)], tmp_path / "d")
+    dataset = load_motion_dataset(tmp_path / "d")
+    assert list(dataset) == ["train"] and dataset["train"]["id"][0] == "clip 2"
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "data/mine.parquet", "build.json"])
+def test_folders_of_something_else_are_refused(tmp_path, name: str) -> None:
+    path = tmp_path / "d" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(FileExistsError, match="holds something else"):
+        write_dataset([clip(0)], tmp_path / "d")
+    assert path.read_text() == "{}"
+
+
+def test_output_may_be_empty_but_no_file(tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert check_output(tmp_path / "empty")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="is a file"):
+        check_output(tmp_path / "file")
+
+
+def test_large_splits_become_several_files(tmp_path) -> None:
+    write_dataset((clip(i, frames=10) for i in range(250)), tmp_path / "d", shard_bytes=1_000_000)
+    names = sorted(path.name for path in (tmp_path / "d" / "data").iterdir())
+    assert names == [f"train-{i:05d}-of-00003.parquet" for i in range(3)]
+    rows = load_motion_dataset(tmp_path / "d")["train"]
+    assert list(rows["id"]) == [f"clip {i}" for i in range(250)]
+
+
+def test_memory_does_not_grow_with_the_number_of_clips(tmp_path) -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        source = (Clip(str(i), np.zeros((100, 263), np.float32), [Caption("a")]) for i in range(count))
+        write_dataset(source, tmp_path / f"d{count}")
+        high = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return high
+
+    peak(10)
+    assert peak(1200) < 1.5 * peak(300)
+
+
+def test_limit(tmp_path) -> None:
+    assert write_dataset((clip(i) for i in range(9)), tmp_path / "d", limit=4).kept == 4
+
+
+def test_missing_folders_splits_and_foreign_parquet_are_refused(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such dataset folder"):
+        load_motion_dataset(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds no data"):
+        load_motion_dataset(tmp_path / "empty")
+    write_dataset([clip(0)], tmp_path / "d")
+    with pytest.raises(FileNotFoundError, match="has no split 'test', only train"):
+        load_motion_dataset(tmp_path / "d", split="test")
+    foreign = tmp_path / "foreign" / "data"
+    foreign.mkdir(parents=True)
+    Dataset.from_dict({"id": ["a"], "motion": [1]}).to_parquet(foreign / "train-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match="lacks the columns"):
+        load_motion_dataset(tmp_path / "foreign")
+    rows = {"id": ["a"], "motion": ["x"], "fps": [1.0], "source": [""], "captions": [[]]}
+    Dataset.from_dict(rows).to_parquet(foreign / "train-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match="are not those of the schema"):
+        load_motion_dataset(tmp_path / "foreign")
+    (foreign / "train-00000-of-00001.parquet").write_bytes(b"PAR1 but cut")
+    with pytest.raises(ValueError, match="no readable Parquet"):
+        load_motion_dataset(tmp_path / "foreign")
