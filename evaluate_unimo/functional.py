@@ -408,10 +408,11 @@ def foot_skating(
     >>> foot_skating(still)
     {'skating_ratio': 1.0, 'mean_slide_m': 0.0625}
     """
-    settings = {"fps": fps, "feet": feet, "floor": floor}
-    settings |= {"contact_height": contact_height, "skating_speed": skating_speed}
-    clips = split_clips(joints)
-    return merge_skating([clip_skating(clip, **settings, name=f"joints[{i}]") for i, clip in enumerate(clips)])
+    measured = [
+        clip_skating(clip, fps, feet, floor, contact_height, skating_speed, f"joints[{i}]")
+        for i, clip in enumerate(split_clips(joints))
+    ]
+    return merge_skating(measured)
 
 
 def split_clips(joints: Any) -> list[Any]:
@@ -420,23 +421,24 @@ def split_clips(joints: Any) -> list[Any]:
     Raises:
         ValueError: neither of these, or no clip at all.
     """
-    if isinstance(joints, list | tuple):
-        # A nested list may be one clip as well as several; its depth says which.
-        depth, inner = 0, joints
-        while isinstance(inner, list | tuple):
-            if not inner:
-                raise ValueError("joints: holds no clip, or a clip without frames")
-            depth, inner = depth + 1, inner[0]
-        depth += np.ndim(inner)
-        clips = [joints] if depth == 3 else list(joints)
-    else:
-        depth = np.ndim(joints)
-        clips = [joints] if depth == 3 else list(joints) if depth == 4 else []
-    if depth not in (3, 4):
-        raise ValueError(f"joints: has {depth} dimensions; a clip (T, J, 3), a batch (B, T, J, 3) or a list is needed")
+    dimensions = _dimensions(joints)
+    if dimensions not in (3, 4):
+        raise ValueError(
+            f"joints: has {dimensions} dimensions; a clip (T, J, 3), a batch (B, T, J, 3) or a list of clips is needed"
+        )
+    clips = [joints] if dimensions == 3 else list(joints)
     if not clips:
         raise ValueError("joints: holds no clip")
     return clips
+
+
+def _dimensions(values: Any) -> int:
+    """Dimensions of nested lists of numbers or arrays, by their first elements: clips of a list differ in length."""
+    levels = 0
+    while isinstance(values, list | tuple):
+        levels += 1
+        values = values[0] if values else 0.0
+    return levels + int(np.ndim(values))
 
 
 @dataclass(frozen=True)
@@ -614,14 +616,19 @@ def bertscore_f1(
     Raises:
         ImportError: `bert_score` is not installed.
         FileNotFoundError: no encoder at that folder, or no such baseline.
-        ValueError: the encoder has fewer layers, or roberta-large's baseline is asked for another encoder.
+        ValueError: an empty prediction, fewer layers than asked for, a tokeniser without `model_max_length`, or
+            roberta-large's baseline for another encoder.
     """
     try:
         import bert_score
     except ImportError as error:
         raise ImportError("BERTScore needs the bert-score package: pip install 'unimo[bertscore]'") from error
 
+    from transformers import AutoTokenizer
+
     predictions, references = check_captions(predictions, references)
+    if not all(text.strip() for text in predictions):
+        raise ValueError("predictions: bert_score cannot read empty captions; use empty_predictions='leave_out'")
     folder = Path(encoder)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder}: no config.json; the folder of a saved transformers encoder is needed")
@@ -638,6 +645,9 @@ def bertscore_f1(
         baseline = Path(bert_score.__file__).parent / "rescale_baseline" / "en" / "roberta-large.tsv"
     if baseline is not None and not Path(baseline).is_file():
         raise FileNotFoundError(f"{baseline}: no such baseline file")
+    # The library hands this number to the tokeniser as it is, and the default for "unknown" overflows there.
+    if AutoTokenizer.from_pretrained(folder).model_max_length > 2**31:
+        raise ValueError(f"{folder}: its tokeniser has no model_max_length; set it in tokenizer_config.json")
     _, _, scores = bert_score.score(
         predictions,
         references,

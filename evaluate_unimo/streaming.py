@@ -7,6 +7,7 @@ only what the figure needs.
 """
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import evaluate
@@ -32,6 +33,10 @@ class StreamingMetric(evaluate.Metric):
     Raises:
         ValueError: an unknown option, or `num_process` above 1.
     """
+
+    _start: Callable[..., None]
+    _add: Callable[..., int]
+    _result: Callable[..., dict[str, float]]
 
     def __init__(
         self,
@@ -64,21 +69,14 @@ class StreamingMetric(evaluate.Metric):
         self._late |= {k: v for k, v in options.items() if k in self._late}
         self._rows = 0
 
-    def _start(self) -> None:
-        raise NotImplementedError
-
-    def _add(self, **inputs: Any) -> int:
-        raise NotImplementedError
-
-    def _result(self) -> dict[str, float]:
-        raise NotImplementedError
-
     def __len__(self) -> int:
         """Number of rows taken in since the last `compute`."""
         return self._rows
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, float]:
         """The figure of the rows given here and of those added before, after which the module is empty again.
+
+        Where no figure can be made of rows that were added before (too few of them, say), they stay.
 
         Args:
             predictions, references: as the module names its inputs; other inputs and options go by their names too.
@@ -97,16 +95,22 @@ class StreamingMetric(evaluate.Metric):
             raise ValueError(
                 f"{changed}: has to be known while rows are added; give it to evaluate_unimo.load({self.name!r}, ...)"
             )
+        alone = not self._rows
+        if alone:
+            self._start(**early)
+        if inputs:
+            self._take(inputs)
+        if not self._rows:
+            raise ValueError(f"{self.name}: nothing to compute; it needs {', '.join(self._feature_names())}")
         try:
-            if not self._rows:
-                self._start(**early)
-            if inputs:
-                self._take(inputs)
-            if not self._rows:
-                raise ValueError(f"{self.name}: nothing to compute; it needs {', '.join(self._feature_names())}")
-            return self._result(**late)
+            scores = self._result(**late)
         finally:
-            self._rows = 0
+            # Also where it fails: one call with everything can be made again, while rows that came before it may be
+            # gone for the caller.
+            if alone:
+                self._rows = 0
+        self._rows = 0
+        return scores
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
         """Take in a batch of rows.

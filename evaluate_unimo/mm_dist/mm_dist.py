@@ -50,11 +50,17 @@ class MmDist(streaming.StreamingMetric):
 
     def _start(self) -> None:
         self._sum = 0.0
+        self._width: int | None = None
 
     def _add(self, text_embeddings, motion_embeddings) -> int:
-        distances = functional.pair_distances(text_embeddings, motion_embeddings)
-        self._sum += float(distances.sum())
-        return len(distances)
+        texts, motions = functional.as_pairs(
+            text_embeddings, motion_embeddings, ("text_embeddings", "motion_embeddings")
+        )
+        if self._width not in (None, texts.shape[1]):
+            raise ValueError(f"embeddings have {texts.shape[1]} dimensions, earlier ones had {self._width}")
+        self._width = texts.shape[1]
+        self._sum += float(functional.pair_distances(texts, motions).sum())
+        return len(texts)
 
     def _result(self) -> dict[str, float]:
         return {"mm_dist": self._sum / len(self)}

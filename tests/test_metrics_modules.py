@@ -1,0 +1,357 @@
+"""The `evaluate` modules: one call and batch by batch, from anywhere and from a checkout, alone and combined."""
+
+import doctest
+import inspect
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import evaluate
+import numpy as np
+import pytest
+import torch
+
+import evaluate_unimo
+from evaluate_unimo import functional
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NAMES = [
+    "foot_skating",
+    "mm_dist",
+    "motion_captioning",
+    "motion_diversity",
+    "motion_fid",
+    "motion_multimodality",
+    "r_precision",
+]
+CAPTIONS = ["a man walks forward.", "a person jumps", "someone sits down slowly.", ""]
+REFERENCES = [["a man walks forward.", "someone walks."], ["a person hops."], ["someone sits."], ["a man runs."]]
+
+
+def paired(rows=70, width=6):
+    rng = np.random.default_rng(0)
+    texts = rng.standard_normal((rows, width)).astype(np.float32)
+    return {"text_embeddings": texts, "motion_embeddings": texts + rng.standard_normal((rows, width), np.float32)}
+
+
+def sided():
+    rng = np.random.default_rng(1)
+    return {
+        "predictions": rng.standard_normal((70, 6), np.float32),
+        "references": 1 + rng.standard_normal((70, 6), np.float32),
+    }
+
+
+# name -> (inputs, options known beforehand, options at the end, what the functions say)
+CASES = {
+    "motion_fid": (sided(), {}, {}, lambda i: {"fid": functional.fid(**i)}),
+    "r_precision": (
+        paired(),
+        {"pool_size": 16},
+        {"top_k": 2},
+        lambda i: functional.r_precision(**i, top_k=2, pool_size=16),
+    ),
+    "mm_dist": (paired(), {}, {}, lambda i: {"mm_dist": functional.mm_dist(**i)}),
+    "motion_diversity": (
+        {"embeddings": sided()["predictions"]},
+        {},
+        {"times": 20, "seed": 3},
+        lambda i: {"diversity": functional.diversity(**i, times=20, seed=3)},
+    ),
+    "motion_multimodality": (
+        {"embeddings": np.random.default_rng(2).standard_normal((70, 8, 6), np.float32)},
+        {"times": 5, "seed": 3},
+        {},
+        lambda i: {"multimodality": functional.multimodality(**i, times=5, seed=3)},
+    ),
+    "motion_captioning": (
+        {"predictions": CAPTIONS, "references": REFERENCES},
+        {},
+        {"reference_rule": "all"},
+        lambda i: functional.captioning(**i, reference_rule="all"),
+    ),
+    "foot_skating": (
+        {"joints": np.random.default_rng(3).uniform(0, 0.08, (70, 9, 22, 3))},
+        {"fps": 10.0},
+        {},
+        lambda i: functional.foot_skating(**i, fps=10.0),
+    ),
+}
+
+
+def batches(inputs, sizes=(1, 20, 3)):
+    """The same rows in batches of these sizes and one with the rest."""
+    rows = len(next(iter(inputs.values())))
+    edges = [0, *(edge for edge in np.cumsum(sizes).tolist() if edge < rows), rows]
+    return [{k: v[a:b] for k, v in inputs.items()} for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def close(scores):
+    return {name: pytest.approx(value, rel=1e-9, abs=1e-9) for name, value in scores.items()}
+
+
+def test_every_folder_is_a_module_with_its_files():
+    assert sorted(CASES) == NAMES
+    for name in NAMES:
+        folder = REPOSITORY / "evaluate_unimo" / name
+        assert {"README.md", "app.py", "requirements.txt", f"{name}.py"} <= {path.name for path in folder.iterdir()}
+        assert evaluate_unimo.load(name).name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_in_docstrings_and_cards(name):
+    module = inspect.getmodule(type(evaluate_unimo.load(name)))
+    # A closing fence would count as output.
+    card = (REPOSITORY / "evaluate_unimo" / name / "README.md").read_text(encoding="utf-8").replace("```", "\n")
+    for where, text in {"docstring": module._KWARGS_DESCRIPTION, "card": card}.items():
+        test = doctest.DocTestParser().get_doctest(text, {}, f"{name} {where}", None, 0)
+        assert test.examples and doctest.DocTestRunner().run(test).failed == 0
+    for field in ("title:", "sdk: gradio", "app_file: app.py", "- metric", "## How to use", "## Limits"):
+        assert field in card
+
+
+def test_example_of_load():
+    assert doctest.testmod(evaluate_unimo).attempted > 0 == doctest.testmod(evaluate_unimo).failed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_call(name):
+    inputs, early, late, expected = CASES[name]
+    assert evaluate_unimo.load(name).compute(**inputs, **early, **late) == close(expected(inputs))
+    assert evaluate_unimo.load(name, **early, **late).compute(**inputs) == close(expected(inputs))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "motion_captioning"])
+@pytest.mark.parametrize("kind", ["tensor", "list"])
+def test_one_call_with_tensors_and_lists(name, kind):
+    inputs, early, late, expected = CASES[name]
+    given = {k: torch.tensor(v) if kind == "tensor" else v.tolist() for k, v in inputs.items()}
+    assert evaluate_unimo.load(name).compute(**given, **early, **late) == close(expected(inputs))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_by_batch(name):
+    inputs, early, late, expected = CASES[name]
+    module = evaluate_unimo.load(name, **early)
+    # Twice: nothing may stay behind from the first time.
+    for _ in range(2):
+        for batch in batches(inputs):
+            module.add_batch(**batch)
+        assert module.compute(**late) == close(expected(inputs))
+        assert len(module) == 0
+    *first, last = batches(inputs)
+    for batch in first:
+        module.add_batch(**batch)
+    assert module.compute(**last, **late) == close(expected(inputs))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_by_one(name):
+    inputs, early, late, expected = CASES[name]
+    module = evaluate_unimo.load(name, **early)
+    singular = {"predictions": "prediction", "references": "reference"}
+    rows = len(next(iter(inputs.values())))
+    for i in range(rows):
+        module.add(**{singular.get(k, k): v[i] for k, v in inputs.items()})
+    assert len(module) == (2 * rows if name == "motion_fid" else rows)
+    assert module.compute(**late) == close(expected(inputs))
+
+
+def test_a_batch_that_was_added_may_be_overwritten():
+    inputs, early, late, expected = CASES["motion_diversity"]
+    module, buffer = evaluate_unimo.load("motion_diversity"), np.empty((10, 6))
+    for begin in range(0, 70, 10):
+        buffer[:] = inputs["embeddings"][begin : begin + 10]
+        module.add_batch(embeddings=buffer)
+    assert module.compute(**late) == close(expected(inputs))
+
+
+def test_fid_of_different_counts_and_sides_apart():
+    sides = sided() | {"references": sided()["references"][:40]}
+    module = evaluate_unimo.load("motion_fid")
+    expected = {"fid": pytest.approx(functional.fid(**sides), rel=1e-9)}
+    assert module.compute(**sides) == expected
+    module.add_batch(references=sides["references"])
+    module.add_batch(predictions=sides["predictions"][:50])
+    module.add_batch(predictions=sides["predictions"][50:])
+    assert module.compute() == expected
+
+
+def test_shuffled_pools_batch_by_batch():
+    module = evaluate_unimo.load("r_precision", pool_size=16, shuffle=True, seed=5)
+    for batch in batches(paired()):
+        module.add_batch(**batch)
+    assert module.compute() == functional.r_precision(**paired(), pool_size=16, shuffle=True, seed=5)
+
+
+@pytest.mark.parametrize("name", ["motion_fid", "r_precision", "mm_dist", "motion_multimodality"])
+def test_memory_does_not_grow_with_the_rows(name):
+    inputs, early, _, _ = CASES[name]
+    module, rng = evaluate_unimo.load(name, **early), np.random.default_rng(0)
+    shapes = {k: (256, *v.shape[1:-1], 32) for k, v in inputs.items()}
+    held = []
+    tracemalloc.start()
+    for i in range(41):
+        module.add_batch(**{k: rng.standard_normal(shape) for k, shape in shapes.items()})
+        if i in (10, 40):
+            held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    # 30 batches of one array are 2 MB and more.
+    assert held[1] - held[0] < 100_000
+
+
+def test_combined():
+    modules = [evaluate_unimo.load("r_precision", pool_size=16), evaluate_unimo.load("mm_dist")]
+    expected = functional.r_precision(**paired(), pool_size=16) | {"mm_dist": functional.mm_dist(**paired())}
+    combined = evaluate.combine(modules)
+    assert combined.compute(**paired()) == close(expected)
+    for batch in batches(paired()):
+        combined.add_batch(**batch)
+    assert combined.compute() == close(expected)
+
+
+def test_combined_over_different_inputs():
+    modules = [
+        evaluate_unimo.load("motion_fid"),
+        evaluate_unimo.load("mm_dist"),
+        evaluate_unimo.load("motion_diversity", times=9),
+    ]
+    inputs = sided() | paired() | {"embeddings": sided()["predictions"]}
+    combined = evaluate.combine(modules)
+    scores = combined.compute(**inputs)
+    assert set(scores) == {"fid", "mm_dist", "diversity"} and scores["fid"] == functional.fid(**sided())
+    combined.add_batch(**inputs)
+    assert set(combined.compute()) == set(scores)
+
+
+FRESH_PROCESS = """
+import os
+import sys
+import evaluate
+import evaluate_unimo
+for name in sys.argv[2:]:
+    module = evaluate.load(f"evaluate_unimo/{name}")
+    assert type(module).__module__.startswith("evaluate_modules"), type(module).__module__
+    print(module.name)
+os.chdir(sys.argv[1])
+for name in sys.argv[2:]:
+    print(evaluate_unimo.load(name).name)
+print(evaluate_unimo.load("mm_dist").compute(text_embeddings=[[0.0, 0.0]], motion_embeddings=[[3.0, 4.0]]))
+"""
+
+
+def test_loaded_by_path_from_a_checkout_and_by_name_from_anywhere(tmp_path):
+    """`evaluate.load` copies the file of a module into its cache and runs it there."""
+    run = subprocess.run(
+        [sys.executable, "-c", FRESH_PROCESS, str(tmp_path), *NAMES],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [*NAMES, *NAMES, "{'mm_dist': 5.0}"]
+
+
+def test_the_functions_come_without_evaluate():
+    code = "import sys, evaluate_unimo.functional; assert not {'evaluate', 'torch', 'nltk'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+
+
+# Unfit input
+
+
+def test_unknown_module():
+    with pytest.raises(ValueError, match="no metric 'fid'; there are foot_skating, mm_dist"):
+        evaluate_unimo.load("fid")
+
+
+def test_unknown_options():
+    with pytest.raises(ValueError, match="unknown option pool; its options are: pool_size, shuffle, seed, top_k"):
+        evaluate_unimo.load("r_precision", pool=3)
+    with pytest.raises(ValueError, match="unknown option times; its options are: none"):
+        evaluate_unimo.load("mm_dist").compute(**paired(), times=3)
+
+
+def test_several_processes():
+    with pytest.raises(ValueError, match="num_process: got 2; .* one process"):
+        evaluate_unimo.load("motion_fid", num_process=2)
+
+
+def test_an_option_that_comes_too_late():
+    module = evaluate_unimo.load("r_precision")
+    module.add_batch(**paired())
+    with pytest.raises(ValueError, match="pool_size: has to be known while rows are added"):
+        module.compute(pool_size=16)
+    # Rows are kept: the call can be made again as it should be.
+    assert module.compute() == functional.r_precision(**paired())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_to_compute(name):
+    with pytest.raises(ValueError, match="nothing to compute; it needs"):
+        evaluate_unimo.load(name).compute()
+
+
+def test_missing_and_unknown_inputs():
+    module = evaluate_unimo.load("mm_dist")
+    with pytest.raises(ValueError, match="motion_embeddings is missing"):
+        module.compute(text_embeddings=[[1.0]])
+    with pytest.raises(ValueError, match="unknown predictions; it takes text_embeddings, motion_embeddings"):
+        module.add_batch(predictions=[[1.0]])
+    with pytest.raises(ValueError, match="is missing"):
+        module.add_batch()
+    with pytest.raises(ValueError, match="references: FID needs at least 2"):
+        evaluate_unimo.load("motion_fid").compute(predictions=[[1.0], [2.0]])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unfit_batch_leaves_the_others(name):
+    inputs, early, late, expected = CASES[name]
+    module = evaluate_unimo.load(name, **early)
+    *first, last = batches(inputs)
+    for batch in first:
+        module.add_batch(**batch)
+    unfit = {k: v if isinstance(v, list) else v * np.nan for k, v in last.items()}
+    if name == "motion_captioning":
+        unfit["references"] = "a man walks."
+    with pytest.raises(ValueError):
+        module.add_batch(**unfit)
+    if name not in ("motion_captioning", "foot_skating"):
+        with pytest.raises(ValueError, match="embeddings"):
+            module.add_batch(**{k: v[..., :3] for k, v in last.items()})
+    module.add_batch(**last)
+    assert module.compute(**late) == close(expected(inputs))
+
+
+def test_one_unfit_side_leaves_the_other():
+    module = evaluate_unimo.load("motion_fid")
+    module.add_batch(**sided())
+    with pytest.raises(ValueError, match="references: holds NaN"):
+        module.add_batch(predictions=np.ones((5, 6)), references=np.full((5, 6), np.nan))
+    assert module.compute() == close({"fid": functional.fid(**sided())})
+
+
+def test_too_few_rows_for_a_pool():
+    module = evaluate_unimo.load("r_precision")
+    for batch in batches(paired(rows=20)):
+        module.add_batch(**batch)
+    with pytest.raises(ValueError, match="20 pairs do not fill one pool of 32"):
+        module.compute()
+    # The rows stay, so that more can be added.
+    module.add_batch(**paired(rows=12))
+    assert set(module.compute()) == {"r_precision_top1", "r_precision_top2", "r_precision_top3"}
+
+
+def test_a_failed_call_leaves_nothing_behind():
+    module = evaluate_unimo.load("motion_diversity")
+    with pytest.raises(ValueError, match="300 pairs need more"):
+        module.compute(embeddings=sided()["predictions"])
+    assert len(module) == 0
+    module.add_batch(embeddings=sided()["predictions"])
+    with pytest.raises(ValueError, match="300 pairs need more"):
+        module.compute()
+    assert set(module.compute(times=10)) == {"diversity"}
