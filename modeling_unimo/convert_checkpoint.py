@@ -9,6 +9,7 @@ no classes. Every key is accounted for, and one that is unused or missing is an 
 """
 
 import argparse
+import json
 import pickle
 import re
 import shutil
@@ -23,11 +24,15 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
 from .feature_extraction_unimo import MotionFeatureExtractor
 from .modeling_evaluator import POS_CLASSES, TextMotionEvaluatorModel
 from .modeling_motion_vqvae import MotionVQVAEModel
+from .modeling_unimo import UniMoForConditionalGeneration
+from .processing_unimo import UniMoProcessor
+from .tokenization_unimo import UniMoTokenizer
 
 KIT_FEATURES, KIT_FPS, FPS = 251, 12.5, 20.0
 # Beside the weights, finest.tar holds what its training needed.
@@ -205,32 +210,46 @@ def convert_unimo(input: str | Path, vqvae: str | Path, output: str | Path) -> C
         ValueError: a folder holds another kind of model, the tokenizer lacks the motion vocabulary, or `output` holds
             something.
     """
-    from .modeling_unimo import UniMoForConditionalGeneration
-    from .processing_unimo import UniMoProcessor
-    from .tokenization_unimo import UniMoTokenizer
-
-    for path, name in ((input, "config.json"), (vqvae, "config.json"), (vqvae, "preprocessor_config.json")):
-        if not (Path(path) / name).is_file():
-            raise FileNotFoundError(f"no {name} in {path}; give the folder of a saved model")
     with _new_folder(output) as folder:
-        motion_vqvae = MotionVQVAEModel.from_pretrained(vqvae)
+        report = ConversionReport()
+        _require_kind(vqvae, lambda kind: kind == MotionVQVAEConfig.model_type, "a motion VQ-VAE")
+        _require_kind(input, lambda kind: kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "a causal language model")
+        motion_vqvae = _load_part(MotionVQVAEModel, vqvae, "motion_vqvae", report)
+        language_model = _load_part(AutoModelForCausalLM, input, "language_model", report)
+        _refuse_incomplete(report, f"{input} with {vqvae}")
         tokenizer = UniMoTokenizer.from_tokenizer(AutoTokenizer.from_pretrained(input))
         processor = UniMoProcessor(MotionFeatureExtractor.from_pretrained(vqvae), tokenizer)
-        language_model = AutoModelForCausalLM.from_pretrained(input)
         model = UniMoForConditionalGeneration.from_parts(language_model, motion_vqvae, processor)
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
-        report = ConversionReport(
-            converted={
-                **{f"{input}: {key}": f"language_model.{key}" for key in language_model.state_dict()},
-                **{f"{vqvae}: {key}": f"motion_vqvae.{key}" for key in motion_vqvae.state_dict()},
-            }
-        )
-        report.missing = sorted(set(model.state_dict()) - set(report.converted.values()))
-        report.unused = [k for k, target in report.converted.items() if target not in model.state_dict()]
-        _refuse_incomplete(report, input)
         _write_card(folder, "UniMo", f"joined from `{Path(input).name}` and `{Path(vqvae).name}`")
     return report
+
+
+def _require_kind(folder, accepts, what):
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no config.json in {folder}; give the folder of {what}")
+    try:
+        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is no model configuration: {error}") from error
+    if not accepts(kind):
+        raise ValueError(f"{folder} holds a model of type {kind!r}; the folder of {what} is needed")
+
+
+def _load_part(cls, folder, name, report):
+    """A saved model whose weights fill it exactly; transformers would fill gaps with random numbers."""
+    try:
+        model, loading = cls.from_pretrained(folder, output_loading_info=True)
+    except OSError as error:
+        raise FileNotFoundError(f"no model weights in {folder}: {error}") from error
+    report.missing += sorted(f"{name}.{key}" for key in loading["missing_keys"])
+    report.unused += sorted(f"{folder}: {key}" for key in loading["unexpected_keys"])
+    report.converted |= {
+        f"{folder}: {key}": f"{name}.{key}" for key in model.state_dict() if key not in loading["missing_keys"]
+    }
+    return model
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -515,7 +534,7 @@ def _refuse_incomplete(report, path):
         shown = [f"unused {key}" for key in report.unused[:3]] + [f"missing {key}" for key in report.missing[:3]]
         raise ConversionError(
             f"{path} does not fit: {len(report.unused)} unused and {len(report.missing)} missing keys "
-            f"({', '.join(shown)}); check --norm and --quantizer",
+            f"({', '.join(shown)}); all of them are in the report",
             report,
         )
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -10,17 +11,21 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from transformers import AutoFeatureExtractor, AutoModel
+from safetensors.torch import load_file, save_file
+from tiny_unimo import feature_extractor, qwen_tokenizer, tiny_lm, tiny_vqvae
+from transformers import AutoFeatureExtractor, AutoModel, AutoProcessor
 
 from modeling_unimo.configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
 from modeling_unimo.convert_checkpoint import (
     ConversionError,
     convert_evaluator,
+    convert_unimo,
     convert_vqvae,
     main,
     read_glove,
     vqvae_from_weights,
 )
+from modeling_unimo.tokenization_unimo import extend_vocabulary
 
 DIM = 35
 WORDS = ["sos", "eos", "unk", "a", "walk"]
@@ -321,6 +326,63 @@ def test_command_reports_every_key(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--kind", "evaluator", *arguments[2:]])
     assert "needs --glove" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Folders of a tiny language model with the motion vocabulary and of a tiny VQ-VAE."""
+    folder = tmp_path_factory.mktemp("parts")
+    tokenizer = qwen_tokenizer()
+    language_model = tiny_lm(tokenizer)
+    extend_vocabulary(tokenizer, language_model)
+    language_model.save_pretrained(folder / "lm")
+    tokenizer.save_pretrained(folder / "lm")
+    tiny_vqvae().save_pretrained(folder / "vqvae")
+    feature_extractor().save_pretrained(folder / "vqvae")
+    return folder
+
+
+def test_a_language_model_and_a_vqvae_become_unimo(parts, tmp_path, capsys):
+    main(
+        ["--kind", "unimo", "--input", str(parts / "lm"), "--vqvae", str(parts / "vqvae")]
+        + ["--output", str(tmp_path / "unimo")]
+    )
+    assert "0 unused, 0 missing" in capsys.readouterr().out
+    model = AutoModel.from_pretrained(tmp_path / "unimo", trust_remote_code=True)
+    processor = AutoProcessor.from_pretrained(tmp_path / "unimo", trust_remote_code=True)
+    assert len(processor.tokenizer.motion_token_ids) == 512
+    for name, folder in (("language_model", "lm"), ("motion_vqvae", "vqvae")):
+        part = getattr(model, name)
+        source = type(part).from_pretrained(parts / folder).state_dict()
+        for key, value in part.state_dict().items():
+            assert torch.equal(value, source[key]), f"{name}.{key}"
+
+
+def test_parts_of_the_wrong_kind_are_refused(parts, tmp_path):
+    bare = tmp_path / "bare"
+    tokenizer = qwen_tokenizer()
+    tiny_lm(tokenizer).save_pretrained(bare)
+    tokenizer.save_pretrained(bare)
+    cut = tmp_path / "cut"
+    shutil.copytree(parts / "vqvae", cut)
+    weights = load_file(cut / "model.safetensors")
+    weights.pop("quantizer.codebook")
+    save_file(weights, cut / "model.safetensors", metadata={"format": "pt"})
+    empty = tmp_path / "empty"
+    shutil.copytree(parts / "vqvae", empty)
+    (empty / "model.safetensors").unlink()
+    for language_model, vqvae, error, message in (
+        (parts / "vqvae", parts / "vqvae", ValueError, "type 'motion_vqvae'; the folder of a causal language model"),
+        (parts / "lm", parts / "lm", ValueError, "type 'qwen2'; the folder of a motion VQ-VAE"),
+        (parts / "lm", tmp_path, FileNotFoundError, "no config.json"),
+        (tmp_path / "nowhere", parts / "vqvae", FileNotFoundError, "no config.json"),
+        (bare, parts / "vqvae", ValueError, "motion vocabulary"),
+        (parts / "lm", cut, ConversionError, "missing motion_vqvae.quantizer.codebook"),
+        (parts / "lm", empty, FileNotFoundError, "no model weights"),
+    ):
+        with pytest.raises(error, match=message):
+            convert_unimo(language_model, vqvae, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
 
 
 def test_loads_where_the_package_is_not_installed(tmp_path):
