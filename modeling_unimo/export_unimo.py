@@ -20,13 +20,13 @@ import torch
 
 # Imports of remote code stay on one line each, so sorting must not merge these.
 # isort: off
-from .motion_representation import HUMANML3D, KIT, Skeleton, check_features, check_joints, joints_to_features
-from .motion_representation import matrix_to_quaternion, quaternion_between, quaternion_inverse, quaternion_multiply
-from .motion_representation import quaternion_rotate, quaternion_to_euler, skeleton_for
-
-# isort: on
+from .motion_representation import HUMANML3D, KIT, Skeleton, skeleton_for
+from .motion_representation import check_features, check_joints, joints_to_features
 from .rendering_unimo import iter_frames, save_mp4
+from .rotations_unimo import matrix_to_quaternion, quaternion_between, quaternion_inverse, quaternion_multiply
+from .rotations_unimo import quaternion_rotate, quaternion_to_euler
 from .visualization_unimo import save_html
+# isort: on
 
 SUFFIXES = (".npy", ".npz", ".bvh", ".html", ".mp4")
 # Rest direction of the bone that ends at a joint, by the joint's name without its side: a T-pose, which other software

@@ -1,15 +1,12 @@
 """Skeletons and the motion features of HumanML3D (263) and KIT-ML (251): joints to features and back. No model in it.
 
 Conventions: Y up; a person who faces +Z has the left side at +X; lengths in the skeleton's unit (metres for HumanML3D,
-millimetres for KIT-ML). Quaternions are (w, x, y, z) with the Hamilton product. The six rotation numbers are the first
-and second *column* of the matrix (text-to-motion's order, not pytorch3d's rows).
+millimetres for KIT-ML); rotations as in `rotations_unimo`.
 
 Public functions take numpy arrays or torch tensors and return the same kind; everything runs in torch underneath, in
 the floating type of the input (half precision is computed in float32), and `features_to_joints` is differentiable.
-
-Inside, a vector field is a tuple of planes ``(x, y, z)`` and a rotation field ``(w, x, y, z)``, each plane of shape
-``(J, ..., T)``: joints first and time last keep every elementwise operation on contiguous memory, which is where the
-speed comes from. Matrix products are avoided on purpose: autocast and TF32 would silently lower their precision.
+Inside, positions and rotations are planes of shape ``(J, ..., T)``: joints first and time last keep every elementwise
+operation on contiguous memory.
 
 Sources: Guo et al., "Generating Diverse and Natural 3D Human Motions from Text" (CVPR 2022), and the feature scripts
 published with HumanML3D and text-to-motion, whose numbers ``facing="published"`` reproduces.
@@ -17,18 +14,20 @@ published with HumanML3D and text-to-motion, whose numbers ``facing="published"`
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 
-Array = Any  # np.ndarray or torch.Tensor: what comes in decides what goes out
-Planes = tuple[torch.Tensor, ...]
+# Imports of remote code stay on one line each, so sorting must not merge these.
+# isort: off
+from .rotations_unimo import Array, Planes, apply_columns, as_tensor, between, columns_from_six, component_planes
+from .rotations_unimo import conjugate, dot, first_columns, multiply, normalise, numpy_or_torch, rotate, tensor_like
+from .rotations_unimo import turn
+# isort: on
 
 SMOOTHING_SIGMA = 20.0  # frames; published value, also for KIT-ML's 12.5 fps
 SMOOTHING_RADIUS = 80  # 4 sigma, where the published filter is cut off
@@ -209,37 +208,7 @@ def skeleton_for(feature_dim: int) -> Skeleton:
     )
 
 
-# ------------------------------------------------------------------------------------------------- boundary, arrays
-def _as_tensor(array: Array) -> torch.Tensor:
-    if not torch.is_tensor(array):
-        array = np.asarray(array)
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"expected an array of numbers, got dtype {array.dtype}")
-        # torch wraps neither read-only memory (without a warning), reversed strides, nor foreign byte orders
-        array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
-        array = torch.from_numpy(array if array.flags.writeable else array.copy())
-    return array if array.dtype in (torch.float32, torch.float64) else array.float()
-
-
-def _numpy_or_torch(function: Callable) -> Callable:
-    """Let a torch function take numpy arrays and then return them. The first argument decides the kind."""
-
-    @functools.wraps(function)
-    def wrapper(array: Array, *arguments: Any, **keywords: Any) -> Any:
-        result = function(_as_tensor(array), *arguments, **keywords)
-        if torch.is_tensor(array):
-            return result
-        if isinstance(result, tuple):
-            return tuple(item.numpy() for item in result)
-        return result.numpy()
-
-    return wrapper
-
-
-def _like(array: Array, reference: torch.Tensor) -> torch.Tensor:
-    return _as_tensor(array).to(device=reference.device, dtype=reference.dtype)
-
-
+# -------------------------------------------------------------------------------------------------- the boundary
 def _first_not_finite(array: torch.Tensor) -> tuple[int, ...]:
     return tuple(torch.isfinite(array).logical_not().nonzero()[0].tolist())
 
@@ -256,7 +225,7 @@ def check_joints(joints: Array, skeleton: Skeleton = HUMANML3D, name: str = "") 
         ValueError: wrong shape, fewer than two frames, NaN or infinite numbers, or all joints in one point.
     """
     prefix = f"{name}: " if name else ""
-    joints = _as_tensor(joints).detach()
+    joints = as_tensor(joints).detach()
     expected = f"(..., T, {skeleton.num_joints}, 3)"
     if joints.ndim < 3 or joints.shape[-1] != 3 or joints.shape[-2] != skeleton.num_joints:
         raise ValueError(
@@ -289,7 +258,7 @@ def check_features(features: Array, skeleton: Skeleton = HUMANML3D, name: str = 
         ValueError: wrong shape, no frame, or NaN or infinite numbers.
     """
     prefix = f"{name}: " if name else ""
-    features = _as_tensor(features).detach()
+    features = as_tensor(features).detach()
     if features.ndim < 2 or features.shape[-1] != skeleton.feature_dim:
         raise ValueError(
             f"{prefix}expected features of shape (..., T, {skeleton.feature_dim}) for the {skeleton.name} skeleton, "
@@ -320,220 +289,6 @@ def _check_offsets(offsets: Array, skeleton: Skeleton) -> np.ndarray:
     if not np.isfinite(offsets).all():
         raise ValueError("target offsets hold NaN or infinite numbers")
     return offsets.astype(np.float64)
-
-
-# ------------------------------------------------------------------------------------- rotations on component planes
-def _multiply(p: Planes, q: Planes) -> Planes:
-    pw, px, py, pz = p
-    qw, qx, qy, qz = q
-    return (
-        pw * qw - px * qx - py * qy - pz * qz,
-        pw * qx + px * qw + py * qz - pz * qy,
-        pw * qy - px * qz + py * qw + pz * qx,
-        pw * qz + px * qy - py * qx + pz * qw,
-    )
-
-
-def _conjugate(q: Planes) -> Planes:
-    return q[0], -q[1], -q[2], -q[3]
-
-
-def _dot(a: Planes, b: Planes) -> torch.Tensor:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-def _cross(a: Planes, b: Planes) -> Planes:
-    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
-
-
-def _rotate(q: Planes, v: Planes) -> Planes:
-    w, axis = q[0], q[1:]
-    uv = _cross(axis, v)
-    uuv = _cross(axis, uv)
-    return tuple(c + 2 * (w * first + second) for c, first, second in zip(v, uv, uuv, strict=True))
-
-
-def _normalise(v: Planes) -> Planes:
-    """Unit vectors; zero vectors stay zero."""
-    length = _dot(v, v).sqrt().clamp_min(torch.finfo(v[0].dtype).tiny)
-    return tuple(c / length for c in v)
-
-
-def _between(u: Planes, v: Planes) -> Planes:
-    """Shortest rotation from unit vectors u to unit vectors v, by their sum s: (|s|/2, u x s/|s|).
-
-    Through s the result stays accurate up to opposite vectors, where the published (1 + u.v, u x v) cancels. Exactly
-    opposite vectors turn by half a turn about an axis perpendicular to u.
-    """
-    s = tuple(a + b for a, b in zip(u, v, strict=True))
-    length = _dot(s, s).sqrt()
-    opposite = length < 8 * torch.finfo(length.dtype).eps
-    if not bool(opposite.any()):
-        scale = 1 / length
-        return (0.5 * length, *_cross(u, tuple(c * scale for c in s)))
-    # any vector perpendicular to u: u crossed with an axis that it is far from
-    near_x = (u[0].abs() > 0.7).expand_as(length)
-    zero = torch.zeros_like(length)
-    side = torch.where(near_x, u[2], zero), torch.where(near_x, zero, -u[2]), torch.where(near_x, -u[0], u[1])
-    scale = 1 / length.masked_fill(opposite, 1.0)
-    half = tuple(torch.where(opposite, a, b * scale) for a, b in zip(_normalise(side), s, strict=True))
-    return (0.5 * length, *_cross(u, half))
-
-
-def _first_columns(q: Planes) -> Planes:
-    """First and second column of the rotation matrix of unit quaternions: the six rotation numbers."""
-    w, x, y, z = q
-    x2, y2, z2 = 2 * x, 2 * y, 2 * z
-    xx, xy, xz, yy, yz, zz = x * x2, x * y2, x * z2, y * y2, y * z2, z * z2
-    wx, wy, wz = w * x2, w * y2, w * z2
-    return 1 - (yy + zz), xy + wz, xz - wy, xy - wz, 1 - (xx + zz), yz + wx
-
-
-def _columns_from_six(six: Planes) -> tuple[Planes, ...]:
-    """Orthonormal matrix columns from six numbers, in the published order: x, z = x cross b, y = z cross x."""
-    x = _normalise(six[:3])
-    z = _normalise(_cross(x, six[3:]))
-    return x, _cross(z, x), z
-
-
-def _apply_columns(columns: tuple[Planes, ...], v: Planes) -> Planes:
-    x, y, z = columns
-    return tuple(x[i] * v[0] + y[i] * v[1] + z[i] * v[2] for i in range(3))
-
-
-def _turn(cos: torch.Tensor, sin: torch.Tensor, x: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate (x, z) about +Y by the angle with this cosine and sine."""
-    return cos * x + sin * z, cos * z - sin * x
-
-
-# ------------------------------------------------------------------------------------------ rotations, public form
-def _planes(array: torch.Tensor, size: int, what: str) -> Planes:
-    if array.ndim == 0 or array.shape[-1] != size:
-        raise ValueError(f"{what} needs a last dimension of {size}, got shape {tuple(array.shape)}")
-    return array.unbind(-1)
-
-
-@_numpy_or_torch
-def quaternion_multiply(p: Array, q: Array) -> Array:
-    """Hamilton product p*q of (..., 4) quaternions: first q, then p."""
-    return torch.stack(_multiply(_planes(p, 4, "p"), _planes(_like(q, p), 4, "q")), -1)
-
-
-@_numpy_or_torch
-def quaternion_inverse(q: Array) -> Array:
-    """Inverse of unit quaternions (..., 4): the conjugate."""
-    return torch.stack(_conjugate(_planes(q, 4, "q")), -1)
-
-
-@_numpy_or_torch
-def quaternion_rotate(q: Array, v: Array) -> Array:
-    """Rotate vectors v (..., 3) by unit quaternions q (..., 4)."""
-    return torch.stack(_rotate(_planes(q, 4, "q"), _planes(_like(v, q), 3, "v")), -1)
-
-
-@_numpy_or_torch
-def quaternion_between(u: Array, v: Array) -> Array:
-    """Shortest rotation (..., 4) that takes the direction of u (..., 3) to that of v, with w >= 0.
-
-    Opposite vectors give half a turn about an axis perpendicular to u, zero vectors the identity; the published
-    function gives NaN for both, and a wrong result for exactly three vectors (it crosses along the wrong axis).
-    """
-    u, v = torch.broadcast_tensors(u, _like(v, u))
-    from_, to = _normalise(_planes(u, 3, "u")), _normalise(_planes(v, 3, "v"))
-    undefined = (_dot(from_, from_) == 0) | (_dot(to, to) == 0)
-    w, x, y, z = _between(from_, to)
-    return torch.stack((torch.where(undefined, 1.0, w), *(torch.where(undefined, 0.0, c) for c in (x, y, z))), -1)
-
-
-@_numpy_or_torch
-def quaternion_to_matrix(q: Array) -> Array:
-    """Rotation matrices (..., 3, 3) of quaternions (..., 4), which need not have unit length."""
-    w, x, y, z = _planes(q, 4, "q")
-    scale = (w * w + x * x + y * y + z * z).clamp_min(torch.finfo(q.dtype).tiny).sqrt()
-    six = _first_columns((w / scale, x / scale, y / scale, z / scale))
-    return torch.stack([torch.stack(column, -1) for column in (six[:3], six[3:], _cross(six[:3], six[3:]))], -1)
-
-
-@_numpy_or_torch
-def matrix_to_quaternion(matrix: Array) -> Array:
-    """Unit quaternions (..., 4) of rotation matrices (..., 3, 3), by Shepperd's four cases."""
-    if matrix.ndim < 2 or matrix.shape[-2:] != (3, 3):
-        raise ValueError(f"matrix needs shape (..., 3, 3), got {tuple(matrix.shape)}")
-    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrix.unbind(-2))
-    # Each case divides by its own leading number, taken where that number is largest.
-    t_x, t_y = 1 + m00 - m11 - m22, 1 - m00 + m11 - m22
-    t_z, t_w = 1 - m00 - m11 + m22, 1 + m00 + m11 + m22
-    case_x = torch.stack((m21 - m12, t_x, m10 + m01, m02 + m20), -1)
-    case_y = torch.stack((m02 - m20, m10 + m01, t_y, m21 + m12), -1)
-    case_z = torch.stack((m10 - m01, m02 + m20, m21 + m12, t_z), -1)
-    case_w = torch.stack((t_w, m21 - m12, m02 - m20, m10 - m01), -1)
-    low = torch.where((m00 > m11)[..., None], case_x, case_y)
-    high = torch.where((m00 < -m11)[..., None], case_z, case_w)
-    q = torch.where((m22 < 0)[..., None], low, high)
-    return q / q.square().sum(-1, keepdim=True).sqrt()
-
-
-@_numpy_or_torch
-def quaternion_to_rotation6d(q: Array) -> Array:
-    """Six rotation numbers (..., 6), the first two matrix columns, of unit quaternions (..., 4)."""
-    return torch.stack(_first_columns(_planes(q, 4, "q")), -1)
-
-
-@_numpy_or_torch
-def rotation6d_to_matrix(six: Array) -> Array:
-    """Rotation matrices (..., 3, 3) from six numbers (..., 6) that need be neither unit nor perpendicular."""
-    columns = _columns_from_six(_planes(six, 6, "rotation"))
-    return torch.stack([torch.stack(column, -1) for column in columns], -1)
-
-
-@_numpy_or_torch
-def rotation6d_to_quaternion(six: Array) -> Array:
-    """Unit quaternions (..., 4) from six rotation numbers (..., 6)."""
-    return matrix_to_quaternion(rotation6d_to_matrix(six))
-
-
-@_numpy_or_torch
-def quaternion_continuous(q: Array) -> Array:
-    """Choose signs along time so that neighbouring quaternions (T, ..., 4) lie on the same side."""
-    signs = torch.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0).to(q.dtype)
-    signs = torch.cat((torch.ones_like(q[:1, ..., 0]), signs.cumprod(0)), 0)
-    return q * signs[..., None]
-
-
-@_numpy_or_torch
-def expmap_to_quaternion(expmap: Array) -> Array:
-    """Unit quaternions (..., 4) from rotation vectors (..., 3): axis times angle in radians."""
-    angle = expmap.square().sum(-1, keepdim=True).sqrt()
-    return torch.cat(((angle / 2).cos(), 0.5 * torch.sinc(angle / (2 * math.pi)) * expmap), -1)
-
-
-@_numpy_or_torch
-def quaternion_to_euler(q: Array, order: str = "zxy") -> Array:
-    """Angles (..., 3) in radians, in the order of the letters, with R = R(first) R(second) R(third).
-
-    ``order`` is any permutation of x, y and z, as in a BVH file's channels: the returned first angle belongs to the
-    first letter, the outermost rotation. At the pole of the middle angle, where only a sum is determined, the third
-    angle is 0.
-
-    Raises:
-        ValueError: ``order`` is no permutation of "xyz".
-    """
-    if sorted(order) != ["x", "y", "z"]:
-        raise ValueError(f"order is {order!r}; it must be a permutation of 'xyz'")
-    matrix = quaternion_to_matrix(q)
-    i, j, k = ("xyz".index(letter) for letter in order)
-    sign = 1.0 if (j - i) % 3 == 1 else -1.0  # even permutations are right-handed
-    sine = (sign * matrix[..., i, k]).clamp(-1, 1)
-    cosine = torch.hypot(matrix[..., i, i], matrix[..., i, j])
-    middle = torch.atan2(sine, cosine)
-    regular = cosine > 1e3 * torch.finfo(q.dtype).eps
-    first = torch.where(
-        regular,
-        torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k]),
-        torch.atan2(sign * matrix[..., k, j], matrix[..., j, j]),
-    )
-    third = torch.where(regular, torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i]), 0.0)
-    return torch.stack((first, middle, third), -1)
 
 
 # ------------------------------------------------------------------------------------------------- planes of a clip
@@ -569,7 +324,7 @@ def _bones(positions: Planes, skeleton: Skeleton) -> tuple[Planes, torch.Tensor,
     """
     parents = _select(positions, skeleton.parents[1:])
     bones = tuple(child[1:] - parent for child, parent in zip(positions, parents, strict=True))
-    length = _dot(bones, bones).sqrt()
+    length = dot(bones, bones).sqrt()
     leg = length[skeleton.leg[0] - 1] + length[skeleton.leg[1] - 1]
     undefined = length <= SHORTEST_BONE * leg
     if bool(undefined.any()):
@@ -603,7 +358,7 @@ def _forward(positions: Planes, skeleton: Skeleton, swap_hips: bool = False) -> 
         hip * (plane[left_hip] - plane[right_hip]) + (plane[left_shoulder] - plane[right_shoulder])
         for plane in positions
     )
-    x, _, z = _normalise(across)
+    x, _, z = normalise(across)
     return -z, x
 
 
@@ -704,7 +459,7 @@ def _bone_rotations(directions: Planes, undefined: torch.Tensor | None, root: Pl
 
     Bones without direction keep the rotation that their chain has reached.
     """
-    rotations = _between(_constants(skeleton.raw_offsets[1:], directions[0]), directions)
+    rotations = between(_constants(skeleton.raw_offsets[1:], directions[0]), directions)
     rotations = tuple(torch.cat((r[None], b)) for r, b in zip(root, rotations, strict=True))
     if undefined is not None:
         columns = [list(plane.unbind(0)) for plane in rotations]
@@ -719,10 +474,10 @@ def _bone_rotations(directions: Planes, undefined: torch.Tensor | None, root: Pl
 def _local_rotations(rotations: Planes, skeleton: Skeleton) -> Planes:
     """Rotations (J-1, ..., T) of joints 1 to J-1 relative to the joint before them in their chain."""
     before = _select(rotations, skeleton.rotation_parents[1:])
-    return _multiply(_conjugate(before), tuple(plane[1:] for plane in rotations))
+    return multiply(conjugate(before), tuple(plane[1:] for plane in rotations))
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def inverse_kinematics(
     joints: Array, skeleton: Skeleton = HUMANML3D, facing: str = "corrected", smooth: bool = False
 ) -> Array:
@@ -754,7 +509,7 @@ def inverse_kinematics(
     return _join(tuple(torch.cat((r[None], plane)) for r, plane in zip(root, local, strict=True)))
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def forward_kinematics(
     quaternions: Array, root_positions: Array, offsets: Array | None = None, skeleton: Skeleton = HUMANML3D
 ) -> Array:
@@ -780,10 +535,10 @@ def forward_kinematics(
     local = tuple(plane.contiguous() for plane in quaternions.movedim(-2, 0).unbind(-1))
     world = [tuple(plane[0] for plane in local)] * skeleton.num_joints
     for joint in skeleton.order:
-        world[joint] = _multiply(world[skeleton.rotation_parents[joint]], tuple(plane[joint] for plane in local))
+        world[joint] = multiply(world[skeleton.rotation_parents[joint]], tuple(plane[joint] for plane in local))
     rotations = tuple(torch.stack(planes)[1:] for planes in zip(*world, strict=True))
-    bones = _rotate(rotations, _constants(offsets[1:], local[0]))
-    root = _planes(_like(root_positions, quaternions), 3, "root_positions")
+    bones = rotate(rotations, _constants(offsets[1:], local[0]))
+    root = component_planes(tensor_like(root_positions, quaternions), 3, "root_positions")
     return _join(_accumulate(root, bones, skeleton))
 
 
@@ -816,11 +571,11 @@ def _retarget(positions: Planes, offsets: np.ndarray, skeleton: Skeleton) -> Pla
     heading = -0.5 * _heading(positions, skeleton)
     still = torch.zeros_like(heading)
     rotations = _bone_rotations(directions, undefined, (heading.cos(), still, -heading.sin(), still), skeleton)
-    bones = _rotate(tuple(plane[1:] for plane in rotations), _constants(offsets[1:], length))
+    bones = rotate(tuple(plane[1:] for plane in rotations), _constants(offsets[1:], length))
     return _accumulate(root, bones, skeleton)
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def uniform_skeleton(joints: Array, target_offsets: Array | None = None, skeleton: Skeleton = HUMANML3D) -> Array:
     """Give a clip the bone lengths of a target skeleton, keeping every bone's direction and scaling the root path.
 
@@ -854,7 +609,7 @@ def _place(positions: Planes, skeleton: Skeleton, facing: str) -> Planes:
     else:
         half = -0.5 * _heading((x, y, z), skeleton)[..., :1]
         w, sin = half.cos(), half.sin()
-    x, z = _turn(w * w - sin * sin, 2 * w * sin, x, z)
+    x, z = turn(w * w - sin * sin, 2 * w * sin, x, z)
     return x, y, z
 
 
@@ -869,7 +624,7 @@ def _canonical(joints: torch.Tensor, skeleton: Skeleton, target_offsets: Array |
     return _place(positions, skeleton, facing)
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def canonical_joints(
     joints: Array, skeleton: Skeleton = HUMANML3D, target_offsets: Array | None = None, facing: str = "corrected"
 ) -> Array:
@@ -886,10 +641,10 @@ def _contacts(positions: Planes, skeleton: Skeleton, threshold: float) -> torch.
     """(4, ..., T-1): 1 where a foot joint moves less than the threshold until the next frame."""
     feet = _select(positions, (*skeleton.feet_left, *skeleton.feet_right))
     step = tuple(plane.diff(dim=-1) for plane in feet)
-    return (_dot(step, step) < threshold).to(step[0].dtype)
+    return (dot(step, step) < threshold).to(step[0].dtype)
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def foot_contacts(joints: Array, skeleton: Skeleton = HUMANML3D, threshold: float | None = None) -> Array:
     """Foot contacts: 1 where a foot joint's squared displacement to the next frame is below the threshold.
 
@@ -909,7 +664,7 @@ def foot_contacts(joints: Array, skeleton: Skeleton = HUMANML3D, threshold: floa
     return _contacts(_split(joints), skeleton, threshold).movedim(0, -1).contiguous()
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def joints_to_features(
     joints: Array,
     skeleton: Skeleton = HUMANML3D,
@@ -948,16 +703,16 @@ def joints_to_features(
     full_cos, full_sin = cos * cos - sin * sin, 2 * cos * sin
     now_cos, now_sin = full_cos[..., :-1], full_sin[..., :-1]
     step_x, step_y, step_z = (plane.diff(dim=-1) for plane in positions)
-    velocity_x, velocity_z = _turn(now_cos, now_sin, step_x, step_z)
-    linear_x, linear_z = _turn(full_cos[..., 1:], full_sin[..., 1:], step_x[0], step_z[0])
+    velocity_x, velocity_z = turn(now_cos, now_sin, step_x, step_z)
+    linear_x, linear_z = turn(full_cos[..., 1:], full_sin[..., 1:], step_x[0], step_z[0])
 
     x, y, z = (plane[..., :-1] for plane in positions)
-    local_x, local_z = _turn(now_cos, now_sin, x[1:] - x[:1], z[1:] - z[:1])
+    local_x, local_z = turn(now_cos, now_sin, x[1:] - x[:1], z[1:] - z[:1])
 
     root = (cos[..., :-1], torch.zeros_like(x[0]), sin[..., :-1], torch.zeros_like(x[0]))
     directions, _, undefined = _bones((x, y, z), skeleton)
     rotations = _bone_rotations(directions, undefined, root, skeleton)
-    six = _first_columns(_local_rotations(rotations, skeleton))
+    six = first_columns(_local_rotations(rotations, skeleton))
 
     threshold = skeleton.foot_threshold if foot_threshold is None else foot_threshold
     rows = torch.cat(
@@ -988,11 +743,11 @@ def _root_path(features: torch.Tensor) -> tuple[torch.Tensor, ...]:
     angle = 2 * torch.cat((zero, spin[..., :-1].cumsum(-1)), -1)
     cos, sin = angle.cos(), angle.sin()
     step_x, step_z = (torch.cat((zero, step[..., :-1]), -1) for step in (step_x, step_z))
-    step_x, step_z = _turn(cos, -sin, step_x, step_z)
+    step_x, step_z = turn(cos, -sin, step_x, step_z)
     return step_x.cumsum(-1), height, step_z.cumsum(-1), cos, sin
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def root_trajectory(features: Array, skeleton: Skeleton = HUMANML3D) -> tuple[Array, Array]:
     """The root's path and heading, which features hold as increments only.
 
@@ -1013,7 +768,7 @@ def root_trajectory(features: Array, skeleton: Skeleton = HUMANML3D) -> tuple[Ar
     return torch.stack((x, y, z), -1), heading
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def features_to_joints(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
     """Joint positions from the root path and the local positions of features. Differentiable.
 
@@ -1030,13 +785,13 @@ def features_to_joints(features: Array, skeleton: Skeleton = HUMANML3D) -> Array
     _check_width(features, skeleton)
     root_x, root_y, root_z, cos, sin = _root_path(features)
     local = features[..., skeleton.slices["positions"]].unflatten(-1, (skeleton.num_joints - 1, 3))
-    x, z = _turn(cos[..., None], -sin[..., None], local[..., 0], local[..., 2])
+    x, z = turn(cos[..., None], -sin[..., None], local[..., 0], local[..., 2])
     joints = torch.stack((x + root_x[..., None], local[..., 1], z + root_z[..., None]), -1)
     root = torch.stack((root_x, root_y, root_z), -1)
     return torch.cat((root[..., None, :], joints), -2)
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def features_to_joints_by_rotation(
     features: Array, offsets: Array | None = None, skeleton: Skeleton = HUMANML3D
 ) -> Array:
@@ -1057,21 +812,21 @@ def features_to_joints_by_rotation(
     offsets = _check_offsets(_default_offsets(skeleton) if offsets is None else offsets, skeleton)
     root_x, root_y, root_z, cos, sin = _root_path(features)
     six = features[..., skeleton.slices["rotations"]].unflatten(-1, (skeleton.num_joints - 1, 6))
-    local = _columns_from_six(tuple(plane.contiguous() for plane in six.movedim(-2, 0).unbind(-1)))
+    local = columns_from_six(tuple(plane.contiguous() for plane in six.movedim(-2, 0).unbind(-1)))
     zero = torch.zeros_like(cos)
     yaw: tuple[Planes, ...] = ((cos, zero, -sin), (zero, zero + 1, zero), (sin, zero, cos))
     world = [yaw] * skeleton.num_joints
     vectors: list[Planes] = [(zero, zero, zero)] * skeleton.num_joints
     for joint in skeleton.order:
         before = world[skeleton.rotation_parents[joint]]
-        world[joint] = tuple(_apply_columns(before, tuple(c[joint - 1] for c in column)) for column in local)
-        vectors[joint] = _apply_columns(world[joint], tuple(offsets[joint].tolist()))
+        world[joint] = tuple(apply_columns(before, tuple(c[joint - 1] for c in column)) for column in local)
+        vectors[joint] = apply_columns(world[joint], tuple(offsets[joint].tolist()))
     bones = tuple(torch.stack(planes) for planes in zip(*vectors[1:], strict=True))
     return _join(_accumulate((root_x, root_y, root_z), bones, skeleton))
 
 
 # ------------------------------------------------------------------------------------------------------- mirroring
-@_numpy_or_torch
+@numpy_or_torch
 def mirror_joints(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
     """The mirror image of joints (..., J, 3): x negated, left and right swapped."""
     if joints.ndim < 2 or joints.shape[-2:] != (skeleton.num_joints, 3):
@@ -1080,7 +835,7 @@ def mirror_joints(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
     return joints.index_select(-2, order) * torch.tensor((-1, 1, 1), dtype=joints.dtype, device=joints.device)
 
 
-@_numpy_or_torch
+@numpy_or_torch
 def mirror_features(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
     """Features (..., T, D) of the mirror image of the same body, with its left and right bones swapped too.
 
@@ -1132,7 +887,7 @@ def feature_statistics(
     count, mean, squares = 0, np.zeros(skeleton.feature_dim), np.zeros(skeleton.feature_dim)
     for index, clip in enumerate(clips):
         check_features(clip, skeleton, name=f"clip {index}")
-        frames = _as_tensor(clip).detach().cpu().double().numpy().reshape(-1, skeleton.feature_dim)
+        frames = as_tensor(clip).detach().cpu().double().numpy().reshape(-1, skeleton.feature_dim)
         clip_mean = frames.mean(0)
         total, shift = count + len(frames), clip_mean - mean
         squares += np.square(frames - clip_mean).sum(0) + shift**2 * (count * len(frames) / total)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from modeling_unimo.motion_representation import HUMANML3D, Skeleton, forward_kinematics, quaternion_multiply
+from modeling_unimo.motion_representation import HUMANML3D, Skeleton, forward_kinematics
+from modeling_unimo.rotations_unimo import quaternion_multiply
 
 
 def yaw_quaternion(angle: np.ndarray) -> np.ndarray:

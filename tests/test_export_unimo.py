@@ -16,9 +16,8 @@ from modeling_unimo.motion_representation import (
     canonical_joints,
     features_to_joints,
     joints_to_features,
-    quaternion_multiply,
-    quaternion_rotate,
 )
+from modeling_unimo.rotations_unimo import quaternion_multiply, quaternion_rotate
 
 
 def read_bvh(path: Path) -> tuple[list[str], np.ndarray, np.ndarray, float]:
