@@ -25,12 +25,12 @@ from .motion_representation import HUMANML3D, KIT
 try:
     import av
 except ImportError:
-    av = None
+    av = None  # type: ignore[assignment]
 
 try:
     from PIL import Image
 except ImportError:
-    Image = None
+    Image = None  # type: ignore[assignment]
 
 
 TRUNK, LEFT, RIGHT = 0, 1, 2
@@ -360,8 +360,7 @@ class _Scene:
             return
         height = camera[1] - ground
         self._prepare_footprint(round(float(height), 2))
-        squares: list[np.ndarray] = []
-        lines: list[np.ndarray] = []
+        waves = []
         for per, origin in ((self.per_x, camera[0]), (self.per_z, camera[2])):
             # A triangle wave of period 2 m, zero on the grid lines (one a metre), positive on light tiles and
             # negative on dark ones. Only the origin modulo the period matters: float32 stays exact far from it.
@@ -371,13 +370,13 @@ class _Scene:
             np.abs(wave, out=wave)
             np.subtract(np.float32(0.25), wave, out=wave)
             wave *= self.sharpness
-            squares.append(np.clip(wave, -1, 1))
-            lines.append(np.abs(wave, out=wave))
-        dark = np.multiply(*squares, out=squares[0])
+            waves.append(wave)
+        dark = np.clip(waves[0], -1, 1)
+        dark *= np.clip(waves[1], -1, 1)
         dark -= 1
         dark *= self.fade
         dark *= np.float32(0.5 * (self.TILE - self.DARK_TILE))
-        line = np.minimum(*lines, out=lines[0])
+        line = np.minimum(np.abs(waves[0]), np.abs(waves[1]))
         np.subtract(np.float32(1.3), line, out=line)
         np.clip(line, 0, 1, out=line)
         line *= self.fade
@@ -921,7 +920,7 @@ def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, 
                 picture = _checked_picture(picture, f"frame {index}")
                 if stream is None:
                     shape = picture.shape
-                    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+                    stream = container.add_stream("libx264", rate=Fraction(float(fps)).limit_denominator(1000))
                     stream.height, stream.width = (-(-side // 2) * 2 for side in shape[:2])
                     stream.pix_fmt = "yuv420p"
                     stream.options = {"crf": str(quality), "preset": "veryfast"}

@@ -139,8 +139,8 @@ def _number(value: Any, figure: Figure, interval: bool = True) -> str:
     factor, sign = (100.0, "%") if figure.share else (1.0, "")
     # A share that is not quite whole must not read as whole.
     decimals = figure.decimals
-    if figure.share and mean < 1 and round(mean * 100, decimals) == 100:
-        decimals += 2
+    while figure.share and mean < 1 and round(mean * 100, decimals) == 100 and decimals < 6:
+        decimals += 1
     text = f"{mean * factor:,.{decimals}f}"
     width = value.get("ci95") if interval and isinstance(value, Mapping) else None
     if isinstance(width, (int, float)) and math.isfinite(width) and width > 0:
