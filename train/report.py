@@ -552,7 +552,7 @@ def _curves_section(curves: Mapping[str, Any]) -> str:
         if once:
             html.append(f'<p class="note">Measured once: {escape(once)}.</p>')
         if rest:
-            html.append(f"<details><summary>{len(rest)} more curves</summary>")
+            html.append(f"<details><summary>{len(rest)} more curve{'s' if len(rest) > 1 else ''}</summary>")
             html.append(f'<div class="panels">{"".join(rest)}</div></details>')
     return "".join(html)
 
@@ -733,7 +733,7 @@ p.refs{margin:10px 0 0;font-size:13px;color:var(--soft)}ul.refs{margin:2px 0 0;p
 overflow-wrap:anywhere}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:22px 26px}
 .panel{margin:0;min-width:0}.panel figcaption{font-weight:600;font-size:15px;margin-bottom:4px;overflow-wrap:anywhere}
-.histogram{max-width:640px;margin-top:22px}
+.histogram{max-width:500px;margin-top:22px}
 .chart{display:block;width:100%;height:auto}.chart text{font-size:12px;fill:var(--soft)}
 .chart .grid{stroke:var(--edge)}
 .chart .axis{stroke:var(--soft)}.chart polyline{fill:none;stroke-width:2;stroke-linejoin:round}
