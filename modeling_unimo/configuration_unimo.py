@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import field
+from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
@@ -15,24 +16,26 @@ SPECIAL_WORDS = ("sos", "eos", "unk")
 GROUP_NORM_GROUPS = 32
 
 
-def _require_choice(name, value, choices):
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
-def _require_whole(name, value, minimum):
+def _require_whole(name: str, value: int, minimum: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise ValueError(f"{name} must be a whole number of at least {minimum}; got {value!r}")
 
 
-def _require_number(name, value, minimum, maximum=math.inf, exclusive=False):
+def _require_number(
+    name: str, value: float, minimum: float, maximum: float = math.inf, exclusive: bool = False
+) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not number or value < minimum or value > maximum or (exclusive and value in (minimum, maximum)):
         brackets = "()" if exclusive else "[]"
         raise ValueError(f"{name} must lie in {brackets[0]}{minimum}, {maximum}{brackets[1]}; got {value!r}")
 
 
-def _require_feature_dim(feature_dim):
+def _require_feature_dim(feature_dim: int) -> None:
     _require_whole("feature_dim", feature_dim, 23)
     if (feature_dim + 1) % 12:
         raise ValueError(
@@ -248,8 +251,8 @@ class UniMoConfig(PreTrainedConfig):
     model_type = "unimo"
     sub_configs = {"text_config": AutoConfig, "motion_config": MotionVQVAEConfig}
 
-    text_config: dict | PreTrainedConfig | None = None
-    motion_config: dict | PreTrainedConfig | None = None
+    text_config: Any = None
+    motion_config: Any = None
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs):

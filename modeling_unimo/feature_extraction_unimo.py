@@ -1,8 +1,13 @@
 """Raw motion features to what the motion VQ-VAE reads, and back: statistics, normalisation, padding."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 import torch
 from transformers import BatchFeature, SequenceFeatureExtractor
+
+Features = TypeVar("Features", np.ndarray, torch.Tensor)
 
 
 class MotionFeatureExtractor(SequenceFeatureExtractor):
@@ -23,7 +28,16 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
 
     model_input_names = ["motion", "attention_mask"]
 
-    def __init__(self, feature_dim=263, fps=20, mean=None, std=None, unit_length=4, max_frames=196, **kwargs):
+    def __init__(
+        self,
+        feature_dim: int = 263,
+        fps: float = 20,
+        mean: Sequence[float] | np.ndarray | None = None,
+        std: Sequence[float] | np.ndarray | None = None,
+        unit_length: int = 4,
+        max_frames: int = 196,
+        **kwargs,
+    ):
         for key in ("feature_size", "sampling_rate", "padding_value"):
             kwargs.pop(key, None)  # written by the base class beside our own names for them
         super().__init__(feature_size=feature_dim, sampling_rate=fps, padding_value=0.0, **kwargs)
@@ -38,7 +52,7 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         if self.std is not None and min(self.std) <= 0:
             raise ValueError(f"std must be positive; feature {int(np.argmin(self.std))} has {min(self.std)}")
 
-    def _statistics(self, values):
+    def _statistics(self, values: Features) -> tuple[Features, Features]:
         if self.mean is None:
             raise ValueError(
                 "this feature extractor has no statistics; make it with MotionFeatureExtractor(mean=..., std=...)"
@@ -46,10 +60,11 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         if values.shape[-1:] != (self.feature_dim,):
             raise ValueError(f"features must have {self.feature_dim} numbers a frame; got shape {tuple(values.shape)}")
         if isinstance(values, torch.Tensor):
-            return (torch.tensor(part, dtype=values.dtype, device=values.device) for part in (self.mean, self.std))
-        return (np.asarray(part, dtype=values.dtype) for part in (self.mean, self.std))
+            like = {"dtype": values.dtype, "device": values.device}
+            return torch.tensor(self.mean, **like), torch.tensor(self.std, **like)
+        return np.asarray(self.mean, dtype=values.dtype), np.asarray(self.std, dtype=values.dtype)
 
-    def normalize(self, features):
+    def normalize(self, features: Features) -> Features:
         """Raw features (..., D) to zero mean and unit deviation; array or tensor in, the same kind out.
 
         Raises:
@@ -58,7 +73,7 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         mean, std = self._statistics(features)
         return (features - mean) / std
 
-    def denormalize(self, features):
+    def denormalize(self, features: Features) -> Features:
         """Normalised features (..., D) to raw ones; array or tensor in, the same kind out.
 
         Raises:
@@ -67,7 +82,12 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         mean, std = self._statistics(features)
         return features * std + mean
 
-    def __call__(self, motions, return_tensors="pt", truncation=False):
+    def __call__(
+        self,
+        motions: np.ndarray | torch.Tensor | Sequence[np.ndarray | torch.Tensor],
+        return_tensors: str = "pt",
+        truncation: bool = False,
+    ) -> BatchFeature:
         """Normalise clips and pad them on the right with zeros (after normalising, as published).
 
         Args:
@@ -95,7 +115,7 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
             mask[row, : len(clip)] = 1
         return BatchFeature({"motion": batch, "attention_mask": mask}, tensor_type=return_tensors)
 
-    def _checked(self, motion, index, truncation):
+    def _checked(self, motion: np.ndarray | torch.Tensor, index: int, truncation: bool) -> np.ndarray:
         clip = motion.detach().cpu().numpy() if isinstance(motion, torch.Tensor) else np.asarray(motion)
         if clip.ndim != 2 or clip.shape[1] != self.feature_dim:
             raise ValueError(f"motion {index} must have shape (frames, {self.feature_dim}); got {clip.shape}")
@@ -116,7 +136,7 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         return clip.astype(np.float32, copy=False)
 
 
-def _statistic(name, values, feature_dim):
+def _statistic(name: str, values: Sequence[float] | np.ndarray, feature_dim: int) -> list[float]:
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (feature_dim,):
         raise ValueError(f"{name} must hold {feature_dim} numbers; got shape {values.shape}")

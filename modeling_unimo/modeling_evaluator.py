@@ -4,12 +4,13 @@ Movement, text and motion encoders follow the published text-to-motion evaluator
 vocabulary is in the configuration, its word vectors and motion statistics are in the weights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
@@ -46,7 +47,7 @@ class TextMotionEvaluatorOutput(ModelOutput):
     motion_embeddings: torch.FloatTensor | None = None
 
 
-def _check_lengths(lengths, batch, shortest, longest, what):
+def _check_lengths(lengths: Tensor, batch: int, shortest: int, longest: int, what: str) -> None:
     if lengths.dim() != 1 or len(lengths) != batch:
         raise ValueError(f"{what} lengths must have shape ({batch},); got {tuple(lengths.shape)}")
     low, high = int(lengths.min()), int(lengths.max())
@@ -57,7 +58,7 @@ def _check_lengths(lengths, batch, shortest, longest, what):
 class MovementEncoder(nn.Module):
     """Two stride-2 convolutions: features without contacts (B, T, D - 4) to movements (B, T // 4, latent)."""
 
-    def __init__(self, config):
+    def __init__(self, config: TextMotionEvaluatorConfig):
         super().__init__()
         hidden, latent = config.movement_hidden_size, config.movement_latent_size
         self.conv1 = nn.Conv1d(config.feature_dim - _CONTACTS, hidden, 4, stride=_STRIDE, padding=1)
@@ -66,7 +67,7 @@ class MovementEncoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.buffer_frames = config.max_motion_length
 
-    def forward(self, motion, lengths):
+    def forward(self, motion: Tensor, lengths: Tensor) -> Tensor:
         """motion (B, T, D - 4) with zeros behind each clip's end, lengths (B,) in frames.
 
         The published code pads every clip to `buffer_frames`, and the frames of zeros behind a clip's end reach its
@@ -86,7 +87,7 @@ class MovementEncoder(nn.Module):
 class SequenceEncoder(nn.Module):
     """Bidirectional GRU over packed sequences and a head on its two last states."""
 
-    def __init__(self, input_size, hidden_size, embedding_size):
+    def __init__(self, input_size: int, hidden_size: int, embedding_size: int):
         super().__init__()
         self.input = nn.Linear(input_size, hidden_size)
         self.gru = nn.GRU(hidden_size, hidden_size, batch_first=True, bidirectional=True)
@@ -98,7 +99,7 @@ class SequenceEncoder(nn.Module):
             nn.Linear(hidden_size, embedding_size),
         )
 
-    def forward(self, x, lengths):
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (B, L, input_size), lengths (B,) in any order -> (B, embedding_size) in the same order."""
         packed = pack_padded_sequence(self.input(x), lengths.cpu(), batch_first=True, enforce_sorted=False)
         _, last = self.gru(packed, self.hidden.repeat(1, len(x), 1))
@@ -116,7 +117,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
     base_model_prefix = "text_motion_evaluator"
     main_input_name = "motion"
 
-    def __init__(self, config):
+    def __init__(self, config: TextMotionEvaluatorConfig):
         super().__init__(config)
         size = config.word_embedding_size
         vectors = torch.zeros(len(config.vocabulary), size)
@@ -138,7 +139,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         self._word_index = {word: index for index, word in enumerate(config.vocabulary)}
         self.post_init()
 
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Conv1d, nn.Linear, nn.GRU)):
             module.reset_parameters()
         elif isinstance(module, nn.LayerNorm):
@@ -155,7 +156,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
                 nn.init.constant_(module.log_temperature, float(np.log(module.config.temperature)))
 
     @torch.no_grad()
-    def set_statistics(self, mean, std):
+    def set_statistics(self, mean: np.ndarray | Tensor, std: np.ndarray | Tensor) -> None:
         """Store mean (D,) and std (D,) of raw features, which `get_motion_features` normalises with.
 
         Raises:
@@ -169,7 +170,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
                 raise ValueError(f"{name} must be finite" + (" and positive" if name == "std" else ""))
             buffer.copy_(values)
 
-    def vectorize(self, token_lists):
+    def vectorize(self, token_lists: Sequence[Sequence[str]]) -> dict[str, Tensor]:
         """Captions as word/POS tokens to tensors.
 
         Args:
@@ -205,10 +206,10 @@ class TextMotionEvaluatorModel(PreTrainedModel):
             pos_ids[row, : len(words)] = torch.tensor([pos for _, pos in words])
         return {"word_ids": word_ids, "pos_ids": pos_ids, "text_lengths": lengths}
 
-    def _finish(self, embeddings):
+    def _finish(self, embeddings: Tensor) -> Tensor:
         return F.normalize(embeddings, dim=-1) if self.config.normalize_embeddings else embeddings
 
-    def encode_text(self, word_embeddings, pos_one_hots, lengths):
+    def encode_text(self, word_embeddings: Tensor, pos_one_hots: Tensor, lengths: Tensor) -> Tensor:
         """word_embeddings (B, L, word_embedding_size), pos_one_hots (B, L, 15), lengths (B,) -> (B, embedding_size).
 
         The order of the rows is kept; a caption's embedding does not depend on the others.
@@ -229,7 +230,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         inputs = word_embeddings.to(self.dtype) + self.pos_embedding(pos_one_hots.to(self.dtype))
         return self._finish(self.text_encoder(inputs, lengths))
 
-    def encode_motion(self, motion, lengths):
+    def encode_motion(self, motion: Tensor, lengths: Tensor) -> Tensor:
         """motion (B, T, D) normalised with the evaluator's statistics, lengths (B,) in frames -> (B, embedding_size).
 
         What stands behind a clip's length is not read.
@@ -247,7 +248,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         movements = self.movement_encoder(motion[..., :-_CONTACTS], lengths)
         return self._finish(self.motion_encoder(movements, lengths // unit))
 
-    def _encode_words(self, word_ids, pos_ids, text_lengths):
+    def _encode_words(self, word_ids: Tensor, pos_ids: Tensor, text_lengths: Tensor) -> Tensor:
         if self.training and self.config.word_dropout > 0:
             drop = torch.rand(word_ids.shape, device=word_ids.device) < self.config.word_dropout
             framing = (word_ids == self._word_index["sos"]) | (word_ids == self._word_index["eos"])
@@ -256,7 +257,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         return self.encode_text(words, F.one_hot(pos_ids, len(POS_CLASSES)), text_lengths)
 
     @torch.no_grad()
-    def get_text_features(self, token_lists, batch_size=256):
+    def get_text_features(self, token_lists: Sequence[Sequence[str]], batch_size: int = 256) -> Tensor:
         """Captions as lists of word/POS tokens -> embeddings (B, embedding_size), in the order given.
 
         Raises:
@@ -270,7 +271,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         return torch.cat(parts)
 
     @torch.no_grad()
-    def get_motion_features(self, motions, batch_size=256):
+    def get_motion_features(self, motions: Sequence[np.ndarray | Tensor], batch_size: int = 256) -> Tensor:
         """Raw features, a (T, D) array or tensor a clip -> embeddings (B, embedding_size), in the order given.
 
         Raises:
@@ -296,8 +297,8 @@ class TextMotionEvaluatorModel(PreTrainedModel):
             embeddings[torch.tensor(chosen, device=part.device)] = part
         return embeddings
 
-    def _raw_clip(self, motion, index):
-        clip = motion if isinstance(motion, torch.Tensor) else torch.from_numpy(np.array(motion))
+    def _raw_clip(self, motion: np.ndarray | Tensor, index: int) -> Tensor:
+        clip = motion if isinstance(motion, Tensor) else torch.from_numpy(np.array(motion))
         dim, unit = self.config.feature_dim, self.config.unit_length
         if clip.dim() != 2 or clip.shape[1] != dim:
             raise ValueError(f"motion {index} must have shape (frames, {dim}); got {tuple(clip.shape)}")
@@ -309,14 +310,14 @@ class TextMotionEvaluatorModel(PreTrainedModel):
 
     def forward(
         self,
-        word_ids,
-        pos_ids,
-        text_lengths,
-        motion,
-        motion_lengths,
-        caption_ids=None,
-        return_loss=True,
-    ):
+        word_ids: Tensor,
+        pos_ids: Tensor,
+        text_lengths: Tensor,
+        motion: Tensor,
+        motion_lengths: Tensor,
+        caption_ids: Tensor | None = None,
+        return_loss: bool = True,
+    ) -> TextMotionEvaluatorOutput:
         """Embed B pairs and score how well pairs are told from other combinations.
 
         Args:
@@ -343,7 +344,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         )
         return TextMotionEvaluatorOutput(loss=loss, text_embeddings=text, motion_embeddings=motions)
 
-    def _margin(self, text, motion, same):
+    def _margin(self, text: Tensor, motion: Tensor, same: Tensor) -> Tensor:
         """Published contrastive loss: d^2 of pairs plus (margin - d)^2 of one cyclic shift, the latter up to margin.
 
         A shift of 0 (true pairs as negatives, possible in the published code) is not drawn.
@@ -358,7 +359,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         gaps = (self.config.margin - F.pairwise_distance(text, motion[others])).clamp_min(0).square()
         return loss + (gaps * ~same[rows, others]).mean()
 
-    def _infonce(self, text, motion, same):
+    def _infonce(self, text: Tensor, motion: Tensor, same: Tensor) -> Tensor:
         """Cross entropy over cosine similarities in both directions; a row's target is spread over its positives."""
         temperature = self.log_temperature.exp().clamp_min(_MIN_TEMPERATURE)
         logits = F.normalize(text, dim=-1) @ F.normalize(motion, dim=-1).t() / temperature

@@ -5,12 +5,13 @@ quantize_cnn}.py`), with what it lacks: masks before every convolution, so that 
 averages that are saved with the weights; one codebook over all processes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
@@ -28,8 +29,9 @@ _ROOT_VELOCITIES = slice(0, 3)
 class MotionEncoding(ModelOutput):
     """codes: (B, L) long, 0 where masked; attention_mask: (B, L) long."""
 
-    codes: torch.LongTensor | None = None
-    attention_mask: torch.LongTensor | None = None
+    # Always given; a ModelOutput wants a default.
+    codes: Tensor = None  # type: ignore[assignment]
+    attention_mask: Tensor = None  # type: ignore[assignment]
 
 
 @dataclass
@@ -51,7 +53,7 @@ class MotionVQVAEOutput(ModelOutput):
     trajectory_loss: torch.FloatTensor | None = None
 
 
-def _lengths(attention_mask, shape, what):
+def _lengths(attention_mask: Tensor | None, shape: Sequence[int], what: str) -> Tensor | None:
     """Valid lengths (B,) of a right-padded (B, T) mask, or None when nothing is masked."""
     if attention_mask is None:
         return None
@@ -65,7 +67,7 @@ def _lengths(attention_mask, shape, what):
     return mask.sum(dim=1)
 
 
-def _mask(lengths, size, like):
+def _mask(lengths: Tensor | None, size: int, like: Tensor) -> Tensor | None:
     """(B, 1, size) of ones and zeros in the type of `like`, or None when nothing is masked."""
     if lengths is None:
         return None
@@ -73,21 +75,21 @@ def _mask(lengths, size, like):
     return (positions < lengths[:, None])[:, None].to(like.dtype)
 
 
-def _apply(mask, x):
+def _apply(mask: Tensor | None, x: Tensor) -> Tensor:
     return x if mask is None else x * mask
 
 
 class ChannelLayerNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, T)."""
 
-    def forward(self, x, mask):
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
 class MaskedGroupNorm(nn.GroupNorm):
     """GroupNorm of (B, C, T) whose statistics leave masked frames out."""
 
-    def forward(self, x, mask):
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
             return super().forward(x)
         batch, channels, time = x.shape
@@ -104,7 +106,7 @@ class MaskedGroupNorm(nn.GroupNorm):
 class MaskedBatchNorm(nn.BatchNorm1d):
     """BatchNorm of (B, C, T) whose statistics leave masked frames out."""
 
-    def forward(self, x, mask):
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None or not self.training:
             return super().forward(x)
         keep = mask[:, 0] != 0
@@ -117,11 +119,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 class NoNorm(nn.Module):
     """Takes the place of a norm where there is none."""
 
-    def forward(self, x, mask):
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return x
 
 
-def _norm(name, channels):
+def _norm(name: str, channels: int) -> nn.Module:
     if name == "LN":
         return ChannelLayerNorm(channels)
     if name == "GN":
@@ -137,7 +139,7 @@ _ACTIVATIONS: dict[str, Any] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
 class ResidualBlock(nn.Module):
     """norm, activation, dilated convolution, norm, activation, 1x1 convolution, plus the input."""
 
-    def __init__(self, config, dilation):
+    def __init__(self, config: MotionVQVAEConfig, dilation: int):
         super().__init__()
         width = config.width
         self.activation = _ACTIVATIONS[config.activation]
@@ -146,7 +148,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = _norm(config.norm, width)
         self.conv2 = nn.Conv1d(width, width, 1)
 
-    def forward(self, x, mask):
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         hidden = self.activation(self.norm1(x, mask))
         hidden = self.conv1(_apply(mask, hidden))
         hidden = self.activation(self.norm2(hidden, mask))
@@ -157,12 +159,12 @@ class ResidualBlock(nn.Module):
 class ResidualStack(nn.Module):
     """Residual blocks, the widest dilation first (in encoder and decoder alike, as published)."""
 
-    def __init__(self, config):
+    def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
         growth = config.dilation_growth_rate
         self.blocks = nn.ModuleList(ResidualBlock(config, growth**level) for level in reversed(range(config.depth)))
 
-    def forward(self, x, mask):
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for block in self.blocks:
             x = block(x, mask)
         return x
@@ -171,7 +173,7 @@ class ResidualStack(nn.Module):
 class HierarchicalEncoder(nn.Module):
     """Published encoder: (B, D, T) to (B, code_dim, T // downsample) through strided convolutions."""
 
-    def __init__(self, config):
+    def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
         width, stride = config.width, config.stride_t
         self.stride = stride
@@ -182,7 +184,7 @@ class HierarchicalEncoder(nn.Module):
         self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
         self.output = nn.Conv1d(width, config.code_dim, 3, padding=1)
 
-    def forward(self, x, lengths):
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         mask = _mask(lengths, x.shape[-1], x)
         # ReLU here whatever the activation of the blocks, as published.
         x = F.relu(self.input(_apply(mask, x)))
@@ -197,7 +199,7 @@ class HierarchicalEncoder(nn.Module):
 class HierarchicalDecoder(nn.Module):
     """Published decoder: (B, code_dim, L) to (B, D, downsample * L) through nearest-neighbour up-sampling."""
 
-    def __init__(self, config):
+    def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
         width = config.width
         self.stride = config.stride_t
@@ -207,7 +209,7 @@ class HierarchicalDecoder(nn.Module):
         self.hidden = nn.Conv1d(width, width, 3, padding=1)
         self.output = nn.Conv1d(width, config.feature_dim, 3, padding=1)
 
-    def forward(self, x, lengths):
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         mask = _mask(lengths, x.shape[-1], x)
         x = F.relu(self.input(_apply(mask, x)))
         for stack, up in zip(self.stacks, self.ups, strict=True):
@@ -222,7 +224,7 @@ class HierarchicalDecoder(nn.Module):
 class PatchEncoder(nn.Module):
     """(B, D, T) to (B, code_dim, T // downsample) through one strided convolution; all blocks run at code rate."""
 
-    def __init__(self, config):
+    def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
         self.downsample = config.downsample
         kernel = config.patch_kernel or 2 * config.downsample
@@ -231,7 +233,7 @@ class PatchEncoder(nn.Module):
         self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
         self.output = nn.Conv1d(config.width, config.code_dim, 3, padding=1)
 
-    def forward(self, x, lengths):
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         x = self.patch(_apply(_mask(lengths, x.shape[-1], x), x))
         lengths = None if lengths is None else lengths // self.downsample
         mask = _mask(lengths, x.shape[-1], x)
@@ -243,7 +245,7 @@ class PatchEncoder(nn.Module):
 class PatchDecoder(nn.Module):
     """(B, code_dim, L) to (B, D, downsample * L) through one transposed convolution."""
 
-    def __init__(self, config):
+    def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
         self.downsample = config.downsample
         self.activation = _ACTIVATIONS[config.activation]
@@ -255,7 +257,7 @@ class PatchDecoder(nn.Module):
             config.width, config.feature_dim, kernel, stride=config.downsample, padding=padding
         )
 
-    def forward(self, x, lengths):
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         mask = _mask(lengths, x.shape[-1], x)
         x = self.input(_apply(mask, x))
         for stack in self.stacks:
@@ -264,7 +266,7 @@ class PatchDecoder(nn.Module):
         return _apply(_mask(None if lengths is None else lengths * self.downsample, x.shape[-1], x), x)
 
 
-def _world_size():
+def _world_size() -> int:
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if distributed else 1
 
@@ -276,7 +278,7 @@ class VectorQuantizer(nn.Module):
     (K,); `initialized`, false until the first training batch (or k-means) has placed the codes.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
         self.kind = config.quantizer
         self.decay = config.ema_decay
@@ -290,17 +292,17 @@ class VectorQuantizer(nn.Module):
             self.register_buffer("code_count", torch.zeros(size))
             self.register_buffer("initialized", torch.zeros((), dtype=torch.bool))
 
-    def nearest(self, latents):
+    def nearest(self, latents: Tensor) -> Tensor:
         """Indices (N,) of the codes nearest to latents (N, C); the first one on ties."""
         codebook = self.codebook.to(latents.dtype)
         # |x|^2 is the same for every code and only costs precision.
         return torch.addmm(codebook.square().sum(dim=1), latents, codebook.t(), alpha=-2).argmin(dim=1)
 
-    def lookup(self, codes):
+    def lookup(self, codes: Tensor) -> Tensor:
         """Vectors (..., C) of codes (...)."""
         return F.embedding(codes, self.codebook)
 
-    def forward(self, latents):
+    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """latents (N, C) -> straight-through vectors (N, C), codes (N,), commitment loss, perplexity.
 
         In training the output and the loss use the codebook as it was before this batch moved it.
@@ -309,7 +311,7 @@ class VectorQuantizer(nn.Module):
         with torch.autocast(latents.device.type, enabled=False):
             return self._quantize(latents.float() if latents.dtype in (torch.float16, torch.bfloat16) else latents)
 
-    def _quantize(self, latents):
+    def _quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         learns = self.training and self.kind != "orig"
         if learns and not self.initialized:
             self._place(self._tiled(latents.detach()))
@@ -327,7 +329,7 @@ class VectorQuantizer(nn.Module):
         return latents + (vectors - latents).detach(), codes, loss, perplexity
 
     @torch.no_grad()
-    def _learn(self, latents, codes, counts):
+    def _learn(self, latents: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
         """Move the codebook by one batch; returns how often each code was used by all processes together."""
         sums = torch.zeros_like(self.codebook, dtype=latents.dtype).index_add_(0, codes, latents)
         if _world_size() > 1:
@@ -348,7 +350,7 @@ class VectorQuantizer(nn.Module):
         self.codebook.copy_(moved)
         return counts
 
-    def _tiled(self, latents):
+    def _tiled(self, latents: Tensor) -> Tensor:
         """As many latents as there are codes, the first of the batch (repeated with a little noise if too few).
 
         Every process gets those of the first one: all codebooks stay the same.
@@ -363,7 +365,7 @@ class VectorQuantizer(nn.Module):
         return rows
 
     @torch.no_grad()
-    def _place(self, vectors, counts=None):
+    def _place(self, vectors: Tensor, counts: Tensor | None = None) -> None:
         self.codebook.copy_(vectors)
         if self.kind == "orig":
             return
@@ -373,14 +375,14 @@ class VectorQuantizer(nn.Module):
 
 
 @torch.no_grad()
-def kmeans(points, num_clusters, iterations=20, seed=0):
+def kmeans(points: Tensor, num_clusters: int, iterations: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
     """k-means with k-means++ starts. points (N, C) with N >= num_clusters -> centres (K, C), members (K,) of each.
 
     An empty cluster takes the point that is worst represented.
     """
     generator = torch.Generator().manual_seed(seed)
 
-    def assign(centres):
+    def assign(centres: Tensor) -> tuple[Tensor, Tensor]:
         square = centres.square().sum(dim=1)
         distances, labels = [], []
         for chunk in points.split(_KMEANS_CHUNK):
@@ -421,7 +423,7 @@ class MotionVQVAEModel(PreTrainedModel):
     base_model_prefix = "motion_vqvae"
     main_input_name = "motion"
 
-    def __init__(self, config):
+    def __init__(self, config: MotionVQVAEConfig):
         super().__init__(config)
         patch = config.architecture == "patch"
         self.encoder = PatchEncoder(config) if patch else HierarchicalEncoder(config)
@@ -429,7 +431,7 @@ class MotionVQVAEModel(PreTrainedModel):
         self.quantizer = VectorQuantizer(config)
         self.post_init()
 
-    def _init_weights(self, module):
+    def _init_weights(self, module: nn.Module) -> None:
         # PyTorch's own initialisation, which the published networks were trained from.
         if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
             module.reset_parameters()
@@ -447,7 +449,7 @@ class MotionVQVAEModel(PreTrainedModel):
                 for buffer in module.buffers(recurse=False):
                     nn.init.zeros_(buffer)
 
-    def _check_motion(self, motion, attention_mask):
+    def _check_motion(self, motion: Tensor, attention_mask: Tensor | None) -> Tensor | None:
         dim, downsample = self.config.feature_dim, self.config.downsample
         if motion.dim() != 3 or motion.shape[-1] != dim:
             raise ValueError(f"motion must have shape (batch, frames, {dim}); got {tuple(motion.shape)}")
@@ -457,19 +459,19 @@ class MotionVQVAEModel(PreTrainedModel):
             raise ValueError(f"motion of {shortest} frames is too short: one code takes {downsample} frames")
         return lengths
 
-    def _latents(self, motion, lengths):
+    def _latents(self, motion: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, L, C) latents, (B,) code lengths or None."""
         latents = self.encoder(motion.to(self.dtype).transpose(1, 2), lengths).transpose(1, 2)
         return latents, None if lengths is None else lengths // self.config.downsample
 
-    def encoder_latents(self, motion, attention_mask=None):
+    def encoder_latents(self, motion: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Latents (N, code_dim) of all valid steps, clip after clip: what `initialize_codebook` takes."""
         latents, lengths = self._latents(motion, self._check_motion(motion, attention_mask))
         mask = _mask(lengths, latents.shape[1], latents)
         return latents.flatten(0, 1) if mask is None else latents[mask[:, 0] != 0]
 
     @torch.no_grad()
-    def initialize_codebook(self, latents, iterations=20, seed=0):
+    def initialize_codebook(self, latents: Tensor, iterations: int = 20, seed: int = 0) -> None:
         """Place the codes by k-means on latents (N, code_dim), from the encoder trained with `quantize=False`.
 
         Args:
@@ -499,7 +501,7 @@ class MotionVQVAEModel(PreTrainedModel):
             torch.distributed.broadcast(counts, src=0)
         self.quantizer._place(centres, counts)
 
-    def encode(self, motion, attention_mask=None):
+    def encode(self, motion: Tensor, attention_mask: Tensor | None = None) -> MotionEncoding:
         """Codes of normalised motion.
 
         Args:
@@ -520,7 +522,7 @@ class MotionVQVAEModel(PreTrainedModel):
         mask = (torch.arange(codes.shape[1], device=codes.device) < lengths[:, None]).long()
         return MotionEncoding(codes=codes * mask, attention_mask=mask)
 
-    def decode(self, codes, attention_mask=None):
+    def decode(self, codes: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Normalised motion (B, downsample * L, D) of codes (B, L); 0 behind the end of a shorter clip.
 
         Raises:
@@ -539,7 +541,9 @@ class MotionVQVAEModel(PreTrainedModel):
             raise ValueError(f"code {low if low < 0 else high} is not in the codebook of {size} codes")
         return self.decoder(self.quantizer.lookup(codes.long()).transpose(1, 2), lengths).transpose(1, 2)
 
-    def forward(self, motion, attention_mask=None, quantize=True, return_loss=True):
+    def forward(
+        self, motion: Tensor, attention_mask: Tensor | None = None, quantize: bool = True, return_loss: bool = True
+    ) -> MotionVQVAEOutput:
         """Reconstruct normalised motion and score the reconstruction.
 
         Args:
@@ -584,7 +588,7 @@ class MotionVQVAEModel(PreTrainedModel):
             **losses,
         )
 
-    def _losses(self, reconstruction, target, mask):
+    def _losses(self, reconstruction: Tensor, target: Tensor, mask: Tensor | None) -> dict[str, Tensor | None]:
         """Masked means of the loss terms; `mask` (B, 1, T) or None."""
         config = self.config
         kind = {"l1_smooth": F.smooth_l1_loss, "l1": F.l1_loss, "l2": F.mse_loss}[config.reconstruction_loss]
@@ -615,7 +619,7 @@ class MotionVQVAEModel(PreTrainedModel):
         }
 
     @staticmethod
-    def _distance_dtype(latents):
+    def _distance_dtype(latents: Tensor) -> torch.dtype:
         return torch.float32 if latents.dtype in (torch.float16, torch.bfloat16) else latents.dtype
 
 
