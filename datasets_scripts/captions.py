@@ -93,14 +93,14 @@ _DOUBLED = re.compile(r"([bcdfgklmnprtvz])\1$")
 
 def _inflections(verb: str) -> dict[str, str]:
     if verb.endswith("e"):
-        forms = (verb + "s", verb[:-1] + "ing", verb + "d")
+        forms = [verb + "s", verb[:-1] + "ing", verb + "d"]
     elif re.search(r"[^aeiou]y$", verb):
-        forms = (verb[:-1] + "ies", verb + "ing", verb[:-1] + "ied")
+        forms = [verb[:-1] + "ies", verb + "ing", verb[:-1] + "ied"]
     else:
         third = verb + ("es" if re.search(r"(s|x|z|ch|sh|o)$", verb) else "s")
-        forms = (third, verb + "ing", verb + "ed")
+        forms = [third, verb + "ing", verb + "ed"]
         if re.search(r"[^aeiou][aeiou][bdgkmnprt]$", verb):
-            forms += (verb + verb[-1] + "ing", verb + verb[-1] + "ed")
+            forms += [verb + verb[-1] + "ing", verb + verb[-1] + "ed"]
     return dict.fromkeys(forms, verb)
 
 

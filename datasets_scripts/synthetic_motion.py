@@ -8,7 +8,7 @@ Frame: metres, Y up, the person starts at the origin facing +Z with the left sid
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -194,7 +194,7 @@ class Animator:
         foot: str,
         start: float,
         end: float,
-        place: tuple[float, float, float],
+        place: Sequence[float],
         lift: float = 0.07,
         heel: float = 0.75,
         push: float = 0.12,

@@ -120,14 +120,14 @@ def attribute_pools_repeat(
 
 def motion_to_text_repeat(
     sampler: Sampler, entries: Sequence[CaptionedMotion], codes: Sequence[Sequence[int]], seed: int
-) -> tuple[dict[str, Any], list]:
-    """Describe each motion once and compare with its first three captions; also returns the answers."""
+) -> dict[str, Any]:
+    """Describe each motion once and compare with its first three captions."""
     answers = sampler.answers("m2t", codes=list(codes), seed=seed)
     valid = [i for i, answer in enumerate(answers) if answer.valid]
     predictions = [answers[i].caption for i in valid]
     references = [functional.three_references(entries[i].texts) for i in valid]
     scores = functional.captioning(predictions, references)
-    return {**scores, "valid": len(valid) / len(answers), "n": len(valid)}, answers
+    return {**scores, "valid": len(valid) / len(answers), "n": len(valid)}
 
 
 def free_validity(sampler: Sampler, task: str, requests: Sequence, seed: int) -> float:

@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,19 +144,33 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
             for r in range(arguments.repeats):
                 halves = arguments.halves and name == "t2m"
                 jobs.append(
-                    (name, r, lambda members=members, r=r, halves=halves: protocol.text_to_motion_repeat(
-                        sampler, members, judges, arguments.seed + r, halves, arguments.pool_size))
-                )  # fmt: skip
+                    (
+                        name,
+                        r,
+                        partial(
+                            protocol.text_to_motion_repeat,
+                            sampler,
+                            members,
+                            judges,
+                            arguments.seed + r,
+                            halves,
+                            arguments.pool_size,
+                        ),
+                    )
+                )
         if arguments.hard:
             pool = pool_length([entry.id for entry in pools])
             for r in range(arguments.repeats):
                 jobs.append(
-                    ("t2m_attributes", r, lambda r=r: protocol.attribute_pools_repeat(
-                        sampler, pools, judges, arguments.seed + r, pool))
-                )  # fmt: skip
+                    (
+                        "t2m_attributes",
+                        r,
+                        partial(protocol.attribute_pools_repeat, sampler, pools, judges, arguments.seed + r, pool),
+                    )
+                )
         if arguments.free:
             texts = [entry.texts[0] for entry in entries[: arguments.free]]
-            jobs.append(("t2m_free", 0, lambda: protocol.free_validity(sampler, "t2m", texts, arguments.seed)))
+            jobs.append(("t2m_free", 0, partial(protocol.free_validity, sampler, "t2m", texts, arguments.seed)))
     if "m2t" in arguments.tasks:
         described = entries[: arguments.m2t_limit]
         codes = [
@@ -166,15 +181,14 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         ]
         for r in range(arguments.m2t_repeats or arguments.repeats):
             jobs.append(
-                ("m2t", r, lambda r=r: protocol.motion_to_text_repeat(
-                    sampler, described, codes, arguments.seed + r)[0])
-            )  # fmt: skip
+                ("m2t", r, partial(protocol.motion_to_text_repeat, sampler, described, codes, arguments.seed + r))
+            )
         if arguments.free:
             jobs.append(
                 (
                     "m2t_free",
                     0,
-                    lambda: protocol.free_validity(sampler, "m2t", codes[: arguments.free], arguments.seed),
+                    partial(protocol.free_validity, sampler, "m2t", codes[: arguments.free], arguments.seed),
                 )
             )
 

@@ -388,10 +388,10 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         Raises:
             ValueError: a motion the feature extractor refuses.
         """
-        motions = [motions] if getattr(motions, "ndim", 0) == 2 else list(motions)
-        if not motions:
+        clips: list[Any] = [motions] if getattr(motions, "ndim", 0) == 2 else list(motions)
+        if not clips:
             return []
-        codes = self.encode_motions(motions, processor)
+        codes = self.encode_motions(clips, processor)
         answers = self.generate_answers("m2t", None, codes, processor, seed=seed, **generate_kwargs)
         return [MotionDescription(answer.thought, answer.caption) for samples in answers for answer in samples]
 

@@ -270,7 +270,7 @@ class UniMoProcessor(ProcessorMixin):
         given = [column for column in (texts, codes_list) if column is not None]
         if not given:
             raise ValueError("Neither texts nor codes_list is given.")
-        columns = [[tasks] * len(given[0]) if isinstance(tasks, str) else tasks]
+        columns: list[Sequence[Any]] = [[tasks] * len(given[0]) if isinstance(tasks, str) else tasks]
         columns += [column if column is not None else [None] * len(given[0]) for column in (texts, codes_list)]
         if len({len(column) for column in columns}) != 1:
             counts = ", ".join(f"{n} {len(c)}" for n, c in zip(("tasks", "texts", "codes_list"), columns, strict=True))
@@ -356,7 +356,7 @@ class UniMoProcessor(ProcessorMixin):
         pieces: list[tuple[bool, str]] = []
         text: list[int] = []
         for id_ in [*ids, None]:
-            control = self.control_ids.get(id_)
+            control = None if id_ is None else self.control_ids.get(id_)
             if control is None and id_ is not None:
                 text.append(id_)
                 continue

@@ -1,9 +1,10 @@
-"""What the report shows of a finished run: a dozen generated motions, a dozen descriptions, the use of the codebook."""
+"""What the report shows of a finished run: a dozen generated motions and descriptions, the use of the codebook."""
 
 import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def spread(entries: Sequence[CaptionedMotion], count: int) -> list[CaptionedMoti
 
 
 def write_samples(run: Path, seed: int) -> None:
-    """Fill `run/samples` with samples.json, samples.npz and reconstruction.json, from the test split and `run/unimo`."""
+    """Fill `run/samples`: samples.json, samples.npz and reconstruction.json, from the test split and `run/unimo`."""
     folder = run / "samples"
     folder.mkdir(parents=True, exist_ok=True)
     model = UniMoForConditionalGeneration.from_pretrained(run / "unimo").eval()
@@ -61,7 +62,8 @@ def write_samples(run: Path, seed: int) -> None:
                 "motion": f"m2t_{i}",
             }
         )
-    np.savez_compressed(folder / "samples.npz", **{k: np.asarray(v, np.float32) for k, v in joints.items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in joints.items()}
+    np.savez_compressed(folder / "samples.npz", **arrays)
     samples = {"t2m": t2m, "m2t": m2t, "codebook_counts": counts.tolist()}
     (folder / "samples.json").write_text(json.dumps(samples, indent=1) + "\n", encoding="utf-8")
 

@@ -11,7 +11,9 @@ from datasets_scripts.examples import CaptionedMotion
 Example = tuple[str, int, int]  # task, index of the motion, index of its caption
 
 
-def schedule(entries: Sequence[CaptionedMotion], total: int, t2m_only: int, t2m_share: float, seed: int) -> list[Example]:
+def schedule(
+    entries: Sequence[CaptionedMotion], total: int, t2m_only: int, t2m_share: float, seed: int
+) -> list[Example]:
     """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
 
     The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
@@ -47,14 +49,19 @@ def group_by_length(lengths: Sequence[int], batch_size: int, window_batches: int
 
 
 def tokenized(
-    processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.ndarray], examples: Sequence[Example], max_length: int
+    processor,
+    entries: Sequence[CaptionedMotion],
+    codes: Sequence[np.ndarray],
+    examples: Sequence[Example],
+    max_length: int,
 ) -> tuple[Dataset, dict[str, int]]:
     """The examples as `input_ids` and `completion_mask`, and how many were left out for their length, by task.
 
     Nothing is cut: a longer sequence would lose its instruction or its end.
     """
     known: dict[Example, dict[str, list[int]]] = {}
-    rows, dropped = [], Counter()
+    rows = []
+    dropped: Counter[str] = Counter()
     for example in examples:
         task, i, caption = example
         if example not in known:
@@ -62,8 +69,9 @@ def tokenized(
             known[example] = processor.encode_example(
                 task, thought=entry.thoughts[caption], caption=entry.texts[caption], codes=codes[i].tolist()
             )
-        if len(known[example]["input_ids"]) > max_length:
+        encoded = known[example]
+        if len(encoded["input_ids"]) > max_length:
             dropped[task] += 1
         else:
-            rows.append({"input_ids": known[example]["input_ids"], "completion_mask": known[example]["completion_mask"]})
+            rows.append({name: encoded[name] for name in ("input_ids", "completion_mask")})
     return Dataset.from_list(rows), dict(dropped)

@@ -26,7 +26,7 @@ class VQVAEArguments:
     window: int = field(default=64, metadata={"help": "Frames of the random training window."})
     window_step: int = field(
         default=1,
-        metadata={"help": "Windows start at multiples of this: with a code's frames, just where codes are cut in use."},
+        metadata={"help": "Windows start at multiples of this: a code's frames put them where codes are cut in use."},
     )
     feat_bias: float = field(
         default=5.0, metadata={"help": "Divide the std of root and contact features, which weights them up."}
