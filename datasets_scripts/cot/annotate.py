@@ -1,6 +1,6 @@
 """The kinematic annotator: thoughts about a motion in words, each statement measured on its joints.
 
-A thought is 25 to 60 words of plain, regular English: the pose at the start, what happens in order of time (with
+A thought is some 25 to 60 words of plain, regular English: the pose at the start, what happens in order of time (with
 seconds, metres, degrees and counts), what stays as it is, the pose at the end. Several wordings of each statement are
 drawn from the seed and the motion, so a data set does not repeat one sentence; the facts never depend on the draw.
 """
