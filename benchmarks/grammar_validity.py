@@ -24,12 +24,8 @@ TAGS = [
     *("\\", "\\3c;", "\n\nassistant\n", "{{ messages }}", "\0", "\ufffd", "\u200b", "\ud800", "\u212a"),
 ]
 SCRIPTS = [
-    "走って手を振る",
-    "человек идёт",
-    "يمشي شخص",
-    "एक व्यक्ति",
-    "\U0001f600\U0001f483\u200d\u2642\ufe0f",
-    "e\u0301",
+    *("走って手を振る", "человек идёт", "يمشي شخص", "एक व्यक्ति"),
+    *("\U0001f600\U0001f483\u200d\u2642\ufe0f", "e\u0301"),
 ]
 
 
@@ -73,6 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(f"error: {error}") from error
     rng = random.Random(arguments.seed)
     frame = _controls(processor, processor.prompt("t2m", "a"))
+    codebook = range(processor.num_codes)
     counts = {"t2m": [0, 0], "m2t": [0, 0]}
     wrong: list[str] = []
     begin = time.perf_counter()
@@ -81,10 +78,7 @@ def main(argv: list[str] | None = None) -> None:
             size = min(arguments.batch_size, arguments.prompts - bar.n)
             tasks = [rng.choice(("t2m", "m2t")) for _ in range(size)]
             texts = [make_text(rng, arguments.characters) if task == "t2m" else None for task in tasks]
-            codes = [
-                None if task == "t2m" else rng.choices(range(processor.num_codes), k=rng.randint(1, 49))
-                for task in tasks
-            ]
+            codes = [None if t == "t2m" else rng.choices(codebook, k=rng.randint(1, 49)) for t in tasks]
             durations = [rng.uniform(0.2, 9.8) if t == "t2m" and rng.random() < 0.3 else None for t in tasks]
             for text in texts:
                 if text is not None and _controls(processor, processor.prompt("t2m", text)) != frame:

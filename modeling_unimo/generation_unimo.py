@@ -1,9 +1,11 @@
-"""The answer grammar as a logits processor, length control, and UniMo's own generation settings."""
+"""The answer grammar as a logits processor, length control, UniMo's own generation settings, and its cache."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor
+from transformers import DynamicCache, GenerationConfig, LogitsProcessor, PreTrainedConfig
+from transformers.cache_utils import DynamicLayer
 
 from .processing_unimo import UniMoProcessor
 
@@ -99,6 +101,13 @@ class AnswerGrammar(LogitsProcessor):
         room = self.max_new_tokens - _FRAME - torch.where(self._is_motion, self._min_codes, 1)
         self._max_thought = room.clamp(max=self.max_thought_tokens)
         self._forbidden, self._visible = _tables(processor, vocab_size, device)
+
+    def select(self, prompts: torch.LongTensor) -> "AnswerGrammar":
+        """The same rules for other rows: those of the given prompts, any of them repeated or left out."""
+        selected = copy.copy(self)
+        for name in ("_is_motion", "_min_codes", "_max_codes", "_part_end", "_max_thought"):
+            setattr(selected, name, getattr(self, name)[prompts])
+        return selected
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Forbid, with -inf, all that does not continue an answer. (R, L) ids, (R, V) scores -> (R, V) scores."""
@@ -225,3 +234,42 @@ def default_generation_config(processor: UniMoProcessor, end_ids: Sequence[int] 
         pad_token_id=processor.pad_id,
         bos_token_id=processor.tokenizer.bos_token_id,
     )
+
+
+class _RoomyLayer(DynamicLayer):
+    """A cache layer that writes new states into room kept behind the old ones.
+
+    The library's layer copies all states for every new token, which on CPU takes longer than a small model itself.
+    """
+
+    room = 64
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self._buffers: tuple[torch.Tensor, ...] = ()
+            self._views: tuple[torch.Tensor, ...] = ()
+        begin = self.get_seq_length()
+        end = begin + key_states.shape[-2]
+        # Selecting or reordering rows replaces `keys` and `values`: they are then no longer what lies in the room.
+        mine = bool(self._views) and self.keys is self._views[0] and self.values is self._views[1]
+        if not mine or end > self._buffers[0].shape[-2]:
+            news = (key_states, value_states)
+            self._buffers = tuple(new.new_empty(*new.shape[:2], end + self.room, new.shape[-1]) for new in news)
+            if begin:
+                for buffer, old in zip(self._buffers, (self.keys, self.values), strict=True):
+                    buffer[:, :, :begin] = old
+        self._buffers[0][:, :, begin:end] = key_states
+        self._buffers[1][:, :, begin:end] = value_states
+        self._views = tuple(buffer[:, :, :end] for buffer in self._buffers)
+        self.keys, self.values = self._views
+        return self._views
+
+
+def answer_cache(text_config: PreTrainedConfig) -> DynamicCache:
+    """The library's cache for a language model, with its plain layers made to grow in place."""
+    cache = DynamicCache(config=text_config)
+    cache.layers = [_RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache

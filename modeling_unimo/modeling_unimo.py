@@ -8,15 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, GenerationMixin, LogitsProcessorList, PreTrainedModel
+from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, LogitsProcessorList, PreTrainedModel
 
 from .configuration_unimo import UniMoConfig
 from .export_unimo import save_motion
-from .generation_unimo import AnswerGrammar, default_generation_config
+from .generation_unimo import AnswerGrammar, answer_cache, default_generation_config
 from .modeling_motion_vqvae import MotionVQVAEModel
 from .motion_representation import features_to_joints, skeleton_for
 from .processing_unimo import Answer, UniMoProcessor
 from .visualization_unimo import player_html
+
+# Settings of `generate` that look at one row and its tokens alone, never at how far a call has come.
+_ROW_SETTINGS = {
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+    "repetition_penalty",
+}
+_STRETCH = 16
 
 
 @dataclass(frozen=True)
@@ -279,11 +286,10 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                     padding_side="left",
                     return_tensors="pt",
                 ).to(self.device)
-                width = inputs["input_ids"].shape[1]
                 rules = AnswerGrammar(
                     processor,
                     row_tasks,
-                    prompt_length=width,
+                    prompt_length=inputs["input_ids"].shape[1],
                     vocab_size=self.config.text_config.vocab_size,
                     max_new_tokens=max_new_tokens,
                     max_thought_tokens=max_thought_tokens,
@@ -292,23 +298,59 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                     num_codes=[num_codes[row] for row in rows],
                     device=self.device,
                 )
-                self._check_positions(width + rules.max_new_tokens)
-                settings = dict(generate_kwargs)
-                if grammar:
-                    others = settings.get("logits_processor") or ()
-                    settings["logits_processor"] = LogitsProcessorList([*others, rules])
-                generated = self.generate(
-                    input_ids=inputs["input_ids"],
-                    attention_mask=inputs["attention_mask"],
-                    max_new_tokens=rules.max_new_tokens,
-                    num_return_sequences=num_samples,
-                    **settings,
-                )
-                written = generated[:, width:].tolist()
+                self._check_positions(rules.prompt_length + rules.max_new_tokens)
+                written = self._write(inputs, rules, grammar, num_samples, generate_kwargs)
                 for position, row in enumerate(rows):
                     samples = written[position * num_samples : (position + 1) * num_samples]
                     answers[row] = [processor.parse(ids, requests[row][0]) for ids in samples]
         return [answers[row] for row in range(len(requests))]
+
+    def _write(
+        self, inputs: BatchEncoding, rules: AnswerGrammar, grammar: bool, num_samples: int, settings: dict[str, Any]
+    ) -> list[list[int]]:
+        """Generated ids of each row, `num_samples` rows a prompt.
+
+        Where nothing stands against it, generation goes in stretches, after each of which the rows that have ended
+        leave the batch: answers differ in length, and a batch is otherwise as slow as its longest.
+        """
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        if not (settings.keys() <= _ROW_SETTINGS and self.generation_config.num_beams == 1):
+            others = settings.get("logits_processor") or ()
+            generated = self.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=rules.max_new_tokens,
+                num_return_sequences=num_samples,
+                **(settings | {"logits_processor": LogitsProcessorList([*others, *([rules] if grammar else [])])}),
+            )
+            return generated[:, rules.prompt_length :].tolist()
+        prompts = torch.arange(len(ids), device=ids.device).repeat_interleave(num_samples)
+        ids, mask, rows = ids[prompts], mask[prompts], list(range(len(prompts)))
+        ends = torch.tensor(self.generation_config.eos_token_id, device=ids.device)
+        cache = answer_cache(self.config.get_text_config(decoder=True))
+        written: list[list[int]] = [[] for _ in rows]
+        while rows:
+            left = rules.prompt_length + rules.max_new_tokens - ids.shape[1]
+            ids = self.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=cache,
+                max_new_tokens=min(left, _STRETCH),
+                logits_processor=LogitsProcessorList([rules.select(prompts)] if grammar else []),
+                **settings,
+            )
+            answer = ids[:, rules.prompt_length :]
+            ended = torch.isin(answer, ends).any(-1) | (answer.shape[1] == rules.max_new_tokens)
+            for row, done, tokens in zip(rows, ended.tolist(), answer.tolist(), strict=True):
+                if done:
+                    written[row] = tokens
+            kept = (~ended).nonzero().flatten()
+            if len(kept) < len(rows):
+                cache.batch_select_indices(kept)
+            rows = [rows[position] for position in kept.tolist()]
+            ids, prompts = ids[kept], prompts[kept]
+            mask = torch.nn.functional.pad(mask[kept], (0, ids.shape[1] - mask.shape[1]), value=1)
+        return written
 
     def _check_positions(self, length: int) -> None:
         """Rotary positions go on past what a model was trained on; a table of positions ends."""
