@@ -114,7 +114,7 @@ class AnswerGrammar(LogitsProcessor):
         forbidden = self._forbidden[self._state(input_ids)]
         scores = scores.masked_fill(forbidden, -torch.inf)
         lost = scores.amax(-1, keepdim=True) == -torch.inf
-        return torch.where(lost & ~forbidden, 0.0, scores)
+        return torch.where(lost & ~forbidden, 0.0, scores) if lost.any() else scores
 
     def _state(self, input_ids: torch.LongTensor) -> torch.LongTensor:
         repeats, rest = divmod(len(input_ids), len(self._is_motion))
@@ -243,6 +243,8 @@ class _RoomyLayer(DynamicLayer):
     """
 
     room = 64
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs

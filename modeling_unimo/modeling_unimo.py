@@ -23,7 +23,7 @@ _ROW_SETTINGS = {
     *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
     "repetition_penalty",
 }
-_STRETCH = 16
+_STRETCH = 24
 
 
 @dataclass(frozen=True)
