@@ -26,7 +26,7 @@ _ROW_SETTINGS = {
 _STRETCH = 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GeneratedMotion:
     """A motion written for a text.
 
