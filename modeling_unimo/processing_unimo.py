@@ -17,8 +17,8 @@ MAX_TEXT_CHARACTERS = 2000
 
 # Short on purpose: at small scale the prompt is a good part of every sequence.
 SYSTEM_PROMPTS = {
-    "t2m": "You turn a description into human motion. First think about how the body moves, then write the motion.",
-    "m2t": "You describe human motion in words. First think about how the body moves, then write the description.",
+    "t2m": "Think how the body moves, then write the motion.",
+    "m2t": "Think how the body moves, then describe the motion.",
 }
 # Stands for the user's text while the fixed part of a prompt is rendered; no template contains it.
 _PLACEHOLDER = "UniMoUserContent"

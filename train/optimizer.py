@@ -8,38 +8,43 @@ from transformers import TrainingArguments
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """`torch.optim.Muon` on the 2-D weights inside the blocks, `torch.optim.AdamW` on embeddings, heads and vectors.
+    """`torch.optim.Muon` on the weights of linear and convolutional layers, `torch.optim.AdamW` on everything else.
 
-    Muon's step is scaled to the root mean square of AdamW's (`match_rms_adamw`), so that one learning rate and one
-    schedule serve both. The two keep their state; this class joins their groups for the scheduler and checkpoints.
+    A convolution's weight counts as the matrix (out, in * kernel) it multiplies with. Muon's step is scaled to the root
+    mean square of AdamW's (`match_rms_adamw`), so that one learning rate and one schedule serve both. The two keep
+    their state; this class joins their groups for the scheduler and checkpoints.
     """
 
     def __init__(
         self, model: nn.Module, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.95)
     ):
-        embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-        matrices: list[nn.Parameter] = []
-        rest: list[nn.Parameter] = []
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                is_matrix = parameter.ndim == 2 and id(parameter) not in embeddings and "lm_head" not in name
-                (matrices if is_matrix else rest).append(parameter)
+        layers = (nn.Linear, nn.Conv1d, nn.ConvTranspose1d)
+        heads = {id(m.weight) for name, m in model.named_modules() if name.endswith("lm_head")}
+        weights = [m.weight for m in model.modules() if isinstance(m, layers) and m.weight.requires_grad]
+        self.weights = [weight for weight in weights if id(weight) not in heads]
+        # Views of the same storage: what Muon does to the matrix happens to the weight.
+        self.matrices = [nn.Parameter(weight.detach().flatten(1)) for weight in self.weights]
+        taken = {id(weight) for weight in self.weights}
+        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
         self.parts = [
-            torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=lr, betas=betas, weight_decay=0.0),
+            torch.optim.Muon(self.matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=lr, betas=betas, weight_decay=0.0, fused=True),
         ]
-        super().__init__([*matrices, *rest], {"lr": lr})
+        super().__init__([*self.weights, *rest], {"lr": lr})
         # The very dictionaries of the parts: a scheduler that sets `lr` here sets it there.
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     @torch.no_grad()
     def step(self, closure=None):  # type: ignore[override]
+        for weight, matrix in zip(self.weights, self.matrices, strict=True):
+            matrix.grad = None if weight.grad is None else weight.grad.flatten(1)
         for part in self.parts:
             part.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        for part in self.parts:
-            part.zero_grad(set_to_none)
+        for weight in self.weights:
+            weight.grad = None
+        self.parts[1].zero_grad(set_to_none)
 
     def state_dict(self) -> dict:  # type: ignore[override]
         return {"parts": [part.state_dict() for part in self.parts]}

@@ -79,7 +79,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         file = Path(arguments.config).parent / settings.pop("config")
         processes = min(settings.pop("processes", 1), cores)
         settings["max_steps"] = max(2, round(settings["max_steps"] * arguments.minutes / 15))
-        settings = {"dataset": data, "output_dir": output, "seed": seed} | settings | extra
+        settings = {"dataset": data, "output_dir": output, "seed": seed, "use_cpu": not has_gpu()} | settings | extra
         launcher = [*python[:1]]
         if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
             launcher = [*python, "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]

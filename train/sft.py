@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         model,
         num_codes=vqvae.config.codebook_size,
         embedding_init=arguments.embedding_init,
-        codebook=vqvae.codebook,
+        codebook=vqvae.quantizer.codebook,
         seed=training.seed,
     )
     processor = UniMoProcessor(feature_extractor=extractor, tokenizer=tokenizer)

@@ -14,6 +14,7 @@ from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.arguments import parse_arguments, prepare_output, require_folder
+from train.optimizer import muon_with_adamw
 from train.stages import finish_stage
 
 
@@ -35,6 +36,7 @@ class VQVAEArguments:
         default=0.0,
         metadata={"help": "Share of the steps trained without quantisation before k-means places the codes."},
     )
+    muon: bool = field(default=False, metadata={"help": "Muon for the weights instead of AdamW alone."})
     kmeans_latents: int = field(default=16_000, metadata={"help": "Latent vectors that k-means clusters."})
 
 
@@ -133,6 +135,7 @@ def main(argv: list[str] | None = None) -> None:
         autoencoder_steps=autoencoder_steps,
         eval_motions=eval_motions,
         extractor=extractor,
+        optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.evaluate()
