@@ -107,7 +107,9 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         Stage("data", build, Path(data)),
         train("vqvae", "vqvae", vqvae, ("data",), {}),
         train("evaluator", "evaluator", evaluator, ("data",), {"judges": "main"}),
-        train("evaluator", "evaluator_held_out", held_out, ("evaluator",), {"judges": "held_out"}),
+        train("evaluator", "evaluator_held_out", held_out, ("evaluator",), {
+            "judges": "held_out", "held_out_output_dir": held_out,
+        }),
         train("sft", "sft", sft, ("vqvae", *judges), {"vqvae": vqvae}),
         train("grpo", "grpo", grpo, ("sft",), {
             "sft_model": sft, "vqvae": vqvae, "evaluator": evaluator, "unimo_output_dir": str(run / "unimo"),
