@@ -68,6 +68,9 @@ def text_to_motion_repeat(
 
     Returns:
         {"real" | "generated": {metric: value, "held_out": {...}}}, the generated side with `valid` (share).
+
+    Raises:
+        ValueError: fewer than two entries or valid answers, which no distribution can be made of.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(entries))
@@ -77,6 +80,8 @@ def text_to_motion_repeat(
     choices = [int(rng.integers(len(entry.texts))) for entry in asked]
     answers = sampler.answers("t2m", texts=[e.texts[c] for e, c in zip(asked, choices, strict=True)], seed=seed)
     valid = [i for i, answer in enumerate(answers) if answer.valid]
+    if len(valid) < 2:
+        raise ValueError(f"{len(valid)} of {len(answers)} answers are valid; a score takes at least 2")
     generated = sampler.model.decode_codes([answers[i].codes for i in valid], sampler.processor)
 
     result: dict[str, dict[str, Any]] = {"real": {}, "generated": {"valid": len(valid) / len(answers)}}
@@ -104,6 +109,8 @@ def attribute_pools_repeat(
     # A pool with an invalid answer is left out whole: a pool of seven is another, easier question.
     pools = [range(i, i + pool_size) for i in range(0, len(entries) - pool_size + 1, pool_size)]
     rows = [i for pool in pools if all(answers[j].valid for j in pool) for i in pool]
+    if not rows:
+        raise ValueError(f"not one of {len(pools)} pools has valid answers alone")
     generated = sampler.model.decode_codes([answers[i].codes for i in rows], sampler.processor)
     result: dict[str, dict[str, Any]] = {"real": {}, "generated": {}}
     for name, judge in judges.items():

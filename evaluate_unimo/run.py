@@ -18,12 +18,10 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
 
-from datasets_scripts.examples import captioned_motions, encode_motions
+from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-
-SAMPLES = 12
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -55,8 +53,14 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         folder = getattr(arguments, name)
         if folder is not None and not Path(folder).is_dir():
             parser.error(f"--{name} {folder}: no such folder")
-    if arguments.repeats < 1 or (arguments.m2t_repeats is not None and arguments.m2t_repeats < 1):
-        parser.error("--repeats and --m2t_repeats must be at least 1")
+    if Path(arguments.output).is_file():
+        parser.error(f"--output {arguments.output}: is a file; name a folder")
+    for name in ("repeats", "m2t_repeats", "m2t_limit", "batch_size", "pool_size"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} {value}: must be at least 1")
+    if arguments.free < 0:
+        parser.error(f"--free {arguments.free}: must not be negative")
     return arguments
 
 
@@ -78,17 +82,18 @@ class Repeats:
     """The finished repeats of a run, kept line by line so that a killed evaluation resumes where it stopped."""
 
     def __init__(self, path: Path, key: dict[str, Any]):
-        self.path, self.key, self.done = path, key, {}
-        if path.is_file():
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            if lines and lines[0] != key:
-                raise SystemExit(
-                    f"error: {path.parent} holds an evaluation with other settings; name another --output"
-                )
-            self.done = {(line["task"], line["repeat"]): line["result"] for line in lines[1:]}
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._append(key)
+        self.path, self.key = path, key
+        self.done: dict[tuple[str, int], Any] = {}
+        if not path.is_file():
+            return
+        # What follows the last newline was cut when the run was killed: that repeat is done again.
+        whole = path.read_bytes().rpartition(b"\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines()]
+        if lines and lines[0] != key:
+            raise SystemExit(f"error: {path.parent} holds an evaluation with other settings; name another --output")
+        with path.open("r+b") as file:
+            file.truncate(len(whole) + 1 if whole else 0)
+        self.done = {(line["task"], line["repeat"]): line["result"] for line in lines[1:]}
 
     def get(self, task: str, repeat: int, compute: Callable[[], Any]) -> Any:
         if (task, repeat) not in self.done:
@@ -97,7 +102,10 @@ class Repeats:
         return self.done[task, repeat]
 
     def _append(self, line: dict[str, Any]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
+            if file.tell() == 0:
+                file.write(json.dumps(self.key) + "\n")
             file.write(json.dumps(line) + "\n")
 
 
@@ -127,8 +135,9 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
             TextMotionEvaluatorModel.from_pretrained(arguments.held_out_evaluator).eval().to(sampler.model.device)
         )
     dataset = load_motion_dataset(arguments.dataset)
-    if arguments.split not in dataset:
-        raise SystemExit(f"error: {arguments.dataset} has no split {arguments.split!r}, only {', '.join(dataset)}")
+    for name in (arguments.split, *(("test_hard", "test_attributes") if arguments.hard else ())):
+        if name not in dataset:
+            raise SystemExit(f"error: {arguments.dataset} has no split {name!r}, only {', '.join(dataset)}")
     entries = captioned_motions(dataset[arguments.split])
     if not entries:
         raise SystemExit(f"error: split {arguments.split!r} of {arguments.dataset} has no captioned motion")
@@ -173,12 +182,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
             jobs.append(("t2m_free", 0, partial(protocol.free_validity, sampler, "t2m", texts, arguments.seed)))
     if "m2t" in arguments.tasks:
         described = entries[: arguments.m2t_limit]
-        codes = [
-            c.tolist()
-            for c in encode_motions(
-                sampler.model.motion_vqvae, sampler.processor.feature_extractor, [e.motion for e in described]
-            )
-        ]
+        codes = sampler.model.encode_motions([entry.motion for entry in described], sampler.processor)
         for r in range(arguments.m2t_repeats or arguments.repeats):
             jobs.append(
                 ("m2t", r, partial(protocol.motion_to_text_repeat, sampler, described, codes, arguments.seed + r))

@@ -44,7 +44,23 @@ def _require_feature_dim(feature_dim: int) -> None:
         )
 
 
-class MotionVQVAEConfig(PreTrainedConfig):
+class OneKindConfig(PreTrainedConfig):
+    """Refuses the folder of another kind of model, which the library would fill up with defaults at random."""
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any):
+        """The configuration of a dictionary, as `PreTrainedConfig.from_dict`.
+
+        Raises:
+            ValueError: the dictionary is of another kind of model.
+        """
+        kind = config_dict.get("model_type", cls.model_type)
+        if kind != cls.model_type:
+            raise ValueError(f"this is a {kind!r} model where a {cls.model_type!r} model is due; give another folder")
+        return super().from_dict(config_dict, **kwargs)
+
+
+class MotionVQVAEConfig(OneKindConfig):
     """Shape and training terms of a `MotionVQVAEModel`. The defaults are the published T2M-GPT / Motion-Agent network.
 
     Args:
@@ -154,7 +170,7 @@ class MotionVQVAEConfig(PreTrainedConfig):
         return slice(start, start + 3 * self.num_joints)
 
 
-class TextMotionEvaluatorConfig(PreTrainedConfig):
+class TextMotionEvaluatorConfig(OneKindConfig):
     """Shape, vocabulary and objective of a `TextMotionEvaluatorModel`. The defaults are the published sizes.
 
     Args:
@@ -237,7 +253,7 @@ class TextMotionEvaluatorConfig(PreTrainedConfig):
         _require_number("temperature", self.temperature, 0, exclusive=True)
 
 
-class UniMoConfig(PreTrainedConfig):
+class UniMoConfig(OneKindConfig):
     """A causal language model with the motion vocabulary, and the motion VQ-VAE whose codes it writes and reads.
 
     Args:

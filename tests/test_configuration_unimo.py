@@ -107,3 +107,14 @@ def test_unimo_refuses_what_names_no_language_model():
         UniMoConfig(text_config={"hidden_size": 32})
     with pytest.raises(ValueError, match="feature_dim"):
         UniMoConfig(motion_config={"feature_dim": 5})
+
+
+@pytest.mark.parametrize("theirs", [MotionVQVAEConfig, TextMotionEvaluatorConfig])
+@pytest.mark.parametrize("ours", [MotionVQVAEConfig, TextMotionEvaluatorConfig, UniMoConfig])
+def test_folder_of_another_kind_is_refused(ours, theirs, tmp_path):
+    theirs().save_pretrained(tmp_path)
+    if ours is theirs:
+        assert ours.from_pretrained(tmp_path).model_type == ours.model_type
+        return
+    with pytest.raises(ValueError, match=f"a '{theirs.model_type}' model where a '{ours.model_type}' model is due"):
+        ours.from_pretrained(tmp_path)

@@ -2,14 +2,17 @@
 
 import difflib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers.trainer_utils import get_last_checkpoint
+from datasets import DatasetDict
+from transformers import PreTrainedConfig
+from transformers.trainer import TRAINER_STATE_NAME
 from trl import TrlParser
 
 MARKER = "training_run.json"
@@ -50,10 +53,26 @@ def check_config_file(path: Path, known: set[str]) -> dict[str, Any]:
         raise SystemExit(f"error: {path} must hold a YAML mapping (key: value), found {type(config).__name__}")
     for key in config:
         if key not in known:
-            near = difflib.get_close_matches(str(key), sorted(known), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise SystemExit(f"error: unknown key {key!r} in {path}{hint}")
+            raise SystemExit(f"error: unknown key {key!r} in {path}{meant(key, known)}")
     return config
+
+
+def meant(key: Any, known: Iterable[str]) -> str:
+    """What to add to a refusal of `key`: the nearest of the known names, where one is near."""
+    near = difflib.get_close_matches(str(key), sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_settings(settings: dict[str, Any], config_class: type[PreTrainedConfig], name: str) -> None:
+    """Refuse keys of a nested mapping that `config_class` does not know; it would keep them and use its default.
+
+    Raises:
+        SystemExit: a key is unknown; the message names it, the mapping and the nearest known one.
+    """
+    known = {*config_class().to_dict(), "attn_implementation"} - {"model_type", "transformers_version"}
+    for key in settings:
+        if key not in known:
+            raise SystemExit(f"error: unknown key {key!r} under {name}{meant(key, known)}")
 
 
 def prepare_output(output_dir: str, stage: str, settings: dict[str, Any], is_main: bool) -> str | None:
@@ -78,13 +97,31 @@ def prepare_output(output_dir: str, stage: str, settings: dict[str, Any], is_mai
                 f"error: {folder} holds a run with other settings ({shown}); "
                 "name another output_dir, or delete the folder to start over"
             )
-        return get_last_checkpoint(str(folder))
-    if folder.exists() and any(folder.iterdir()):
+        return last_checkpoint(folder)
+    part = marker.with_name(MARKER + ".part")
+    if folder.exists() and any(path != part for path in folder.iterdir()):
         raise SystemExit(f"error: {folder} is not empty and holds no {stage} run; name another output_dir")
     if is_main:
         folder.mkdir(parents=True, exist_ok=True)
-        marker.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(part, marker)  # another rank may be reading: it sees the whole of it or nothing
     return None
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that is whole: the Trainer writes its state last."""
+    whole = [path for path in folder.glob("checkpoint-[0-9]*") if (path / TRAINER_STATE_NAME).is_file()]
+    return str(max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if whole else None
+
+
+def require_splits(dataset: DatasetDict, path: str, *names: str) -> DatasetDict:
+    """`dataset` itself when it has every split of `names`; else `SystemExit` naming the one that is missing."""
+    for name in names:
+        if name not in dataset:
+            raise SystemExit(
+                f"error: the dataset at {path} has no split {name!r}, only {', '.join(dataset)}; build it with one"
+            )
+    return dataset
 
 
 def require_folder(path: str, what: str, made_by: str) -> Path:

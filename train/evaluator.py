@@ -16,7 +16,7 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.functional import r_precision
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.arguments import parse_arguments, prepare_output, require_folder
+from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
 from train.stages import finish_stage
 
 
@@ -103,10 +103,10 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
     name = "held_out_evaluator" if held_out else "evaluator"
     settings = arguments.model | (arguments.held_out_model if held_out else {})
     claimed = asdict(arguments) | {"judges": name, "held_out_output_dir": ""}
+    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
     checkpoint = prepare_output(training.output_dir, name, claimed, training.process_index == 0)
     set_seed(training.seed)
 
-    dataset = load_motion_dataset(arguments.dataset)
     entries = captioned_motions(dataset["train"])
     if held_out:
         keep = np.random.default_rng(training.seed).permutation(len(entries))
@@ -137,6 +137,8 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
 def main(argv: list[str] | None = None) -> None:
     arguments, training = parse_arguments((EvaluatorArguments, TrainingArguments), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
+    check_settings(arguments.model, TextMotionEvaluatorConfig, "model")
+    check_settings(arguments.held_out_model, TextMotionEvaluatorConfig, "held_out_model")
     if arguments.judges != "held_out":
         train_judge(arguments, training, held_out=False)
     if arguments.judges != "main":

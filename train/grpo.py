@@ -10,10 +10,10 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
-from datasets_scripts.examples import captioned_motions, encode_motions
+from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from train.arguments import parse_arguments, prepare_output, require_folder
+from train.arguments import parse_arguments, prepare_output, require_folder, require_splits
 from train.rewards import MotionScorer, grpo_rows, make_rewards
 from train.stages import finish_stage
 
@@ -38,14 +38,15 @@ def main(argv: list[str] | None = None) -> None:
     require_folder(arguments.evaluator, "evaluator", "accelerate launch train/evaluator.py")
     if training.max_steps <= 0:
         raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
+    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
     checkpoint = prepare_output(training.output_dir, "grpo", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
 
-    entries = captioned_motions(load_motion_dataset(arguments.dataset)["train"])
+    entries = captioned_motions(dataset["train"])
     processor = UniMoProcessor.from_pretrained(arguments.sft_model)
     vqvae = MotionVQVAEModel.from_pretrained(arguments.vqvae).to(training.device)
     evaluator = TextMotionEvaluatorModel.from_pretrained(arguments.evaluator).to(training.device)
-    codes = encode_motions(vqvae.eval(), processor.feature_extractor, [entry.motion for entry in entries])
+    codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
     prompts = training.max_steps * training.generation_batch_size // training.num_generations
     rows = grpo_rows(processor, entries, codes, prompts, arguments.t2m_share, training.seed)
 

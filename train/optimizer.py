@@ -10,9 +10,9 @@ from transformers import TrainingArguments
 class MuonWithAdamW(torch.optim.Optimizer):
     """`torch.optim.Muon` on the weights of linear and convolutional layers, `torch.optim.AdamW` on everything else.
 
-    A convolution's weight counts as the matrix (out, in * kernel) it multiplies with. Muon's step is scaled to the root
-    mean square of AdamW's (`match_rms_adamw`), so that one learning rate and one schedule serve both. The two keep
-    their state; this class joins their groups for the scheduler and checkpoints.
+    A convolution's weight counts as the matrix (out, in * kernel) it multiplies with. Muon's step is scaled to the
+    root mean square of AdamW's (`match_rms_adamw`), so that one learning rate and one schedule serve both. The two
+    keep their state; this class joins their groups for the scheduler and checkpoints.
     """
 
     def __init__(
@@ -22,8 +22,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         heads = {id(m.weight) for name, m in model.named_modules() if name.endswith("lm_head")}
         weights = [m.weight for m in model.modules() if isinstance(m, layers) and m.weight.requires_grad]
         self.weights = [weight for weight in weights if id(weight) not in heads]
-        # Views of the same storage: what Muon does to the matrix happens to the weight.
-        self.matrices = [nn.Parameter(weight.detach().flatten(1)) for weight in self.weights]
+        # Views of the same storage (`view` refuses to copy): what Muon does to the matrix happens to the weight.
+        self.matrices = [nn.Parameter(weight.detach().view(len(weight), -1)) for weight in self.weights]
         taken = {id(weight) for weight in self.weights}
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
         self.parts = [

@@ -8,11 +8,13 @@ A stage that has finished is not run again, so a killed quickstart goes on where
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,9 +62,24 @@ def read_config(path: Path) -> dict[str, dict[str, Any]]:
     """The budgets of the stages; unknown stages are refused (unknown keys inside one, by the stage itself)."""
     if not path.is_file():
         raise SystemExit(f"error: no config file at {path}")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SystemExit(f"error: {path} is not valid YAML: {error}") from error
     if not isinstance(config, dict) or set(config) != set(STAGE_KEYS):
         raise SystemExit(f"error: {path} must have just the keys {', '.join(STAGE_KEYS)}")
+    for key, settings in config.items():
+        if not isinstance(settings, dict):
+            raise SystemExit(f"error: {key} in {path} must be a mapping (key: value), found {settings!r}")
+        if key in ("data", "evaluate"):
+            continue
+        file = settings.get("config")
+        if not isinstance(file, str) or not (path.parent / file).is_file():
+            raise SystemExit(f"error: {key} in {path}: config is {file!r}; it must name a YAML file in {path.parent}")
+        for name, default in (("max_steps", None), ("processes", 1)):
+            value = settings.get(name, default)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SystemExit(f"error: {key} in {path}: {name} is {value!r}; it must be a positive whole number")
     return config
 
 
@@ -85,7 +102,8 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
             launcher = [*python, "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
             launcher += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
         command = [*launcher, str(Path(__file__).parent / f"{key}.py"), "--config", str(file)]
-        command += [word for k, v in settings.items() for word in (f"--{k}", v if isinstance(v, str) else json.dumps(v))]
+        for name_of, value in settings.items():
+            command += [f"--{name_of}", value if isinstance(value, str) else json.dumps(value)]
         return Stage(name, command, Path(output), after, processes, training=True)
 
     build = [*python, "datasets_scripts.build", "--source", arguments.source, "--output", data, "--seed", seed]
@@ -97,6 +115,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
     evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out, *(["--hard"] if synthetic else [])]
     evaluate += [word for k, v in config["evaluate"].items() for word in (f"--{k}", str(v))]
     judges = ("evaluator", "evaluator_held_out")
+    samples = [*python, "train.samples", "--run", str(run), "--seed", seed]
 
     def score(stage: str) -> Stage:
         folder = run / f"evaluation_{stage}"
@@ -116,8 +135,45 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         }),
         score("sft"),
         score("grpo"),
-        Stage("samples", [*python, "train.samples", "--run", str(run), "--seed", seed], run / "samples", ("evaluate_sft", "evaluate_grpo")),
+        Stage("samples", samples, run / "samples", ("evaluate_sft", "evaluate_grpo")),
     ]  # fmt: skip
+
+
+def check_run_folder(run: Path, stages: list[Stage]) -> None:
+    """Refuse a folder that holds something, but nothing of a quickstart.
+
+    Raises:
+        SystemExit: with what was found and the remedy.
+    """
+    if run.exists() and not run.is_dir():
+        raise SystemExit(f"error: --output {run} is a file; name a folder")
+    found = {path.name for path in run.iterdir()} if run.is_dir() else set()
+    if found and not found & {"logs", *(stage.folder.name for stage in stages)}:
+        raise SystemExit(f"error: --output {run} holds something else ({', '.join(sorted(found)[:5])}); name another")
+
+
+def finished(stages: list[Stage]) -> set[str]:
+    """The names of the stages that an earlier run has finished, whose records are read.
+
+    Raises:
+        SystemExit: one was made with other settings, or from a stage that is not there any more.
+    """
+    done: set[str] = set()
+    for stage in stages:
+        if not (stage.folder / DONE).is_file():
+            continue
+        stage.record = json.loads((stage.folder / DONE).read_text(encoding="utf-8"))
+        if stage.record["command"] != stage.command:
+            raise SystemExit(
+                f"error: {stage.folder} was made with other settings; name another --output or delete the folder"
+            )
+        gone = sorted(set(stage.after) - done)
+        if gone:
+            raise SystemExit(
+                f"error: {stage.folder} was made from an earlier {gone[0]}, which has to run again; delete it too"
+            )
+        done.add(stage.name)
+    return done
 
 
 class MemoryWatch(threading.Thread):
@@ -158,20 +214,15 @@ def run_stages(stages: list[Stage], run: Path) -> None:
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
         "PYTHONUNBUFFERED": "1",
     }
-    started, running = time.monotonic(), {}
-    waiting = []
+    started = time.monotonic()
+    running: dict[subprocess.Popen, tuple[Stage, Path, float, MemoryWatch]] = {}
+    check_run_folder(run, stages)
+    done = finished(stages)
     for stage in stages:
-        if (stage.folder / DONE).is_file():
-            stage.record = json.loads((stage.folder / DONE).read_text(encoding="utf-8"))
-            if stage.record["command"] != stage.command:
-                raise SystemExit(
-                    f"error: {stage.folder} was made with other settings; name another --output or delete the folder"
-                )
+        if stage.name in done:
             print(f"[{elapsed(started)}] {stage.name}: already there")
-        else:
-            waiting.append(stage)
+    waiting = [stage for stage in stages if stage.name not in done]
     (run / "logs").mkdir(parents=True, exist_ok=True)
-    done = {stage.name for stage in stages} - {stage.name for stage in waiting}
     try:
         while waiting or running:
             for stage in [s for s in waiting if done.issuperset(s.after)]:
@@ -179,7 +230,7 @@ def run_stages(stages: list[Stage], run: Path) -> None:
                     waiting.remove(stage)
                     log = run / "logs" / f"{stage.name}.log"
                     with log.open("w", encoding="utf-8") as file:
-                        process = subprocess.Popen(stage.command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+                        process = subprocess.Popen(stage.command, stdout=file, stderr=file, env=environment)
                     watch = MemoryWatch(process.pid)
                     watch.start()
                     running[process] = (stage, log, time.monotonic(), watch)
@@ -189,15 +240,28 @@ def run_stages(stages: list[Stage], run: Path) -> None:
                 stage, log, since, watch = running.pop(process)
                 finish(stage, process.returncode, log, time.monotonic() - since, watch.peak_mb)
                 done.add(stage.name)
-                print(f"[{elapsed(started)}] {stage.name}: done in {stage.record['seconds']:.0f} s{headline(stage)}", flush=True)
+                took = f"{stage.record['seconds']:.0f} s"
+                print(f"[{elapsed(started)}] {stage.name}: done in {took}{headline(stage)}", flush=True)
             if sys.stdout.isatty() and running:
                 names = ", ".join(f"{s.name} {time.monotonic() - since:.0f} s" for s, _, since, _ in running.values())
                 print(f"\r\033[K[{elapsed(started)}] running: {names}", end="\r", flush=True)
     finally:
         for process in running:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.terminate()
-            process.terminate()
+            stop(process)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a stage with all it has started; who does not listen within five seconds is killed."""
+    if process.poll() is not None:
+        return
+    whole = psutil.Process(process.pid)
+    left = [*whole.children(recursive=True), whole]
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for member in left:
+            with suppress(psutil.NoSuchProcess):  # its parent may have been faster
+                end(member)
+        left = psutil.wait_procs(left, timeout=5)[1]
+    process.wait()
 
 
 def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: float) -> None:
@@ -211,7 +275,9 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
             raise SystemExit(f"error: {stage.name} ran {summary['processes']} processes, not {stage.processes}")
     stage.record = {"command": stage.command, "seconds": round(seconds, 1), "peak_memory_mb": round(peak_mb)}
     stage.folder.mkdir(parents=True, exist_ok=True)
-    (stage.folder / DONE).write_text(json.dumps(stage.record, indent=2) + "\n", encoding="utf-8")
+    part = stage.folder / f"{DONE}.part"
+    part.write_text(json.dumps(stage.record, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, stage.folder / DONE)
 
 
 def headline(stage: Stage) -> str:
@@ -252,7 +318,7 @@ def gather_metrics(stages: list[Stage], run: Path, seed: int, total_seconds: flo
             metrics[task] = {"real": results["grpo"][task]["real"]}
             metrics[task] |= {name: result[task]["generated"] for name, result in results.items()}
     metrics["m2t"] = {name: result["m2t"] for name, result in results.items()}
-    return metrics | {"generation": results["grpo"]["generation"], "protocol": results["grpo"]["protocol"], "seed": seed}
+    return metrics | {name: results["grpo"][name] for name in ("generation", "protocol")} | {"seed": seed}
 
 
 def peak_together(stages: list[Stage]) -> int:
@@ -267,6 +333,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = Path(arguments.output)
     started = time.monotonic()
     stages = plan(arguments, read_config(Path(arguments.config)))
+    # As on Ctrl-C, the stages that run are stopped; by default this process alone would end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"UniMo quickstart -> {run}: {', '.join(stage.name for stage in stages)}", flush=True)
     run_stages(stages, run)
 

@@ -6,12 +6,14 @@ something put in its place.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from datasets_scripts.captions import tokenize_caption
 
+Key = TypeVar("Key", tuple[int, ...], str)  # what an embedding is remembered by
 Reward = Callable[..., list[float | None]]
 FLOOR = -1.0  # the least a cosine can be
 
@@ -32,36 +34,40 @@ class MotionScorer:
     @torch.no_grad()
     def embed_codes(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Code sequences -> (N, E) unit-length motion embeddings of what they decode to."""
-        keys = [tuple(row) for row in rows]
-        missing = sorted(set(keys) - self._motions.keys(), key=len)
-        if missing:
-            if len(self._motions) + len(missing) > self.capacity:
-                self._motions.clear()
-                missing = sorted(set(keys), key=len)
-            longest = max(len(key) for key in missing)
-            codes = torch.zeros(len(missing), longest, dtype=torch.long, device=self.vqvae.device)
-            mask = torch.zeros_like(codes)
-            for row, key in enumerate(missing):
-                codes[row, : len(key)] = torch.tensor(key)
-                mask[row, : len(key)] = 1
-            decoded = self.vqvae.decode(codes, attention_mask=mask).float().cpu().numpy()
-            frames = [len(key) * self.vqvae.config.downsample for key in missing]
-            raw = [self.feature_extractor.denormalize(m[:n]) for m, n in zip(decoded, frames, strict=True)]
-            self._motions.update(zip(missing, unit(self.evaluator.get_motion_features(raw)), strict=True))
-        return torch.stack([self._motions[key] for key in keys])
+
+        def embed(missing: list[tuple[int, ...]]) -> torch.Tensor:
+            return self.evaluator.get_motion_features(self.vqvae.decode_motions(missing, self.feature_extractor))
+
+        return self._embed([tuple(row) for row in rows], self._motions, embed)
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Captions -> (N, E) unit-length text embeddings; a caption without words is the caller's to refuse."""
-        missing = sorted(set(texts) - self._texts.keys())
+
+        def embed(missing: list[str]) -> torch.Tensor:
+            return self.evaluator.get_text_features([tokenize_caption(text) for text in missing])
+
+        return self._embed(list(texts), self._texts, embed)
+
+    def _embed(
+        self, keys: list[Key], known: dict[Key, torch.Tensor], embed: Callable[[list[Key]], torch.Tensor]
+    ) -> torch.Tensor:
+        """Unit-length embeddings of `keys`, of which only those not yet `known` are computed."""
+        if len(known.keys() | set(keys)) > self.capacity:
+            known.clear()
+        missing = sorted(set(keys) - known.keys())
         if missing:
-            embedded = unit(self.evaluator.get_text_features([tokenize_caption(text) for text in missing]))
-            self._texts.update(zip(missing, embedded, strict=True))
-        return torch.stack([self._texts[text] for text in texts])
+            embedded = torch.nn.functional.normalize(embed(missing).float().cpu(), dim=-1)
+            known.update(zip(missing, embedded, strict=True))
+        return torch.stack([known[key] for key in keys])
 
 
-def unit(embeddings: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(embeddings.float().cpu(), dim=-1)
+def has_words(text: str) -> bool:
+    """Whether there is anything the evaluator can embed: a model may well answer with digits or dots alone."""
+    try:
+        return bool(tokenize_caption(text))
+    except ValueError:
+        return False
 
 
 def make_rewards(processor, scorer: MotionScorer) -> list[Reward]:
@@ -98,7 +104,7 @@ def make_rewards(processor, scorer: MotionScorer) -> list[Reward]:
             if reward is None:
                 continue
             answer = processor.parse(completion_ids[i], "m2t")
-            if answer.valid and tokenize_caption(answer.caption):
+            if answer.valid and has_words(answer.caption):
                 similarity = scorer.embed_texts([answer.caption]) @ scorer.embed_texts(references[i]).T
                 rewards[i] = float(similarity.max())
         return rewards

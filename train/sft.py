@@ -6,14 +6,14 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from datasets_scripts.examples import CaptionedMotion, captioned_motions, encode_motions
+from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
 from modeling_unimo.tokenization_unimo import extend_vocabulary
-from train.arguments import parse_arguments, prepare_output, require_folder
+from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
 from train.base_lm import new_causal_lm, train_tokenizer
 from train.optimizer import muon_with_adamw
 from train.sft_data import group_by_length, schedule, tokenized
@@ -55,13 +55,15 @@ def main(argv: list[str] | None = None) -> None:
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
     if training.max_length is None:
         raise SystemExit("error: max_length must be set: longer examples are left out and counted")
+    check_settings(arguments.new_model, Qwen2Config, "new_model")
+    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
     checkpoint = prepare_output(training.output_dir, "sft", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
 
-    entries = captioned_motions(load_motion_dataset(arguments.dataset)["train"])
+    entries = captioned_motions(dataset["train"])
     vqvae = MotionVQVAEModel.from_pretrained(arguments.vqvae).eval()
     extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
-    codes = encode_motions(vqvae, extractor, [entry.motion for entry in entries])
+    codes = vqvae.encode_motions([entry.motion for entry in entries], extractor)
 
     model, tokenizer = backbone(arguments, entries, UniMoProcessor.template_texts())
     extend_vocabulary(

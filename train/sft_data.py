@@ -18,7 +18,17 @@ def schedule(
 
     The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
     with probability `t2m_share`. The order depends on the seed alone, never on the number of processes.
+
+    Raises:
+        ValueError: there is nothing to learn from, or a caption has no thought.
     """
+    if not entries:
+        raise ValueError("there is no captioned motion to learn from")
+    for entry in entries:
+        if not all(thought.strip() for thought in entry.thoughts):
+            raise ValueError(
+                f"clip {entry.id} has a caption without a thought; build the dataset with --annotator kinematic"
+            )
     rng = np.random.default_rng(seed)
     first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
     examples: list[Example] = []

@@ -13,7 +13,7 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.arguments import parse_arguments, prepare_output, require_folder
+from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
 from train.optimizer import muon_with_adamw
 from train.stages import finish_stage
 
@@ -105,10 +105,11 @@ class PlaceCodes(TrainerCallback):
 def main(argv: list[str] | None = None) -> None:
     arguments, training = parse_arguments((VQVAEArguments, TrainingArguments), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
+    check_settings(arguments.model, MotionVQVAEConfig, "model")
+    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
     checkpoint = prepare_output(training.output_dir, "vqvae", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
 
-    dataset = load_motion_dataset(arguments.dataset)
     motions, eval_motions = motion_views(dataset["train"]), motion_views(dataset["validation"])
     dimension = motions[0].shape[1]
     mean, std = feature_statistics(motions, skeleton_for(dimension), feat_bias=arguments.feat_bias)
