@@ -1,11 +1,9 @@
 """A dataset split as what training and evaluation work on: spans of motion with their captions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
 from datasets import Dataset
 
 
@@ -71,20 +69,3 @@ def captioned_motions(dataset: Dataset, min_frames: int = 4) -> list[CaptionedMo
                     )
                 )
     return entries
-
-
-@torch.no_grad()
-def encode_motions(vqvae, feature_extractor, motions: Sequence[np.ndarray], batch_size: int = 64) -> list[np.ndarray]:
-    """VQ-VAE codes of raw features: one (T // downsample,) int64 array a motion, in the order given.
-
-    Motions are batched by length; the VQ-VAE masks its padding, so the batch changes nothing.
-    """
-    order = sorted(range(len(motions)), key=lambda i: len(motions[i]))
-    codes: list[np.ndarray] = [np.empty(0, np.int64)] * len(motions)
-    for begin in range(0, len(order), batch_size):
-        rows = order[begin : begin + batch_size]
-        batch = feature_extractor([motions[i] for i in rows], return_tensors="pt").to(vqvae.device)
-        encoded = vqvae.encode(batch["motion"], attention_mask=batch["attention_mask"])
-        for i, row, mask in zip(rows, encoded.codes.cpu(), encoded.attention_mask.cpu(), strict=True):
-            codes[i] = row[mask.bool()].numpy()
-    return codes

@@ -3,30 +3,22 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
+from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel
 from modeling_unimo.motion_representation import features_to_joints, skeleton_for
 
 
-@torch.no_grad()
-def reconstruct(vqvae, feature_extractor, motions: Sequence[np.ndarray], batch_size: int = 64):
-    """Encode and decode raw features; returns (list of raw reconstructions (4 * (T // 4), D), list of codes)."""
-    order = sorted(range(len(motions)), key=lambda i: len(motions[i]))
-    reconstructions: list[np.ndarray] = [np.empty(0)] * len(motions)
-    codes: list[np.ndarray] = [np.empty(0, np.int64)] * len(motions)
-    for begin in range(0, len(order), batch_size):
-        rows = order[begin : begin + batch_size]
-        batch = feature_extractor([motions[i] for i in rows], return_tensors="pt").to(vqvae.device)
-        encoded = vqvae.encode(batch["motion"], attention_mask=batch["attention_mask"])
-        decoded = vqvae.decode(encoded.codes, attention_mask=encoded.attention_mask).cpu().numpy()
-        lengths = encoded.attention_mask.sum(1).tolist()
-        for i, row, ids, length in zip(rows, decoded, encoded.codes.cpu().numpy(), lengths, strict=True):
-            codes[i] = ids[:length]
-            reconstructions[i] = feature_extractor.denormalize(row[: length * vqvae.config.downsample])
-    return reconstructions, codes
+def reconstruct(
+    vqvae: MotionVQVAEModel, feature_extractor: MotionFeatureExtractor, motions: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Raw features through codes and back: reconstructions (4 * (T // 4), D), and the codes."""
+    codes = vqvae.encode_motions(motions, feature_extractor)
+    return vqvae.decode_motions(codes, feature_extractor), codes
 
 
-def reconstruction_metrics(vqvae, feature_extractor, motions: Sequence[np.ndarray]) -> dict[str, float]:
+def reconstruction_metrics(
+    vqvae: MotionVQVAEModel, feature_extractor: MotionFeatureExtractor, motions: Sequence[np.ndarray]
+) -> dict[str, float]:
     """Errors of encode-decode over raw motions, and how evenly the codes are used.
 
     Returns:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, L
 from .configuration_unimo import UniMoConfig
 from .export_unimo import save_motion
 from .generation_unimo import AnswerGrammar, answer_cache, default_generation_config
-from .modeling_motion_vqvae import MotionVQVAEModel
+from .modeling_motion_vqvae import MotionVQVAEModel, batches_by_length, evaluating
 from .motion_representation import features_to_joints, skeleton_for
 from .processing_unimo import Answer, UniMoProcessor
 from .visualization_unimo import player_html
@@ -181,7 +181,6 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
 
     # ---------------------------------------------------------------- motion and codes
 
-    @torch.no_grad()
     def encode_motions(
         self, motions: Sequence[np.ndarray], processor: UniMoProcessor, batch_size: int = 64
     ) -> list[list[int]]:
@@ -190,33 +189,18 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         Raises:
             ValueError: a motion is no (T, D) array, too short or long, or not finite.
         """
-        encoded: dict[int, list[int]] = {}
-        for rows in _batches([len(motion) for motion in motions], batch_size):
-            inputs = processor.feature_extractor([motions[row] for row in rows], return_tensors="pt")
-            device = self.motion_vqvae.device
-            encoding = self.motion_vqvae.encode(inputs["motion"].to(device), inputs["attention_mask"].to(device))
-            lengths = encoding.attention_mask.sum(-1).tolist()
-            for row, codes, length in zip(rows, encoding.codes.tolist(), lengths, strict=True):
-                encoded[row] = codes[:length]
-        return [encoded[row] for row in range(len(motions))]
+        encoded = self.motion_vqvae.encode_motions(motions, processor.feature_extractor, batch_size)
+        return [codes.tolist() for codes in encoded]
 
-    @torch.no_grad()
     def decode_codes(
         self, codes_list: Sequence[Sequence[int]], processor: UniMoProcessor, batch_size: int = 64
     ) -> list[np.ndarray]:
-        """Raw features (4 L, D), float32, of each list of codes."""
-        decoded: dict[int, np.ndarray] = {}
-        for rows in _batches([len(codes) for codes in codes_list], batch_size):
-            lengths = torch.tensor([len(codes_list[row]) for row in rows])
-            mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
-            codes = torch.zeros_like(mask)
-            codes[mask.bool()] = torch.tensor([code for row in rows for code in codes_list[row]])
-            device = self.motion_vqvae.device
-            motions = self.motion_vqvae.decode(codes.to(device), attention_mask=mask.to(device)).float().cpu()
-            for row, motion, length in zip(rows, motions, lengths.tolist(), strict=True):
-                frames = motion[: length * self.config.motion_config.downsample]
-                decoded[row] = processor.feature_extractor.denormalize(frames).numpy()
-        return [decoded[row] for row in range(len(codes_list))]
+        """Raw features (4 L, D), float32, of each list of codes.
+
+        Raises:
+            ValueError: a motion without codes, or a code that is not in the codebook.
+        """
+        return self.motion_vqvae.decode_motions(codes_list, processor.feature_extractor, batch_size)
 
     # ---------------------------------------------------------------- answers
 
@@ -276,8 +260,8 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         prompts = [processor.prompt(*request) for request in requests]
         lengths = [len(ids) for ids in processor.tokenizer(prompts, add_special_tokens=False)["input_ids"]]
         answers: dict[int, list[Answer]] = {}
-        with _seeded(seed, self.device), _evaluating(self):
-            for rows in _batches(lengths, max(1, batch_size // num_samples)):
+        with _seeded(seed, self.device), evaluating(self):
+            for rows in batches_by_length(lengths, max(1, batch_size // num_samples)):
                 row_tasks = [requests[row][0] for row in rows]
                 inputs = processor.tokenizer(
                     [prompts[row] for row in rows],
@@ -445,13 +429,6 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         super().save_pretrained(save_directory, **kwargs)
 
 
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices in batches of like length, the longest first, so that little is padding."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    for begin in range(0, len(order), batch_size):
-        yield order[begin : begin + batch_size]
-
-
 @contextmanager
 def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
     if seed is None:
@@ -460,17 +437,6 @@ def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Dropout off while answering."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 UniMoForConditionalGeneration.register_for_auto_class("AutoModel")

@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 
 from modeling_unimo.configuration_unimo import MotionVQVAEConfig
 from modeling_unimo.convert_checkpoint import _vqvae_key, vqvae_from_weights
+from modeling_unimo.feature_extraction_unimo import MotionFeatureExtractor
 from modeling_unimo.modeling_motion_vqvae import MotionVQVAEModel, VectorQuantizer, kmeans
 
 DIM = 35
@@ -173,6 +174,51 @@ def test_a_batch_changes_nothing(values, dtype):
             assert not decoded[row, frames:].any() and not output.reconstruction[row, frames:].any()
             loss += float(single.reconstruction_loss) * frames
     assert output.reconstruction_loss == pytest.approx(loss / sum(n // 4 * 4 for n in lengths), rel=1e-5)
+
+
+def placed(**values):
+    """A tiny model whose codes lie where latents are, and a feature extractor of its size."""
+    model = tiny(**values)
+    model.initialize_codebook(torch.randn(64, 16))
+    return model, MotionFeatureExtractor(feature_dim=DIM, mean=[0.1] * DIM, std=[0.5] * DIM)
+
+
+def test_raw_motions_go_to_codes_and_back_in_any_batch():
+    model, extractor = placed()
+    random = np.random.default_rng(0)
+    motions = [random.normal(size=(frames, DIM)).astype(np.float32) for frames in (9, 40, 4, 23, 40)]
+    codes = model.encode_motions(motions, extractor, batch_size=2)
+    assert [len(row) for row in codes] == [2, 10, 1, 5, 10]
+    alone = [model.encode_motions([motion], extractor)[0] for motion in motions]
+    assert all(np.array_equal(*pair) for pair in zip(codes, alone, strict=True))
+    decoded = model.decode_motions([row.tolist() for row in codes], extractor, batch_size=2)
+    for motion, row in zip(decoded, codes, strict=True):
+        assert motion.dtype == np.float32
+        plain = model.eval().decode(torch.from_numpy(row)[None]).detach()
+        np.testing.assert_allclose(motion, extractor.denormalize(plain)[0], atol=1e-5)
+    assert model.encode_motions([], extractor) == model.decode_motions([], extractor) == []
+
+
+def test_raw_motions_leave_a_training_model_as_it_was():
+    model, extractor = placed(norm="BN")
+    motions = [np.ones((12, DIM), np.float32)]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    codes = model.encode_motions(motions, extractor)
+    model.decode_motions(codes, extractor)
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert np.array_equal(codes[0], model.eval().encode_motions(motions, extractor)[0])
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [([[1], []], "motion 1 has no codes"), ([[1], [16, 2]], "code 16 is not"), ([[-1]], "code -1 is not")],
+)
+def test_codes_of_no_motion_are_refused(codes, message):
+    model, extractor = placed()
+    with pytest.raises(ValueError, match=message):
+        model.decode_motions(codes, extractor)
 
 
 @pytest.mark.parametrize("norm", ["BN", "GN"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
-from evaluate_unimo.reconstruction import reconstruct, reconstruction_metrics
+from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.motion_representation import features_to_joints, skeleton_for
 
@@ -33,7 +33,7 @@ def write_samples(run: Path, seed: int) -> None:
 
     metrics = reconstruction_metrics(model.motion_vqvae, processor.feature_extractor, motions)
     (folder / "reconstruction.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    _, codes = reconstruct(model.motion_vqvae, processor.feature_extractor, motions)
+    codes = model.encode_motions(motions, processor)
     counts = np.bincount(np.concatenate(codes), minlength=model.motion_vqvae.config.codebook_size)
 
     chosen = spread(entries, COUNT)
