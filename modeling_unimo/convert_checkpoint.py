@@ -9,7 +9,6 @@ no classes. Every key is accounted for, and one that is unused or missing is an 
 """
 
 import argparse
-import json
 import pickle
 import re
 import shutil
@@ -19,13 +18,14 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from .commands import load_with_gaps
 from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
 from .feature_extraction_unimo import MotionFeatureExtractor
 from .modeling_evaluator import POS_CLASSES, TextMotionEvaluatorModel
@@ -35,6 +35,11 @@ from .processing_unimo import UniMoProcessor
 from .tokenization_unimo import UniMoTokenizer
 
 KIT_FEATURES, KIT_FPS, FPS = 251, 12.5, 20.0
+_OPTIONS = {
+    "vqvae": {"activation", "norm", "quantizer", "dilation_growth_rate", "mean", "std"},
+    "evaluator": {"glove", "mean", "std"},
+    "unimo": {"vqvae"},
+}
 # Beside the weights, finest.tar holds what its training needed.
 _TRAINING_STATE = ("opt_text_encoder", "opt_motion_encoder", "opt_movement_encoder", "epoch", "iter", "ep", "total_it")
 
@@ -212,10 +217,10 @@ def convert_unimo(input: str | Path, vqvae: str | Path, output: str | Path) -> C
     """
     with _new_folder(output) as folder:
         report = ConversionReport()
-        _require_kind(vqvae, lambda kind: kind == MotionVQVAEConfig.model_type, "a motion VQ-VAE")
-        _require_kind(input, lambda kind: kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "a causal language model")
-        motion_vqvae = _load_part(MotionVQVAEModel, vqvae, "motion_vqvae", report)
-        language_model = _load_part(AutoModelForCausalLM, input, "language_model", report)
+        needed = "the folder of a motion VQ-VAE"
+        motion_vqvae = _load_part(MotionVQVAEModel, vqvae, "motion_vqvae", needed, report)
+        needed = "the folder of a causal language model with the motion vocabulary"
+        language_model = _load_part(AutoModelForCausalLM, input, "language_model", needed, report)
         _refuse_incomplete(report, f"{input} with {vqvae}")
         tokenizer = UniMoTokenizer.from_tokenizer(AutoTokenizer.from_pretrained(input))
         processor = UniMoProcessor(MotionFeatureExtractor.from_pretrained(vqvae), tokenizer)
@@ -226,29 +231,11 @@ def convert_unimo(input: str | Path, vqvae: str | Path, output: str | Path) -> C
     return report
 
 
-def _require_kind(folder, accepts, what):
-    path = Path(folder) / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"no config.json in {folder}; give the folder of {what}")
-    try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is no model configuration: {error}") from error
-    if not accepts(kind):
-        raise ValueError(f"{folder} holds a model of type {kind!r}; the folder of {what} is needed")
-
-
-def _load_part(cls, folder, name, report):
-    """A saved model whose weights fill it exactly; transformers would fill gaps with random numbers."""
-    try:
-        model, loading = cls.from_pretrained(folder, output_loading_info=True)
-    except OSError as error:
-        raise FileNotFoundError(f"no model weights in {folder}: {error}") from error
-    report.missing += sorted(f"{name}.{key}" for key in loading["missing_keys"])
-    report.unused += sorted(f"{folder}: {key}" for key in loading["unexpected_keys"])
-    report.converted |= {
-        f"{folder}: {key}": f"{name}.{key}" for key in model.state_dict() if key not in loading["missing_keys"]
-    }
+def _load_part(cls: Any, folder: str | Path, name: str, needed: str, report: ConversionReport) -> PreTrainedModel:
+    model, missing, unexpected = load_with_gaps(cls, folder, needed)
+    report.missing += [f"{name}.{key}" for key in missing]
+    report.unused += [f"{folder}: {key}" for key in unexpected]
+    report.converted |= {f"{folder}: {key}": f"{name}.{key}" for key in model.state_dict() if key not in missing}
     return model
 
 
@@ -563,6 +550,7 @@ def _write_card(folder, title, origin):
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command; ends with an error where the input does not fill a model exactly."""
     parser = argparse.ArgumentParser(
         description="Convert published checkpoints to folders that load with Auto classes."
     )
@@ -578,6 +566,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--std", help="vqvae, evaluator: std.npy of its own statistics")
     parser.add_argument("--vqvae", help="unimo: folder of the motion VQ-VAE")
     arguments = parser.parse_args(argv)
+    for name in vars(arguments).keys() - {"kind", "input", "output"} - _OPTIONS[arguments.kind]:
+        if getattr(arguments, name) != parser.get_default(name):
+            parser.error(f"--{name} does not belong to --kind {arguments.kind}")
     try:
         if arguments.kind == "vqvae":
             report = convert_vqvae(
@@ -603,7 +594,7 @@ def main(argv: list[str] | None = None) -> None:
     except ConversionError as error:
         print(error.report)
         sys.exit(f"error: {error}")
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(report)
     print(f"wrote {arguments.output}")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoConfig
 
+from .commands import load_whole, refusals
 from .export_unimo import SUFFIXES, load_motion
 from .modeling_unimo import UniMoForConditionalGeneration
 from .processing_unimo import UniMoProcessor
@@ -47,21 +47,13 @@ def load_model(name: str) -> tuple[UniMoForConditionalGeneration, UniMoProcessor
     """A UniMo model and its processor, on the GPU if there is one.
 
     Raises:
-        FileNotFoundError: nothing by that name.
-        ValueError: a model of another kind.
+        FileNotFoundError, ValueError: as `load_whole`.
     """
-    if Path(name).is_dir() and not Path(name, "config.json").is_file():
-        raise FileNotFoundError(f"--model {name}: no config.json there; give the folder of a saved UniMo model")
-    try:
-        kind = AutoConfig.from_pretrained(name).model_type
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(f"--model {name}: no model of that name could be read ({error})") from error
-    if kind != "unimo":
-        raise ValueError(
-            f"--model {name}: holds a {kind} model; give a UniMo folder. A language model with the motion vocabulary "
-            "becomes one with `python -m modeling_unimo.convert_checkpoint --kind unimo`."
-        )
-    model = UniMoForConditionalGeneration.from_pretrained(name)
+    needed = (
+        "a UniMo model (a language model with the motion vocabulary becomes one with "
+        "`python -m modeling_unimo.convert_checkpoint --kind unimo`)"
+    )
+    model = load_whole(UniMoForConditionalGeneration, name, needed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), UniMoProcessor.from_pretrained(name)
 
@@ -90,7 +82,7 @@ def read_motion(path: Path, fps: float, start: float, end: float | None) -> np.n
 def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-    try:
+    with refusals():
         model, processor = load_model(arguments.model)
         if arguments.text is not None:
             motion = model.generate_motion(
@@ -111,8 +103,6 @@ def main(argv: list[str] | None = None) -> None:
         description = model.describe_motion([features], processor, seed=arguments.seed, **settings)[0]
         print(f"thought: {description.thought}")
         print(f"caption: {description.caption}")
-    except (OSError, ValueError, ImportError) as error:
-        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

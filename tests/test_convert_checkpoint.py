@@ -372,17 +372,28 @@ def test_parts_of_the_wrong_kind_are_refused(parts, tmp_path):
     shutil.copytree(parts / "vqvae", empty)
     (empty / "model.safetensors").unlink()
     for language_model, vqvae, error, message in (
-        (parts / "vqvae", parts / "vqvae", ValueError, "type 'motion_vqvae'; the folder of a causal language model"),
-        (parts / "lm", parts / "lm", ValueError, "type 'qwen2'; the folder of a motion VQ-VAE"),
+        (parts / "vqvae", parts / "vqvae", ValueError, "type 'motion_vqvae'; give the folder of a causal"),
+        (parts / "lm", parts / "lm", ValueError, "type 'qwen2'; give the folder of a motion VQ-VAE"),
         (parts / "lm", tmp_path, FileNotFoundError, "no config.json"),
-        (tmp_path / "nowhere", parts / "vqvae", FileNotFoundError, "no config.json"),
+        (tmp_path / "nowhere", parts / "vqvae", FileNotFoundError, "no model could be read"),
         (bare, parts / "vqvae", ValueError, "motion vocabulary"),
         (parts / "lm", cut, ConversionError, "missing motion_vqvae.quantizer.codebook"),
-        (parts / "lm", empty, FileNotFoundError, "no model weights"),
+        (parts / "lm", empty, FileNotFoundError, "no weights could be read"),
     ):
         with pytest.raises(error, match=message):
             convert_unimo(language_model, vqvae, tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["vqvae", "--glove", "g"], ["evaluator", "--activation", "silu"], ["unimo", "--vqvae", "v", "--mean", "m.npy"]],
+)
+def test_options_of_another_kind_are_refused(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--input", str(tmp_path), "--output", str(tmp_path / "out"), "--kind", *arguments])
+    assert stopped.value.code == 2
+    assert f"does not belong to --kind {arguments[0]}" in capsys.readouterr().err
 
 
 def test_loads_where_the_package_is_not_installed(tmp_path):

@@ -247,11 +247,14 @@ def test_command_names_what_is_wrong(folder, tmp_path):
         assert str(stopped.value.code).startswith("error: ")
 
     output = ["--output", str(tmp_path / "x.npy")]
-    stops(["--model", str(tmp_path / "none"), "--text", "a", *output], "no model of that name")
+    stops(["--model", str(tmp_path / "none"), "--text", "a", *output], "no model could be read")
     stops(["--model", str(tmp_path), "--text", "a", *output], "no config.json there")
     model, _ = tiny_unimo()
     model.motion_vqvae.save_pretrained(tmp_path / "vqvae")
-    stops(["--model", str(tmp_path / "vqvae"), "--text", "a", *output], "holds a motion_vqvae model")
+    stops(
+        ["--model", str(tmp_path / "vqvae"), "--text", "a", *output],
+        "holds a model of type 'motion_vqvae'; give a UniMo",
+    )
     stops(["--model", str(folder), "--text", "", *output], "not blank")
     stops(["--model", str(folder), "--text", "a", "--duration", "0", *output], "0.2 to 9.8 seconds")
     assert not (tmp_path / "x.npy").exists()
