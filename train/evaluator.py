@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
@@ -17,7 +17,7 @@ from evaluate_unimo.functional import r_precision
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
-from train.stages import finish_stage
+from train.stages import StageTrainer, finish_stage
 
 
 @dataclass
@@ -66,7 +66,7 @@ class TextMotionPairs(Dataset):
         }
 
 
-class EvaluatorTrainer(Trainer):
+class EvaluatorTrainer(StageTrainer):
     """The Trainer, evaluated by R-Precision in pools of 32 on the validation split."""
 
     def __init__(self, *args, eval_entries: list[CaptionedMotion], **kwargs):

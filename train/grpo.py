@@ -13,9 +13,11 @@ from trl import GRPOConfig, GRPOTrainer
 from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo.tokenization_unimo import UniMoTokenizer
 from train.arguments import parse_arguments, prepare_output, require_folder, require_splits
+from train.cards import write_unimo_card
 from train.rewards import MotionScorer, grpo_rows, make_rewards
-from train.stages import finish_stage
+from train.stages import StageTrainer, finish_stage
 
 
 @dataclass
@@ -28,6 +30,10 @@ class GRPOArguments:
     evaluator: str = field(metadata={"help": "Folder of the evaluator that rewards (never the held-out one)."})
     unimo_output_dir: str = field(default="", metadata={"help": "Also assemble LM and VQ-VAE into this UniMo folder."})
     t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion prompts."})
+
+
+class MotionGRPOTrainer(StageTrainer, GRPOTrainer):
+    """TRL's trainer with the card of the stage."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -53,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     model = AutoModelForCausalLM.from_pretrained(arguments.sft_model, dtype="float32")
     training.temperature, training.top_p, training.top_k = 1.0, 1.0, 0
     training.remove_unused_columns = False
-    trainer = GRPOTrainer(
+    trainer = MotionGRPOTrainer(
         model=model,
         args=training,
         train_dataset=Dataset.from_list(rows),
@@ -66,10 +72,12 @@ def main(argv: list[str] | None = None) -> None:
         processor.save_pretrained(training.output_dir)
         if arguments.unimo_output_dir:
             policy = trainer.accelerator.unwrap_model(trainer.model)
-            UniMoForConditionalGeneration.from_parts(policy, vqvae, processor).save_pretrained(
-                arguments.unimo_output_dir
-            )
+            # The wrapper's class is what AutoTokenizer finds there; the policy's own folder has the base's.
+            processor.tokenizer = UniMoTokenizer.from_tokenizer(processor.tokenizer)
+            model = UniMoForConditionalGeneration.from_parts(policy, vqvae, processor)
+            model.save_pretrained(arguments.unimo_output_dir)
             processor.save_pretrained(arguments.unimo_output_dir)
+            write_unimo_card(arguments.unimo_output_dir, training.output_dir)
 
 
 if __name__ == "__main__":

@@ -338,6 +338,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"UniMo quickstart -> {run}: {', '.join(stage.name for stage in stages)}", flush=True)
     run_stages(stages, run)
 
+    from train.cards import write_unimo_card
     from train.report import write_report
 
     curves = {}
@@ -349,6 +350,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     total = max(time.monotonic() - started, 0.0)
     metrics = gather_metrics(stages, run, arguments.seed, total if total > 0.3 * ran_before else ran_before)
     (run / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_unimo_card(run / "unimo", run / "grpo", metrics)
     report = write_report(run)
     print((run / "evaluation_grpo" / "results.md").read_text(encoding="utf-8"))
     print(f"metrics: {run / 'metrics.json'}\nreport:  {report}\nmodel:   {run / 'unimo'}")

@@ -17,7 +17,7 @@ from train.arguments import check_settings, parse_arguments, prepare_output, req
 from train.base_lm import new_causal_lm, train_tokenizer
 from train.optimizer import muon_with_adamw
 from train.sft_data import group_by_length, schedule, tokenized
-from train.stages import finish_stage
+from train.stages import StageTrainer, finish_stage
 
 
 @dataclass
@@ -37,6 +37,10 @@ class SFTArguments:
     t2m_only_fraction: float = field(default=0.5, metadata={"help": "First share of the run: text-to-motion alone."})
     t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion in the joint part."})
     muon: bool = field(default=False, metadata={"help": "Muon for the matrices instead of AdamW."})
+
+
+class MotionSFTTrainer(StageTrainer, SFTTrainer):
+    """TRL's trainer with the card of the stage."""
 
 
 def backbone(arguments: SFTArguments, entries: list[CaptionedMotion], processor_corpus: list[str]):
@@ -92,7 +96,7 @@ def main(argv: list[str] | None = None) -> None:
 
     training.train_sampling_strategy = "sequential"  # the schedule above is the order
     training.completion_only_loss = True
-    trainer = SFTTrainer(
+    trainer = MotionSFTTrainer(
         model=model,
         args=training,
         train_dataset=train_dataset,

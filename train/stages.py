@@ -1,4 +1,4 @@
-"""The end of a training stage: the model alone in its folder, its curves, and a summary with seconds and memory."""
+"""The end of a training stage: the model alone in its folder, its curves, its card, a summary of the run."""
 
 import json
 import resource
@@ -8,7 +8,8 @@ from typing import Any
 
 from transformers import Trainer
 
-SUMMARY = "training_summary.json"
+from train.cards import SUMMARY, write_stage_card
+
 CURVES = "curves.json"
 SHOWN = (
     "loss",
@@ -21,13 +22,46 @@ SHOWN = (
     "eval_codes_used",
     "eval_r_precision_top1",
 )
+# What a card tells of the Trainer's arguments; the stage's own are in its training_run.json.
+TRAINING_SETTINGS = (
+    "seed",
+    "max_steps",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "max_grad_norm",
+    "optim",
+    "bf16",
+    "max_length",
+    "max_completion_length",
+    "num_generations",
+    "temperature",
+    "beta",
+    "epsilon",
+    "loss_type",
+)
+
+
+class StageTrainer(Trainer):
+    """The Trainer, alone or first among bases with one of TRL's, whose own card is that of the stage.
+
+    A generic one would come with TRL's checkpoints, and before a push, over whatever the user wrote.
+    """
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        if self.is_world_process_zero():
+            write_stage_card(self.args.output_dir)
 
 
 def finish_stage(trainer: Trainer, stage: str) -> None:
-    """Save the trained model, drop what only resuming needs, write `curves.json` and `training_summary.json`.
+    """Save the trained model, drop what only resuming needs, write the curves, the summary and the card.
 
-    A finished folder is what the Hub gets: safetensors and JSON. The Trainer's checkpoints and its pickled arguments
-    are neither, so they go once the model is saved.
+    A finished folder is what the Hub gets: safetensors, JSON, code and card. The Trainer's checkpoints and its pickled
+    arguments are none of these, so they go once the model is saved.
     """
     folder = Path(trainer.args.output_dir)
     trainer.save_model(str(folder))
@@ -44,6 +78,9 @@ def finish_stage(trainer: Trainer, stage: str) -> None:
         "peak_memory_mb_per_process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last}
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    used = trainer.args.to_dict()
+    training = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
+    (folder / SUMMARY).write_text(json.dumps(summary | training, indent=2) + "\n", encoding="utf-8")
     (folder / CURVES).write_text(json.dumps(trainer.state.log_history) + "\n", encoding="utf-8")
+    write_stage_card(folder)
     print(f"[{stage}] " + "  ".join(f"{k} {v}" for k, v in summary.items() if k != "stage"), flush=True)

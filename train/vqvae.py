@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from datasets_scripts.examples import motion_views
 from datasets_scripts.schema import load_motion_dataset
@@ -15,7 +15,7 @@ from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVA
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
 from train.optimizer import muon_with_adamw
-from train.stages import finish_stage
+from train.stages import StageTrainer, finish_stage
 
 
 @dataclass
@@ -58,7 +58,7 @@ class MotionWindows(Dataset):
         return dict(self.extractor(motions, return_tensors="pt"))
 
 
-class VQVAETrainer(Trainer):
+class VQVAETrainer(StageTrainer):
     """The Trainer with a first phase as a plain autoencoder, and an evaluation in millimetres."""
 
     def __init__(self, *args, autoencoder_steps: int, eval_motions: list[np.ndarray], extractor, **kwargs):
