@@ -751,7 +751,9 @@ def fingerprint(value: Any) -> str:
             raise FileNotFoundError(f"{value}: holds no safetensors file to take a fingerprint of")
         for file in files:
             digest.update(file.name.encode())
-            digest.update(file.read_bytes())
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 24):
+                    digest.update(block)
     elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         digest.update(f"{value.dtype.str}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())

@@ -13,6 +13,7 @@ import numpy as np
 
 from datasets_scripts.examples import CaptionedMotion
 from evaluate_unimo import functional
+from modeling_unimo import Answer
 
 
 @dataclass
@@ -24,33 +25,42 @@ class Sampler:
     batch_size: int = 128
     generate_kwargs: dict[str, Any] = field(default_factory=dict)
 
-    def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list:
+    def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:
         """One answer a request, in the order of the requests."""
-        count = len(texts if texts is not None else codes)
-        sampled = self.model.generate_answers(
-            [task] * count,
-            texts if texts is not None else [None] * count,
-            codes if codes is not None else [None] * count,
+        return [samples[0] for samples in self.samples(task, 1, texts, codes, seed, grammar)]
+
+    def samples(
+        self, task: str, count: int, texts=None, codes=None, seed: int = 0, grammar: bool = True
+    ) -> list[list[Answer]]:
+        """`count` answers a request, in the order of the requests."""
+        requests = len(texts if texts is not None else codes)
+        return self.model.generate_answers(
+            [task] * requests,
+            texts,
+            codes,
             self.processor,
             grammar=grammar,
+            num_samples=count,
             seed=seed,
             batch_size=self.batch_size,
             **self.generate_kwargs,
         )
-        return [samples[0] for samples in sampled]
 
 
 def embedding_scores(
     texts: np.ndarray, motions: np.ndarray, references: np.ndarray, pool_size: int
 ) -> dict[str, float]:
-    """R-Precision and MM-Dist of row-paired (N, E) embeddings, FID and Diversity of the motions."""
-    pool_size = min(pool_size, len(texts))
-    scores = dict(functional.r_precision(texts, motions, top_k=min(3, pool_size), pool_size=pool_size))
+    """R-Precision and MM-Dist of row-paired (N, E) embeddings, FID and Diversity of the motions.
+
+    Fewer rows than a pool make a smaller pool, an easier question: its size then stands among the scores.
+    """
+    pool = min(pool_size, len(texts))
+    scores = dict(functional.r_precision(texts, motions, top_k=min(3, pool), pool_size=pool))
     scores["mm_dist"] = functional.mm_dist(texts, motions)
     scores["fid"] = functional.fid(motions, references)
     scores["diversity"] = functional.diversity(motions, times=min(300, len(motions) - 1), seed=0)
     scores["n"] = len(motions)
-    return scores
+    return scores if pool == pool_size else scores | {"pool_size": pool}
 
 
 def text_to_motion_repeat(
@@ -125,15 +135,52 @@ def attribute_pools_repeat(
     return result
 
 
-def motion_to_text_repeat(
-    sampler: Sampler, entries: Sequence[CaptionedMotion], codes: Sequence[Sequence[int]], seed: int
+def multimodality_repeat(
+    sampler: Sampler,
+    entries: Sequence[CaptionedMotion],
+    judges: dict[str, Any],
+    seed: int,
+    samples: int = 30,
+    times: int = 10,
 ) -> dict[str, Any]:
-    """Describe each motion once and compare with its first three captions."""
+    """How much the motions of one caption differ: `samples` for a caption of each entry, `times` pairs of them.
+
+    A caption with an invalid answer among its samples is left out whole, and shows in n.
+
+    Raises:
+        ValueError: no caption whose answers are all valid.
+    """
+    rng = np.random.default_rng(seed)
+    texts = [entry.texts[int(rng.integers(len(entry.texts)))] for entry in entries]
+    answers = sampler.samples("t2m", samples, texts=texts, seed=seed)
+    whole = [row for row in answers if all(answer.valid for answer in row)]
+    if not whole:
+        raise ValueError(f"not one of {len(answers)} captions has valid answers alone")
+    generated = sampler.model.decode_codes([answer.codes for row in whole for answer in row], sampler.processor)
+    result: dict[str, Any] = {}
+    for name, judge in judges.items():
+        embedded = judge.get_motion_features(generated).cpu().numpy().reshape(len(whole), samples, -1)
+        scores = {"multimodality": functional.multimodality(embedded, times=times, seed=seed)}
+        if name == "main":
+            result |= {**scores, "multimodality_n": len(whole)}
+        else:
+            result[name] = scores
+    return result
+
+
+def motion_to_text_repeat(
+    sampler: Sampler,
+    entries: Sequence[CaptionedMotion],
+    codes: Sequence[Sequence[int]],
+    seed: int,
+    **scoring: Any,
+) -> dict[str, Any]:
+    """Describe each motion once and compare with its first three captions; `scoring` is for `captioning`."""
     answers = sampler.answers("m2t", codes=list(codes), seed=seed)
     valid = [i for i, answer in enumerate(answers) if answer.valid]
     predictions = [answers[i].caption for i in valid]
     references = [functional.three_references(entries[i].texts) for i in valid]
-    scores = functional.captioning(predictions, references)
+    scores = functional.captioning(predictions, references, **scoring)
     return {**scores, "valid": len(valid) / len(answers), "n": len(valid)}
 
 

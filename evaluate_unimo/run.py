@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,20 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
 
-from datasets_scripts.examples import captioned_motions
+from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo.commands import load_whole, refusals, require_width
+from modeling_unimo.export_unimo import write_whole
+
+Job = tuple[str, int, Callable[[], Any]]  # task, number of the repeat, what computes it
+COUNTS = ("n", "multimodality_n", "pool_size")
+FOLDERS = ("model", "vqvae", "dataset", "evaluator", "held_out_evaluator", "bertscore")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line, with numbers and folders that can be used."""
     parser = argparse.ArgumentParser(prog="python -m evaluate_unimo.run", description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="UniMo folder, or with --vqvae the folder of a plain LM")
     parser.add_argument("--vqvae", help="VQ-VAE folder to put under a plain LM")
@@ -43,13 +51,22 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--free", type=int, default=0, help="answers a task sampled without grammar, to count valid ones"
     )
+    parser.add_argument(
+        "--multimodality",
+        type=int,
+        default=0,
+        help="captions answered 30 times each for MultiModality (published: 100)",
+    )
+    parser.add_argument("--bertscore", help="folder of the encoder for BERTScore (published: roberta-large)")
+    parser.add_argument("--bertscore_layers", type=int, default=17, help="the encoder's layer (published: 17)")
+    parser.add_argument("--bertscore_raw", action="store_true", help="without roberta-large's baseline")
     parser.add_argument("--m2t_limit", type=int, help="describe at most this many motions a repeat")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--pool_size", type=int, default=32)
     parser.add_argument("--temperature", type=float, help="default: the model's own")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    for name in ("model", "vqvae", "dataset", "evaluator", "held_out_evaluator"):
+    for name in FOLDERS:
         folder = getattr(arguments, name)
         if folder is not None and not Path(folder).is_dir():
             parser.error(f"--{name} {folder}: no such folder")
@@ -59,23 +76,42 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             parser.error(f"--{name} {value}: must be at least 1")
-    if arguments.free < 0:
-        parser.error(f"--free {arguments.free}: must not be negative")
+    for name in ("free", "multimodality"):
+        if getattr(arguments, name) < 0:
+            parser.error(f"--{name} {getattr(arguments, name)}: must not be negative")
+    if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
+        parser.error(f"--temperature {arguments.temperature:g}: must be above 0")
     return arguments
 
 
 def load_sampler(arguments: argparse.Namespace) -> protocol.Sampler:
     """The model with its processor, on the GPU if there is one; a plain LM is put together with --vqvae."""
-    processor = UniMoProcessor.from_pretrained(arguments.model)
     if arguments.vqvae:
-        language_model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype="float32")
-        vqvae = MotionVQVAEModel.from_pretrained(arguments.vqvae)
+        needed = "--model the folder of a language model with the motion vocabulary (train/sft.py)"
+        language_model = load_whole(AutoModelForCausalLM, arguments.model, needed, dtype="float32")
+        vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "--vqvae the folder of a motion VQ-VAE")
+        processor = UniMoProcessor.from_pretrained(arguments.model)
         model = UniMoForConditionalGeneration.from_parts(language_model, vqvae, processor)
     else:
-        model = UniMoForConditionalGeneration.from_pretrained(arguments.model)
+        needed = "--model a UniMo folder, or with --vqvae the folder of a plain language model"
+        model = load_whole(UniMoForConditionalGeneration, arguments.model, needed)
+        processor = UniMoProcessor.from_pretrained(arguments.model)
     model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
     return protocol.Sampler(model, processor, arguments.batch_size, settings)
+
+
+def load_judges(arguments: argparse.Namespace, device: torch.device) -> dict[str, TextMotionEvaluatorModel]:
+    """The evaluators by name: "main", and "held_out" where there is one."""
+    folders = {
+        "main": ("evaluator", arguments.evaluator),
+        "held_out": ("held_out_evaluator", arguments.held_out_evaluator),
+    }
+    return {
+        name: load_whole(TextMotionEvaluatorModel, folder, f"--{flag} the folder of an evaluator").eval().to(device)
+        for name, (flag, folder) in folders.items()
+        if folder
+    }
 
 
 class Repeats:
@@ -110,91 +146,138 @@ class Repeats:
 
 
 def summarise(repeats: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Per metric {"mean", "ci95"} over repeats; counts stay numbers, nested judges stay nested."""
+    """Per metric {"mean", "ci95"} over repeats; counts stay numbers (the smallest), nested judges stay nested."""
     summary: dict[str, Any] = {}
-    for name, value in repeats[0].items():
-        values = [repeat[name] for repeat in repeats]
-        if isinstance(value, dict):
+    for name in dict.fromkeys(name for repeat in repeats for name in repeat):
+        values = [repeat[name] for repeat in repeats if name in repeat]
+        if isinstance(values[0], dict):
             summary[name] = summarise(values)
-        elif name == "n":
+        elif name in COUNTS:
             summary[name] = int(np.min(values))
         else:
             summary[name] = functional.mean_ci95(values)
     return summary
 
 
-def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run the protocol and write its files; returns what `results.json` holds."""
-    output = Path(arguments.output)
-    settings = {k: v for k, v in vars(arguments).items() if k != "output"}
-    repeats = Repeats(output / "repeats.jsonl", {"settings": settings})
-    sampler = load_sampler(arguments)
-    judges = {"main": TextMotionEvaluatorModel.from_pretrained(arguments.evaluator).eval().to(sampler.model.device)}
-    if arguments.held_out_evaluator:
-        judges["held_out"] = (
-            TextMotionEvaluatorModel.from_pretrained(arguments.held_out_evaluator).eval().to(sampler.model.device)
-        )
-    dataset = load_motion_dataset(arguments.dataset)
-    for name in (arguments.split, *(("test_hard", "test_attributes") if arguments.hard else ())):
-        if name not in dataset:
-            raise SystemExit(f"error: {arguments.dataset} has no split {name!r}, only {', '.join(dataset)}")
-    entries = captioned_motions(dataset[arguments.split])
-    if not entries:
-        raise SystemExit(f"error: split {arguments.split!r} of {arguments.dataset} has no captioned motion")
+@dataclass
+class Inputs:
+    """What an evaluation works on: the model, the judges by name, and the splits by task."""
 
-    jobs: list[tuple[str, int, Callable[[], Any]]] = []
-    results: dict[str, Any] = {}
+    sampler: protocol.Sampler
+    judges: dict[str, TextMotionEvaluatorModel]
+    splits: dict[str, list[CaptionedMotion]]
+
+    @property
+    def entries(self) -> list[CaptionedMotion]:
+        """The standard split."""
+        return self.splits["t2m"]
+
+
+def load_inputs(arguments: argparse.Namespace) -> Inputs:
+    """Models and data, all of which belong together.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder of another kind, a split that is missing or empty, two skeletons.
+    """
+    dataset = load_motion_dataset(arguments.dataset)
+    splits = {}
+    hard = {"t2m_hard": "test_hard", "t2m_attributes": "test_attributes"} if arguments.hard else {}
+    for task, name in {"t2m": arguments.split, **hard}.items():
+        if name not in dataset:
+            raise ValueError(f"{arguments.dataset} has no split {name!r}, only {', '.join(dataset)}")
+        splits[task] = captioned_motions(dataset[name])
+        if not splits[task]:
+            raise ValueError(f"split {name!r} of {arguments.dataset} has no captioned motion")
+    width = splits["t2m"][0].motion.shape[1]
+    sampler = load_sampler(arguments)
+    require_width(sampler.model.motion_vqvae, width, arguments.vqvae or arguments.model)
+    judges = load_judges(arguments, sampler.model.device)
+    for judge in judges.values():
+        require_width(judge, width, judge.name_or_path)
+    return Inputs(sampler, judges, splits)
+
+
+def tag_of(arguments: argparse.Namespace, entries: Sequence[CaptionedMotion]) -> dict[str, Any]:
+    """The protocol tag of a run: what its figures were made with, by content."""
+
+    def content(folder: str | None) -> str | None:
+        return (
+            None if folder is None else f"{Path(folder).resolve().name}, sha256 {functional.fingerprint(Path(folder))}"
+        )
+
+    tokens = [" ".join(words) for entry in entries for words in entry.tokens]
+    return functional.protocol_tag(
+        evaluator=arguments.evaluator,
+        statistics="the evaluator's own",
+        caption_set=[text for entry in entries for text in entry.texts],
+        tokeniser=f"the dataset's word/POS tokens, sha256 {functional.fingerprint(tokens)}",
+        model=content(arguments.model),
+        vqvae=content(arguments.vqvae),
+        held_out_evaluator=content(arguments.held_out_evaluator),
+        bertscore=content(arguments.bertscore),
+    )
+
+
+def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
+    """Every repeat of every task that was asked for, in order."""
+    sampler, judges, entries, seed = inputs.sampler, inputs.judges, inputs.entries, arguments.seed
+    jobs: list[Job] = []
+
+    def add(task: str, repeats: int, function: Callable[..., Any], *args: Any) -> None:
+        jobs.extend((task, r, partial(function, sampler, *args, seed=seed + r)) for r in range(repeats))
+
     if "t2m" in arguments.tasks:
-        splits = {"t2m": entries}
-        if arguments.hard:
-            splits["t2m_hard"] = captioned_motions(dataset["test_hard"])
-            pools = captioned_motions(dataset["test_attributes"])
-        for name, members in splits.items():
-            for r in range(arguments.repeats):
-                halves = arguments.halves and name == "t2m"
-                jobs.append(
-                    (
-                        name,
-                        r,
-                        partial(
-                            protocol.text_to_motion_repeat,
-                            sampler,
-                            members,
-                            judges,
-                            arguments.seed + r,
-                            halves,
-                            arguments.pool_size,
-                        ),
-                    )
+        for task, members in inputs.splits.items():
+            if task == "t2m_attributes":
+                pool = pool_length([entry.id for entry in members])
+                job = partial(protocol.attribute_pools_repeat, entries=members, judges=judges, pool_size=pool)
+            else:
+                halves = arguments.halves and task == "t2m"
+                job = partial(
+                    protocol.text_to_motion_repeat,
+                    entries=members,
+                    judges=judges,
+                    halves=halves,
+                    pool_size=arguments.pool_size,
                 )
-        if arguments.hard:
-            pool = pool_length([entry.id for entry in pools])
-            for r in range(arguments.repeats):
-                jobs.append(
-                    (
-                        "t2m_attributes",
-                        r,
-                        partial(protocol.attribute_pools_repeat, sampler, pools, judges, arguments.seed + r, pool),
-                    )
-                )
+            add(task, arguments.repeats, job)
+        if arguments.multimodality:
+            asked = entries[: arguments.multimodality]
+            add("t2m_multimodality", arguments.repeats, protocol.multimodality_repeat, asked, judges)
         if arguments.free:
             texts = [entry.texts[0] for entry in entries[: arguments.free]]
-            jobs.append(("t2m_free", 0, partial(protocol.free_validity, sampler, "t2m", texts, arguments.seed)))
+            add("t2m_free", 1, protocol.free_validity, "t2m", texts)
     if "m2t" in arguments.tasks:
         described = entries[: arguments.m2t_limit]
         codes = sampler.model.encode_motions([entry.motion for entry in described], sampler.processor)
-        for r in range(arguments.m2t_repeats or arguments.repeats):
-            jobs.append(
-                ("m2t", r, partial(protocol.motion_to_text_repeat, sampler, described, codes, arguments.seed + r))
-            )
+        bertscore = {}
+        if arguments.bertscore:
+            bertscore = {"bertscore_encoder": arguments.bertscore, "bertscore_layers": arguments.bertscore_layers}
+            bertscore |= {"bertscore_baseline": None} if arguments.bertscore_raw else {}
+            # An encoder that cannot be used should not show after hours of answers.
+            functional.captioning(["a person walks."], [["a person walks."]], **bertscore)
+        job = partial(protocol.motion_to_text_repeat, **bertscore)
+        add("m2t", arguments.m2t_repeats or arguments.repeats, job, described, codes)
         if arguments.free:
-            jobs.append(
-                (
-                    "m2t_free",
-                    0,
-                    partial(protocol.free_validity, sampler, "m2t", codes[: arguments.free], arguments.seed),
-                )
-            )
+            add("m2t_free", 1, protocol.free_validity, "m2t", codes[: arguments.free])
+    return jobs
+
+
+def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the protocol and write its files; returns what `results.json` holds.
+
+    Raises:
+        SystemExit: a folder or a setting cannot be used, or --output holds an evaluation of something else.
+    """
+    output = Path(arguments.output)
+    settings = {k: v for k, v in vars(arguments).items() if k != "output"}
+    with refusals():
+        inputs = load_inputs(arguments)
+        tag = tag_of(arguments, inputs.entries)
+        jobs = plan_jobs(arguments, inputs)
+    # By content, not by path: a model that was trained anew in the same place is another model.
+    numbers = {k: v for k, v in settings.items() if k not in FOLDERS}
+    repeats = Repeats(output / "repeats.jsonl", {"settings": numbers, "protocol": tag})
 
     seconds: dict[str, float] = {}
     collected: dict[str, list[Any]] = {}
@@ -202,22 +285,35 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         started = time.monotonic()
         collected.setdefault(task, []).append(repeats.get(task, repeat, job))
         seconds[task] = seconds.get(task, 0.0) + time.monotonic() - started
-    for task, values in collected.items():
-        if not task.endswith("_free"):
-            results[task] = summarise(values)
-    for task in arguments.tasks:
-        if f"{task}_free" in collected:
-            side = results["t2m"]["generated"] if task == "t2m" else results["m2t"]
-            side["valid_free"] = collected[f"{task}_free"][0]
-    results["generation"] = generation_settings(sampler)
-    results["protocol"] = functional.protocol_tag(
-        evaluator=arguments.evaluator, statistics="the evaluator's own", caption_set=arguments.split,
-        tokeniser="datasets_scripts.captions (word/POS)",
-    )  # fmt: skip
+    results = gather(collected)
+    results["generation"] = generation_settings(inputs.sampler)
+    results["protocol"] = tag
     results |= {"settings": settings, "seconds": {k: round(v, 1) for k, v in seconds.items()}}
-    (output / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    (output / "results.md").write_text(markdown(results), encoding="utf-8")
+    write_whole(output / "results.json", lambda part: part.write_text(json.dumps(results, indent=2) + "\n", "utf-8"))
+    write_whole(output / "results.md", lambda part: part.write_text(markdown(results), "utf-8"))
     return results
+
+
+def gather(collected: dict[str, list[Any]]) -> dict[str, Any]:
+    """The repeats of each task summarised; what belongs to the generated side stands with it."""
+    extras = ("_free", "_multimodality")
+    results: dict[str, Any] = {k: summarise(v) for k, v in collected.items() if not k.endswith(extras)}
+    if "t2m_multimodality" in collected:
+        add_nested(results["t2m"]["generated"], summarise(collected["t2m_multimodality"]))
+    if "t2m_free" in collected:
+        results["t2m"]["generated"]["valid_free"] = collected["t2m_free"][0]
+    if "m2t_free" in collected:
+        results["m2t"]["valid_free"] = collected["m2t_free"][0]
+    return results
+
+
+def add_nested(scores: dict[str, Any], more: dict[str, Any]) -> None:
+    """Puts the metrics of `more` into `scores`, those of another judge into that judge's."""
+    for name, value in more.items():
+        if isinstance(scores.get(name), dict) and "mean" not in scores[name]:
+            add_nested(scores[name], value)
+        else:
+            scores[name] = value
 
 
 def pool_length(ids: Sequence[str]) -> int:
@@ -233,9 +329,11 @@ def pool_length(ids: Sequence[str]) -> int:
 
 def generation_settings(sampler: protocol.Sampler) -> dict[str, Any]:
     """What the answers were sampled with, as numbers a reader can set again."""
-    config = sampler.model.generation_config
+    config, processor = sampler.model.generation_config, sampler.processor
     names = ("do_sample", "temperature", "top_k", "top_p", "repetition_penalty", "num_beams")
-    return {name: getattr(config, name) for name in names} | sampler.generate_kwargs | {"grammar": True}
+    budgets = ("max_thought_tokens", "max_motion_codes", "max_answer_tokens")
+    settings = {name: getattr(config, name) for name in names} | {name: getattr(processor, name) for name in budgets}
+    return settings | sampler.generate_kwargs | {"grammar": True}
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -262,6 +360,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
+    """One cell of a table."""
     if value is None:
         return ""
     if isinstance(value, dict):
@@ -270,7 +369,10 @@ def shown(value: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    results = evaluate(parse(argv))
+    """Runs the command and prints the tables."""
+    arguments = parse(argv)
+    with refusals():
+        results = evaluate(arguments)
     print(markdown(results))
 
 

@@ -62,6 +62,19 @@ def load_with_gaps(cls: Any, name: str | Path, needed: str, **settings: Any) -> 
     return model, sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
 
 
+def require_width(model: Any, width: int, name: str | Path) -> None:
+    """Refuse a model that reads features of another skeleton than the data's, whose frames have `width` numbers.
+
+    Raises:
+        ValueError: with both widths.
+    """
+    if model.config.feature_dim != width:
+        raise ValueError(
+            f"{name} reads features of width {model.config.feature_dim}, the dataset has {width}: they belong to "
+            "different skeletons (263 HumanML3D, 251 KIT-ML)"
+        )
+
+
 def _kind(name: str | Path, needed: str) -> str:
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise FileNotFoundError(f"{name}: no config.json there; give {needed}")

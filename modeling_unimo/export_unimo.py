@@ -214,8 +214,13 @@ def _numbers(values: np.ndarray) -> str:
     return " ".join(f"{value:.6f}" for value in values + 0.0)
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the file and put it in place at the end, so that no half-written file looks whole."""
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside a file and put it in place at the end, so that no half-written file looks whole.
+
+    Args:
+        path: the file.
+        write: writes the path it is given, which has the same suffix.
+    """
     part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         write(part)
@@ -272,16 +277,16 @@ def save_motion(
     path.parent.mkdir(parents=True, exist_ok=True)
 
     if suffix == ".npy":
-        _write_whole(path, partial(np.save, arr=rows, allow_pickle=False))
+        write_whole(path, partial(np.save, arr=rows, allow_pickle=False))
     elif suffix == ".npz":
         arrays: dict[str, Any] = {"features": rows, "joints": joints, "fps": np.float32(fps)}
         if codes is not None:
             arrays["codes"] = np.asarray(codes, dtype=np.int64)
         arrays |= {key: np.array(value) for key, value in (("text", text), ("thought", thought)) if value is not None}
-        _write_whole(path, lambda part: np.savez_compressed(part, **arrays))
+        write_whole(path, lambda part: np.savez_compressed(part, **arrays))
     elif suffix == ".bvh":
         content = bvh_text(fit_rigid_motion(joints), fps)
-        _write_whole(path, lambda part: part.write_text(content, encoding="ascii"))
+        write_whole(path, lambda part: part.write_text(content, encoding="ascii"))
     elif suffix == ".html":
         save_html(path, [{"joints": joints, "label": ""}], fps=fps, title=text, caption=thought)
     else:
