@@ -13,6 +13,7 @@ from trl import GRPOConfig, GRPOTrainer
 from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo.commands import load_whole, refusals
 from modeling_unimo.tokenization_unimo import UniMoTokenizer
 from train.arguments import parse_arguments, prepare_output, require_folder, require_splits
 from train.cards import write_unimo_card
@@ -44,19 +45,22 @@ def main(argv: list[str] | None = None) -> None:
     require_folder(arguments.evaluator, "evaluator", "accelerate launch train/evaluator.py")
     if training.max_steps <= 0:
         raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
-    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
+    with refusals():
+        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
+        vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
+        evaluator = load_whole(TextMotionEvaluatorModel, arguments.evaluator, "as evaluator the folder of one")
+        needed = "as sft_model the folder of a supervised model"
+        model = load_whole(AutoModelForCausalLM, arguments.sft_model, needed, dtype="float32")
+        processor = UniMoProcessor.from_pretrained(arguments.sft_model)
+    vqvae, evaluator = vqvae.to(training.device), evaluator.to(training.device)
     checkpoint = prepare_output(training.output_dir, "grpo", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
 
     entries = captioned_motions(dataset["train"])
-    processor = UniMoProcessor.from_pretrained(arguments.sft_model)
-    vqvae = MotionVQVAEModel.from_pretrained(arguments.vqvae).to(training.device)
-    evaluator = TextMotionEvaluatorModel.from_pretrained(arguments.evaluator).to(training.device)
     codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
     prompts = training.max_steps * training.generation_batch_size // training.num_generations
     rows = grpo_rows(processor, entries, codes, prompts, arguments.t2m_share, training.seed)
 
-    model = AutoModelForCausalLM.from_pretrained(arguments.sft_model, dtype="float32")
     training.temperature, training.top_p, training.top_k = 1.0, 1.0, 0
     training.remove_unused_columns = False
     trainer = MotionGRPOTrainer(

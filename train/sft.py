@@ -4,20 +4,25 @@
 """
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from accelerate import PartialState
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
+from modeling_unimo.commands import load_whole, refusals
 from modeling_unimo.tokenization_unimo import extend_vocabulary
 from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
 from train.base_lm import new_causal_lm, train_tokenizer
 from train.optimizer import muon_with_adamw
 from train.sft_data import group_by_length, schedule, tokenized
 from train.stages import StageTrainer, finish_stage
+
+NEW_BASE = "new_base"  # subfolder with the untrained LM and its tokenizer
 
 
 @dataclass
@@ -36,6 +41,9 @@ class SFTArguments:
     )
     t2m_only_fraction: float = field(default=0.5, metadata={"help": "First share of the run: text-to-motion alone."})
     t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion in the joint part."})
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = field(
+        default="sdpa", metadata={"help": "Attention of the training; at 200 tokens on CPU eager is faster."}
+    )
     muon: bool = field(default=False, metadata={"help": "Muon for the matrices instead of AdamW."})
 
 
@@ -43,14 +51,21 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
     """TRL's trainer with the card of the stage."""
 
 
-def backbone(arguments: SFTArguments, entries: list[CaptionedMotion], processor_corpus: list[str]):
-    """The causal LM and its tokenizer: pretrained when `base_model` names one, else new over the captions' words."""
-    if arguments.base_model:
-        model = AutoModelForCausalLM.from_pretrained(arguments.base_model, dtype="float32")
-        return model, AutoTokenizer.from_pretrained(arguments.base_model)
-    corpus = [line for entry in entries for line in {*entry.texts, *entry.thoughts}] + processor_corpus
-    tokenizer = train_tokenizer(corpus, arguments.new_vocab_size)
-    return new_causal_lm(tokenizer, arguments.new_model), tokenizer
+def backbone(arguments: SFTArguments, training: SFTConfig, entries: list[CaptionedMotion]):
+    """The causal LM and its tokenizer: pretrained when `base_model` names one, else new over the captions' words.
+
+    A new one is made by one process and loaded by all: two trainings of a tokenizer need not number its tokens alike.
+    """
+    base = arguments.base_model or str(Path(training.output_dir) / NEW_BASE)
+    if not arguments.base_model and training.process_index == 0 and not Path(base).is_dir():
+        # Each line once, in the order of the data: the order of a set differs from process to process.
+        lines = dict.fromkeys(line for entry in entries for line in (*entry.texts, *entry.thoughts))
+        tokenizer = train_tokenizer([*lines, *UniMoProcessor.template_texts()], arguments.new_vocab_size)
+        new_causal_lm(tokenizer, arguments.new_model).save_pretrained(base)
+        tokenizer.save_pretrained(base)
+    PartialState().wait_for_everyone()
+    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32", attn_implementation=arguments.attention)
+    return model, AutoTokenizer.from_pretrained(base)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,16 +75,17 @@ def main(argv: list[str] | None = None) -> None:
     if training.max_length is None:
         raise SystemExit("error: max_length must be set: longer examples are left out and counted")
     check_settings(arguments.new_model, Qwen2Config, "new_model")
-    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
+    with refusals():
+        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
+        vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE").eval()
+        extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
     checkpoint = prepare_output(training.output_dir, "sft", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
 
     entries = captioned_motions(dataset["train"])
-    vqvae = MotionVQVAEModel.from_pretrained(arguments.vqvae).eval()
-    extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
-    codes = vqvae.encode_motions([entry.motion for entry in entries], extractor)
+    codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
 
-    model, tokenizer = backbone(arguments, entries, UniMoProcessor.template_texts())
+    model, tokenizer = backbone(arguments, training, entries)
     extend_vocabulary(
         tokenizer,
         model,
@@ -90,11 +106,11 @@ def main(argv: list[str] | None = None) -> None:
     if dropped and training.process_index == 0:
         print(f"[sft] left out, longer than max_length {training.max_length}: {dropped} of {len(examples)} examples")
     lengths = [len(ids) for ids in train_dataset["input_ids"]]
-    train_dataset = train_dataset.select(
-        group_by_length(lengths, training.per_device_train_batch_size, window_batches=32, seed=training.seed)
-    )
+    # All that one step sees, on whichever process, is of like length.
+    train_dataset = train_dataset.select(group_by_length(lengths, step_size, window_batches=32, seed=training.seed))
 
-    training.train_sampling_strategy = "sequential"  # the schedule above is the order
+    # The schedule above is the order, and holds every pass over the data.
+    training.train_sampling_strategy, training.num_train_epochs = "sequential", 1
     training.completion_only_loss = True
     trainer = MotionSFTTrainer(
         model=model,

@@ -1,0 +1,229 @@
+"""One repeat of the protocol, with answers given: who is compared with whom, and what becomes of invalid ones."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tiny_data import entries, tiny_judge
+from tiny_unimo import tiny_unimo
+
+from evaluate_unimo import functional
+from evaluate_unimo.protocol import (
+    Sampler,
+    attribute_pools_repeat,
+    embedding_scores,
+    free_validity,
+    motion_to_text_repeat,
+    text_to_motion_repeat,
+)
+from modeling_unimo import Answer
+
+ENTRIES = entries(24)
+JUDGES = {"main": tiny_judge(), "held_out": tiny_judge(1)}
+MODEL, PROCESSOR = tiny_unimo()
+INVALID = Answer(False, error="planned")
+
+
+class Given:
+    """A sampler whose answers are made by a function of the request; it notes what it was asked."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+        self.model = SimpleNamespace(decode_codes=self.decode)
+        self.processor, self.decoded = None, []
+
+    def decode(self, codes, processor):
+        self.decoded.append(codes)
+        return [np.full((4 * len(row), 263), 0.01 * sum(row), np.float32) for row in codes]
+
+    def answers(self, task, texts=None, codes=None, seed=0, grammar=True):
+        requests = texts if texts is not None else codes
+        self.asked.append((task, list(requests), seed, grammar))
+        return [self.answer(place, request) for place, request in enumerate(requests)]
+
+
+def by_length(place, request):
+    return Answer(True, "so", [len(request), place % 7, 3])
+
+
+# ------------------------------------------------------------------------------------------------------ text to motion
+
+
+def test_halves_ask_one_and_compare_with_the_other(monkeypatch):
+    seen = []
+
+    def noted(self_name):
+        original = functional.fid
+
+        def fid(motions, references):
+            seen.append((self_name, np.array(motions), np.array(references)))
+            return original(motions, references)
+
+        return fid
+
+    monkeypatch.setattr(functional, "fid", noted("main"))
+    sampler = Given(by_length)
+    result = text_to_motion_repeat(sampler, ENTRIES, {"main": JUDGES["main"]}, seed=5, halves=True, pool_size=32)
+    order = np.random.default_rng(5).permutation(24)
+    asked, other = [ENTRIES[i] for i in order[:12]], [ENTRIES[i] for i in order[12:]]
+    [(task, texts, seed, grammar)] = sampler.asked
+    assert (task, seed, grammar) == ("t2m", 5, True)
+    assert all(text in entry.texts for text, entry in zip(texts, asked, strict=True))
+    real = tiny_judge().get_motion_features([entry.motion for entry in asked]).numpy()
+    references = tiny_judge().get_motion_features([entry.motion for entry in other]).numpy()
+    for (_, motions, compared), expected in zip(seen, (real, None), strict=True):
+        np.testing.assert_allclose(compared, references, atol=1e-5)
+        assert expected is None or np.allclose(motions, expected, atol=1e-5)
+    assert result["real"]["n"] == result["generated"]["n"] == 12
+    assert result["real"]["fid"] > 0  # two halves are never the same
+
+
+def test_published_mode_asks_everything_and_compares_with_the_same_motions():
+    sampler = Given(by_length)
+    result = text_to_motion_repeat(sampler, ENTRIES, {"main": JUDGES["main"]}, seed=0, halves=False, pool_size=8)
+    assert len(sampler.asked[0][1]) == result["real"]["n"] == 24
+    assert result["real"]["fid"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_scores_pair_each_motion_with_its_own_caption():
+    """A perfect generator (the real motions, as asked) scores what real motion does."""
+    sampler = Given(by_length)
+    order = np.random.default_rng(2).permutation(24)
+    sampler.model.decode_codes = lambda codes, processor: [ENTRIES[i].motion for i in order[:12]]
+    result = text_to_motion_repeat(sampler, ENTRIES, JUDGES, seed=2, halves=True, pool_size=4)
+    assert result["generated"].pop("valid") == 1.0
+    assert result["generated"] == result["real"]
+
+
+def test_an_invalid_answer_is_counted_and_left_out():
+    def answer(place, request):
+        return INVALID if place % 3 == 0 else by_length(place, request)
+
+    sampler = Given(answer)
+    result = text_to_motion_repeat(sampler, ENTRIES, JUDGES, seed=0, halves=False, pool_size=8)
+    assert result["generated"]["valid"] == pytest.approx(2 / 3)
+    assert result["generated"]["n"] == 16 and result["real"]["n"] == 24
+    assert len(sampler.decoded[0]) == 16
+    # What is scored are the texts of the valid ones beside their motions.
+    texts = sampler.asked[0][1]
+    kept = [text for place, text in enumerate(texts) if place % 3]
+    order = np.random.default_rng(0).permutation(24)
+    tokens = [e.tokens[e.texts.index(t)] for e, t in zip([ENTRIES[i] for i in order], texts, strict=True)]
+    tokens = [token for place, token in enumerate(tokens) if place % 3]
+    embedded = tiny_judge().get_text_features(tokens).numpy()
+    motions = tiny_judge().get_motion_features(sampler.decode(sampler.decoded[0], None)).numpy()
+    assert result["generated"]["mm_dist"] == pytest.approx(functional.mm_dist(embedded, motions), rel=1e-5)
+    assert len(kept) == 16
+
+
+def test_too_few_valid_answers_are_an_error_that_says_so():
+    sampler = Given(lambda place, request: by_length(place, request) if place == 0 else INVALID)
+    with pytest.raises(ValueError, match="1 of 24 answers are valid"):
+        text_to_motion_repeat(sampler, ENTRIES, JUDGES, seed=0, halves=False, pool_size=8)
+
+
+def test_repeats_draw_anew_and_one_seed_draws_alike():
+    def texts(seed):
+        sampler = Given(by_length)
+        result = text_to_motion_repeat(sampler, ENTRIES, JUDGES, seed=seed, halves=True, pool_size=4)
+        return sampler.asked[0][1], result
+
+    assert texts(1) == texts(1)
+    assert texts(1)[0] != texts(2)[0]
+
+
+def test_every_judge_scores_both_sides():
+    result = text_to_motion_repeat(Given(by_length), ENTRIES, JUDGES, seed=0, halves=True, pool_size=4)
+    names = {"r_precision_top1", "r_precision_top2", "r_precision_top3", "mm_dist", "fid", "diversity", "n"}
+    assert set(result["real"]) == names | {"held_out"} and set(result["generated"]) == names | {"held_out", "valid"}
+    for side in result.values():
+        assert set(side["held_out"]) == names and side["held_out"]["mm_dist"] != side["mm_dist"]
+
+
+def test_a_pool_larger_than_the_data_shrinks_and_says_so():
+    texts, motions = np.random.default_rng(0).normal(size=(2, 2, 6))
+    scores = embedding_scores(texts, motions, motions, pool_size=32)
+    ranks = {name for name in scores if name.startswith("r_precision")}
+    assert ranks == {"r_precision_top1", "r_precision_top2"} and scores["pool_size"] == 2
+    assert "pool_size" not in embedding_scores(texts, motions, motions, pool_size=2)
+
+
+# -------------------------------------------------------------------------------------------------- attribute pools
+
+
+def test_a_pool_with_an_invalid_answer_is_left_out_whole():
+    sampler = Given(lambda place, request: INVALID if place in (5, 18) else by_length(place, request))
+    result = attribute_pools_repeat(sampler, ENTRIES, JUDGES, seed=3, pool_size=4)
+    assert len(sampler.asked[0][1]) == 24
+    assert result["real"]["n"] == result["generated"]["n"] == 16  # pools 1 and 4 of six are gone
+    assert set(result["generated"]) == {"r_precision_top1", "r_precision_top2", "r_precision_top3", "n", "held_out"}
+
+
+def test_pools_are_consecutive():
+    """Real motions against captions, pool by pool, as computed by hand."""
+    sampler = Given(by_length)
+    result = attribute_pools_repeat(sampler, ENTRIES[:8], {"main": JUDGES["main"]}, seed=3, pool_size=4)
+    texts = sampler.asked[0][1]
+    tokens = [e.tokens[e.texts.index(t)] for e, t in zip(ENTRIES, texts, strict=False)]
+    a, b = (
+        tiny_judge().get_text_features(tokens).numpy(),
+        tiny_judge().get_motion_features([e.motion for e in ENTRIES[:8]]).numpy(),
+    )
+    hits = [np.linalg.norm(a[i] - b[4 * (i // 4) :][:4], axis=1).argmin() == i % 4 for i in range(8)]
+    assert result["real"]["r_precision_top1"] == pytest.approx(np.mean(hits))
+
+
+def test_no_pool_left():
+    sampler = Given(lambda place, request: INVALID)
+    with pytest.raises(ValueError, match="not one of 6 pools"):
+        attribute_pools_repeat(sampler, ENTRIES, JUDGES, seed=0, pool_size=4)
+
+
+# ------------------------------------------------------------------------------------------------- motion to text
+
+
+def test_captions_are_compared_with_the_motions_own():
+    codes = [[i] for i in range(24)]
+    sampler = Given(lambda place, request: Answer(True, "so", [], ENTRIES[request[0]].texts[0]))
+    scores = motion_to_text_repeat(sampler, ENTRIES, codes, seed=4)
+    assert sampler.asked == [("m2t", codes, 4, True)]
+    assert scores["bleu1"] == pytest.approx(1.0) and scores["rouge_l"] == pytest.approx(1.0)
+    assert (scores["valid"], scores["n"]) == (1.0, 24)
+
+
+def test_invalid_descriptions_are_counted_and_left_out():
+    codes = [[i] for i in range(24)]
+
+    def answer(place, request):
+        return INVALID if place % 2 else Answer(True, "so", [], ENTRIES[request[0]].texts[0])
+
+    scores = motion_to_text_repeat(Given(answer), ENTRIES, codes, seed=0)
+    assert (scores["valid"], scores["n"]) == (0.5, 12) and scores["bleu1"] == pytest.approx(1.0)
+
+
+def test_free_validity():
+    sampler = Given(lambda place, request: by_length(place, request) if place < 3 else INVALID)
+    assert free_validity(sampler, "t2m", ["a"] * 4, seed=7) == 0.75
+    assert sampler.asked == [("t2m", ["a"] * 4, 7, False)]
+    sampler = Given(lambda place, request: INVALID)
+    assert free_validity(sampler, "m2t", [[1]] * 4, seed=7) == 0.0
+    assert sampler.asked[0][0] == "m2t"
+
+
+# --------------------------------------------------------------------------------------------------- a real sampler
+
+
+def test_a_sampler_keeps_order_settings_and_seed():
+    sampler = Sampler(MODEL, PROCESSOR, batch_size=2, generate_kwargs={"temperature": 0.5})
+    texts = ["a person walks", "jump", "a person waves with the left hand, then turns around"]
+    answers = sampler.answers("t2m", texts=texts, seed=3)
+    direct = MODEL.generate_answers("t2m", texts, None, PROCESSOR, seed=3, batch_size=2, temperature=0.5)
+    assert answers == [one for [one] in direct] and all(answer.valid for answer in answers)
+    described = sampler.answers("m2t", codes=[[1, 2], [3]], seed=3)
+    assert all(answer.valid and answer.caption and not answer.codes for answer in described)
+    assert sampler.answers("t2m", texts=texts, seed=3) == answers != sampler.answers("t2m", texts=texts, seed=4)
+
+
+def test_a_model_that_learned_nothing_is_hardly_valid_when_free():
+    sampler = Sampler(MODEL, PROCESSOR, batch_size=8)
+    assert free_validity(sampler, "t2m", ["a person walks"] * 4, seed=0) == 0.0

@@ -1,0 +1,239 @@
+"""The evaluation command: its files, going on after a kill, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny_data import dataset_folder, tiny_judge
+from tiny_unimo import tiny_unimo, tiny_vqvae
+
+from evaluate_unimo import protocol
+from evaluate_unimo.run import Repeats, evaluate, main, markdown, parse, pool_length, summarise
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory):
+    """Folders as training leaves them: unimo, a plain language model with its VQ-VAE, two judges, data."""
+    root = tmp_path_factory.mktemp("stages")
+    model, processor = tiny_unimo()
+    model.save_pretrained(root / "unimo")
+    processor.save_pretrained(root / "unimo")
+    model.language_model.save_pretrained(root / "sft")
+    processor.save_pretrained(root / "sft")
+    tiny_vqvae().save_pretrained(root / "vqvae")
+    processor.feature_extractor.save_pretrained(root / "vqvae")
+    tiny_judge().save_pretrained(root / "evaluator")
+    tiny_judge(1).save_pretrained(root / "held_out")
+    dataset_folder(root / "data", train=2, test=12, test_hard=4, test_attributes=8)
+    return root
+
+
+def words(stages, output, *more: str) -> list[str]:
+    given = {
+        "model": stages / "unimo",
+        "dataset": stages / "data",
+        "evaluator": stages / "evaluator",
+        "output": output,
+    }
+    return [word for key, value in given.items() for word in (f"--{key}", str(value))] + list(more)
+
+
+def run(stages, output, *more: str) -> dict:
+    return evaluate(parse(words(stages, output, *more)))
+
+
+EVERYTHING = ("--repeats", "2", "--m2t_repeats", "1", "--hard", "--halves", "--free", "3", "--m2t_limit", "5")
+
+
+@pytest.fixture(scope="module")
+def whole(stages):
+    output = stages / "out" / "whole"
+    run(stages, output, *EVERYTHING, "--held_out_evaluator", str(stages / "held_out"))
+    return output
+
+
+def is_interval(value) -> bool:
+    return set(value) == {"mean", "ci95"} and all(isinstance(v, float) for v in value.values())
+
+
+def test_results_have_the_shape_that_the_report_reads(whole):
+    results = json.loads((whole / "results.json").read_text())
+    for task, count in {"t2m": 6, "t2m_hard": 4, "t2m_attributes": 8}.items():
+        for side in ("real", "generated"):
+            scores = results[task][side]
+            assert scores["n"] == scores["held_out"]["n"] == count
+            for name, value in (scores | scores["held_out"]).items():
+                assert name in ("n", "pool_size", "held_out", "valid_free") or is_interval(value), name
+            assert {"r_precision_top1", "r_precision_top2", "r_precision_top3"} <= set(scores)
+    assert {"fid", "mm_dist", "diversity", "valid", "valid_free"} <= set(results["t2m"]["generated"])
+    assert results["t2m"]["generated"]["valid"] == {"mean": 1.0, "ci95": 0.0}  # the grammar sees to it
+    assert 0 <= results["t2m"]["generated"]["valid_free"] <= 1 and 0 <= results["m2t"]["valid_free"] <= 1
+    assert results["m2t"]["n"] == 5 and {"bleu1", "bleu4", "rouge_l", "cider", "valid"} <= set(results["m2t"])
+    assert results["generation"]["top_k"] == 0 and results["generation"]["temperature"] > 0
+    assert results["generation"]["repetition_penalty"] == 1.0
+    assert results["settings"]["repeats"] == 2 and "sha256" in results["protocol"]["evaluator"]
+    assert "output" not in results["settings"]
+
+
+def test_markdown_has_a_row_a_side_and_judge(whole):
+    text = (whole / "results.md").read_text()
+    results = json.loads((whole / "results.json").read_text())
+    assert text == markdown(results)
+    for line in ("## t2m", "## t2m_hard", "## t2m_attributes", "## m2t", "| real, held-out judge |"):
+        assert line in text
+    fid = results["t2m"]["generated"]["fid"]
+    assert f"{fid['mean']:.4g} ± {fid['ci95']:.2g}" in text
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.count("|") for line in block.splitlines()}) == 1  # no ragged table
+    assert "Generation: do_sample True, temperature" in text
+
+
+def test_a_finished_evaluation_computes_nothing_again(whole, stages, monkeypatch):
+    before = json.loads((whole / "results.json").read_text())
+
+    def fail(*arguments, **settings):
+        raise AssertionError("computed again")
+
+    for name in ("text_to_motion_repeat", "attribute_pools_repeat", "motion_to_text_repeat", "free_validity"):
+        monkeypatch.setattr(protocol, name, fail)
+    again = run(stages, whole, *EVERYTHING, "--held_out_evaluator", str(stages / "held_out"))
+    assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in before.items() if k != "seconds"}
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.75, 0.999])
+def test_a_killed_evaluation_goes_on(stages, tmp_path, keep):
+    """Wherever its last line was cut, the same figures come out and every repeat is written once."""
+    more = ("--repeats", "3", "--tasks", "t2m")
+    first = run(stages, tmp_path, *more)
+    written = (tmp_path / "repeats.jsonl").read_bytes()
+    header = written.index(b"\n") + 1
+    cut = header + int(keep * (len(written) - header))
+    (tmp_path / "repeats.jsonl").write_bytes(written[:cut])
+    assert run(stages, tmp_path, *more)["t2m"] == first["t2m"]
+    assert (tmp_path / "repeats.jsonl").read_bytes() == written
+
+
+def test_other_settings_are_refused_and_nothing_is_touched(whole, stages):
+    before = (whole / "repeats.jsonl").read_bytes()
+    with pytest.raises(SystemExit, match="other settings; name another --output"):
+        run(stages, whole, "--repeats", "3")
+    assert (whole / "repeats.jsonl").read_bytes() == before
+
+
+def test_plain_language_model_with_its_vqvae(stages, tmp_path):
+    """The two ways to name a model are the same model."""
+    more = ("--tasks", "t2m", "--repeats", "1")
+    composite = run(stages, tmp_path / "a", *more)
+    plain = words(stages, tmp_path / "b", *more, "--vqvae", str(stages / "vqvae"))
+    plain[1] = str(stages / "sft")
+    assert evaluate(parse(plain))["t2m"] == composite["t2m"]
+    assert composite["t2m"]["real"]["fid"]["mean"] == pytest.approx(0.0, abs=1e-6)  # published mode
+    assert "m2t" not in composite
+
+
+def test_temperature_is_used_and_recorded(stages, tmp_path):
+    results = run(stages, tmp_path, "--tasks", "m2t", "--repeats", "1", "--m2t_limit", "2", "--temperature", "0.3")
+    assert results["generation"]["temperature"] == 0.3
+
+
+def test_command_prints_the_tables(stages, tmp_path, capsys):
+    main(words(stages, tmp_path, "--tasks", "m2t", "--repeats", "1", "--m2t_limit", "2"))
+    assert "## m2t" in capsys.readouterr().out
+
+
+# --------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (("--repeats", "0"), "--repeats 0: must be at least 1"),
+        (("--m2t_repeats", "0"), "--m2t_repeats 0"),
+        (("--m2t_limit", "0"), "--m2t_limit 0"),
+        (("--batch_size", "-1"), "--batch_size -1"),
+        (("--free", "-1"), "--free -1"),
+        (("--held_out_evaluator", "/nowhere"), "--held_out_evaluator /nowhere: no such folder"),
+        (("--model", "/nowhere"), "--model /nowhere: no such folder"),
+        (("--tasks", "t2t"), "invalid choice"),
+        (("--bogus", "1"), "unrecognized arguments"),
+    ],
+)
+def test_refused_by_the_parser(stages, tmp_path, capsys, more, message):
+    with pytest.raises(SystemExit) as raised:
+        parse(words(stages, tmp_path / "out", *more))
+    assert raised.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_output_that_is_a_file(stages, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit):
+        parse(words(stages, tmp_path / "file"))
+    assert "is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag, folder, message",
+    [
+        ("--model", "sft", "--model a UniMo folder"),
+        ("--model", "evaluator", "--model a UniMo folder"),
+        ("--model", "data", "--model a UniMo folder"),
+        ("--evaluator", "vqvae", "--evaluator the folder of an evaluator"),
+        ("--held_out_evaluator", "unimo", "--held_out_evaluator the folder of an evaluator"),
+        ("--vqvae", "evaluator", "language model with the motion vocabulary"),  # the composite is no plain LM
+        ("--dataset", "vqvae", "no data/*.parquet"),
+        ("--split", "dev", "has no split 'dev', only train, test, test_attributes, test_hard"),
+    ],
+)
+def test_folders_of_another_kind_leave_nothing_behind(stages, tmp_path, flag, folder, message):
+    value = folder if flag == "--split" else str(stages / folder)
+    with pytest.raises(SystemExit) as raised:
+        run(stages, tmp_path / "out", flag, value)
+    assert message in str(raised.value) and str(raised.value).startswith("error: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_hard_splits_must_be_there(stages, tmp_path):
+    dataset_folder(tmp_path / "plain", test=3)
+    with pytest.raises(SystemExit, match="no split 'test_hard', only test"):
+        run(stages, tmp_path / "out", "--dataset", str(tmp_path / "plain"), "--hard")
+
+
+# ------------------------------------------------------------------------------------------------------------- pieces
+
+
+def test_repeats_write_their_settings_before_the_first_result(tmp_path):
+    path = tmp_path / "deep" / "repeats.jsonl"
+    repeats = Repeats(path, {"settings": {"a": 1}})
+    assert not path.exists()
+    assert repeats.get("t2m", 0, lambda: {"fid": 1.0}) == {"fid": 1.0}
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"settings": {"a": 1}},
+        {"task": "t2m", "repeat": 0, "result": {"fid": 1.0}},
+    ]
+    again = Repeats(path, {"settings": {"a": 1}})
+    assert again.get("t2m", 0, lambda: pytest.fail("computed again")) == {"fid": 1.0}
+
+
+@pytest.mark.parametrize("cut", ["", '{"settings"', '{"settings": {}'])
+def test_a_cut_header_is_written_again(tmp_path, cut):
+    path = tmp_path / "repeats.jsonl"
+    path.write_text(cut)
+    Repeats(path, {"settings": {}}).get("t2m", 0, lambda: 1)
+    assert path.read_text().splitlines()[0] == '{"settings": {}}'
+    assert Repeats(path, {"settings": {}}).done == {("t2m", 0): 1}
+
+
+def test_summarise():
+    repeats = [{"fid": float(i), "n": 9 - i, "held_out": {"fid": 2.0 * i, "n": 5}} for i in range(3)]
+    summary = summarise(repeats)
+    assert summary["fid"] == {"mean": 1.0, "ci95": pytest.approx(1.96 * np.std([0, 1, 2]) / np.sqrt(3))}
+    assert summary["n"] == 7  # the least that any repeat had
+    assert summary["held_out"]["fid"]["mean"] == 2.0 and summary["held_out"]["n"] == 5
+    assert summarise([{"fid": 3.0}]) == {"fid": {"mean": 3.0, "ci95": 0.0}}
+
+
+def test_pool_length():
+    assert pool_length([f"pool-{i:04d}-{j:02d}" for i in range(3) for j in range(8)]) == 8
+    with pytest.raises(SystemExit, match=r"differ in size: \[1, 2\]"):
+        pool_length(["pool-0-0", "pool-0-1", "pool-1-0"])

@@ -1,0 +1,54 @@
+"""The end of a stage: a folder fit for the Hub, with curves and a summary."""
+
+import json
+
+import pytest
+import torch
+from tiny_unimo import feature_extractor, tiny_vqvae
+from transformers import AutoModel, TrainingArguments
+
+from train.stages import CURVES, SUMMARY, StageTrainer, finish_stage
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    batch = feature_extractor()([torch.randn(12, 263).numpy()], return_tensors="pt")
+    settings = TrainingArguments(
+        output_dir=str(tmp_path / "vqvae"),
+        max_steps=4,
+        logging_steps=1,
+        save_steps=2,
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
+    (tmp_path / "vqvae").mkdir()
+    (tmp_path / "vqvae" / "training_run.json").write_text('{"stage": "vqvae"}')
+    return StageTrainer(
+        model=tiny_vqvae(),
+        args=settings,
+        train_dataset=[0] * 8,
+        data_collator=lambda rows: {k: v.clone() for k, v in batch.items()},
+    )
+
+
+def test_a_finished_folder(trainer, tmp_path, capsys):
+    trainer.train()
+    trainer.log({"eval_mpjpe_mm": 12.3456789})
+    folder = tmp_path / "vqvae"
+    assert (folder / "checkpoint-4" / "optimizer.pt").is_file()
+    finish_stage(trainer, "vqvae")
+    kept = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert {"model.safetensors", "config.json", "training_run.json", "README.md", CURVES, SUMMARY} <= kept
+    assert not {name for name in kept if name.endswith((".bin", ".pt", ".pth", ".pkl"))}
+    assert not list(folder.glob("checkpoint-*"))
+    summary = json.loads((folder / SUMMARY).read_text())
+    assert (summary["stage"], summary["steps"], summary["processes"]) == ("vqvae", 4, 1)
+    assert summary["eval_mpjpe_mm"] == 12.34568 and summary["peak_memory_mb_per_process"] > 50
+    curves = json.loads((folder / CURVES).read_text())
+    assert [entry["step"] for entry in curves if "loss" in entry] == [1, 2, 3, 4]
+    assert "[vqvae] steps 4" in capsys.readouterr().out
+    again = AutoModel.from_pretrained(folder).state_dict()
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(value, again[name]), name
