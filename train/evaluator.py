@@ -15,9 +15,10 @@ from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.functional import r_precision
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
+from modeling_unimo.commands import refusals, require_width
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
-from train.stages import StageTrainer, finish_stage
+from train.stages import StageTrainer, finish_stage, keep_short_batch
 
 
 @dataclass
@@ -103,23 +104,28 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
     name = "held_out_evaluator" if held_out else "evaluator"
     settings = arguments.model | (arguments.held_out_model if held_out else {})
     claimed = asdict(arguments) | {"judges": name, "held_out_output_dir": ""}
-    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
+    with refusals():
+        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
+        entries, eval_entries = captioned_motions(dataset["train"]), captioned_motions(dataset["validation"])
+        if held_out:
+            keep = np.random.default_rng(training.seed).permutation(len(entries))
+            entries = [entries[i] for i in sorted(keep[: int(len(entries) * arguments.held_out_fraction)])]
+        if not entries or not eval_entries:
+            raise ValueError(f"{arguments.dataset}: no captioned motion to train on, or none to validate with")
+        motions = [entry.motion for entry in entries]
+        skeleton = skeleton_for(motions[0].shape[1])
+        mean, std = feature_statistics(motions, skeleton, feat_bias=arguments.feat_bias)
+        made = {
+            "feature_dim": skeleton.feature_dim,
+            "vocabulary": vocabulary(entries, arguments.min_word_count),
+            "learned_word_embeddings": True,
+        }
+        set_seed(training.seed)
+        model = TextMotionEvaluatorModel(TextMotionEvaluatorConfig(**made | settings))
+        require_width(model, skeleton.feature_dim, "the evaluator with feature_dim as under model")
+        model.set_statistics(mean, std)
     checkpoint = prepare_output(training.output_dir, name, claimed, training.process_index == 0)
-    set_seed(training.seed)
-
-    entries = captioned_motions(dataset["train"])
-    if held_out:
-        keep = np.random.default_rng(training.seed).permutation(len(entries))
-        entries = [entries[i] for i in sorted(keep[: int(len(entries) * arguments.held_out_fraction)])]
-    motions = [entry.motion for entry in entries]
-    dimension = motions[0].shape[1]
-    mean, std = feature_statistics(motions, skeleton_for(dimension), feat_bias=arguments.feat_bias)
-    words = vocabulary(entries, arguments.min_word_count)
-    config = TextMotionEvaluatorConfig(
-        feature_dim=dimension, vocabulary=words, learned_word_embeddings=True, **settings
-    )
-    model = TextMotionEvaluatorModel(config)
-    model.set_statistics(mean, std)
+    keep_short_batch(training, len(entries))
     pairs = TextMotionPairs(entries, model)
     trainer = EvaluatorTrainer(
         model=model,
@@ -127,7 +133,7 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
         train_dataset=pairs,
         eval_dataset=pairs,  # evaluate() scores the validation split instead
         data_collator=pairs.collate,
-        eval_entries=captioned_motions(dataset["validation"]),
+        eval_entries=eval_entries,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.evaluate()

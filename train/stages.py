@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from train.cards import SUMMARY, write_stage_card
 
@@ -57,12 +57,23 @@ class StageTrainer(Trainer):
             write_stage_card(self.args.output_dir)
 
 
+def keep_short_batch(training: TrainingArguments, rows: int) -> None:
+    """Where all there is makes less than one batch, train on that; an incomplete batch may else be dropped."""
+    if rows < training.train_batch_size * training.world_size:
+        training.dataloader_drop_last = False
+
+
 def finish_stage(trainer: Trainer, stage: str) -> None:
     """Save the trained model, drop what only resuming needs, write the curves, the summary and the card.
 
     A finished folder is what the Hub gets: safetensors, JSON, code and card. The Trainer's checkpoints and its pickled
     arguments are none of these, so they go once the model is saved.
+
+    Raises:
+        SystemExit: not one step was trained, which leaves the model as it was made.
     """
+    if trainer.state.global_step == 0:
+        raise SystemExit(f"error: {stage} made no step: there is less data than one batch, or max_steps is 0")
     folder = Path(trainer.args.output_dir)
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():

@@ -1,6 +1,7 @@
 """Train the motion VQ-VAE: `accelerate launch train/vqvae.py --config train/configs/quickstart/vqvae.yaml`."""
 
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from datasets_scripts.examples import motion_views
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
+from modeling_unimo.commands import refusals, require_width
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
 from train.optimizer import muon_with_adamw
-from train.stages import StageTrainer, finish_stage
+from train.stages import StageTrainer, finish_stage, keep_short_batch
 
 
 @dataclass
@@ -91,14 +93,23 @@ class PlaceCodes(TrainerCallback):
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(self.windows), generator=generator).tolist()
         model.eval()
-        collected, found = [], 0
-        for begin in range(0, len(order), 64):
-            batch = self.windows.collate([self.windows.motions[i] for i in order[begin : begin + 64]])
-            collected.append(model.encoder_latents(**{k: v.to(model.device) for k, v in batch.items()}))
-            found += len(collected[-1])
-            if found >= self.latents:
+        collected, found, codes = [], 0, model.config.codebook_size
+        # A second pass is for little data: cut from a later frame on, the same clips have other latents.
+        for later, begin in product(range(model.config.downsample), range(0, len(order), 64)):
+            if found >= (codes if later else self.latents):
                 break
+            clips = [self.windows.motions[i][later:] for i in order[begin : begin + 64]]
+            clips = [clip for clip in clips if len(clip) >= model.config.downsample]
+            if clips:
+                batch = self.windows.collate(clips)
+                collected.append(model.encoder_latents(**{k: v.to(model.device) for k, v in batch.items()}))
+                found += len(collected[-1])
         model.train()
+        if found < codes:
+            raise SystemExit(
+                f"error: the motions give {found} latent vectors, too few for {codes} codes; "
+                "give more motion, or a smaller codebook_size under model"
+            )
         model.initialize_codebook(torch.cat(collected)[: self.latents], seed=self.seed)
 
 
@@ -106,17 +117,24 @@ def main(argv: list[str] | None = None) -> None:
     arguments, training = parse_arguments((VQVAEArguments, TrainingArguments), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     check_settings(arguments.model, MotionVQVAEConfig, "model")
-    dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
+    with refusals():
+        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
+        motions, eval_motions = motion_views(dataset["train"]), motion_views(dataset["validation"])
+        skeleton = skeleton_for(motions[0].shape[1])
+        mean, std = feature_statistics(motions, skeleton, feat_bias=arguments.feat_bias)
+        config = MotionVQVAEConfig(**{"feature_dim": skeleton.feature_dim, "fps": skeleton.fps} | arguments.model)
+        set_seed(training.seed)
+        model = MotionVQVAEModel(config)
+        require_width(model, skeleton.feature_dim, "the VQ-VAE with feature_dim as under model")
+        extractor = MotionFeatureExtractor(
+            feature_dim=skeleton.feature_dim,
+            fps=skeleton.fps,
+            mean=mean.tolist(),
+            std=std.tolist(),
+            unit_length=config.downsample,
+        )
     checkpoint = prepare_output(training.output_dir, "vqvae", asdict(arguments), training.process_index == 0)
-    set_seed(training.seed)
-
-    motions, eval_motions = motion_views(dataset["train"]), motion_views(dataset["validation"])
-    dimension = motions[0].shape[1]
-    mean, std = feature_statistics(motions, skeleton_for(dimension), feat_bias=arguments.feat_bias)
-    config = MotionVQVAEConfig(feature_dim=dimension, **arguments.model)
-    extractor = MotionFeatureExtractor(
-        feature_dim=dimension, fps=skeleton_for(dimension).fps, mean=mean.tolist(), std=std.tolist()
-    )
+    keep_short_batch(training, len(motions))
     windows = MotionWindows(motions, extractor, arguments.window, arguments.window_step)
     total_steps = training.max_steps if training.max_steps > 0 else None
     if total_steps is None and arguments.autoencoder_fraction > 0:
@@ -127,7 +145,7 @@ def main(argv: list[str] | None = None) -> None:
         [PlaceCodes(windows, autoencoder_steps, arguments.kmeans_latents, training.seed)] if autoencoder_steps else []
     )
     trainer = VQVAETrainer(
-        model=MotionVQVAEModel(config),
+        model=model,
         args=training,
         train_dataset=windows,
         eval_dataset=windows,  # evaluate() measures whole validation clips instead
@@ -140,9 +158,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.evaluate()
-    finish_stage(trainer, "vqvae")
     if trainer.is_world_process_zero():
         extractor.save_pretrained(training.output_dir)
+    finish_stage(trainer, "vqvae")
 
 
 if __name__ == "__main__":
