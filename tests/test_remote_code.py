@@ -1,52 +1,25 @@
 """A saved folder is enough: it loads and answers, bit for bit, where the package cannot be imported."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+from functools import partial
 
 import numpy as np
 import pytest
+from fresh_process import run_fresh
 from tiny_unimo import feature_extractor, plain_processor, tiny_lm, tiny_unimo, tiny_vqvae
 from transformers import AutoModel
 
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 
-# -I and -S keep out the checkout, PYTHONPATH and the .pth file of an editable install; the libraries are put back.
-PREAMBLE = """
-import importlib.util, json, sys
-sys.path += json.loads(sys.argv[2])
-assert importlib.util.find_spec("modeling_unimo") is None, "the package is importable here"
-import numpy as np, torch
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForCausalLM
-from transformers import AutoProcessor, AutoTokenizer, pipeline
-torch.set_num_threads(1)
-folder, trust = sys.argv[1], {"trust_remote_code": True}
-"""
-
 
 @pytest.fixture
 def fresh(tmp_path):
-    """Runs Python source in a process that cannot import the package; returns the JSON object it prints last."""
-
-    def run(folder, source):
-        libraries = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment |= {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", PREAMBLE + source, str(folder), json.dumps(libraries)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.strip().splitlines()[-1])
-
-    return run
+    """`run_fresh` in a folder of the test's own."""
+    return partial(run_fresh, cwd=tmp_path)
 
 
 def test_unimo_folder(fresh, tmp_path):
