@@ -37,6 +37,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):  # type: ignore[override]
         for weight, matrix in zip(self.weights, self.matrices, strict=True):
+            # A view of the weight as it is now (wrapping a model for several processes gives weights other storage):
+            # what Muon does to the matrix happens to the weight.
+            matrix.data = weight.data.flatten(1)
             matrix.grad = None if weight.grad is None else weight.grad.flatten(1)
         for part in self.parts:
             part.step()

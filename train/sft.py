@@ -3,26 +3,35 @@
 `accelerate launch train/sft.py --config train/configs/quickstart/sft.yaml`
 """
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from accelerate import PartialState
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    set_seed,
+)
 from trl import SFTConfig, SFTTrainer
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
-from modeling_unimo.commands import load_whole, refusals
+from modeling_unimo.commands import load_whole, refusals, require_kind
 from modeling_unimo.tokenization_unimo import extend_vocabulary
 from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
 from train.base_lm import new_causal_lm, train_tokenizer
 from train.optimizer import muon_with_adamw
-from train.sft_data import group_by_length, schedule, tokenized
+from train.sft_data import check_thoughts, group_by_length, schedule, tokenized
 from train.stages import StageTrainer, finish_stage
 
 NEW_BASE = "new_base"  # subfolder with the untrained LM and its tokenizer
+BASE = "as base_model a causal language model"
 
 
 @dataclass
@@ -51,7 +60,9 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
     """TRL's trainer with the card of the stage."""
 
 
-def backbone(arguments: SFTArguments, training: SFTConfig, entries: list[CaptionedMotion]):
+def backbone(
+    arguments: SFTArguments, training: SFTConfig, entries: list[CaptionedMotion]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The causal LM and its tokenizer: pretrained when `base_model` names one, else new over the captions' words.
 
     A new one is made by one process and loaded by all: two trainings of a tokenizer need not number its tokens alike.
@@ -61,11 +72,13 @@ def backbone(arguments: SFTArguments, training: SFTConfig, entries: list[Caption
         # Each line once, in the order of the data: the order of a set differs from process to process.
         lines = dict.fromkeys(line for entry in entries for line in (*entry.texts, *entry.thoughts))
         tokenizer = train_tokenizer([*lines, *UniMoProcessor.template_texts()], arguments.new_vocab_size)
-        new_causal_lm(tokenizer, arguments.new_model).save_pretrained(base)
-        tokenizer.save_pretrained(base)
+        part = f"{base}.part"  # a run that is killed meanwhile makes it again
+        new_causal_lm(tokenizer, arguments.new_model).save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        os.rename(part, base)
     PartialState().wait_for_everyone()
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32", attn_implementation=arguments.attention)
-    return model, AutoTokenizer.from_pretrained(base)
+    settings = {"dtype": "float32", "attn_implementation": arguments.attention}
+    return load_whole(AutoModelForCausalLM, base, BASE, **settings), AutoTokenizer.from_pretrained(base)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -79,13 +92,16 @@ def main(argv: list[str] | None = None) -> None:
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
         vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE").eval()
         extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
+        if arguments.base_model:
+            require_kind(AutoModelForCausalLM, arguments.base_model, BASE)
+        entries = captioned_motions(dataset["train"])
+        check_thoughts(entries)
+        codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
     checkpoint = prepare_output(training.output_dir, "sft", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
 
-    entries = captioned_motions(dataset["train"])
-    codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
-
-    model, tokenizer = backbone(arguments, training, entries)
+    with refusals():
+        model, tokenizer = backbone(arguments, training, entries)
     extend_vocabulary(
         tokenizer,
         model,
@@ -102,7 +118,8 @@ def main(argv: list[str] | None = None) -> None:
     examples = schedule(
         entries, total, int(total * arguments.t2m_only_fraction), arguments.t2m_share, seed=training.seed
     )
-    train_dataset, dropped = tokenized(processor, entries, codes, examples, training.max_length)
+    with refusals():
+        train_dataset, dropped = tokenized(processor, entries, codes, examples, training.max_length)
     if dropped and training.process_index == 0:
         print(f"[sft] left out, longer than max_length {training.max_length}: {dropped} of {len(examples)} examples")
     lengths = [len(ids) for ids in train_dataset["input_ids"]]
