@@ -49,10 +49,7 @@ def load_whole(cls: Any, name: str | Path, needed: str, **settings: Any) -> Any:
 
 def load_with_gaps(cls: Any, name: str | Path, needed: str, **settings: Any) -> tuple[Any, list[str], list[str]]:
     """As `load_whole`, but with the names of weights that are missing, and of those nothing took, for the caller."""
-    kind = _kind(name, needed)
-    causal = cls is AutoModelForCausalLM
-    if not (kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if causal else kind == cls.config_class.model_type):
-        raise ValueError(f"{name} holds a model of type {kind!r}; give {needed}")
+    require_kind(cls, name, needed)
     try:
         model, loading = cls.from_pretrained(name, output_loading_info=True, **settings)
     except OSError as error:
@@ -60,6 +57,19 @@ def load_with_gaps(cls: Any, name: str | Path, needed: str, **settings: Any) -> 
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{name}: damaged weights or of another size ({_brief(error)}); give {needed}") from error
     return model, sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
+
+
+def require_kind(cls: Any, name: str | Path, needed: str) -> None:
+    """Refuse a folder or Hub name that holds no model of the kind asked for; see `load_whole`.
+
+    Raises:
+        FileNotFoundError: no model there.
+        ValueError: a model of another kind.
+    """
+    kind = _kind(name, needed)
+    causal = cls is AutoModelForCausalLM
+    if not (kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if causal else kind == cls.config_class.model_type):
+        raise ValueError(f"{name} holds a model of type {kind!r}; give {needed}")
 
 
 def require_width(model: Any, width: int, name: str | Path) -> None:

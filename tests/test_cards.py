@@ -279,6 +279,7 @@ def test_trainer_writes_this_card(run):
     trainer = StageTrainer(model=tiny_vqvae(), args=settings)
     trainer.create_model_card(model_name="generic")
     assert STAGES["vqvae"].title in load(run / "vqvae" / "README.md").text
+    trainer.state.global_step = 1
     finish_stage(trainer, "vqvae")
     summary = json.loads((run / "vqvae" / "training_summary.json").read_text())
     assert summary["training"]["learning_rate"] == 3e-4 and summary["training"]["seed"] == 11

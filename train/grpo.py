@@ -13,7 +13,7 @@ from trl import GRPOConfig, GRPOTrainer
 from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from modeling_unimo.commands import load_whole, refusals
+from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.tokenization_unimo import UniMoTokenizer
 from train.arguments import parse_arguments, prepare_output, require_folder, require_splits
 from train.cards import write_unimo_card
@@ -52,12 +52,16 @@ def main(argv: list[str] | None = None) -> None:
         needed = "as sft_model the folder of a supervised model"
         model = load_whole(AutoModelForCausalLM, arguments.sft_model, needed, dtype="float32")
         processor = UniMoProcessor.from_pretrained(arguments.sft_model)
-    vqvae, evaluator = vqvae.to(training.device), evaluator.to(training.device)
+        vqvae, evaluator = vqvae.to(training.device), evaluator.to(training.device)
+        entries = captioned_motions(dataset["train"])
+        if not entries:
+            raise ValueError(f"{arguments.dataset}: no captioned motion to ask about")
+        require_width(evaluator, entries[0].motion.shape[1], arguments.evaluator)
+        require_width(vqvae, entries[0].motion.shape[1], arguments.vqvae)
+        codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
     checkpoint = prepare_output(training.output_dir, "grpo", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
 
-    entries = captioned_motions(dataset["train"])
-    codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
     prompts = training.max_steps * training.generation_batch_size // training.num_generations
     rows = grpo_rows(processor, entries, codes, prompts, arguments.t2m_share, training.seed)
 

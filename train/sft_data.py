@@ -11,6 +11,22 @@ from datasets_scripts.examples import CaptionedMotion
 Example = tuple[str, int, int]  # task, index of the motion, index of its caption
 
 
+def check_thoughts(entries: Sequence[CaptionedMotion]) -> None:
+    """Make sure that there is something to learn, with a thought for every caption.
+
+    Raises:
+        ValueError: no entries, or a caption without a thought; the message says how thoughts are made.
+    """
+    if not entries:
+        raise ValueError("there is no captioned motion to learn from")
+    lacking = [entry.id for entry in entries if not all(thought.strip() for thought in entry.thoughts)]
+    if lacking:
+        raise ValueError(
+            f"clip {lacking[0]} has a caption without a thought, as {len(lacking)} of {len(entries)} do; build the "
+            "dataset with --annotator kinematic, or bring thoughts with the captions"
+        )
+
+
 def schedule(
     entries: Sequence[CaptionedMotion], total: int, t2m_only: int, t2m_share: float, seed: int
 ) -> list[Example]:
@@ -20,15 +36,9 @@ def schedule(
     with probability `t2m_share`. The order depends on the seed alone, never on the number of processes.
 
     Raises:
-        ValueError: there is nothing to learn from, or a caption has no thought.
+        ValueError: see `check_thoughts`.
     """
-    if not entries:
-        raise ValueError("there is no captioned motion to learn from")
-    for entry in entries:
-        if not all(thought.strip() for thought in entry.thoughts):
-            raise ValueError(
-                f"clip {entry.id} has a caption without a thought; build the dataset with --annotator kinematic"
-            )
+    check_thoughts(entries)
     rng = np.random.default_rng(seed)
     first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
     examples: list[Example] = []
@@ -68,6 +78,9 @@ def tokenized(
     """The examples as `input_ids` and `completion_mask`, and how many were left out for their length, by task.
 
     Nothing is cut: a longer sequence would lose its instruction or its end.
+
+    Raises:
+        ValueError: not one example is short enough.
     """
     known: dict[Example, dict[str, list[int]]] = {}
     rows = []
@@ -84,4 +97,6 @@ def tokenized(
             dropped[task] += 1
         else:
             rows.append({name: encoded[name] for name in ("input_ids", "completion_mask")})
+    if not rows:
+        raise ValueError(f"all {len(examples)} examples are longer than max_length {max_length}; raise it")
     return Dataset.from_list(rows), dict(dropped)
