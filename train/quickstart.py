@@ -214,10 +214,11 @@ def run_stages(stages: list[Stage], run: Path) -> None:
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
         "PYTHONUNBUFFERED": "1",
     }
-    started = time.monotonic()
     running: dict[subprocess.Popen, tuple[Stage, Path, float, MemoryWatch]] = {}
     check_run_folder(run, stages)
     done = finished(stages)
+    # Time goes on from where an earlier run got to.
+    started = time.monotonic() - total_seconds(stages)
     for stage in stages:
         if stage.name in done:
             print(f"[{elapsed(started)}] {stage.name}: already there")
@@ -238,7 +239,8 @@ def run_stages(stages: list[Stage], run: Path) -> None:
             time.sleep(0.2)
             for process in [p for p in running if p.poll() is not None]:
                 stage, log, since, watch = running.pop(process)
-                finish(stage, process.returncode, log, time.monotonic() - since, watch.peak_mb)
+                now = time.monotonic()
+                finish(stage, process.returncode, log, now - since, now - started, watch.peak_mb)
                 done.add(stage.name)
                 took = f"{stage.record['seconds']:.0f} s"
                 print(f"[{elapsed(started)}] {stage.name}: done in {took}{headline(stage)}", flush=True)
@@ -264,7 +266,7 @@ def stop(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: float) -> None:
+def finish(stage: Stage, returncode: int, log: Path, seconds: float, at: float, peak_mb: float) -> None:
     """Check that a stage did what it should and record it in its folder."""
     if returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
@@ -273,7 +275,12 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
         summary = json.loads((stage.folder / "training_summary.json").read_text(encoding="utf-8"))
         if summary["processes"] != stage.processes:
             raise SystemExit(f"error: {stage.name} ran {summary['processes']} processes, not {stage.processes}")
-    stage.record = {"command": stage.command, "seconds": round(seconds, 1), "peak_memory_mb": round(peak_mb)}
+    stage.record = {
+        "command": stage.command,
+        "seconds": round(seconds, 1),
+        "at": round(at, 1),
+        "peak_memory_mb": round(peak_mb),
+    }
     stage.folder.mkdir(parents=True, exist_ok=True)
     part = stage.folder / f"{DONE}.part"
     part.write_text(json.dumps(stage.record, indent=2) + "\n", encoding="utf-8")
@@ -302,12 +309,17 @@ def has_gpu() -> bool:
     return Path("/proc/driver/nvidia/gpus").is_dir()
 
 
-def gather_metrics(stages: list[Stage], run: Path, seed: int, total_seconds: float) -> dict[str, Any]:
+def total_seconds(stages: list[Stage]) -> float:
+    """Wall time up to the end of the last stage, over all runs that a resumed one took."""
+    return max(stage.record.get("at", 0.0) for stage in stages)
+
+
+def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
     """`metrics.json` out of what the stages wrote."""
     by_name = {stage.name: stage.record for stage in stages}
     results = {n: json.loads((run / f"evaluation_{n}" / "results.json").read_text("utf-8")) for n in ("sft", "grpo")}
     metrics: dict[str, Any] = {
-        "seconds": {name: record["seconds"] for name, record in by_name.items()} | {"total": round(total_seconds, 1)},
+        "seconds": {name: record["seconds"] for name, record in by_name.items()} | {"total": total_seconds(stages)},
         "memory_mb": {name: record["peak_memory_mb"] for name, record in by_name.items()},
         "peak_memory_mb": peak_together(stages),
         "vqvae": json.loads((run / "samples" / "reconstruction.json").read_text("utf-8")),
@@ -331,7 +343,6 @@ def peak_together(stages: list[Stage]) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parse(argv)
     run = Path(arguments.output)
-    started = time.monotonic()
     stages = plan(arguments, read_config(Path(arguments.config)))
     # As on Ctrl-C, the stages that run are stopped; by default this process alone would end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -346,9 +357,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if stage.training:
             curves[stage.name] = json.loads((stage.folder / "curves.json").read_text(encoding="utf-8"))
     (run / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
-    ran_before = sum(stage.record["seconds"] for stage in stages)
-    total = max(time.monotonic() - started, 0.0)
-    metrics = gather_metrics(stages, run, arguments.seed, total if total > 0.3 * ran_before else ran_before)
+    metrics = gather_metrics(stages, run, arguments.seed)
     (run / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     write_unimo_card(run / "unimo", run / "grpo", metrics)
     report = write_report(run)
