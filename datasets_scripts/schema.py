@@ -431,11 +431,11 @@ def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDi
 
     Raises:
         FileNotFoundError: no such folder, no Parquet files in it, or not the split asked for.
-        ValueError: the columns are not those of the schema.
+        ValueError: the columns are not those of the schema, or those of two skeletons.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from datasets import DatasetDict, load_dataset
+    from datasets import DatasetDict, Features, load_dataset
 
     path = Path(path)
     if not path.is_dir():
@@ -453,22 +453,24 @@ def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDi
                 f"{path} has no split {split!r}, only {', '.join(sorted(files, key=_split_order))}"
             )
         files = {split: files[split]}
-    for names in files.values():
-        for name in names:
-            try:
-                columns = pq.read_schema(name).names
-            except (pa.ArrowInvalid, OSError) as error:
-                raise ValueError(f"{name} is no readable Parquet file ({error}); build the dataset again") from error
-            missing = set(dataset_features()) - set(columns)
-            if missing:
-                raise ValueError(
-                    f"{name} lacks the columns {sorted(missing)} (it has {columns}); it is no motion dataset of this "
-                    "package: make one with python -m datasets_scripts.build"
-                )
+    widths: dict[int, str] = {}
+    for name in (name for names in files.values() for name in names):
+        try:
+            schema = pq.read_schema(name)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"{name} is no readable Parquet file ({error}); build the dataset again") from error
+        missing = set(dataset_features()) - set(schema.names)
+        if missing:
+            raise ValueError(
+                f"{name} lacks the columns {sorted(missing)} (it has {schema.names}); it is no motion dataset of this "
+                "package: make one with python -m datasets_scripts.build"
+            )
+        widths.setdefault(check_columns(Features.from_arrow_schema(schema), where=name), name)
+    if len(widths) > 1:
+        shown = ", ".join(f"{width} columns in {name}" for width, name in widths.items())
+        raise ValueError(f"{path} mixes skeletons ({shown}); make a dataset of each")
     ordered = {name: files[name] for name in sorted(files, key=_split_order)}
     dataset = load_dataset("parquet", data_files=ordered)
-    for name, part in dataset.items():
-        check_columns(part.features, where=f"{path} split {name}")
     return DatasetDict({name: part.with_format("numpy") for name, part in dataset.items()})
 
 

@@ -24,7 +24,7 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
-from modeling_unimo.export_unimo import write_whole
+from modeling_unimo.files_unimo import whole
 
 Job = tuple[str, int, Callable[[], Any]]  # task, number of the repeat, what computes it
 COUNTS = ("n", "multimodality_n", "pool_size")
@@ -289,8 +289,12 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     results["generation"] = generation_settings(inputs.sampler)
     results["protocol"] = tag
     results |= {"settings": settings, "seconds": {k: round(v, 1) for k, v in seconds.items()}}
-    write_whole(output / "results.json", lambda part: part.write_text(json.dumps(results, indent=2) + "\n", "utf-8"))
-    write_whole(output / "results.md", lambda part: part.write_text(markdown(results), "utf-8"))
+    for name, content in {
+        "results.json": json.dumps(results, indent=2) + "\n",
+        "results.md": markdown(results),
+    }.items():
+        with whole(output / name) as part:
+            part.write_text(content, encoding="utf-8")
     return results
 
 

@@ -7,11 +7,9 @@ positions disagree.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import torch
 
 # Imports of remote code stay on one line each, so sorting must not merge these.
 # isort: off
+from .files_unimo import whole
 from .motion_representation import HUMANML3D, KIT, Skeleton, skeleton_for
 from .motion_representation import check_features, check_joints, joints_to_features
 from .rendering_unimo import iter_frames, save_mp4
@@ -214,21 +213,6 @@ def _numbers(values: np.ndarray) -> str:
     return " ".join(f"{value:.6f}" for value in values + 0.0)
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside a file and put it in place at the end, so that no half-written file looks whole.
-
-    Args:
-        path: the file.
-        write: writes the path it is given, which has the same suffix.
-    """
-    part = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def save_motion(
     path: str | Path,
     joints: np.ndarray | torch.Tensor,
@@ -277,16 +261,19 @@ def save_motion(
     path.parent.mkdir(parents=True, exist_ok=True)
 
     if suffix == ".npy":
-        write_whole(path, partial(np.save, arr=rows, allow_pickle=False))
+        with whole(path) as part:
+            np.save(part, rows, allow_pickle=False)
     elif suffix == ".npz":
         arrays: dict[str, Any] = {"features": rows, "joints": joints, "fps": np.float32(fps)}
         if codes is not None:
             arrays["codes"] = np.asarray(codes, dtype=np.int64)
         arrays |= {key: np.array(value) for key, value in (("text", text), ("thought", thought)) if value is not None}
-        write_whole(path, lambda part: np.savez_compressed(part, **arrays))
+        with whole(path) as part:
+            np.savez_compressed(part, **arrays)
     elif suffix == ".bvh":
         content = bvh_text(fit_rigid_motion(joints), fps)
-        write_whole(path, lambda part: part.write_text(content, encoding="ascii"))
+        with whole(path) as part:
+            part.write_text(content, encoding="ascii")
     elif suffix == ".html":
         save_html(path, [{"joints": joints, "label": ""}], fps=fps, title=text, caption=thought)
     else:

@@ -10,7 +10,6 @@ Left limbs are blue, right limbs red-orange, trunk and head grey (:data:`SIDE_CO
 shared with the browser player in ``visualization_unimo``, so a picture and a player show the same figure.
 """
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .files_unimo import whole
 from .motion_representation import HUMANML3D, KIT
 
 try:
@@ -829,17 +829,6 @@ def _checked_picture(picture: np.ndarray, name: str) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def _write_whole(path: Path, data: bytes) -> Path:
-    """Write through a neighbouring file, so that a name never stands for half a picture."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
 def png_bytes(picture: np.ndarray) -> bytes:
     """Encode (H,W,3) uint8 as PNG; the standard library suffices."""
     picture = _checked_picture(picture, "picture")
@@ -861,7 +850,9 @@ def png_bytes(picture: np.ndarray) -> bytes:
 
 def save_png(path: str | Path, picture: np.ndarray) -> Path:
     """Write one picture (H,W,3) uint8 as PNG."""
-    return _write_whole(Path(path), png_bytes(picture))
+    with whole(path) as part:
+        part.write_bytes(png_bytes(picture))
+    return Path(path)
 
 
 def save_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0) -> Path:
@@ -880,9 +871,7 @@ def save_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0) 
     # One palette for all frames: a palette of its own per frame makes the ground flicker.
     palette = pictures[len(pictures) // 2].quantize(255)
     pictures = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as part:
         pictures[0].save(
             part,
             format="GIF",
@@ -892,10 +881,7 @@ def save_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0) 
             loop=0,
             optimize=False,
         )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return Path(path)
 
 
 def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, quality: int = 18) -> Path:
@@ -910,31 +896,25 @@ def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, 
         raise ImportError("Writing MP4 needs PyAV: pip install av. PNG and HTML need nothing more.")
     if not fps > 0:
         raise ValueError(f"fps is {fps}; expected a positive frame rate.")
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
     stream = None
     shape: tuple[int, ...] | None = None
-    try:
-        with av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
-            for index, picture in enumerate(frames):
-                picture = _checked_picture(picture, f"frame {index}")
-                if stream is None:
-                    shape = picture.shape
-                    stream = container.add_stream("libx264", rate=Fraction(float(fps)).limit_denominator(1000))
-                    stream.height, stream.width = (-(-side // 2) * 2 for side in shape[:2])
-                    stream.pix_fmt = "yuv420p"
-                    stream.options = {"crf": str(quality), "preset": "veryfast"}
-                if picture.shape != shape:
-                    raise ValueError(f"frame {index} is {picture.shape}, the first is {shape}; all must be equal.")
-                # H.264 with halved colour wants even sides.
-                even = np.pad(picture, ((0, stream.height - shape[0]), (0, stream.width - shape[1]), (0, 0)), "edge")
-                for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
-                    container.mux(packet)
+    with whole(path) as part, av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        for index, picture in enumerate(frames):
+            picture = _checked_picture(picture, f"frame {index}")
             if stream is None:
-                raise ValueError(f"There are no frames to write to {path}.")
-            for packet in stream.encode():
+                shape = picture.shape
+                stream = container.add_stream("libx264", rate=Fraction(float(fps)).limit_denominator(1000))
+                stream.height, stream.width = (-(-side // 2) * 2 for side in shape[:2])
+                stream.pix_fmt = "yuv420p"
+                stream.options = {"crf": str(quality), "preset": "veryfast"}
+            if picture.shape != shape:
+                raise ValueError(f"frame {index} is {picture.shape}, the first is {shape}; all must be equal.")
+            # H.264 with halved colour wants even sides.
+            even = np.pad(picture, ((0, stream.height - shape[0]), (0, stream.width - shape[1]), (0, 0)), "edge")
+            for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
                 container.mux(packet)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+        if stream is None:
+            raise ValueError(f"There are no frames to write to {path}.")
+        for packet in stream.encode():
+            container.mux(packet)
+    return Path(path)

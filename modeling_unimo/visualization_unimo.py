@@ -9,13 +9,13 @@ is the one ``rendering_unimo`` draws (left limbs blue, right limbs red-orange, t
 import base64
 import html
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .files_unimo import whole
 from .rendering_unimo import BODIES, SIDE_COLORS, SOLE, drawable
 
 # Text inside <script> ends at "</script>" or changes meaning at "<!--", whatever the JSON quotes say.
@@ -136,16 +136,11 @@ def save_html(
     caption: str | None = None,
 ) -> Path:
     """Write a player as a page of its own; arguments and errors as for :func:`player_html`."""
-    path = Path(path)
     player = player_html(tracks, fps=fps, height=height, title=title, caption=caption)
     page = page_html(f"<main>{player}</main>", title or "UniMo motion", _PAGE_STYLE)
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as part:
         part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return Path(path)
 
 
 _PAGE_STYLE = (

@@ -166,6 +166,16 @@ def test_limit(tmp_path) -> None:
     assert write_dataset((clip(i) for i in range(9)), tmp_path / "d", limit=4).kept == 4
 
 
+def test_two_skeletons_in_one_dataset_are_refused(tmp_path) -> None:
+    write_dataset([clip(0)], tmp_path / "d")
+    kit = Clip("kit", np.zeros((50, 251), np.float32), [Caption("a")], split="test")
+    write_dataset([kit], tmp_path / "kit", feature_dim=251)
+    for file in (tmp_path / "kit" / "data").iterdir():
+        file.rename(tmp_path / "d" / "data" / file.name)
+    with pytest.raises(ValueError, match=r"mixes skeletons \(251 columns in .*, 263 columns in"):
+        load_motion_dataset(tmp_path / "d")
+
+
 def test_missing_folders_splits_and_foreign_parquet_are_refused(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match="no such dataset folder"):
         load_motion_dataset(tmp_path / "none")
