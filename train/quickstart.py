@@ -24,6 +24,7 @@ import yaml
 
 CONFIGS = Path(__file__).parent / "configs"
 DONE = "stage_done.json"
+WALL = "wall_seconds.json"
 STAGE_KEYS = ("data", "vqvae", "evaluator", "sft", "grpo", "evaluate")
 
 
@@ -176,6 +177,34 @@ def finished(stages: list[Stage]) -> set[str]:
     return done
 
 
+class WallClock:
+    """The seconds that all runs in a folder took, kept in it: a run that was killed or that failed took time, too."""
+
+    def __init__(self, run: Path):
+        self.path = run / WALL
+        self.started = time.monotonic() - wall_seconds(run)
+        self.kept = 0.0
+
+    def keep(self, every: float = 0.0) -> None:
+        """Write the seconds down, unless that was done less than `every` seconds ago."""
+        seconds = time.monotonic() - self.started
+        if seconds - self.kept >= every:
+            write_whole(self.path, {"seconds": round(seconds, 1)})
+            self.kept = seconds
+
+
+def wall_seconds(run: Path) -> float:
+    """What a `WallClock` has kept in a run folder."""
+    return json.loads((run / WALL).read_text(encoding="utf-8"))["seconds"] if (run / WALL).is_file() else 0.0
+
+
+def write_whole(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON beside a file and put it in place: a full disk or a kill leaves no half of it."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
 class MemoryWatch(threading.Thread):
     """The largest memory a process tree ever held, in MB; pages that processes share are counted once."""
 
@@ -217,8 +246,8 @@ def run_stages(stages: list[Stage], run: Path) -> None:
     running: dict[subprocess.Popen, tuple[Stage, Path, float, MemoryWatch]] = {}
     check_run_folder(run, stages)
     done = finished(stages)
-    # Time goes on from where an earlier run got to.
-    started = time.monotonic() - total_seconds(stages)
+    clock = WallClock(run)
+    started = clock.started
     for stage in stages:
         if stage.name in done:
             print(f"[{elapsed(started)}] {stage.name}: already there")
@@ -237,10 +266,10 @@ def run_stages(stages: list[Stage], run: Path) -> None:
                     running[process] = (stage, log, time.monotonic(), watch)
                     print(f"[{elapsed(started)}] {stage.name}: started (log {log})", flush=True)
             time.sleep(0.2)
+            clock.keep(every=5.0)
             for process in [p for p in running if p.poll() is not None]:
                 stage, log, since, watch = running.pop(process)
-                now = time.monotonic()
-                finish(stage, process.returncode, log, now - since, now - started, watch.peak_mb)
+                finish(stage, process.returncode, log, time.monotonic() - since, watch.peak_mb)
                 done.add(stage.name)
                 took = f"{stage.record['seconds']:.0f} s"
                 print(f"[{elapsed(started)}] {stage.name}: done in {took}{headline(stage)}", flush=True)
@@ -250,6 +279,7 @@ def run_stages(stages: list[Stage], run: Path) -> None:
     finally:
         for process in running:
             stop(process)
+        clock.keep()
 
 
 def stop(process: subprocess.Popen) -> None:
@@ -266,7 +296,7 @@ def stop(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def finish(stage: Stage, returncode: int, log: Path, seconds: float, at: float, peak_mb: float) -> None:
+def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: float) -> None:
     """Check that a stage did what it should and record it in its folder."""
     if returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
@@ -275,16 +305,9 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, at: float, 
         summary = json.loads((stage.folder / "training_summary.json").read_text(encoding="utf-8"))
         if summary["processes"] != stage.processes:
             raise SystemExit(f"error: {stage.name} ran {summary['processes']} processes, not {stage.processes}")
-    stage.record = {
-        "command": stage.command,
-        "seconds": round(seconds, 1),
-        "at": round(at, 1),
-        "peak_memory_mb": round(peak_mb),
-    }
+    stage.record = {"command": stage.command, "seconds": round(seconds, 1), "peak_memory_mb": round(peak_mb)}
     stage.folder.mkdir(parents=True, exist_ok=True)
-    part = stage.folder / f"{DONE}.part"
-    part.write_text(json.dumps(stage.record, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, stage.folder / DONE)
+    write_whole(stage.folder / DONE, stage.record)
 
 
 def headline(stage: Stage) -> str:
@@ -309,17 +332,12 @@ def has_gpu() -> bool:
     return Path("/proc/driver/nvidia/gpus").is_dir()
 
 
-def total_seconds(stages: list[Stage]) -> float:
-    """Wall time up to the end of the last stage, over all runs that a resumed one took."""
-    return max(stage.record.get("at", 0.0) for stage in stages)
-
-
 def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
     """`metrics.json` out of what the stages wrote."""
     by_name = {stage.name: stage.record for stage in stages}
     results = {n: json.loads((run / f"evaluation_{n}" / "results.json").read_text("utf-8")) for n in ("sft", "grpo")}
     metrics: dict[str, Any] = {
-        "seconds": {name: record["seconds"] for name, record in by_name.items()} | {"total": total_seconds(stages)},
+        "seconds": {name: record["seconds"] for name, record in by_name.items()} | {"total": wall_seconds(run)},
         "memory_mb": {name: record["peak_memory_mb"] for name, record in by_name.items()},
         "peak_memory_mb": peak_together(stages),
         "vqvae": json.loads((run / "samples" / "reconstruction.json").read_text("utf-8")),
