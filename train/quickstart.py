@@ -38,6 +38,7 @@ class Stage:
     after: tuple[str, ...] = ()
     processes: int = 1
     training: bool = False  # writes training_summary.json, in which the number of processes is checked
+    settings: dict[str, Any] = field(default_factory=dict)  # what its YAML file holds
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -95,9 +96,11 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
     def train(key: str, name: str, output: str, after: tuple[str, ...], extra: dict[str, Any]) -> Stage:
         settings = dict(config[key])
         file = Path(arguments.config).parent / settings.pop("config")
-        processes = min(settings.pop("processes", 1), cores)
+        processes = min(settings.pop("processes", 1), count_gpus() or cores)
         settings["max_steps"] = max(2, round(settings["max_steps"] * arguments.minutes / 15))
-        settings = {"dataset": data, "output_dir": output, "seed": seed, "use_cpu": not has_gpu()} | settings | extra
+        settings = (
+            {"dataset": data, "output_dir": output, "seed": seed, "use_cpu": not count_gpus()} | settings | extra
+        )
         launcher = [*python[:1]]
         if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
             launcher = [*python, "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
@@ -105,13 +108,14 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         command = [*launcher, str(Path(__file__).parent / f"{key}.py"), "--config", str(file)]
         for name_of, value in settings.items():
             command += [f"--{name_of}", value if isinstance(value, str) else json.dumps(value)]
-        return Stage(name, command, Path(output), after, processes, training=True)
+        in_file = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return Stage(name, command, Path(output), after, processes, training=True, settings=in_file)
 
     build = [*python, "datasets_scripts.build", "--source", arguments.source, "--output", data, "--seed", seed]
     if synthetic:
         build += [word for k, v in config["data"].items() for word in (f"--{k}", str(v))]
     else:
-        build += ["--data_dir", arguments.data_dir, "--annotator", "kinematic"]
+        build += ["--data_dir", arguments.data_dir]
     evaluate = [*python, "evaluate_unimo.run", "--vqvae", vqvae, "--dataset", data, "--seed", seed, "--halves"]
     evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out, *(["--hard"] if synthetic else [])]
     evaluate += [word for k, v in config["evaluate"].items() for word in (f"--{k}", str(v))]
@@ -164,7 +168,7 @@ def finished(stages: list[Stage]) -> set[str]:
         if not (stage.folder / DONE).is_file():
             continue
         stage.record = json.loads((stage.folder / DONE).read_text(encoding="utf-8"))
-        if stage.record["command"] != stage.command:
+        if stage.record["command"] != stage.command or stage.record.get("settings", stage.settings) != stage.settings:
             raise SystemExit(
                 f"error: {stage.folder} was made with other settings; name another --output or delete the folder"
             )
@@ -238,7 +242,7 @@ def run_stages(stages: list[Stage], run: Path) -> None:
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "ACCELERATE_USE_CPU": "false" if has_gpu() else "true",
+        "ACCELERATE_USE_CPU": "false" if count_gpus() else "true",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
         "PYTHONUNBUFFERED": "1",
@@ -305,7 +309,12 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
         summary = json.loads((stage.folder / "training_summary.json").read_text(encoding="utf-8"))
         if summary["processes"] != stage.processes:
             raise SystemExit(f"error: {stage.name} ran {summary['processes']} processes, not {stage.processes}")
-    stage.record = {"command": stage.command, "seconds": round(seconds, 1), "peak_memory_mb": round(peak_mb)}
+    stage.record = {
+        "command": stage.command,
+        "settings": stage.settings,
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": round(peak_mb),
+    }
     stage.folder.mkdir(parents=True, exist_ok=True)
     write_whole(stage.folder / DONE, stage.record)
 
@@ -327,9 +336,10 @@ def elapsed(started: float) -> str:
     return f"{seconds // 60:2d}:{seconds % 60:02d}"
 
 
-def has_gpu() -> bool:
-    """Whether the training processes will find a GPU (asked of the driver: importing torch here costs seconds)."""
-    return Path("/proc/driver/nvidia/gpus").is_dir()
+def count_gpus() -> int:
+    """How many GPUs the training processes will find (asked of the driver: importing torch here costs seconds)."""
+    gpus = Path("/proc/driver/nvidia/gpus")
+    return len(list(gpus.iterdir())) if gpus.is_dir() else 0
 
 
 def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
@@ -365,7 +375,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     # As on Ctrl-C, the stages that run are stopped; by default this process alone would end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"UniMo quickstart -> {run}: {', '.join(stage.name for stage in stages)}", flush=True)
-    run_stages(stages, run)
+    try:
+        run_stages(stages, run)
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted; the same command goes on from here") from None
 
     from train.cards import write_unimo_card
     from train.report import write_report
