@@ -20,13 +20,10 @@ import numpy as np
 from datasets_scripts.clips import (
     ClipRules,
     Record,
-    assign_splits,
-    find_caption_file,
+    captioned,
     is_constant,
     make_rows,
     map_in_order,
-    match_records,
-    read_captions,
     resample,
 )
 from datasets_scripts.orientation import standardise
@@ -618,15 +615,9 @@ def iter_clips(
         raise FileNotFoundError(f"{folder} holds no .bvh file")
     if isinstance(joint_map, (str, Path)):
         joint_map = read_joint_map(joint_map)
-    captions = read_captions(find_caption_file(folder))
-    yield from captions.skipped
-    records, orphans = match_records(captions.records, files)
-    yield from orphans
-    splits = assign_splits(records, {name: record.split for name, record in records.items()})
-    for name in files:
-        if name not in records:
-            yield Skipped(name, "no caption", f"{files[name].name} is not in the caption file")
-    jobs = [(name, files[name], records[name], splits[name]) for name in files if name in records]
+    records, splits, skipped = captioned(folder, files)
+    yield from skipped
+    jobs = [(name, path, records[name], splits[name]) for name, path in files.items() if name in records]
     convert = partial(_convert, joint_map=joint_map, rules=rules, subclips=subclips, up=up)
     for rows in map_in_order(convert, jobs, workers):
         yield from rows

@@ -211,6 +211,25 @@ def match_records(records: dict[str, Record], files: Iterable[str]) -> tuple[dic
     return matched, faults
 
 
+def captioned(folder: Path, files: Iterable[str]) -> tuple[dict[str, Record], dict[str, str], list[Skipped]]:
+    """The caption records of a folder by the names of its motion `files`.
+
+    Returns:
+        Records by name, splits by name, and what could not be used: captions, lines without a motion, motions without
+        a caption.
+
+    Raises:
+        FileNotFoundError, ValueError: see `find_caption_file` and `read_captions`.
+    """
+    files = list(files)
+    source = find_caption_file(folder)
+    captions = read_captions(source)
+    records, orphans = match_records(captions.records, files)
+    splits = assign_splits(records, {name: record.split for name, record in records.items()})
+    bare = [Skipped(name, "no caption", f"not in {source.name}") for name in files if name not in records]
+    return records, splits, captions.skipped + orphans + bare
+
+
 def normalise_thought(text: str) -> str:
     """A thought without the `<think>` tags that UniMo's text files put around it."""
     text = text.strip()

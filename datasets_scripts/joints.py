@@ -12,14 +12,11 @@ from datasets_scripts.clips import (
     UNREADABLE,
     ClipRules,
     Record,
-    assign_splits,
-    find_caption_file,
+    captioned,
     is_constant,
     load_array,
     make_rows,
     map_in_order,
-    match_records,
-    read_captions,
     resample,
 )
 from datasets_scripts.orientation import UPS, standardise
@@ -62,14 +59,8 @@ def iter_clips(
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of joint positions")
     motions, rate = _motions(folder, fps)
-    captions = read_captions(find_caption_file(folder))
-    yield from captions.skipped
-    records, orphans = match_records(captions.records, motions)
-    yield from orphans
-    splits = assign_splits(records, {name: record.split for name, record in records.items()})
-    for name in motions:
-        if name not in records:
-            yield Skipped(name, "no caption", "not in the caption file")
+    records, splits, skipped = captioned(folder, motions)
+    yield from skipped
     jobs = ((name, motion, records[name], splits[name]) for name, motion in motions.items() if name in records)
     for rows in map_in_order(partial(_convert, fps=rate, rules=rules, subclips=subclips, up=up), jobs, workers):
         yield from rows
