@@ -270,11 +270,14 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         SystemExit: a folder or a setting cannot be used, or --output holds an evaluation of something else.
     """
     output = Path(arguments.output)
-    settings = {k: v for k, v in vars(arguments).items() if k != "output"}
     with refusals():
         inputs = load_inputs(arguments)
+        if arguments.halves and len(inputs.entries) < 4:
+            print(f"--halves: {len(inputs.entries)} motions make no two halves; the FID is to the same motions")
+            arguments.halves = False
         tag = tag_of(arguments, inputs.entries)
         jobs = plan_jobs(arguments, inputs)
+    settings = {k: v for k, v in vars(arguments).items() if k != "output"}
     # By content, not by path: a model that was trained anew in the same place is another model.
     numbers = {k: v for k, v in settings.items() if k not in FOLDERS}
     repeats = Repeats(output / "repeats.jsonl", {"settings": numbers, "protocol": tag})

@@ -369,11 +369,12 @@ def peak_together(stages: list[Stage]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command: every stage that is not done yet, then the metrics and the report."""
     arguments = parse(argv)
     run = Path(arguments.output)
     stages = plan(arguments, read_config(Path(arguments.config)))
-    # As on Ctrl-C, the stages that run are stopped; by default this process alone would end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # As Ctrl-C does: the stages that run are stopped; by default this process alone would end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"UniMo quickstart -> {run}: {', '.join(stage.name for stage in stages)}", flush=True)
     try:
         run_stages(stages, run)
