@@ -44,6 +44,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", default="test")
     parser.add_argument("--repeats", type=int, default=20, help="repeats with other draws (published: 20)")
     parser.add_argument("--m2t_repeats", type=int, help="repeats of motion-to-text (default: --repeats)")
+    parser.add_argument("--hard_repeats", type=int, help="repeats of the hard splits (default: --repeats)")
     parser.add_argument("--hard", action="store_true", help="also the splits test_hard and test_attributes")
     parser.add_argument(
         "--halves", action="store_true", help="ask one half's captions, compare FID with the other half"
@@ -63,6 +64,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--m2t_limit", type=int, help="describe at most this many motions a repeat")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--pool_size", type=int, default=32)
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="numbers of the language model"
+    )
     parser.add_argument("--temperature", type=float, help="default: the model's own")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
@@ -72,7 +76,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--{name} {folder}: no such folder")
     if Path(arguments.output).is_file():
         parser.error(f"--output {arguments.output}: is a file; name a folder")
-    for name in ("repeats", "m2t_repeats", "m2t_limit", "batch_size", "pool_size"):
+    for name in ("repeats", "m2t_repeats", "hard_repeats", "m2t_limit", "batch_size", "pool_size"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             parser.error(f"--{name} {value}: must be at least 1")
@@ -97,6 +101,8 @@ def load_sampler(arguments: argparse.Namespace) -> protocol.Sampler:
         model = load_whole(UniMoForConditionalGeneration, arguments.model, needed)
         processor = UniMoProcessor.from_pretrained(arguments.model)
     model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    # The codec and the judges stay in float32: only what writes the answers is narrowed.
+    model.language_model.to(getattr(torch, arguments.dtype))
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
     return protocol.Sampler(model, processor, arguments.batch_size, settings)
 
@@ -240,7 +246,7 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
                     halves=halves,
                     pool_size=arguments.pool_size,
                 )
-            add(task, arguments.repeats, job)
+            add(task, arguments.repeats if task == "t2m" else arguments.hard_repeats or arguments.repeats, job)
         if arguments.multimodality:
             asked = entries[: arguments.multimodality]
             add("t2m_multimodality", arguments.repeats, protocol.multimodality_repeat, asked, judges)
@@ -340,7 +346,8 @@ def generation_settings(sampler: protocol.Sampler) -> dict[str, Any]:
     names = ("do_sample", "temperature", "top_k", "top_p", "repetition_penalty", "num_beams")
     budgets = ("max_thought_tokens", "max_motion_codes", "max_answer_tokens")
     settings = {name: getattr(config, name) for name in names} | {name: getattr(processor, name) for name in budgets}
-    return settings | sampler.generate_kwargs | {"grammar": True}
+    dtype = str(sampler.model.language_model.dtype).removeprefix("torch.")
+    return settings | sampler.generate_kwargs | {"grammar": True, "dtype": dtype}
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -221,7 +221,7 @@ def default_generation_config(processor: UniMoProcessor, end_ids: Sequence[int] 
     ends = [processor.end_id, *sorted(set(end_ids) - {processor.end_id, processor.pad_id})]
     return GenerationConfig(
         do_sample=True,
-        temperature=0.7,
+        temperature=0.6,
         top_k=0,
         top_p=1.0,
         repetition_penalty=1.0,

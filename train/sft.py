@@ -50,6 +50,9 @@ class SFTArguments:
     )
     t2m_only_fraction: float = field(default=0.5, metadata={"help": "First share of the run: text-to-motion alone."})
     t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion in the joint part."})
+    m2t_captions: int = field(
+        default=0, metadata={"help": "Motion-to-text learns the first so many captions of a motion; 0: all."}
+    )
     attention: Literal["sdpa", "eager", "flash_attention_2"] = field(
         default="sdpa", metadata={"help": "Attention of the training; at 200 tokens on CPU eager is faster."}
     )
@@ -116,7 +119,12 @@ def main(argv: list[str] | None = None) -> None:
     per_epoch = len(entries)
     total = training.max_steps * step_size if training.max_steps > 0 else int(training.num_train_epochs * per_epoch)
     examples = schedule(
-        entries, total, int(total * arguments.t2m_only_fraction), arguments.t2m_share, seed=training.seed
+        entries,
+        total,
+        int(total * arguments.t2m_only_fraction),
+        arguments.t2m_share,
+        seed=training.seed,
+        m2t_captions=arguments.m2t_captions,
     )
     with refusals():
         train_dataset, dropped = tokenized(processor, entries, codes, examples, training.max_length)

@@ -28,12 +28,13 @@ def check_thoughts(entries: Sequence[CaptionedMotion]) -> None:
 
 
 def schedule(
-    entries: Sequence[CaptionedMotion], total: int, t2m_only: int, t2m_share: float, seed: int
+    entries: Sequence[CaptionedMotion], total: int, t2m_only: int, t2m_share: float, seed: int, m2t_captions: int = 0
 ) -> list[Example]:
     """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
 
     The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
-    with probability `t2m_share`. The order depends on the seed alone, never on the number of processes.
+    with probability `t2m_share`. Motion-to-text learns the first `m2t_captions` captions of a motion (0: all), since
+    the published reference rule scores a description against the first three. The order depends on the seed alone, never on the number of processes.
 
     Raises:
         ValueError: see `check_thoughts`.
@@ -46,7 +47,10 @@ def schedule(
     while len(examples) < total:
         for i in rng.permutation(len(entries)).tolist():
             task = "t2m" if len(examples) < t2m_only or rng.random() < t2m_share else "m2t"
-            examples.append((task, i, (first_caption[i] + epoch) % len(entries[i].texts)))
+            captions = len(entries[i].texts)
+            if task == "m2t" and m2t_captions:
+                captions = min(captions, m2t_captions)
+            examples.append((task, i, (first_caption[i] + epoch) % captions))
         epoch += 1
     return examples[:total]
 
