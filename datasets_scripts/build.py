@@ -18,11 +18,18 @@ from datasets_scripts import bvh, humanml3d, joints, synthetic
 from datasets_scripts.clips import SUBCLIPS, ClipRules
 from datasets_scripts.cot.annotate import KinematicAnnotator
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
-from modeling_unimo.motion_representation import HUMANML3D
+from modeling_unimo.motion_representation import FACINGS, HUMANML3D
 
 SOURCES = ("synthetic", "joints", "bvh", "humanml3d")
 ANNOTATORS = ("kinematic", "none")
 _NEEDS_DATA = SOURCES[1:]
+_READ = {"data_dir", "annotator", "workers", "subclips", "min_frames", "max_frames", "crop_frames", "long_clips"}
+_OPTIONS = {  # of each source, beside those of all
+    "synthetic": {"num_train", "num_validation", "num_test", "num_hard", "attribute_pools"},
+    "joints": {*_READ, "up", "facing", "fps"},
+    "bvh": {*_READ, "up", "facing", "joint_map"},
+    "humanml3d": {*_READ, "texts", "no_mirrored", "min_codes", "subclip_fps"},
+}
 _BATCH = 32  # clips annotated together
 
 
@@ -94,15 +101,20 @@ def make_source(arguments: argparse.Namespace) -> Source:
         card = f"Generated motion of everyday actions with captions and thoughts (seed {arguments.seed})."
         return Source(clips, total, HUMANML3D.feature_dim, card, annotate=False)
     folder = Path(arguments.data_dir)
+    facing = "" if arguments.facing == "corrected" else f", {arguments.facing} facing"
     common = {"subclips": arguments.subclips, "workers": arguments.workers}
     if arguments.source == "joints":
         rules = _rules(arguments, joints.JOINTS_RULES)
-        clips = joints.iter_clips(folder, rules, up=arguments.up, fps=arguments.fps, **common)
-        return Source(clips, None, HUMANML3D.feature_dim, f"Motion capture given as joint positions ({folder.name}).")
+        clips = joints.iter_clips(folder, rules, up=arguments.up, facing=arguments.facing, fps=arguments.fps, **common)
+        return Source(
+            clips, None, HUMANML3D.feature_dim, f"Motion capture given as joint positions ({folder.name}){facing}."
+        )
     if arguments.source == "bvh":
         rules = _rules(arguments, bvh.BVH_RULES)
-        clips = bvh.iter_clips(folder, arguments.joint_map, rules, up=arguments.up, **common)
-        return Source(clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({folder.name}), retargeted.")
+        clips = bvh.iter_clips(folder, arguments.joint_map, rules, up=arguments.up, facing=arguments.facing, **common)
+        return Source(
+            clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({folder.name}), retargeted{facing}."
+        )
     layout = humanml3d.find_layout(folder, arguments.texts)
     rules = _rules(arguments, humanml3d.RULES[layout.feature_dim])
     clips = humanml3d.iter_clips(
@@ -190,8 +202,14 @@ def make_parser() -> argparse.ArgumentParser:
         default="tagged",
         help="captions of a part: in the clip's row, rows, or left out",
     )
-    group = parser.add_argument_group("joints and bvh")
+    group = parser.add_argument_group("joints and bvh (--fps: joints alone, --joint_map: bvh alone)")
     group.add_argument("--up", choices=("auto", "y", "z"), default="auto", help="axis that points up")
+    group.add_argument(
+        "--facing",
+        choices=FACINGS,
+        default="corrected",
+        help="how heading is computed: without the published code's jumps, or exactly as it does",
+    )
     group.add_argument("--fps", type=float, help="frames per second of .npy files (20)")
     group.add_argument("--joint_map", help="JSON file {HumanML3D joint: joint in the BVH file}")
     group = parser.add_argument_group("humanml3d")
@@ -222,8 +240,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.source in _NEEDS_DATA and not arguments.data_dir:
         parser.error(f"--source {arguments.source} needs --data_dir")
-    if arguments.source == "synthetic" and arguments.data_dir:
-        parser.error("--source synthetic reads no --data_dir")
+    for name in sorted(set().union(*_OPTIONS.values()) - _OPTIONS[arguments.source]):
+        if getattr(arguments, name) != parser.get_default(name):
+            parser.error(f"--{name} does not belong to --source {arguments.source}")
     started = time.perf_counter()
     try:
         summary = build(arguments)

@@ -28,7 +28,7 @@ from datasets_scripts.clips import (
 )
 from datasets_scripts.orientation import standardise
 from datasets_scripts.schema import FPS, MAX_FRAMES, NOTE, Clip, Skipped
-from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
+from modeling_unimo.motion_representation import FACINGS, HUMANML3D, joints_to_features
 
 # A folder of BVH files is usually small and somebody's own: nothing is dropped for its length unless it is asked for.
 BVH_RULES = ClipRules(min_frames=8, max_frames=MAX_FRAMES, crop_frames=MAX_FRAMES, long_clips="crop")
@@ -587,6 +587,7 @@ def iter_clips(
     rules: ClipRules = BVH_RULES,
     subclips: str = "tagged",
     up: str = "auto",
+    facing: str = "corrected",
     workers: int = 1,
 ) -> Iterator[Clip | Skipped]:
     """The clips of a folder of BVH files (searched with its subfolders) with a captions.jsonl.
@@ -597,13 +598,17 @@ def iter_clips(
         rules: lengths to keep; by default nothing is dropped but clips below 0.4 s, and long ones are cropped.
         subclips: see `clips.make_rows`.
         up: "y", "z" or "auto".
+        facing: "corrected", or "published" for features like those of the official datasets; see
+            `joints_to_features`.
         workers: processes that convert.
 
     Raises:
         FileNotFoundError: no folder, no BVH file or no captions in it.
-        ValueError: the captions or the joint map cannot be used at all.
+        ValueError: the captions or the joint map cannot be used at all, or facing is neither of the two.
     """
     folder = Path(data_dir)
+    if facing not in FACINGS:
+        raise ValueError(f"facing is {facing!r}; it must be one of {', '.join(FACINGS)}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of BVH files")
     files = {
@@ -618,13 +623,18 @@ def iter_clips(
     records, splits, skipped = captioned(folder, files)
     yield from skipped
     jobs = [(name, path, records[name], splits[name]) for name, path in files.items() if name in records]
-    convert = partial(_convert, joint_map=joint_map, rules=rules, subclips=subclips, up=up)
+    convert = partial(_convert, joint_map=joint_map, rules=rules, subclips=subclips, up=up, facing=facing)
     for rows in map_in_order(convert, jobs, workers):
         yield from rows
 
 
 def _convert(
-    job: tuple[str, Path, Record, str], joint_map: dict[str, str] | None, rules: ClipRules, subclips: str, up: str
+    job: tuple[str, Path, Record, str],
+    joint_map: dict[str, str] | None,
+    rules: ClipRules,
+    subclips: str,
+    up: str,
+    facing: str,
 ) -> list[Clip | Skipped]:
     name, path, record, split = job
     try:
@@ -634,7 +644,7 @@ def _convert(
             return [Skipped(name, f"too short (fewer than {rules.min_frames} frames)", f"{frames} frames at 20 fps")]
         if is_constant(found.joints):
             return [Skipped(name, "nothing moves in the clip", str(path.name))]
-        features = joints_to_features(found.joints, target_offsets=HUMANML3D.default_offsets)
+        features = joints_to_features(found.joints, target_offsets=HUMANML3D.default_offsets, facing=facing)
     except BvhError as error:
         return [Skipped(name, "unreadable BVH", str(error))]
     except (ValueError, OSError) as error:

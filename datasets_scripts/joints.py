@@ -21,7 +21,7 @@ from datasets_scripts.clips import (
 )
 from datasets_scripts.orientation import UPS, standardise
 from datasets_scripts.schema import FPS, NOTE, Clip, Skipped
-from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
+from modeling_unimo.motion_representation import FACINGS, HUMANML3D, joints_to_features
 
 JOINTS_RULES = ClipRules()
 _KEYS = ("joints", "offsets", "names", "fps")
@@ -32,6 +32,7 @@ def iter_clips(
     rules: ClipRules = JOINTS_RULES,
     subclips: str = "tagged",
     up: str = "auto",
+    facing: str = "corrected",
     fps: float | None = None,
     workers: int = 1,
 ) -> Iterator[Clip | Skipped]:
@@ -46,6 +47,8 @@ def iter_clips(
         rules: lengths to keep.
         subclips: see `clips.make_rows`.
         up: "y", "z" or "auto".
+        facing: "corrected", or "published" for features like those of the official datasets; see
+            `joints_to_features`.
         fps: frames per second of .npy files (20 where not given); an .npz has its own.
         workers: processes that convert.
 
@@ -56,13 +59,17 @@ def iter_clips(
     folder = Path(data_dir)
     if up not in UPS:
         raise ValueError(f"up is {up!r}; it must be one of {', '.join(UPS)}")
+    if facing not in FACINGS:
+        raise ValueError(f"facing is {facing!r}; it must be one of {', '.join(FACINGS)}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of joint positions")
     motions, rate = _motions(folder, fps)
     records, splits, skipped = captioned(folder, motions)
     yield from skipped
     jobs = ((name, motion, records[name], splits[name]) for name, motion in motions.items() if name in records)
-    for rows in map_in_order(partial(_convert, fps=rate, rules=rules, subclips=subclips, up=up), jobs, workers):
+    for rows in map_in_order(
+        partial(_convert, fps=rate, rules=rules, subclips=subclips, up=up, facing=facing), jobs, workers
+    ):
         yield from rows
 
 
@@ -119,7 +126,7 @@ def _archive(path: Path) -> tuple[dict[str, np.ndarray | Path], float]:
 
 
 def _convert(
-    job: tuple[str, np.ndarray | Path, Record, str], fps: float, rules: ClipRules, subclips: str, up: str
+    job: tuple[str, np.ndarray | Path, Record, str], fps: float, rules: ClipRules, subclips: str, up: str, facing: str
 ) -> list[Clip | Skipped]:
     name, motion, record, split = job
     try:
@@ -139,7 +146,7 @@ def _convert(
         return [Skipped(name, f"too short (fewer than {rules.min_frames} frames)", f"{frames} frames at 20 fps")]
     try:
         joints, notes = standardise(joints, up)
-        features = joints_to_features(joints, target_offsets=HUMANML3D.default_offsets)
+        features = joints_to_features(joints, target_offsets=HUMANML3D.default_offsets, facing=facing)
     except ValueError as error:
         return [Skipped(name, "cannot be converted", str(error))]
     clip = Clip(name, np.asarray(features, dtype=np.float32), record.captions, split, "joints")

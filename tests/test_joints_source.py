@@ -222,3 +222,15 @@ def test_real_mocap_keeps_its_split(shared_dir) -> None:
     assert len(clips) > 20 and {clip.split for clip in clips} <= {"train", "validation", "test"}
     body = np.asarray(features_to_joints(clips[0].features))
     assert 1.3 < np.ptp(body[0, :, 1]) < 1.8 and len(clips[0].captions) == 3
+
+
+def test_facing_is_the_published_one_where_asked(tmp_path) -> None:
+    walk = files.joints(81)
+    walk[:, 1, 2] += 0.05  # hips that are turned against the shoulders tell the two apart
+    archive(tmp_path, {"a": walk})
+    captioned(tmp_path, "a")
+    plain, published = (outcome(tmp_path, facing=facing)[0]["a"] for facing in ("corrected", "published"))
+    assert plain.features.shape == published.features.shape and np.isfinite(published.features).all()
+    assert not np.array_equal(plain.features, published.features)
+    with pytest.raises(ValueError, match="facing is 'north'"):
+        outcome(tmp_path, facing="north")
