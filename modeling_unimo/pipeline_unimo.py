@@ -25,6 +25,16 @@ class UniMoPipeline(Pipeline):
     _load_image_processor = False
     _load_video_processor = False
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        """As the base class.
+
+        Raises:
+            ValueError: the model is none of UniMo's.
+        """
+        super().__init__(*args, **kwargs)
+        if self.model.config.model_type != "unimo":
+            raise ValueError(f"the model is of type {self.model.config.model_type!r}; give a UniMo model")
+
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
         return {}, kwargs, {}
 

@@ -51,6 +51,12 @@ def test_built_from_a_folder(folder, task):
     assert result.thought
 
 
+def test_another_model_is_refused(folder):
+    model, processor = tiny_unimo()
+    with pytest.raises(ValueError, match="of type 'qwen2'; give a UniMo model"):
+        pipeline("text-to-motion", model=model.language_model, processor=processor, device="cpu")
+
+
 def test_settings_given_when_built_hold_for_every_call(folder):
     model, processor = tiny_unimo()
     pipe = pipeline("text-to-motion", model=model, processor=processor, device="cpu", duration=0.4, seed=0)
