@@ -148,6 +148,7 @@ class Animator:
             track.values.append(value)
 
     def pose(self, start: float, end: float, **values: float) -> None:
+        """Move several channels to `values` between two times."""
         for name, value in values.items():
             self.move(name, start, end, value)
 
@@ -166,6 +167,7 @@ class Animator:
             )
 
     def drop_arms(self, start: float, end: float, side: str = "both") -> None:
+        """Let one arm (or both) hang again."""
         self.arm(start, end, side, 0.0, 0.0, 0.0, 0.0)
 
     # -- root and feet ----------------------------------------------------------------------------------------------
@@ -224,10 +226,12 @@ class Animator:
         )
 
     def set_foot_down(self, foot: str, start: float, end: float) -> None:
+        """Put a lifted foot back on the ground."""
         self.lift_foot(foot, start, end, 0.0, 0.0, 0.0, 0.0)
 
     # -- evaluation -------------------------------------------------------------------------------------------------
     def motion(self, ticks: int, spans: list[tuple[int, int]]) -> Motion:
+        """The joints of the first `ticks` ticks."""
         frames = ticks * FRAMES_PER_TICK + 1
         time = self._clock[:frames]
         channels = {name: track.sample(time) for name, track in self.tracks.items()}

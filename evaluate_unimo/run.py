@@ -138,6 +138,7 @@ class Repeats:
         self.done = {(line["task"], line["repeat"]): line["result"] for line in lines[1:]}
 
     def get(self, task: str, repeat: int, compute: Callable[[], Any]) -> Any:
+        """The result of a repeat: what was kept of it, else `compute()`, which is kept."""
         if (task, repeat) not in self.done:
             self.done[task, repeat] = compute()
             self._append({"task": task, "repeat": repeat, "result": self.done[task, repeat]})

@@ -156,6 +156,7 @@ class MotionVQVAEConfig(OneKindConfig):
 
     @property
     def num_joints(self) -> int:
+        """Joints of the skeleton whose features these are."""
         return (self.feature_dim + 1) // 12
 
     @property

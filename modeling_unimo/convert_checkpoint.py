@@ -60,6 +60,7 @@ class ConversionReport:
 
     @property
     def complete(self) -> bool:
+        """Whether no key is left on either side."""
         return not self.unused and not self.missing
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ from .processing_unimo import UniMoProcessor
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line; what does not go together is refused."""
     parser = argparse.ArgumentParser(prog="python -m modeling_unimo.generate", description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="folder or Hub name of a UniMo model")
     direction = parser.add_mutually_exclusive_group(required=True)
@@ -80,6 +81,7 @@ def read_motion(path: Path, fps: float, start: float, end: float | None) -> np.n
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the command; `SystemExit` says what is wrong with its input."""
     arguments = parse_arguments(argv)
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
     with refusals():

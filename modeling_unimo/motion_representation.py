@@ -81,10 +81,12 @@ class Skeleton:
 
     @property
     def num_joints(self) -> int:
+        """Joints, the root included."""
         return len(self.joint_names)
 
     @property
     def feature_dim(self) -> int:
+        """Numbers of a feature row: 12 a joint, less one."""
         return 12 * self.num_joints - 1
 
     @cached_property

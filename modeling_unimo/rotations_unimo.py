@@ -26,6 +26,7 @@ Planes = tuple[torch.Tensor, ...]
 
 
 def as_tensor(array: Array) -> torch.Tensor:
+    """A tensor as it is, anything else as a float tensor; `ValueError` where it holds no real numbers."""
     if not torch.is_tensor(array):
         array = np.asarray(array)
         if array.dtype.kind not in "fiub":
@@ -52,11 +53,13 @@ def numpy_or_torch(function: Callable) -> Callable:
 
 
 def tensor_like(array: Array, reference: torch.Tensor) -> torch.Tensor:
+    """`array` as a tensor with the device and type of `reference`."""
     return as_tensor(array).to(device=reference.device, dtype=reference.dtype)
 
 
 # ------------------------------------------------------------------------------------- rotations on component planes
 def multiply(p: Planes, q: Planes) -> Planes:
+    """Product of quaternions: the rotation q, then p."""
     pw, px, py, pz = p
     qw, qx, qy, qz = q
     return (
@@ -68,18 +71,22 @@ def multiply(p: Planes, q: Planes) -> Planes:
 
 
 def conjugate(q: Planes) -> Planes:
+    """The inverse of unit quaternions."""
     return q[0], -q[1], -q[2], -q[3]
 
 
 def dot(a: Planes, b: Planes) -> torch.Tensor:
+    """Scalar product of vectors."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def cross(a: Planes, b: Planes) -> Planes:
+    """Vector product."""
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 def rotate(q: Planes, v: Planes) -> Planes:
+    """Vectors v turned by unit quaternions q."""
     w, axis = q[0], q[1:]
     uv = cross(axis, v)
     uuv = cross(axis, uv)
@@ -130,6 +137,7 @@ def columns_from_six(six: Planes) -> tuple[Planes, ...]:
 
 
 def apply_columns(columns: tuple[Planes, ...], v: Planes) -> Planes:
+    """Matrices, given by their columns, times vectors v."""
     x, y, z = columns
     return tuple(x[i] * v[0] + y[i] * v[1] + z[i] * v[2] for i in range(3))
 
@@ -141,6 +149,7 @@ def turn(cos: torch.Tensor, sin: torch.Tensor, x: torch.Tensor, z: torch.Tensor)
 
 # ------------------------------------------------------------------------------------------ rotations, public form
 def component_planes(array: torch.Tensor, size: int, what: str) -> Planes:
+    """The last dimension taken apart; `ValueError` names `what` where it has not `size` components."""
     if array.ndim == 0 or array.shape[-1] != size:
         raise ValueError(f"{what} needs a last dimension of {size}, got shape {tuple(array.shape)}")
     return array.unbind(-1)

@@ -38,6 +38,7 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None 
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:
+    """The names of all fields of the dataclasses."""
     return {field.name for cls in dataclass_types for field in fields(cls)}
 
 

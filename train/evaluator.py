@@ -54,6 +54,7 @@ class TextMotionPairs(Dataset):
         return entry.motion, entry.tokens[int(torch.randint(0, len(entry.tokens), ()))]
 
     def collate(self, pairs: list[tuple[np.ndarray, list[str]]]) -> dict[str, torch.Tensor]:
+        """Inputs of the model: words and padded, normalised motion; captions of the same words share a number."""
         same_words: dict[tuple[str, ...], int] = {}
         lengths = torch.tensor([len(motion) for motion, _ in pairs])
         padded = torch.zeros(len(pairs), int(lengths.max()), pairs[0][0].shape[1])
@@ -76,6 +77,7 @@ class EvaluatorTrainer(StageTrainer):
 
     @torch.no_grad()
     def evaluate(self, *args, metric_key_prefix: str = "eval", **kwargs):
+        """R-Precision of the first caption of each validation motion."""
         model = self.accelerator.unwrap_model(self.model).eval()
         texts = model.get_text_features([entry.tokens[0] for entry in self.eval_entries]).cpu().numpy()
         motions = model.get_motion_features([entry.motion for entry in self.eval_entries]).cpu().numpy()
@@ -141,6 +143,7 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the script: the judge, the held-out judge, or both."""
     arguments, training = parse_arguments((EvaluatorArguments, TrainingArguments), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     check_settings(arguments.model, TextMotionEvaluatorConfig, "model")

@@ -38,6 +38,7 @@ class MotionGRPOTrainer(StageTrainer, GRPOTrainer):
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the script."""
     arguments, training = parse_arguments((GRPOArguments, GRPOConfig), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     require_folder(arguments.sft_model, "supervised model", "accelerate launch train/sft.py")

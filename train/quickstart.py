@@ -43,6 +43,7 @@ class Stage:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m train.quickstart", description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="runs/quickstart", help="run folder (default runs/quickstart)")
     parser.add_argument("--source", default="synthetic", choices=("synthetic", "joints", "bvh", "humanml3d"))
@@ -332,6 +333,7 @@ def headline(stage: Stage) -> str:
 
 
 def elapsed(started: float) -> str:
+    """Minutes and seconds since then."""
     seconds = int(time.monotonic() - started)
     return f"{seconds // 60:2d}:{seconds % 60:02d}"
 

@@ -85,6 +85,7 @@ def backbone(
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the script."""
     arguments, training = parse_arguments((SFTArguments, SFTConfig), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")

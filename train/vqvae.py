@@ -57,6 +57,7 @@ class MotionWindows(Dataset):
         return motion[start : start + self.window]
 
     def collate(self, motions: list[np.ndarray]) -> dict[str, torch.Tensor]:
+        """Normalised and padded windows with their mask."""
         return dict(self.extractor(motions, return_tensors="pt"))
 
 
@@ -72,6 +73,7 @@ class VQVAETrainer(StageTrainer):
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def evaluate(self, *args, metric_key_prefix: str = "eval", **kwargs):
+        """Reconstruction of the whole validation clips."""
         model = self.accelerator.unwrap_model(self.model).eval()
         metrics = reconstruction_metrics(model, self.extractor, self.eval_motions)
         model.train()
@@ -114,6 +116,7 @@ class PlaceCodes(TrainerCallback):
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Runs the script."""
     arguments, training = parse_arguments((VQVAEArguments, TrainingArguments), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     check_settings(arguments.model, MotionVQVAEConfig, "model")

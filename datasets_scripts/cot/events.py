@@ -60,6 +60,7 @@ class Travel:
 
     @property
     def distance(self) -> float:
+        """Metres, straight, by `forward` and `left`."""
         return float(np.hypot(self.forward, self.left))
 
 
@@ -170,6 +171,7 @@ class Reading:
     feet_planted: bool
 
     def seconds(self, frame: int) -> float:
+        """The time of a frame."""
         return frame / self.fps
 
 

@@ -72,10 +72,12 @@ class Measurements:
 
     @property
     def num_frames(self) -> int:
+        """Frames measured."""
         return len(self.heading)
 
     @property
     def duration(self) -> float:
+        """Seconds measured."""
         return self.num_frames / self.fps
 
 
@@ -91,6 +93,7 @@ class Span:
 
     @property
     def slice(self) -> slice:
+        """To index frames with."""
         return slice(self.start, self.stop)
 
     def overlap(self, other: "Span") -> int:
