@@ -33,7 +33,7 @@ def load_whole(cls: Any, name: str | Path, needed: str, **settings: Any) -> Any:
 
     Args:
         cls: MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration or AutoModelForCausalLM.
-        name: folder or Hub name.
+        name: a folder, or as a string also the name of a repository on the Hub.
         needed: for the error message, what should have been given: "the folder of a motion VQ-VAE".
         settings: of `from_pretrained`.
 
@@ -86,6 +86,8 @@ def require_width(model: Any, width: int, name: str | Path) -> None:
 
 
 def _kind(name: str | Path, needed: str) -> str:
+    if isinstance(name, Path) and not name.is_dir():
+        raise FileNotFoundError(f"{name}: no such folder; give {needed}")
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise FileNotFoundError(f"{name}: no config.json there; give {needed}")
     try:

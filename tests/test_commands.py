@@ -53,7 +53,7 @@ def test_the_right_kind_is_loaded(folders, cls, name):
         (UniMoForConditionalGeneration, "lm", ValueError, "type 'qwen2'"),
         (MotionVQVAEModel, "unimo", ValueError, "type 'unimo'"),
         (MotionVQVAEModel, "empty", FileNotFoundError, "no config.json"),
-        (MotionVQVAEModel, "nowhere", FileNotFoundError, "no model could be read"),
+        (MotionVQVAEModel, "nowhere", FileNotFoundError, "no such folder"),
         (MotionVQVAEModel, "torn", FileNotFoundError, "not a valid JSON"),
         (MotionVQVAEModel, "unknown", ValueError, "no model that is known here"),
         (MotionVQVAEModel, "cut", ValueError, "damaged weights"),

@@ -375,7 +375,7 @@ def test_parts_of_the_wrong_kind_are_refused(parts, tmp_path):
         (parts / "vqvae", parts / "vqvae", ValueError, "type 'motion_vqvae'; give the folder of a causal"),
         (parts / "lm", parts / "lm", ValueError, "type 'qwen2'; give the folder of a motion VQ-VAE"),
         (parts / "lm", tmp_path, FileNotFoundError, "no config.json"),
-        (tmp_path / "nowhere", parts / "vqvae", FileNotFoundError, "no model could be read"),
+        (tmp_path / "nowhere", parts / "vqvae", FileNotFoundError, "no such folder"),
         (bare, parts / "vqvae", ValueError, "motion vocabulary"),
         (parts / "lm", cut, ConversionError, "missing motion_vqvae.quantizer.codebook"),
         (parts / "lm", empty, FileNotFoundError, "no weights could be read"),

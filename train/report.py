@@ -8,7 +8,6 @@ silently. Charts are inline SVG, motions play in the browser, nothing is fetched
 import argparse
 import json
 import math
-import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from modeling_unimo.files_unimo import whole
 from modeling_unimo.visualization_unimo import page_html, player_assets, player_html
 
 SAMPLES = Path("samples") / "samples.json"
@@ -681,12 +681,8 @@ def write_report(run_dir: str | Path) -> Path:
         + (player_assets() if players.made else "")
     )
     path = run / "report.html"
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as part:
         part.write_text(page_html(body, f"UniMo run {run.resolve().name}", _STYLE), encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -12,6 +12,7 @@ from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo.commands import load_whole, refusals
 from modeling_unimo.motion_representation import features_to_joints, skeleton_for
 
 COUNT = 12
@@ -25,11 +26,13 @@ def spread(entries: Sequence[CaptionedMotion], count: int) -> list[CaptionedMoti
 def write_samples(run: Path, seed: int) -> None:
     """Fill `run/samples`: samples.json, samples.npz and reconstruction.json, from the test split and `run/unimo`."""
     folder = run / "samples"
-    folder.mkdir(parents=True, exist_ok=True)
-    model = UniMoForConditionalGeneration.from_pretrained(run / "unimo").eval()
-    processor = UniMoProcessor.from_pretrained(run / "unimo")
-    entries = captioned_motions(load_motion_dataset(run / "data")["test"])
+    with refusals():
+        needed = "a UniMo model, which train/grpo.py leaves there"
+        model = load_whole(UniMoForConditionalGeneration, run / "unimo", needed).eval()
+        processor = UniMoProcessor.from_pretrained(run / "unimo")
+        entries = captioned_motions(load_motion_dataset(run / "data", split="test")["test"])
     motions = [entry.motion for entry in entries]
+    folder.mkdir(parents=True, exist_ok=True)
 
     metrics = reconstruction_metrics(model.motion_vqvae, processor.feature_extractor, motions)
     (folder / "reconstruction.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -69,12 +72,11 @@ def write_samples(run: Path, seed: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m train.samples", description=__doc__)
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    if not (Path(arguments.run) / "unimo").is_dir():
-        parser.error(f"--run {arguments.run}: holds no unimo folder")
     write_samples(Path(arguments.run), arguments.seed)
 
 

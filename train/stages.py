@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import Trainer, TrainingArguments
 
+from modeling_unimo.files_unimo import whole
 from train.cards import SUMMARY, write_stage_card
 
 CURVES = "curves.json"
@@ -91,7 +92,8 @@ def finish_stage(trainer: Trainer, stage: str) -> None:
     summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last}
     used = trainer.args.to_dict()
     training = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
-    (folder / SUMMARY).write_text(json.dumps(summary | training, indent=2) + "\n", encoding="utf-8")
-    (folder / CURVES).write_text(json.dumps(trainer.state.log_history) + "\n", encoding="utf-8")
+    for name, content in {CURVES: trainer.state.log_history, SUMMARY: summary | training}.items():
+        with whole(folder / name) as part:
+            part.write_text(json.dumps(content, indent=None if name == CURVES else 2) + "\n", encoding="utf-8")
     write_stage_card(folder)
     print(f"[{stage}] " + "  ".join(f"{k} {v}" for k, v in summary.items() if k != "stage"), flush=True)
