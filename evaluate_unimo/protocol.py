@@ -63,6 +63,14 @@ def embedding_scores(
     return scores if pool == pool_size else scores | {"pool_size": pool}
 
 
+def add_scores(result: dict[str, Any], judge: str, scores: dict[str, float]) -> None:
+    """Put a judge's scores into a result: the main judge's at the top, another's under its name."""
+    if judge == "main":
+        result |= scores
+    else:
+        result[judge] = scores
+
+
 def text_to_motion_repeat(
     sampler: Sampler,
     entries: Sequence[CaptionedMotion],
@@ -102,10 +110,7 @@ def text_to_motion_repeat(
         made = judge.get_motion_features(generated).cpu().numpy()
         for side, (side_texts, motions) in {"real": (texts, real), "generated": (texts[valid], made)}.items():
             scores = embedding_scores(side_texts, motions, references, pool_size)
-            if name == "main":
-                result[side] |= scores
-            else:
-                result[side][name] = scores
+            add_scores(result[side], name, scores)
     return result
 
 
@@ -128,10 +133,7 @@ def attribute_pools_repeat(
         for side, motions in {"real": [entries[i].motion for i in rows], "generated": generated}.items():
             embedded = judge.get_motion_features(motions).cpu().numpy()
             scores = functional.r_precision(texts, embedded, top_k=3, pool_size=pool_size) | {"n": len(rows)}
-            if name == "main":
-                result[side] |= scores
-            else:
-                result[side][name] = scores
+            add_scores(result[side], name, scores)
     return result
 
 
@@ -161,11 +163,8 @@ def multimodality_repeat(
     for name, judge in judges.items():
         embedded = judge.get_motion_features(generated).cpu().numpy().reshape(len(whole), samples, -1)
         scores = {"multimodality": functional.multimodality(embedded, times=times, seed=seed)}
-        if name == "main":
-            result |= {**scores, "multimodality_n": len(whole)}
-        else:
-            result[name] = scores
-    return result
+        add_scores(result, name, scores)
+    return result | {"multimodality_n": len(whole)}
 
 
 def motion_to_text_repeat(

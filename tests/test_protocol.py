@@ -14,6 +14,7 @@ from evaluate_unimo.protocol import (
     embedding_scores,
     free_validity,
     motion_to_text_repeat,
+    multimodality_repeat,
     text_to_motion_repeat,
 )
 from modeling_unimo import Answer
@@ -35,6 +36,10 @@ class Given:
     def decode(self, codes, processor):
         self.decoded.append(codes)
         return [np.full((4 * len(row), 263), 0.01 * sum(row), np.float32) for row in codes]
+
+    def samples(self, task, count, texts=None, codes=None, seed=0, grammar=True):
+        self.asked.append((task, list(texts), seed, grammar))
+        return [[self.answer(count * i + s, text) for s in range(count)] for i, text in enumerate(texts)]
 
     def answers(self, task, texts=None, codes=None, seed=0, grammar=True):
         requests = texts if texts is not None else codes
@@ -157,6 +162,18 @@ def test_a_pool_with_an_invalid_answer_is_left_out_whole():
     assert len(sampler.asked[0][1]) == 24
     assert result["real"]["n"] == result["generated"]["n"] == 16  # pools 1 and 4 of six are gone
     assert set(result["generated"]) == {"r_precision_top1", "r_precision_top2", "r_precision_top3", "n", "held_out"}
+
+
+def test_multimodality_is_of_captions_whose_samples_are_all_valid():
+    sampler = Given(lambda place, text: INVALID if place == 4 else by_length(place, text))
+    result = multimodality_repeat(sampler, ENTRIES[:3], JUDGES, seed=2, samples=4, times=2)
+    assert sampler.asked[0][0] == "t2m" and len(sampler.decoded[0]) == 8 and result["multimodality_n"] == 2
+    decoded = sampler.decode(sampler.decoded[0], None)
+    for judge, score in (("main", result), ("held_out", result["held_out"])):
+        embedded = JUDGES[judge].get_motion_features(decoded).numpy().reshape(2, 4, -1)
+        assert score["multimodality"] == functional.multimodality(embedded, times=2, seed=2)
+    with pytest.raises(ValueError, match="not one of 3 captions has valid answers alone"):
+        multimodality_repeat(Given(lambda place, text: INVALID), ENTRIES[:3], JUDGES, seed=2, samples=4, times=2)
 
 
 def test_pools_are_consecutive():

@@ -7,6 +7,7 @@ import pytest
 from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import tiny_unimo, tiny_vqvae
 
+from datasets_scripts.schema import Caption, Clip, write_dataset
 from evaluate_unimo import protocol
 from evaluate_unimo.run import Repeats, evaluate, main, markdown, parse, pool_length, summarise
 
@@ -119,6 +120,53 @@ def test_other_settings_are_refused_and_nothing_is_touched(whole, stages):
     with pytest.raises(SystemExit, match="other settings; name another --output"):
         run(stages, whole, "--repeats", "3")
     assert (whole / "repeats.jsonl").read_bytes() == before
+
+
+def test_a_model_trained_anew_in_the_same_place_is_another_model(stages, tmp_path):
+    """Repeats of the earlier weights must not be averaged with those of the new ones."""
+    judge = tmp_path / "judge"
+    more = ("--repeats", "1", "--tasks", "t2m", "--evaluator", str(judge))
+    tiny_judge().save_pretrained(judge)
+    run(stages, tmp_path / "out", *more)
+    tiny_judge(1).save_pretrained(judge)
+    with pytest.raises(SystemExit, match="other settings; name another --output"):
+        run(stages, tmp_path / "out", *more)
+
+
+def test_the_tag_names_what_made_the_figures(whole):
+    tag = json.loads((whole / "results.json").read_text())["protocol"]
+    assert tag["model"].startswith("unimo, sha256 ") and tag["held_out_evaluator"].startswith("held_out, sha256 ")
+    assert tag["caption_set"].startswith("24 texts, sha256 ") and "sha256" in tag["tokeniser"]
+
+
+def test_multimodality_stands_with_the_generated_side(stages, tmp_path):
+    judges = ("--held_out_evaluator", str(stages / "held_out"))
+    results = run(stages, tmp_path, "--tasks", "t2m", "--repeats", "2", "--multimodality", "2", *judges)
+    generated = results["t2m"]["generated"]
+    assert is_interval(generated["multimodality"]) and is_interval(generated["held_out"]["multimodality"])
+    assert generated["multimodality_n"] == 2 and "multimodality" not in results["t2m"]["real"]
+
+
+def test_too_few_motions_for_halves_are_scored_whole(stages, tmp_path, capsys):
+    dataset_folder(tmp_path / "few", test=3)
+    results = run(
+        stages, tmp_path / "out", "--dataset", str(tmp_path / "few"), "--halves", "--repeats", "1", "--tasks", "t2m"
+    )
+    assert results["t2m"]["generated"]["n"] == 3 and results["settings"]["halves"] is False
+    assert "3 motions make no two halves" in capsys.readouterr().out
+
+
+def test_an_encoder_that_cannot_be_used_stops_before_the_first_answer(stages, tmp_path):
+    with pytest.raises(SystemExit, match="error: "):
+        run(stages, tmp_path / "out", "--bertscore", str(stages / "vqvae"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_skeleton_is_refused(stages, tmp_path):
+    kit = Clip("kit", np.zeros((40, 251), np.float32), [Caption("a person walks", ["a/DET"])], "test")
+    write_dataset(iter([kit]), tmp_path / "kit", feature_dim=251)
+    with pytest.raises(SystemExit, match="reads features of width 263, the dataset has 251"):
+        run(stages, tmp_path / "out", "--dataset", str(tmp_path / "kit"))
 
 
 def test_plain_language_model_with_its_vqvae(stages, tmp_path):
