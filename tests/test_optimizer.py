@@ -158,3 +158,15 @@ def test_the_trainers_factory():
     assert [group["lr"] for group in optimizer.param_groups] == [3e-3, 3e-3]
     # AdamW's share (embeddings, norms, biases) is not decayed.
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.0]
+
+
+def test_weights_whose_storage_was_replaced_still_learn():
+    """Wrapping a model for several processes gives its weights other storage after the optimizer was made."""
+    plain, moved = network(), network()
+    expected, optimizer = MuonWithAdamW(plain, lr=1e-2), MuonWithAdamW(moved, lr=1e-2)
+    for parameter in moved.parameters():
+        parameter.data = parameter.data.clone()
+    train(plain, expected, steps=3)
+    train(moved, optimizer, steps=3)
+    for (name, one), two in zip(plain.named_parameters(), moved.parameters(), strict=True):
+        assert torch.equal(one, two), name

@@ -142,3 +142,9 @@ def test_hostile_captions_stay_text():
     described = processor.parse(dataset["input_ids"][0][dataset["completion_mask"][0].index(1) :], "m2t")
     assert (described.caption, described.thought) == (nasty, f"first {nasty}")
     assert dataset["input_ids"][1].count(processor.vocabulary.codes[5]) == (5 in CODES[0])
+
+
+def test_motion_to_text_may_learn_the_first_captions_alone():
+    order = schedule(ENTRIES, 60, 0, 0.5, seed=0, m2t_captions=1)
+    assert {caption for task, _, caption in order if task == "m2t"} == {0}
+    assert len({caption for task, _, caption in order if task == "t2m"}) > 1

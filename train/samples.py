@@ -43,15 +43,14 @@ def write_samples(run: Path, seed: int) -> None:
     skeleton = skeleton_for(motions[0].shape[1])
     joints: dict[str, np.ndarray] = {}
     t2m, m2t = [], []
-    # The last wording is the most detailed one where a source orders them so, and any wording otherwise.
-    generated = model.generate_motion([entry.texts[-1] for entry in chosen], processor, seed=seed)
+    generated = model.generate_motion([entry.texts[0] for entry in chosen], processor, seed=seed)
     described = model.describe_motion([entry.motion for entry in chosen], processor, seed=seed)
     for i, (entry, motion, description) in enumerate(zip(chosen, generated, described, strict=True)):
         joints[f"t2m_ref_{i}"] = joints[f"m2t_{i}"] = features_to_joints(entry.motion, skeleton=skeleton)
         joints[f"t2m_gen_{i}"] = np.asarray(motion.joints)
         t2m.append(
             {
-                "caption": entry.texts[-1],
+                "caption": entry.texts[0],
                 "thought": motion.thought,
                 "reference": f"t2m_ref_{i}",
                 "generated": f"t2m_gen_{i}",

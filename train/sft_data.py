@@ -33,8 +33,9 @@ def schedule(
     """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
 
     The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
-    with probability `t2m_share`. Motion-to-text learns the first `m2t_captions` captions of a motion (0: all), since
-    the published reference rule scores a description against the first three. The order depends on the seed alone, never on the number of processes.
+    with probability `t2m_share`. Motion-to-text learns the first `m2t_captions` captions of a motion (0: all): the
+    published reference rule scores a description against the first three. The order depends on the seed alone, never
+    on the number of processes.
 
     Raises:
         ValueError: see `check_thoughts`.
