@@ -339,8 +339,10 @@ def test_a_stage_that_does_not_listen_is_killed(run):
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_ending_the_quickstart_ends_its_stages(run, config_file, ending):
+    # A shell's background job ignores Ctrl-C and hands that on; a user's terminal does not.
     source = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from train import quickstart
