@@ -19,6 +19,18 @@ def reconstruct(
 def reconstruction_metrics(
     vqvae: MotionVQVAEModel, feature_extractor: MotionFeatureExtractor, motions: Sequence[np.ndarray]
 ) -> dict[str, float]:
+    """`score_reconstructions` of what the VQ-VAE makes of raw motions."""
+    return score_reconstructions(
+        motions, *reconstruct(vqvae, feature_extractor, motions), codebook_size=vqvae.config.codebook_size
+    )
+
+
+def score_reconstructions(
+    motions: Sequence[np.ndarray],
+    reconstructions: Sequence[np.ndarray],
+    codes: Sequence[np.ndarray],
+    codebook_size: int,
+) -> dict[str, float]:
     """Errors of encode-decode over raw motions, and how evenly the codes are used.
 
     Returns:
@@ -26,7 +38,6 @@ def reconstruction_metrics(
         the distance between the two roots on the ground in the last frame, in metres; `codes_used`: share of the
         codebook that occurs at least once; `perplexity` of the code histogram.
     """
-    reconstructions, codes = reconstruct(vqvae, feature_extractor, motions)
     skeleton = skeleton_for(motions[0].shape[1])
     errors, frames, drifts = 0.0, 0, []
     for motion, reconstruction in zip(motions, reconstructions, strict=True):
@@ -35,7 +46,7 @@ def reconstruction_metrics(
         local = np.linalg.norm((truth - truth[:, :1]) - (guess - guess[:, :1]), axis=-1)
         errors, frames = errors + local.mean(-1).sum(), frames + len(local)
         drifts.append(float(np.linalg.norm((truth - guess)[-1, 0, [0, 2]])))
-    counts = np.bincount(np.concatenate(codes), minlength=vqvae.config.codebook_size)
+    counts = np.bincount(np.concatenate(codes), minlength=codebook_size)
     share = counts / counts.sum()
     return {
         "mpjpe_mm": float(errors / frames * skeleton.unit_scale * 1000),

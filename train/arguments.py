@@ -9,11 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
 from datasets import DatasetDict
 from transformers import PreTrainedConfig
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import TrlParser
+
+from train.yaml_files import read_yaml
 
 MARKER = "training_run.json"
 
@@ -44,12 +45,7 @@ def known_keys(dataclass_types: Sequence[type]) -> set[str]:
 
 def check_config_file(path: Path, known: set[str]) -> dict[str, Any]:
     """Load a YAML mapping with keys all in `known`; `SystemExit` says what is wrong and what was probably meant."""
-    if not path.is_file():
-        raise SystemExit(f"error: no config file at {path}")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise SystemExit(f"error: {path} is not valid YAML: {error}") from error
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise SystemExit(f"error: {path} must hold a YAML mapping (key: value), found {type(config).__name__}")
     for key in config:

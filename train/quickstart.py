@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
+
+from train.yaml_files import read_yaml
 
 CONFIGS = Path(__file__).parent / "configs"
 DONE = "stage_done.json"
@@ -63,12 +64,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read_config(path: Path) -> dict[str, dict[str, Any]]:
     """The budgets of the stages; unknown stages are refused (unknown keys inside one, by the stage itself)."""
-    if not path.is_file():
-        raise SystemExit(f"error: no config file at {path}")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise SystemExit(f"error: {path} is not valid YAML: {error}") from error
+    config = read_yaml(path)
     if not isinstance(config, dict) or set(config) != set(STAGE_KEYS):
         raise SystemExit(f"error: {path} must have just the keys {', '.join(STAGE_KEYS)}")
     for key, settings in config.items():
@@ -102,14 +98,14 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         settings = (
             {"dataset": data, "output_dir": output, "seed": seed, "use_cpu": not count_gpus()} | settings | extra
         )
-        launcher = [*python[:1]]
+        launcher = [sys.executable]
         if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
             launcher = [*python, "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
             launcher += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
         command = [*launcher, str(Path(__file__).parent / f"{key}.py"), "--config", str(file)]
         for name_of, value in settings.items():
             command += [f"--{name_of}", value if isinstance(value, str) else json.dumps(value)]
-        in_file = yaml.safe_load(file.read_text(encoding="utf-8"))
+        in_file = read_yaml(file)
         return Stage(name, command, Path(output), after, processes, training=True, settings=in_file)
 
     build = [*python, "datasets_scripts.build", "--source", arguments.source, "--output", data, "--seed", seed]
@@ -204,7 +200,11 @@ def wall_seconds(run: Path) -> float:
 
 
 def write_whole(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON beside a file and put it in place: a full disk or a kill leaves no half of it."""
+    """Write JSON beside a file and put it in place: a full disk or a kill leaves no half of it.
+
+    As `modeling_unimo.files_unimo.whole`, whose package takes seconds and memory to import, which a process that only
+    starts others can spare.
+    """
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     os.replace(part, path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
-from evaluate_unimo.reconstruction import reconstruction_metrics
+from evaluate_unimo.reconstruction import reconstruct, score_reconstructions
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals
 from modeling_unimo.motion_representation import features_to_joints, skeleton_for
@@ -34,10 +34,11 @@ def write_samples(run: Path, seed: int) -> None:
     motions = [entry.motion for entry in entries]
     folder.mkdir(parents=True, exist_ok=True)
 
-    metrics = reconstruction_metrics(model.motion_vqvae, processor.feature_extractor, motions)
+    codebook_size = model.motion_vqvae.config.codebook_size
+    reconstructions, codes = reconstruct(model.motion_vqvae, processor.feature_extractor, motions)
+    metrics = score_reconstructions(motions, reconstructions, codes, codebook_size)
     (folder / "reconstruction.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    codes = model.encode_motions(motions, processor)
-    counts = np.bincount(np.concatenate(codes), minlength=model.motion_vqvae.config.codebook_size)
+    counts = np.bincount(np.concatenate(codes), minlength=codebook_size)
 
     chosen = spread(entries, COUNT)
     skeleton = skeleton_for(motions[0].shape[1])
