@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets_scripts.cot.annotate import KinematicAnnotator
+from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from modeling_unimo.motion_representation import joints_to_features
 
 _HAND = re.compile(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from datasets_scripts import bvh, humanml3d, joints, synthetic
 from datasets_scripts.clips import SUBCLIPS, ClipRules
-from datasets_scripts.cot.annotate import KinematicAnnotator
+from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
 from modeling_unimo.motion_representation import FACINGS, HUMANML3D
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bodies
-from datasets_scripts.cot.annotate import MAX_WORDS, MIN_WORDS, KinematicAnnotator
+from datasets_scripts.cot.kinematic_annotator import MAX_WORDS, MIN_WORDS, KinematicAnnotator
 from modeling_unimo.motion_representation import joints_to_features, mirror_joints
 
 NUMBER = re.compile(r"^\d+(\.5)?$")
