@@ -27,8 +27,10 @@ from .processing_unimo import UniMoProcessor
     _PAD,
 ) = range(14)
 
-# Tokens around the shortest parts: <think> thought </think> <Motion> codes </Motion> end.
-_FRAME = 5
+
+def _frame(processor: UniMoProcessor) -> int:
+    """Tokens around the parts of an answer: <think> .. </think> <Motion> .. </Motion> end."""
+    return 5 if processor.thoughts else 3
 
 
 class AnswerGrammar(LogitsProcessor):
@@ -82,12 +84,14 @@ class AnswerGrammar(LogitsProcessor):
                 )
         least = max((count or 1 for count in num_codes), default=1)
         longest = max(least, most_codes if "t2m" in tasks else 0, self.max_answer_tokens if "m2t" in tasks else 0)
-        self.max_new_tokens = self.max_thought_tokens + longest + _FRAME
+        self.thoughts, frame = processor.thoughts, _frame(processor)
+        self.max_new_tokens = longest + frame + (self.max_thought_tokens if self.thoughts else 0)
         if max_new_tokens is not None:
             self.max_new_tokens = _budget("max_new_tokens", max_new_tokens, 0)
-            if self.max_new_tokens < least + 1 + _FRAME:
+            shortest = least + frame + int(self.thoughts)
+            if self.max_new_tokens < shortest:
                 raise ValueError(
-                    f"max_new_tokens is {max_new_tokens}; the shortest answer asked for takes {least + 1 + _FRAME}."
+                    f"max_new_tokens is {max_new_tokens}; the shortest answer asked for takes {shortest}."
                 )
         self.prompt_length = prompt_length
         tensor = {"dtype": torch.long, "device": device}
@@ -98,7 +102,7 @@ class AnswerGrammar(LogitsProcessor):
         self._think_end = vocabulary.think_end
         self._part_end = torch.where(self._is_motion, vocabulary.motion_end, vocabulary.answer_end)
         # <think> thought </think> <open> least </close> end
-        room = self.max_new_tokens - _FRAME - torch.where(self._is_motion, self._min_codes, 1)
+        room = self.max_new_tokens - frame - torch.where(self._is_motion, self._min_codes, 1)
         self._max_thought = room.clamp(max=self.max_thought_tokens)
         self._forbidden, self._visible = _tables(processor, vocab_size, device)
 
@@ -128,19 +132,24 @@ class AnswerGrammar(LogitsProcessor):
         written = input_ids[:, self.prompt_length :]
         count = written.shape[1]
         if count == 0:
-            return torch.full_like(is_motion, _OPEN_THOUGHT, dtype=torch.long)
+            first = torch.where(is_motion, _OPEN_MOTION, _OPEN_ANSWER)
+            return torch.full_like(first, _OPEN_THOUGHT) if self.thoughts else first
         shows = self._visible[written]
 
-        # The thought: `count - 1` tokens so far.
-        limit = row(self._max_thought)
-        state = _text_state(count - 1, limit, shows.any(-1), _THOUGHT_OR_CLOSE, _CLOSE_THOUGHT)
-        closes = written == self._think_end
-        thought_closed = closes.any(-1)
-        if not thought_closed.any():
-            return state
+        if self.thoughts:
+            # The thought: `count - 1` tokens so far.
+            limit = row(self._max_thought)
+            state = _text_state(count - 1, limit, shows.any(-1), _THOUGHT_OR_CLOSE, _CLOSE_THOUGHT)
+            closes = written == self._think_end
+            thought_closed = closes.any(-1)
+            if not thought_closed.any():
+                return state
+            start = closes.int().argmax(-1) + 2
+        else:
+            thought_closed = torch.ones_like(is_motion)
+            start = state = torch.ones_like(is_motion, dtype=torch.long)
 
         # The part that follows: `inside` tokens so far, -1 before it is opened.
-        start = closes.int().argmax(-1) + 2
         inside = count - start
         left = self.max_new_tokens - start - 2
         most = torch.minimum(row(self._max_codes), left)
@@ -227,9 +236,9 @@ def default_generation_config(processor: UniMoProcessor, end_ids: Sequence[int] 
         repetition_penalty=1.0,
         num_beams=1,
         use_cache=True,
-        max_new_tokens=processor.max_thought_tokens
+        max_new_tokens=(processor.max_thought_tokens if processor.thoughts else 0)
         + max(processor.max_motion_codes, processor.max_answer_tokens)
-        + _FRAME,
+        + _frame(processor),
         eos_token_id=ends if len(ends) > 1 else ends[0],
         pad_token_id=processor.pad_id,
         bos_token_id=processor.tokenizer.bos_token_id,

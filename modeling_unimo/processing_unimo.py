@@ -20,6 +20,7 @@ SYSTEM_PROMPTS = {
     "t2m": "Think how the body moves, then write the motion.",
     "m2t": "Think how the body moves, then describe the motion.",
 }
+PROMPTS_WITHOUT_THOUGHTS = {"t2m": "Write the motion.", "m2t": "Describe the motion."}
 # Stands for the user's text while the fixed part of a prompt is rendered; no template contains it.
 _PLACEHOLDER = "UniMoUserContent"
 
@@ -47,7 +48,7 @@ class UniMoProcessor(ProcessorMixin):
         t2m: `<think>` thought `</think><Motion>` 1 to `max_motion_codes` codes `</Motion>` end of turn
         m2t: `<think>` thought `</think><Answer>` caption `</Answer>` end of turn
 
-    with neither thought nor caption blank. Text is escaped on its way in and unescaped on its way out, so that for any
+    with neither thought nor caption blank; with `thoughts=False` an answer starts behind `</think>`. Text is escaped on its way in and unescaped on its way out, so that for any
     text the control ids of a prompt are exactly the template's.
 
     Args:
@@ -55,6 +56,7 @@ class UniMoProcessor(ProcessorMixin):
         tokenizer: `UniMoTokenizer`, or a base tokenizer after `extend_vocabulary`.
         chat_template: replaces the tokenizer's.
         system_prompts: {"t2m": .., "m2t": ..}, replaces the built-in wording.
+        thoughts: whether answers think before they answer, as in the paper; False for the comparison without.
         max_motion_codes: most codes of a motion (49 codes are 196 frames, 9.8 s).
         max_thought_tokens: most tokens of a thought that is generated under the grammar.
         max_answer_tokens: most tokens of a caption that is generated under the grammar.
@@ -69,12 +71,15 @@ class UniMoProcessor(ProcessorMixin):
         tokenizer,
         chat_template: str | None = None,
         system_prompts: dict[str, str] | None = None,
+        thoughts: bool = True,
         max_motion_codes: int = 49,
         max_thought_tokens: int = 256,
         max_answer_tokens: int = 96,
     ):
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template or tokenizer.chat_template)
-        self.system_prompts = dict(SYSTEM_PROMPTS if system_prompts is None else system_prompts)
+        self.thoughts = thoughts
+        built_in = SYSTEM_PROMPTS if thoughts else PROMPTS_WITHOUT_THOUGHTS
+        self.system_prompts = dict(built_in if system_prompts is None else system_prompts)
         if set(self.system_prompts) != set(TASKS):
             raise ValueError(f"system_prompts has the keys {sorted(self.system_prompts)}; it needs {sorted(TASKS)}.")
         limits = {
@@ -190,25 +195,27 @@ class UniMoProcessor(ProcessorMixin):
         ]
 
     def prompt(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> str:
-        """`messages` rendered, up to where the assistant's `<think>` begins. Raises what `messages` raises."""
+        """`messages` rendered, up to where the assistant's answer begins. Raises what `messages` raises."""
         before, after = self._frames[self._task(task)]
         return before + self._request(task, text, codes) + after
 
     def completion(
         self, task: str, thought: str, codes: Sequence[int] | None = None, caption: str | None = None
     ) -> str:
-        """The answer to learn, from `<think>` to the end of the turn.
+        """The answer to learn, to the end of the turn.
 
         Args:
             task: "t2m" or "m2t".
-            thought: what is thought before answering.
+            thought: what is thought before answering (ignored by a processor without thoughts).
             codes: the motion, for t2m (ignored for m2t).
             caption: the description, for m2t (ignored for t2m).
 
         Raises:
             ValueError: thought or caption blank, codes missing, too many, or no codes of this vocabulary.
         """
-        opened = f"{Tag.THINK_START}{self._text(thought, 'thought', limit=None)}{Tag.THINK_END}"
+        opened = ""
+        if self.thoughts:
+            opened = f"{Tag.THINK_START}{self._text(thought, 'thought', limit=None)}{Tag.THINK_END}"
         if self._task(task) == "t2m":
             return f"{opened}{self._motion(codes)}{self._end_of_turn}"
         described = self._text(caption, "caption", limit=None)
@@ -327,7 +334,8 @@ class UniMoProcessor(ProcessorMixin):
     def _read(self, pieces: list[tuple[bool, str]], task: str) -> Answer:
         """Pieces are (is control, string); text pieces are never adjacent."""
         opening, closing = (Tag.MOTION_START, Tag.MOTION_END) if task == "t2m" else (Tag.ANSWER_START, Tag.ANSWER_END)
-        head = [(True, Tag.THINK_START), None, (True, Tag.THINK_END), (True, opening)]
+        head = [(True, Tag.THINK_START), None, (True, Tag.THINK_END)] if self.thoughts else []
+        head.append((True, opening))
         for position, expected in enumerate(head):
             if position >= len(pieces):
                 return Answer(False, error=f"the answer stops after {position} of its parts")
@@ -336,8 +344,8 @@ class UniMoProcessor(ProcessorMixin):
                 return Answer(False, error=f"expected {wanted}, found {pieces[position][1][:40]!r}")
         if pieces[-1] != (True, closing):
             return Answer(False, error=f"the answer does not close with {closing}")
-        thought = self.unescape_text(pieces[1][1]).strip()
-        if not thought:
+        thought = self.unescape_text(pieces[1][1]).strip() if self.thoughts else ""
+        if self.thoughts and not thought:
             return Answer(False, error="the thought is blank")
         body = pieces[len(head) : -1]
         if task == "m2t":

@@ -10,6 +10,7 @@ from test_tokenization import FAMILIES, TEXTS
 from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, processor_of, qwen_tokenizer
 
 from modeling_unimo import UniMoProcessor, extend_vocabulary
+from modeling_unimo.processing_unimo import Answer
 
 CODES = [3, 0, 511, 3]
 NOT_BLANK = TEXTS.filter(lambda text: text.strip() != "")
@@ -259,3 +260,21 @@ def test_text_ids_hold_no_control_token(family):
     assert set(visible.tolist()) < set(text.tolist())
     for id_ in visible.tolist():
         assert processor.tokenizer.decode([id_]).strip()
+
+
+@pytest.mark.parametrize("family", ["qwen", "llama"])
+def test_answers_without_thoughts(family, tmp_path):
+    processor = plain_processor(family, thoughts=False)
+    completion = processor.completion("t2m", "", codes=[3, 4])
+    assert completion.startswith("<Motion><Motion_3><Motion_4></Motion>")
+    assert processor.parse(completion, "t2m") == Answer(True, "", [3, 4])
+    example = processor.encode_example("m2t", "", caption="a person waves", codes=[3])
+    assert "<think>" not in processor.tokenizer.decode(example["input_ids"])
+    answer = processor.parse(processor.completion("m2t", "never used", caption="a person waves"), "m2t")
+    assert answer == Answer(True, "", [], "a person waves")
+    # Either kind refuses the answers of the other, and the choice travels with the processor.
+    thinking = plain_processor(family)
+    assert not thinking.parse(completion, "t2m").valid
+    assert not processor.parse(thinking.completion("t2m", "hm", codes=[3]), "t2m").valid
+    processor.save_pretrained(tmp_path)
+    assert UniMoProcessor.from_pretrained(tmp_path).thoughts is False

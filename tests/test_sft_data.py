@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_data import entries
 from tiny_unimo import plain_processor
 
-from train.sft_data import group_by_length, schedule, tokenized
+from train.sft_data import check_thoughts, group_by_length, schedule, tokenized
 
 ENTRIES = entries(6)
 CODES = [np.arange(1 + i, 6 + 2 * i) for i in range(6)]
@@ -62,7 +62,8 @@ def test_nothing_to_learn_is_refused():
         schedule([], 10, 0, 0.5, seed=0)
     thoughtless = replace(ENTRIES[2], thoughts=["first this", "  "])
     with pytest.raises(ValueError, match=f"{ENTRIES[2].id} has a caption without a thought.*--annotator kinematic"):
-        schedule([*ENTRIES[:2], thoughtless], 10, 0, 0.5, seed=0)
+        check_thoughts([*ENTRIES[:2], thoughtless])
+    check_thoughts([*ENTRIES[:2], thoughtless], thoughts=False)
 
 
 # ---------------------------------------------------------------------------------------------------- length groups

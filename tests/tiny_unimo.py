@@ -111,9 +111,9 @@ def processor_of(tokenizer: PreTrainedTokenizerBase, **settings) -> UniMoProcess
 
 
 @cache
-def plain_processor(family: str) -> UniMoProcessor:
+def plain_processor(family: str, thoughts: bool = True) -> UniMoProcessor:
     """A processor over a plain extended tokenizer; shared, so leave it as it is."""
-    return processor_of(TOKENIZERS[family]())
+    return processor_of(TOKENIZERS[family](), thoughts=thoughts)
 
 
 @cache

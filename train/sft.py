@@ -45,6 +45,7 @@ class SFTArguments:
         default_factory=dict, metadata={"help": "Qwen2Config settings of the new LM when base_model is empty."}
     )
     new_vocab_size: int = field(default=1024, metadata={"help": "Text vocabulary of the new LM's tokenizer."})
+    thoughts: bool = field(default=True, metadata={"help": "Think before answering; false for the comparison."})
     embedding_init: Literal["sampled", "mean", "codebook"] = field(
         default="sampled", metadata={"help": "How the rows of the new tokens start."}
     )
@@ -99,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.base_model:
             require_kind(AutoModelForCausalLM, arguments.base_model, BASE)
         entries = captioned_motions(dataset["train"])
-        check_thoughts(entries)
+        check_thoughts(entries, arguments.thoughts)
         codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
     checkpoint = prepare_output(training.output_dir, "sft", asdict(arguments), training.process_index == 0)
     set_seed(training.seed)
@@ -114,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
         codebook=vqvae.quantizer.codebook,
         seed=training.seed,
     )
-    processor = UniMoProcessor(feature_extractor=extractor, tokenizer=tokenizer)
+    processor = UniMoProcessor(feature_extractor=extractor, tokenizer=tokenizer, thoughts=arguments.thoughts)
 
     step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
     per_epoch = len(entries)

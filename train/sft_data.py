@@ -11,8 +11,8 @@ from datasets_scripts.examples import CaptionedMotion
 Example = tuple[str, int, int]  # task, index of the motion, index of its caption
 
 
-def check_thoughts(entries: Sequence[CaptionedMotion]) -> None:
-    """Make sure that there is something to learn, with a thought for every caption.
+def check_thoughts(entries: Sequence[CaptionedMotion], thoughts: bool = True) -> None:
+    """Make sure that there is something to learn, with a thought for every caption unless `thoughts` is False.
 
     Raises:
         ValueError: no entries, or a caption without a thought; the message says how thoughts are made.
@@ -20,7 +20,7 @@ def check_thoughts(entries: Sequence[CaptionedMotion]) -> None:
     if not entries:
         raise ValueError("there is no captioned motion to learn from")
     lacking = [entry.id for entry in entries if not all(thought.strip() for thought in entry.thoughts)]
-    if lacking:
+    if lacking and thoughts:
         raise ValueError(
             f"clip {lacking[0]} has a caption without a thought, as {len(lacking)} of {len(entries)} do; build the "
             "dataset with --annotator kinematic, or bring thoughts with the captions"
@@ -38,9 +38,10 @@ def schedule(
     on the number of processes.
 
     Raises:
-        ValueError: see `check_thoughts`.
+        ValueError: there are no entries.
     """
-    check_thoughts(entries)
+    if not entries:
+        raise ValueError("there is no captioned motion to learn from")
     rng = np.random.default_rng(seed)
     first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
     examples: list[Example] = []
