@@ -48,8 +48,9 @@ class UniMoProcessor(ProcessorMixin):
         t2m: `<think>` thought `</think><Motion>` 1 to `max_motion_codes` codes `</Motion>` end of turn
         m2t: `<think>` thought `</think><Answer>` caption `</Answer>` end of turn
 
-    with neither thought nor caption blank; with `thoughts=False` an answer starts behind `</think>`. Text is escaped on its way in and unescaped on its way out, so that for any
-    text the control ids of a prompt are exactly the template's.
+    with neither thought nor caption blank; with `thoughts=False` an answer starts behind `</think>`. Text is escaped
+    on its way in and unescaped on its way out, so that for any text the control ids of a prompt are exactly the
+    template's.
 
     Args:
         feature_extractor: `MotionFeatureExtractor`, the statistics of the VQ-VAE.
