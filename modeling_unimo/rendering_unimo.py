@@ -7,20 +7,23 @@ OpenGL and no download is needed, the same input gives the same bytes, and one c
 336 x 336.
 
 Left limbs are blue, right limbs red-orange, trunk and head grey (:data:`SIDE_COLORS`). The body (:data:`BODIES`) is
-shared with the browser player in ``visualization_unimo``, so a picture and a player show the same figure.
+shared with the browser player in ``visualization_unimo``, so a picture and a player show the same figure. The style
+"skeleton" draws the same joints as thin bones, with the same camera, ground and colours.
+
+:func:`staged` places figure and cameras; another renderer that starts from it frames a clip just as this one does.
 """
 
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from .files_unimo import whole
-from .motion_representation import HUMANML3D, KIT
+from .motion_representation import HUMANML3D, KIT, Skeleton
 
 try:
     import av
@@ -49,6 +52,7 @@ towards the right edge of the picture, which is how one reads a sequence."""
 
 VIEWS = tuple(VIEW_ANGLES)
 CAMERAS = ("follow", "fixed")
+STYLES = ("body", "skeleton")
 
 REFERENCE_LEG_LENGTH = 0.82
 """Thigh and shin of the body the radii below were drawn for, in metres; other bodies scale them."""
@@ -203,6 +207,21 @@ BODIES: dict[int, Body] = {
     ),
 }
 """Figures by number of joints: HumanML3D (22, metres) and KIT-ML (21, millimetres)."""
+
+
+def _stick_figure(body: Body, skeleton: Skeleton, bone: float = 0.017, joint: float = 0.030) -> Body:
+    """``body`` with a thin bone from each joint to its parent and a ball on each joint; radii in metres. The points
+    stay those of the body, so that a camera frames both styles alike."""
+    sides = [LEFT if j in skeleton.left else RIGHT if j in skeleton.right else TRUNK for j in range(body.num_joints)]
+    bones = [(p, j, bone, bone, sides[j]) for j, p in enumerate(skeleton.parents) if p >= 0]
+    balls = [(j, j, joint, joint, side) for j, side in enumerate(sides)]
+    return replace(body, capsules=tuple(bones + balls))
+
+
+STICK_FIGURES = {
+    skeleton.num_joints: _stick_figure(BODIES[skeleton.num_joints], skeleton) for skeleton in (HUMANML3D, KIT)
+}
+"""The figures of the style "skeleton", by number of joints."""
 
 
 def drawable(joints: np.ndarray, name: str = "joints") -> tuple[np.ndarray, Body]:
@@ -502,7 +521,10 @@ class _Scene:
         # Pixels a metre at the limb's middle; depth then has the unit of the image plane.
         per_metre = view.focal / (0.5 * (az + bz))
         ux, uy = bx - ax, by - ay
-        length = max((ux * ux + uy * uy) ** 0.5, 1e-3)
+        length = (ux * ux + uy * uy) ** 0.5
+        if length < 1e-3:
+            # A ball, or a limb seen end on: any direction will do, but it needs one.
+            length, ux, uy = 1e-3, 1e-3, 0.0
         ux, uy = ux / length, uy / length
         rise = (az - bz) * per_metre
         lean = rise / (length * length + rise * rise) ** 0.5
@@ -624,46 +646,92 @@ def _camera_path(
     return target - max(distance, 2.0) * view.axes[2]
 
 
+@dataclass(frozen=True)
+class Shot:
+    """One view of a clip: the camera stands at ``path`` (T,3) in metres and looks along the last row of ``axes``.
+
+    ``axes`` (3,3) are image right, image down and depth in world coordinates, ``focal`` the focal length in pixels,
+    ``light`` the unit direction towards the light. Neither changes during a clip.
+    """
+
+    name: str
+    axes: np.ndarray
+    focal: float
+    light: np.ndarray
+    path: np.ndarray
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A clip ready to be drawn: figure ``points`` (T,P,3) in metres, capsules between them (start, end, start radius,
+    end radius in metres, side), the height of the ground, the picture's size and one camera a view."""
+
+    points: np.ndarray
+    capsules: tuple[tuple[int, int, float, float, int], ...]
+    ground: float
+    height: int
+    width: int
+    shots: tuple[Shot, ...]
+    body: Body
+    scale: float
+
+
+def staged(
+    joints: np.ndarray,
+    size: int | tuple[int, int] = 336,
+    view: str | Sequence[str] = "three-quarter",
+    camera: str = "follow",
+    fps: float = 20.0,
+    style: str = "body",
+) -> Staging:
+    """Place figure and cameras; arguments and errors as for :func:`render_frames`."""
+    metres, body = drawable(joints)
+    height, width = _picture_size(size)
+    views = _named_views(view, camera)
+    if style not in STYLES:
+        raise ValueError(f"style is {style!r}; expected one of {', '.join(STYLES)}.")
+    if not fps > 0:
+        raise ValueError(f"fps is {fps}; expected a positive frame rate.")
+    if style == "skeleton":
+        body = STICK_FIGURES[body.num_joints]
+    scale = body.scale(metres)
+    points = body.points(metres, scale)
+    heading = body.heading(metres)
+    shots = []
+    for name in views:
+        seen = _View.of(heading, *VIEW_ANGLES[name], height, width)
+        path = _camera_path(seen, points, metres[:, 0], camera, fps, 0.16 * scale)
+        shots.append(Shot(name, seen.axes, seen.focal, seen.light, path))
+    capsules = tuple(
+        (a, b, radius_a * scale, radius_b * scale, side) for a, b, radius_a, radius_b, side in body.capsules
+    )
+    return Staging(points, capsules, -SOLE * scale, height, width, tuple(shots), body, scale)
+
+
 def iter_frames(
     joints: np.ndarray,
     size: int | tuple[int, int] = 336,
     view: str | Sequence[str] = "three-quarter",
     camera: str = "follow",
     fps: float = 20.0,
+    style: str = "body",
 ) -> Iterator[np.ndarray]:
     """Draw a motion frame by frame; see :func:`render_frames`, which stacks what this yields."""
-    points, body = drawable(joints)
-    height, width = _picture_size(size)
-    views = _named_views(view, camera)
-    if not fps > 0:
-        raise ValueError(f"fps is {fps}; expected a positive frame rate.")
-    return _draw_frames(points, body, range(len(points)), height, width, views, camera, fps)
+    staging = staged(joints, size, view, camera, fps, style)
+    return _draw_frames(staging, range(len(staging.points)))
 
 
-def _draw_frames(
-    joints: np.ndarray,
-    body: Body,
-    indices: Iterable[int],
-    height: int,
-    width: int,
-    views: tuple[str, ...],
-    camera: str,
-    fps: float,
-) -> Iterator[np.ndarray]:
-    scale = body.scale(joints)
-    points = body.points(joints, scale)
-    heading = body.heading(joints)
-    ground = -SOLE * scale
-    scenes = []
-    for name in views:
-        view = _View.of(heading, *VIEW_ANGLES[name], height, width)
-        scenes.append((_Scene(view, body, scale), _camera_path(view, points, joints[:, 0], camera, fps, 0.16 * scale)))
+def _draw_frames(staging: Staging, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    scenes = [
+        _Scene(_View(shot.axes, shot.focal, staging.height, staging.width, shot.light), staging.body, staging.scale)
+        for shot in staging.shots
+    ]
     for index in indices:
         pictures = []
-        for scene, path in scenes:
-            scene.backdrop(path[index], ground)
-            scene.shadow(points[index], path[index], ground)
-            scene.draw(points[index], path[index])
+        for scene, shot in zip(scenes, staging.shots, strict=True):
+            scene.backdrop(shot.path[index], staging.ground)
+            scene.shadow(staging.points[index], shot.path[index], staging.ground)
+            scene.draw(staging.points[index], shot.path[index])
             pictures.append(scene.picture())
         yield pictures[0] if len(pictures) == 1 else np.concatenate(pictures, axis=1)
 
@@ -674,6 +742,7 @@ def render_frames(
     view: str | Sequence[str] = "three-quarter",
     camera: str = "follow",
     fps: float = 20.0,
+    style: str = "body",
 ) -> np.ndarray:
     """Draw a motion.
 
@@ -685,14 +754,15 @@ def render_frames(
         camera: "follow" moves with the smoothed root at a constant distance, "fixed" stands where it sees all of
             the clip. Neither turns with the body.
         fps: frames a second of ``joints``; only the smoothing of the following camera depends on it.
+        style: "body", shaded limbs, or "skeleton", thin bones between the joints.
 
     Returns:
         (T, height, width * number of views, 3) uint8, RGB.
 
     Raises:
-        ValueError: wrong shape, no frames, NaN, unknown view or camera, impossible size.
+        ValueError: wrong shape, no frames, NaN, unknown view, camera or style, impossible size.
     """
-    return np.stack(list(iter_frames(joints, size, view, camera, fps)))
+    return np.stack(list(iter_frames(joints, size, view, camera, fps, style)))
 
 
 def contact_sheet(
@@ -703,6 +773,7 @@ def contact_sheet(
     view: str | Sequence[str] = "three-quarter",
     camera: str = "follow",
     fps: float = 20.0,
+    style: str = "body",
 ) -> np.ndarray:
     """``n`` frames of a motion, evenly spaced from its first to its last, each stamped with its time in seconds.
 
@@ -712,27 +783,38 @@ def contact_sheet(
     Returns:
         (rows * height, columns * width, 3) uint8; cells left over are blank.
     """
+    staging = staged(joints, size, view, camera, fps, style)
+    indices = sheet_indices(len(staging.points), n)
+    if columns is None:
+        columns = 4 if len(staging.shots) == 1 else 1
+    return lay_out(_draw_frames(staging, indices), indices / fps, columns)
+
+
+def sheet_indices(frames: int, n: int) -> np.ndarray:
+    """Which of ``frames`` frames a contact sheet of ``n`` shows: evenly spaced, first and last among them."""
     if n < 1:
         raise ValueError(f"n is {n}; a contact sheet needs at least one frame.")
-    joints, body = drawable(joints)
-    height, width = _picture_size(size)
-    views = _named_views(view, camera)
-    if columns is None:
-        columns = min(4, n) if len(views) == 1 else 1
+    return np.unique(np.linspace(0, frames - 1, n).round().astype(int))
+
+
+def lay_out(pictures: Iterable[np.ndarray], seconds: Sequence[float] | np.ndarray, columns: int = 4) -> np.ndarray:
+    """Equal pictures (H,W,3) uint8, stamped with their times, row by row on one sheet with white gaps."""
     if columns < 1:
         raise ValueError(f"columns is {columns}; expected at least 1.")
-    indices = np.unique(np.linspace(0, len(joints) - 1, n).round().astype(int))
-    columns = min(columns, len(indices))
-    rows = -(-len(indices) // columns)
-    width *= len(views)
-    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
-    pictures = _draw_frames(joints, body, indices, height, width // len(views), views, camera, fps)
-    for cell, (index, picture) in enumerate(zip(indices, pictures, strict=True)):
-        stamp(picture, f"{index / fps:.1f}s")
+    columns = min(columns, len(seconds))
+    sheet: np.ndarray | None = None
+    for cell, (second, drawn) in enumerate(zip(seconds, pictures, strict=True)):
+        picture = drawn.copy()
+        height, width = picture.shape[:2]
+        if sheet is None:
+            sheet = np.full((-(-len(seconds) // columns) * height, columns * width, 3), 255, np.uint8)
+        stamp(picture, f"{second:.1f}s")
         # A white gap between cells.
         picture[-2:], picture[:, -2:] = 255, 255
         top, left = cell // columns * height, cell % columns * width
         sheet[top : top + height, left : left + width] = picture
+    if sheet is None:
+        raise ValueError("There are no pictures to lay out.")
     return sheet
 
 
@@ -906,7 +988,8 @@ def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, 
                 stream = container.add_stream("libx264", rate=Fraction(float(fps)).limit_denominator(1000))
                 stream.height, stream.width = (-(-side // 2) * 2 for side in shape[:2])
                 stream.pix_fmt = "yuv420p"
-                stream.options = {"crf": str(quality), "preset": "veryfast"}
+                # One thread: how a film is cut up among threads changes its bytes.
+                stream.options = {"crf": str(quality), "preset": "veryfast", "threads": "1"}
             if picture.shape != shape:
                 raise ValueError(f"frame {index} is {picture.shape}, the first is {shape}; all must be equal.")
             # H.264 with halved colour wants even sides.
