@@ -82,10 +82,25 @@ def read_config(path: Path) -> dict[str, dict[str, Any]]:
     return config
 
 
+def training_stage(
+    name: str, script: str, folder: Path, after: tuple[str, ...], file: Path, processes: int, settings: dict[str, Any]
+) -> Stage:
+    """`train/{script}.py --config file` with `settings` over it, in as many processes as the machine allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = min(processes, count_gpus() or cores)
+    launcher = [sys.executable]
+    if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
+        launcher += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+        launcher += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+    command = [*launcher, str(Path(__file__).parent / f"{script}.py"), "--config", str(file)]
+    for key, value in settings.items():
+        command += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return Stage(name, command, folder, after, processes, training=True, settings=read_yaml(file))
+
+
 def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> list[Stage]:
     """The stages of a run with their commands."""
     run, synthetic, seed = Path(arguments.output), arguments.source == "synthetic", str(arguments.seed)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     data, vqvae, evaluator, sft, grpo = (str(run / n) for n in ("data", "vqvae", "evaluator", "sft", "grpo"))
     held_out = str(run / "evaluator_held_out")
     python = [sys.executable, "-m"]
@@ -93,20 +108,12 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
     def train(key: str, name: str, output: str, after: tuple[str, ...], extra: dict[str, Any]) -> Stage:
         settings = dict(config[key])
         file = Path(arguments.config).parent / settings.pop("config")
-        processes = min(settings.pop("processes", 1), count_gpus() or cores)
+        processes = settings.pop("processes", 1)
         settings["max_steps"] = max(2, round(settings["max_steps"] * arguments.minutes / 15))
         settings = (
             {"dataset": data, "output_dir": output, "seed": seed, "use_cpu": not count_gpus()} | settings | extra
         )
-        launcher = [sys.executable]
-        if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
-            launcher = [*python, "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
-            launcher += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
-        command = [*launcher, str(Path(__file__).parent / f"{key}.py"), "--config", str(file)]
-        for name_of, value in settings.items():
-            command += [f"--{name_of}", value if isinstance(value, str) else json.dumps(value)]
-        in_file = read_yaml(file)
-        return Stage(name, command, Path(output), after, processes, training=True, settings=in_file)
+        return training_stage(name, key, Path(output), after, file, processes, settings)
 
     build = [*python, "datasets_scripts.build", "--source", arguments.source, "--output", data, "--seed", seed]
     if synthetic:
