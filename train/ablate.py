@@ -1,0 +1,275 @@
+"""Ablations with paired seeds: `python -m train.ablate --study cot|joint|rewards|algorithm|embedding_init --seeds 5`.
+
+The data, the VQ-VAE and both judges are made once (or taken from a finished run with --benchmark) and held fixed;
+every arm trains and is scored once a seed. A stage lies in a folder named after the hash of its settings and of all
+that it reads, so arms and studies that share one train it once, and a killed study goes on. Writes the table of means
+and of paired differences as HTML, CSV, Markdown and JSON.
+"""
+
+import argparse
+import hashlib
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.ablation_report import scores, write_results
+from train.quickstart import CONFIGS, DONE, Stage, count_gpus, finished, read_config, run_stages, training_stage
+from train.studies import Arm, Study, studies
+from train.yaml_files import read_yaml
+
+STUDIES = ("cot", "joint", "rewards", "algorithm", "embedding_init")
+# Seconds on two CPU cores, to say beforehand what a study costs: of a training step, or of an evaluation repeat.
+_SECONDS_A_STEP = {"vqvae": 0.12, "evaluator": 0.42, "sft": 0.29, "grpo": 3.5}
+_SECONDS_DATA, _SECONDS_SCORING = 30.0, 60.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """A folder that stages read: its path, the hash of what is or will be in it, the stage that makes it if any."""
+
+    path: Path
+    key: str
+    stage: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What all arms share: data, codec and judges."""
+
+    data: Made
+    vqvae: Made
+    evaluator: Made
+    held_out: Made
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m train.ablate", description=__doc__.split("\n")[0])
+    parser.add_argument("--study", required=True, choices=STUDIES)
+    parser.add_argument("--seeds", type=int, default=5, help="paired seeds (default 5)")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="only these arms, beside the one compared with")
+    parser.add_argument("--output", default="runs/ablate", help="folder of all studies (default runs/ablate)")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--dataset", help="a built dataset instead of the embedded synthetic one")
+    given.add_argument("--benchmark", help="a finished quickstart whose data, VQ-VAE and judges are used")
+    parser.add_argument("--config", default=str(CONFIGS / "ablation" / "ablation.yaml"), help="budgets a stage")
+    parser.add_argument("--dry_run", action="store_true", help="say what would be run and what it costs")
+    arguments = parser.parse_args(argv)
+    if arguments.seeds < 1:
+        parser.error(f"--seeds {arguments.seeds}: must be at least 1 (2 for an interval)")
+    if Path(arguments.output).is_file():
+        parser.error(f"--output {arguments.output}: is a file; name a folder")
+    for name, content in (("dataset", ("data",)), ("benchmark", ("data", "vqvae", "evaluator", "evaluator_held_out"))):
+        folder = getattr(arguments, name)
+        if folder is not None and not all((Path(folder) / part).is_dir() for part in content):
+            parser.error(f"--{name} {folder}: must hold the folders {', '.join(content)}")
+    return arguments
+
+
+def content_key(folder: Path) -> str:
+    """Hash of the data or the weights in a folder: of its Parquet and safetensors files."""
+    digest = hashlib.sha256()
+    files = sorted([*folder.glob("data/*.parquet"), *folder.glob("*.safetensors")])
+    if not files:
+        raise SystemExit(f"error: {folder} holds neither Parquet data nor safetensors weights")
+    for file in files:
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:12]
+
+
+class Planner:
+    """Stages of a study, each named after the hash of its settings and of what it reads."""
+
+    def __init__(self, arguments: argparse.Namespace):
+        self.folder = Path(arguments.output) / "stages"
+        self.config = read_config(Path(arguments.config))
+        self.config_dir = Path(arguments.config).parent
+        self.stages: dict[str, Stage] = {}
+
+    def benchmark(self, dataset: str | None, run: str | None) -> Benchmark:
+        """The data, codec and judges: those of a run, or stages that make them."""
+        if run is not None:
+            folders = (Path(run) / name for name in ("data", "vqvae", "evaluator", "evaluator_held_out"))
+            return Benchmark(*(Made(folder, content_key(folder)) for folder in folders))
+        data = Made(Path(dataset), content_key(Path(dataset))) if dataset else self._synthetic()
+        vqvae = self._train("vqvae", {}, {"dataset": data}, seed=0)
+        evaluator = self._train("evaluator", {"judges": "main"}, {"dataset": data}, seed=0)
+        # The second judge's folder is a setting of its own in the script, so it is filled in once its name is known.
+        held_out = self._train("evaluator", {"judges": "held_out"}, {"dataset": data}, seed=0)
+        self.stages[held_out.stage].command += ["--held_out_output_dir", str(held_out.path)]
+        return Benchmark(data, vqvae, evaluator, held_out)
+
+    def arm(self, arm: Arm, benchmark: Benchmark, seed: int, steps: int) -> Made:
+        """Train (and score) one arm with one seed; returns the folder of its scores."""
+        reads = {"dataset": benchmark.data, "vqvae": benchmark.vqvae}
+        model = self._train("sft", arm.sft | {"max_steps": steps}, reads, seed)
+        if arm.grpo is not None:
+            model = self._train("grpo", arm.grpo, reads | {"sft_model": model, "evaluator": benchmark.evaluator}, seed)
+        judges = {"evaluator": benchmark.evaluator, "held_out_evaluator": benchmark.held_out}
+        hard = ["--hard"] if self._has_hard_split(benchmark.data) else []
+        words = ["--tasks", *arm.tasks, *hard, "--halves"]
+        words += [word for k, v in self.config["evaluate"].items() for word in (f"--{k}", str(v))]
+        return self._command(
+            "score", ["evaluate_unimo.run", *words], reads | judges | {"model": model}, "--output", seed
+        )
+
+    def _has_hard_split(self, data: Made) -> bool:
+        return bool(data.stage) or any((data.path / "data").glob("test_hard-*"))
+
+    def _synthetic(self) -> Made:
+        words = [word for k, v in self.config["data"].items() for word in (f"--{k}", str(v))]
+        return self._command("data", ["datasets_scripts.build", "--source", "synthetic", *words], {}, "--output", 0)
+
+    def _command(self, kind: str, words: list[str], reads: dict[str, Made], output: str, seed: int) -> Made:
+        made = self._made(kind, {"words": words, "seed": seed}, reads)
+        if made.stage not in self.stages:
+            paths = [word for name, other in reads.items() for word in (f"--{name}", str(other.path))]
+            command = [sys.executable, "-m", *words, *paths, output, str(made.path), "--seed", str(seed)]
+            self.stages[made.stage] = Stage(made.stage, command, made.path, self._after(reads))
+        return made
+
+    def _train(self, kind: str, extra: dict[str, Any], reads: dict[str, Made], seed: int) -> Made:
+        settings = self.config[kind] | extra
+        file, processes = self.config_dir / settings.pop("config"), settings.pop("processes", 1)
+        made = self._made(kind, {"file": read_yaml(file), "settings": settings, "seed": seed}, reads)
+        if made.stage not in self.stages:
+            paths = {name: str(other.path) for name, other in reads.items()}
+            settings = (
+                paths | {"output_dir": str(made.path), "seed": str(seed), "use_cpu": not count_gpus()} | settings
+            )
+            after = self._after(reads)
+            self.stages[made.stage] = training_stage(made.stage, kind, made.path, after, file, processes, settings)
+        return made
+
+    def _made(self, kind: str, content: dict[str, Any], reads: dict[str, Made]) -> Made:
+        whole = {"kind": kind, **content, "reads": {name: other.key for name, other in reads.items()}}
+        key = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
+        return Made(self.folder / f"{kind}-{key}", key, f"{kind}-{key}")
+
+    @staticmethod
+    def _after(reads: dict[str, Made]) -> tuple[str, ...]:
+        return tuple(other.stage for other in reads.values() if other.stage)
+
+
+def chosen_arms(study: Study, names: Sequence[str] | None) -> list[Arm]:
+    """The arms asked for, with the baseline and what they take their time from.
+
+    Raises:
+        SystemExit: an arm that the study does not have.
+    """
+    known = {arm.name: arm for arm in study.arms}
+    strange = sorted(set(names or ()) - known.keys())
+    if strange:
+        raise SystemExit(f"error: no arm {strange[0]!r} in this study; it has {', '.join(map(repr, known))}")
+    wanted = {study.baseline, *(names or known)}
+    for arm in study.arms:
+        if arm.name in wanted and arm.time_of:
+            wanted |= {arm.time_of, arm.time_from}
+    return [arm for arm in study.arms if arm.name in wanted]
+
+
+def plan_study(
+    planner: Planner, arms: Sequence[Arm], benchmark: Benchmark, seeds: int, steps: dict[str, int]
+) -> dict[tuple[str, int], Made]:
+    """The folders of scores by arm and seed; `steps` are the supervised steps of every arm that can be planned."""
+    return {
+        (arm.name, seed): planner.arm(arm, benchmark, seed, steps[arm.name])
+        for seed in range(seeds)  # seed by seed: a study that is cut short has whole pairs
+        for arm in arms
+        if arm.name in steps
+    }
+
+
+def training_seconds(planner: Planner, score: Made) -> float:
+    """How long the supervised training behind a folder of scores took, loading and saving left out."""
+    stage = planner.stages[score.stage]
+    sft = next(planner.stages[name] for name in stage.after if name.startswith("sft"))
+    return json.loads((sft.folder / "training_summary.json").read_text(encoding="utf-8"))["train_runtime"]
+
+
+def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], Made], seeds: int, steps: int) -> int:
+    """Supervised steps that take `arm` as long as `arm.time_of` took, by the times of all seeds."""
+    theirs, ours = (
+        sum(training_seconds(planner, planned[name, seed]) for seed in range(seeds))
+        for name in (arm.time_of, arm.time_from)
+    )
+    return max(2, round(steps * theirs / ours))
+
+
+def announce(planner: Planner) -> None:
+    """Print what is left to run and about how long it takes on two CPU cores."""
+    left = [stage for stage in planner.stages.values() if not (stage.folder / DONE).is_file()]
+    seconds = 0.0
+    for stage in left:
+        kind = stage.name.split("-")[0]
+        if kind in _SECONDS_A_STEP:
+            steps = int(stage.command[stage.command.index("--max_steps") + 1])
+            seconds += 30 + steps * _SECONDS_A_STEP[kind]
+        else:
+            seconds += _SECONDS_DATA if kind == "data" else _SECONDS_SCORING
+    shared = len(planner.stages) - len(left)
+    print(
+        f"{len(left)} stages to run, {shared} already there; about {seconds / 60:.0f} min on two CPU cores", flush=True
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    arguments = parse(argv)
+    planner = Planner(arguments)
+    sft = read_yaml(planner.config_dir / planner.config["sft"]["config"]) | planner.config["sft"]
+    study = studies(sft.get("t2m_only_fraction", 0.5), sft.get("t2m_share", 0.5))[arguments.study]
+    arms = chosen_arms(study, arguments.arms)
+    benchmark = planner.benchmark(arguments.dataset, arguments.benchmark)
+    steps = {arm.name: max(2, round(arm.steps_share * sft["max_steps"])) for arm in arms if not arm.time_of}
+
+    print(f"{study.question}  {arguments.seeds} seeds, arms: {', '.join(arm.name for arm in arms)}", flush=True)
+    planned = plan_study(planner, arms, benchmark, arguments.seeds, steps)
+    announce(planner)
+    timed = [arm.name for arm in arms if arm.time_of]
+    if timed:
+        print(f"and then, once the times are known: {', '.join(timed)}", flush=True)
+    if arguments.dry_run:
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run = Path(arguments.output)
+    try:
+        run_stages(list(planner.stages.values()), run)
+        if timed:
+            for arm in arms:
+                if arm.time_of:
+                    steps[arm.name] = equal_time_steps(planner, arm, planned, arguments.seeds, sft["max_steps"])
+            planned = plan_study(planner, arms, benchmark, arguments.seeds, steps)
+            finished(list(planner.stages.values()))
+            run_stages(list(planner.stages.values()), run)
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted; the same command goes on from here") from None
+
+    results = {
+        arm.name: [scores(planned[arm.name, seed].path / "results.json") for seed in range(arguments.seeds)]
+        for arm in arms
+    }
+    about = {
+        "study": arguments.study,
+        "question": study.question,
+        "seeds": arguments.seeds,
+        "supervised_steps": steps,
+        "dataset": content_key(benchmark.data.path),
+        "vqvae": content_key(benchmark.vqvae.path),
+        "evaluator": content_key(benchmark.evaluator.path),
+        "held_out_evaluator": content_key(benchmark.held_out.path),
+    }
+    written = write_results(run / arguments.study, about, study.baseline, results)
+    print((run / arguments.study / "results.md").read_text(encoding="utf-8"))
+    print("written: " + ", ".join(map(str, written)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The ablation studies: which arms each one compares, and what an arm changes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training, trained and scored for every seed.
+
+    Attributes:
+        name: what it is called in the table.
+        sft: settings of train/sft.py over those of the budgets file.
+        grpo: settings of train/grpo.py over those of the budgets file; None: the supervised model is scored as it is.
+        tasks: the tasks it is scored on.
+        steps_share: supervised steps as a share of the budget's.
+        time_of: the arm whose training time this one gets as supervised steps, measured on both in this study.
+        time_from: the arm with the same settings but the budget's steps, whose time a step is measured.
+    """
+
+    name: str
+    sft: dict[str, Any] = field(default_factory=dict)
+    grpo: dict[str, Any] | None = None
+    tasks: tuple[str, ...] = ("t2m", "m2t")
+    steps_share: float = 1.0
+    time_of: str = ""
+    time_from: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, the arms that answer it, and the arm all others are compared with, seed by seed."""
+
+    question: str
+    baseline: str
+    arms: tuple[Arm, ...]
+
+
+REWARDS = ("format_reward", "motion_similarity", "semantic_similarity", "caption_similarity")
+
+
+def _without(reward: str) -> Arm:
+    weights = [0.0 if name == reward else 1.0 for name in REWARDS]
+    return Arm(f"without {reward}", grpo={"reward_weights": weights})
+
+
+def studies(t2m_only_fraction: float, t2m_share: float) -> dict[str, Study]:
+    """All studies by name.
+
+    Args:
+        t2m_only_fraction, t2m_share: how the budgets' SFT mixes the tasks; says how many examples of each the joint
+            arm sees, and with that how many steps a single task takes to see as many.
+    """
+    of_t2m = t2m_only_fraction + (1 - t2m_only_fraction) * t2m_share
+    t2m, m2t = {"t2m_only_fraction": 1.0}, {"t2m_only_fraction": 0.0, "t2m_share": 0.0}
+    return {
+        "cot": Study(
+            "Does thinking before answering help?",
+            "without thoughts",
+            (
+                Arm("with thoughts"),
+                Arm("without thoughts", {"thoughts": False}),
+                Arm(
+                    "without thoughts, equal time",
+                    {"thoughts": False},
+                    time_of="with thoughts",
+                    time_from="without thoughts",
+                ),
+            ),
+        ),
+        "joint": Study(
+            "Does learning both tasks help each, at as many examples of the task?",
+            "joint",
+            (
+                Arm("joint"),
+                Arm("text-to-motion alone", t2m, tasks=("t2m",), steps_share=of_t2m),
+                Arm("motion-to-text alone", m2t, tasks=("m2t",), steps_share=1 - of_t2m),
+            ),
+        ),
+        "rewards": Study(
+            "Which reward does GRPO need?",
+            "all rewards",
+            (Arm("no GRPO"), Arm("all rewards", grpo={}), *map(_without, REWARDS)),
+        ),
+        "algorithm": Study(
+            "Is it GRPO, or would another algorithm on the same rewards do?",
+            "no reinforcement learning",
+            (Arm("no reinforcement learning"), Arm("grpo", grpo={}))
+            + tuple(Arm(name, grpo={"algorithm": name}) for name in ("gspo", "rloo", "dpo")),
+        ),
+        "embedding_init": Study(
+            "How should the rows of the motion tokens start?",
+            "mean",
+            tuple(Arm(name, {"embedding_init": name}) for name in ("mean", "sampled", "codebook")),
+        ),
+    }
