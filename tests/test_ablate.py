@@ -1,0 +1,174 @@
+"""Ablations: stages shared by content, paired statistics against scipy, tables that say what was found."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from train import ablate
+from train.ablation_report import FIGURES, paired_difference, rows, scores, write_results
+from train.studies import REWARDS, studies
+
+ALL = studies(0.2, 0.6)
+
+
+def planned(tmp_path: Path, study: str, *more: str, seeds: int = 2):
+    """The planner and the folders of scores of a study over a benchmark folder with a few bytes in it."""
+    run = tmp_path / "run"
+    if not run.exists():
+        for name in ("data/data", "vqvae", "evaluator", "evaluator_held_out"):
+            (run / name).mkdir(parents=True)
+        (run / "data/data/train-00000-of-00001.parquet").write_bytes(b"rows")
+        for name in ("vqvae", "evaluator", "evaluator_held_out"):
+            (run / name / "model.safetensors").write_bytes(name.encode())
+    arguments = ablate.parse(
+        ["--study", study, "--benchmark", str(run), "--output", str(tmp_path / "out"), "--seeds", str(seeds), *more]
+    )
+    planner = ablate.Planner(arguments)
+    arms = ablate.chosen_arms(ALL[study], arguments.arms)
+    steps = {arm.name: 100 for arm in arms if not arm.time_of}
+    return planner, ablate.plan_study(
+        planner, arms, planner.benchmark(None, arguments.benchmark), arguments.seeds, steps
+    )
+
+
+@pytest.mark.parametrize("name", ablate.STUDIES)
+def test_every_study_has_its_baseline_and_arms_that_differ(name):
+    study = ALL[name]
+    names = [arm.name for arm in study.arms]
+    assert study.baseline in names and len(set(names)) == len(names) > 1
+    settings = [(arm.sft, arm.grpo, arm.steps_share, arm.time_of, arm.tasks) for arm in study.arms]
+    assert all(one not in settings[:i] for i, one in enumerate(settings))
+    for arm in study.arms:
+        assert not arm.time_of or {arm.time_of, arm.time_from} <= set(names)
+
+
+def test_single_tasks_see_as_many_examples_as_in_the_joint_arm():
+    shares = {arm.name: arm.steps_share for arm in ALL["joint"].arms}
+    assert shares["text-to-motion alone"] == pytest.approx(0.2 + 0.8 * 0.6)
+    assert shares["text-to-motion alone"] + shares["motion-to-text alone"] == pytest.approx(1)
+
+
+def test_rewards_are_named_as_the_script_names_them():
+    from train.rewards import make_rewards
+
+    assert [reward.__name__ for reward in make_rewards(None, None)][: len(REWARDS)] == list(REWARDS)
+
+
+def test_arms_share_what_is_the_same(tmp_path):
+    planner, _ = planned(tmp_path, "rewards")
+    kinds = [name.split("-")[0] for name in planner.stages]
+    # Six arms, two seeds: one supervised model a seed, of which five arms make a policy of their own.
+    assert kinds.count("sft") == 2 and kinds.count("grpo") == 10 and kinds.count("score") == 12
+    grpo = next(stage for stage in planner.stages.values() if stage.name.startswith("grpo"))
+    assert grpo.after[0].startswith("sft")
+    # Another study finds the same supervised models.
+    other, _ = planned(tmp_path, "algorithm")
+    assert {n for n in planner.stages if n.startswith("sft")} == {n for n in other.stages if n.startswith("sft")}
+
+
+def test_what_is_read_is_part_of_the_name(tmp_path):
+    first, _ = planned(tmp_path, "cot")
+    (tmp_path / "run/vqvae/model.safetensors").write_bytes(b"another codec")
+    second, _ = planned(tmp_path, "cot")
+    assert not first.stages.keys() & second.stages.keys()
+
+
+def test_the_embedded_benchmark_is_made_once(tmp_path):
+    arguments = ablate.parse(["--study", "cot", "--output", str(tmp_path)])
+    planner = ablate.Planner(arguments)
+    benchmark = planner.benchmark(None, None)
+    made = {name.split("-")[0] for name in planner.stages}
+    assert made == {"data", "vqvae", "evaluator"} and len(planner.stages) == 4
+    assert benchmark.evaluator.key != benchmark.held_out.key
+    held_out = planner.stages[benchmark.held_out.stage].command
+    assert held_out[held_out.index("--held_out_output_dir") + 1] == str(benchmark.held_out.path)
+
+
+def test_equal_time_follows_the_measured_times(tmp_path):
+    planner, folders = planned(tmp_path, "cot")
+    for (arm, _), score in folders.items():
+        sft = next(planner.stages[n] for n in planner.stages[score.stage].after if n.startswith("sft"))
+        sft.folder.mkdir(parents=True, exist_ok=True)
+        seconds = 30.0 if arm == "with thoughts" else 20.0
+        (sft.folder / "training_summary.json").write_text(json.dumps({"train_runtime": seconds}))
+    arm = next(arm for arm in ALL["cot"].arms if arm.time_of)
+    assert ablate.equal_time_steps(planner, arm, folders, 2, 100) == 150
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--study", "cot", "--seeds", "0"], "must be at least 1"),
+        (["--study", "cot", "--dataset", "nowhere"], "must hold the folders data"),
+        (["--study", "cot", "--benchmark", "nowhere"], "evaluator_held_out"),
+        (["--study", "luck"], "invalid choice"),
+    ],
+)
+def test_bad_command_lines_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit):
+        ablate.parse(words)
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_arm_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="no arm 'dpo'.*'with thoughts'"):
+        planned(tmp_path, "cot", "--arms", "dpo")
+
+
+def test_an_empty_benchmark_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="neither Parquet data nor safetensors"):
+        ablate.content_key(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------ statistics, tables
+
+
+def test_paired_differences_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.normal(1, 1, 5), rng.normal(0, 1, 5)
+    found = paired_difference(ours, theirs)
+    interval = stats.ttest_rel(ours, theirs).confidence_interval()
+    assert found.mean == pytest.approx((interval.low + interval.high) / 2)
+    assert found.half_width == pytest.approx((interval.high - interval.low) / 2)
+    assert paired_difference([1.0], [0.5]).half_width is None
+    with pytest.raises(ValueError, match="got 2 and 1"):
+        paired_difference([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize(("better", "verdict"), [(+1, "better"), (-1, "worse")])
+def test_a_verdict_needs_an_interval_without_zero(better, verdict):
+    assert paired_difference([1.0, 1.1, 0.9], [0.0, 0.1, 0.0]).verdict(better) == verdict
+    assert paired_difference([1.0, -1.0, 0.1], [0.0, 0.0, 0.0]).verdict(better) == ""
+    assert paired_difference([1.0], [0.0]).verdict(better) == ""
+
+
+def test_scores_of_an_evaluation(tmp_path):
+    side = {"fid": {"mean": 0.2, "ci95": 0.1}, "n": 5, "held_out": {"r_precision_top1": {"mean": 0.4, "ci95": 0.0}}}
+    results = {"t2m": {"real": {}, "generated": side}, "m2t": {"bleu1": {"mean": 0.6, "ci95": 0}, "valid_free": 0.9}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    expected = {"t2m.fid": 0.2, "t2m.held_out.r_precision_top1": 0.4, "m2t.bleu1": 0.6, "m2t.valid_free": 0.9}
+    assert scores(tmp_path / "results.json") == expected
+
+
+def test_tables(tmp_path):
+    results = {
+        "plain": [{"t2m.fid": 2.0, "m2t.bleu1": 0.5}, {"t2m.fid": 2.2, "m2t.bleu1": 0.5}],
+        "<b>new</b>": [{"t2m.fid": 1.0}, {"t2m.fid": 1.2001}],
+    }
+    table = rows("plain", results)
+    new = next(row for row in table if row["arm"] == "<b>new</b>")
+    assert new["verdict"] == "better" and new["difference"] == pytest.approx(-0.99995)
+    assert [row["arm"] for row in table if row["figure"] == "BLEU@1"] == ["plain"]
+    about = {"study": "x", "question": "Is <new> better?", "seeds": 2}
+    written = write_results(tmp_path / "x", about, "plain", results)
+    assert [path.suffix for path in written] == [".json", ".csv", ".md", ".html"]
+    page = (tmp_path / "x/results.html").read_text()
+    assert "<b>new</b>" not in page and "&lt;b&gt;new" in page and "better to the right" in page
+    with (tmp_path / "x/results.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert {row["figure"] for row in read} <= {name for name, _ in FIGURES.values()} and len(read) == 3
+    assert "**(-1.000 ± 0.001)**" in (tmp_path / "x/results.md").read_text()
