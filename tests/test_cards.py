@@ -9,10 +9,11 @@ from huggingface_hub import ModelCard
 from tiny_unimo import feature_extractor, plain_processor, tiny_lm, tiny_unimo, tiny_vqvae
 from transformers import TrainingArguments
 
+from datasets_scripts.card_words import public, text
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from train import arguments
 from train.card_text import STAGES
-from train.cards import BEGIN, END, SETTINGS, public, text, write_stage_card, write_unimo_card
+from train.cards import BEGIN, END, SETTINGS, write_stage_card, write_unimo_card
 from train.stages import StageTrainer, finish_stage
 
 SECRET = "hf_" + "a1B2" * 8
@@ -24,6 +25,7 @@ METRICS = {
             "fid": {"mean": 1.5, "ci95": 0.25},
             "n": 550,
             "held_out": {"r_precision_top1": {"mean": 0.5, "ci95": 0.02}, "n": 550},
+            "consistency": {"mean": 0.85, "ci95": 0.01},
             **({} if side == "real" else {"valid": {"mean": 1.0, "ci95": 0.0}, "valid_free": 0.984}),
         }
         for i, side in enumerate(("real", "sft", "grpo"))
@@ -114,8 +116,9 @@ def test_unimo_card_before_and_after_evaluation(run):
     assert held_out.metric_value == 0.5 and held_out.metric_args["judge"] == "held-out judge"
     assert found["text-to-motion", "Valid answers without grammar"].metric_value == 0.984
     assert found["motion-to-text", "BLEU@4"].metric_args == {"ci95": 0.01, "n": 900}
-    assert len(found) == len(card.data.eval_results) == 6
-    assert "| real motion | 0.75 ± 0.013 | 1.5 ± 0.25 | 550 |" in card.text
+    assert found["text-to-motion", "Instruction accuracy"].metric_value == 0.85
+    assert len(found) == len(card.data.eval_results) == 7
+    assert "| real motion | 0.75 ± 0.013 | 1.5 ± 0.25 | 550 | 0.85 ± 0.01 |" in card.text
     assert "| after GRPO, held-out judge | 0.5 ± 0.02 |" in card.text
     # Trained again: the figures of the former weights go.
     again = load(write_unimo_card(run / "unimo", run / "grpo"))
@@ -156,7 +159,7 @@ def test_results_on_other_data_are_kept(run):
     card.save(path)
     values = [r.metric_value for r in load(write_unimo_card(run / "unimo", run / "grpo")).data.eval_results]
     assert values == [0.25]
-    assert len(load(write_unimo_card(run / "unimo", run / "grpo", METRICS)).data.eval_results) == 7
+    assert len(load(write_unimo_card(run / "unimo", run / "grpo", METRICS)).data.eval_results) == 8
 
 
 @pytest.mark.parametrize(

@@ -139,26 +139,4 @@ FIGURES = {
     "eval_codes_used": "Share of the codes in use, validation",
     "eval_r_precision_top1": "R-Precision top-1 in pools of at most 32, validation",
 }
-TASKS = {  # key in metrics.json: task type of the model-index, title, split
-    "t2m": ("text-to-motion", "Text to motion", "test"),
-    "t2m_hard": ("text-to-motion", "Text to motion, hard split", "test_hard"),
-    "t2m_attributes": ("text-to-motion", "Text to motion, pools that differ in one attribute", "test_attributes"),
-    "m2t": ("motion-to-text", "Motion to text", "test"),
-}
 SIDES = {"real": "real motion", "sft": "after SFT", "grpo": "after GRPO"}
-METRICS = {
-    "r_precision_top1": "R-Precision top-1",
-    "r_precision_top2": "R-Precision top-2",
-    "r_precision_top3": "R-Precision top-3",
-    "mm_dist": "MM-Dist",
-    "fid": "FID",
-    "diversity": "Diversity",
-    "valid": "Valid answers",
-    "valid_free": "Valid answers without grammar",
-    "bleu1": "BLEU@1",
-    "bleu4": "BLEU@4",
-    "rouge_l": "ROUGE-L",
-    "cider": "CIDEr",
-    "bertscore_f1": "BERTScore F1",
-    "n": "N",
-}

@@ -7,24 +7,35 @@ are cut to their last component, and nothing that looks like a secret is copied.
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import DatasetCard, EvalResult, ModelCard, ModelCardData
+from huggingface_hub import DatasetCard, ModelCard, ModelCardData
 
-from train.card_text import FIGURES, METRICS, NAME, SIDES, STAGES, TASKS, TRUST
+from datasets_scripts.card_words import (
+    base_name,
+    cached_name,
+    command_line,
+    last_component,
+    prose,
+    public,
+    table,
+    text,
+)
+from datasets_scripts.hub import Pushed, published
+from evaluate_unimo.card_results import METRICS, TASKS, eval_results, replaced
+from train.card_text import FIGURES, NAME, SIDES, STAGES, TRUST
 
 README = "README.md"
 HUMANML3D_DIM = 263
 SETTINGS, SUMMARY = "training_run.json", "training_summary.json"
+DONE = "stage_done.json"  # of the quickstart
+SAMPLE = "sample.json"
 BEGIN = "<!-- unimo card: begin. Training rewrites what stands between these two marks; text outside is kept. -->"
 END = "<!-- unimo card: end -->"
-DATASET_TYPE = "unimo-motion-dataset"  # marks the results that this module wrote, which it may replace
 TAGS = ["human-motion", "text-to-motion", "motion-to-text"]
 LIBRARIES = ("unimo", "torch", "transformers", "trl", "accelerate")
 
@@ -32,11 +43,12 @@ LIBRARIES = ("unimo", "torch", "transformers", "trl", "accelerate")
 # ---------------------------------------------------------------- the two cards
 
 
-def write_stage_card(folder: str | Path) -> Path:
+def write_stage_card(folder: str | Path, repo: str = "") -> Path:
     """Write or renew the card of a training stage from its `training_run.json` and, once there, its summary.
 
     Args:
         folder: output folder of train/vqvae.py, evaluator.py, sft.py or grpo.py.
+        repo: name of the repository that the folder goes to, where it is being published.
 
     Returns:
         The README.md.
@@ -52,47 +64,90 @@ def write_stage_card(folder: str | Path) -> Path:
     stage = run["stage"]
     if stage == "unimo" or stage not in STAGES:
         raise ValueError(f"{folder / SETTINGS} names the stage {stage!r}, none of {', '.join(STAGES)}")
-    sft = run if stage == "sft" else read_stage(run.get("sft_model"))
-    dataset = read_dataset(run.get("dataset"))
-    return _renew(folder, card_data(stage, sft, dataset), stage, {stage: run}, dataset)
+    sft_folder = beside(folder, run.get("sft_model"))
+    base = base_name((run if stage == "sft" else read_stage(sft_folder)).get("base_model") or "")
+    parents = _parents([sft_folder], base)
+    dataset = read_dataset(beside(folder, run.get("dataset")))
+    return _renew(folder, card_data(stage, parents, dataset), stage, {stage: run}, dataset, repo=repo)
 
 
-def write_unimo_card(folder: str | Path, grpo_folder: str | Path, metrics: Mapping[str, Any] | None = None) -> Path:
+def write_unimo_card(
+    folder: str | Path, grpo_folder: str | Path, metrics: Mapping[str, Any] | None = None, repo: str = ""
+) -> Path:
     """Write or renew the card of an assembled UniMo folder.
 
     Args:
         folder: the UniMo folder.
         grpo_folder: folder of the GRPO stage, whose `training_run.json` leads to the other stages.
         metrics: what `metrics.json` of a run holds; None before evaluation.
+        repo: name of the repository that the folder goes to, where it is being published.
 
     Returns:
         The README.md.
     """
+    folder, grpo_folder = Path(folder), Path(grpo_folder)
     grpo = read_stage(grpo_folder)
     names = {"vqvae": "vqvae", "evaluator": "evaluator", "sft": "sft_model"}
-    parts = {stage: read_stage(grpo.get(key)) for stage, key in names.items()} | {"grpo": grpo}
-    dataset = read_dataset(grpo.get("dataset"))
-    data = card_data("unimo", parts["sft"], dataset)
+    folders = {stage: beside(grpo_folder, grpo.get(key)) for stage, key in names.items()}
+    parts = {stage: read_stage(place) for stage, place in folders.items()} | {"grpo": grpo}
+    dataset = read_dataset(beside(grpo_folder, grpo.get("dataset")))
+    policy = grpo_folder if published(grpo_folder) else folders["sft"]
+    parents = _parents([policy, folders["vqvae"]], base_name(parts["sft"].get("base_model") or ""))
+    data = card_data("unimo", parents, dataset)
     if metrics is not None:
-        data.model_name, data.eval_results = Path(folder).resolve().name, eval_results(metrics, dataset)
-    return _renew(Path(folder), data, "unimo", parts, dataset, metrics)
+        scores = {task: metrics.get(task, {}).get("grpo", {}) for task in TASKS}
+        tag = {name: metrics[name] for name in ("protocol", "generation") if name in metrics}
+        shown = str(dataset.get("pretty_name") or dataset["name"] or "motion and text")
+        data.model_name = (repo or folder.resolve().name).split("/")[-1]
+        data.eval_results = eval_results(scores, tag, shown)
+        parts["evaluation"] = {"command": _command(folder.parent / "evaluation_grpo")}
+    return _renew(folder, data, "unimo", parts, dataset, metrics, repo)
 
 
 # ---------------------------------------------------------------- what the folders say
 
 
+def beside(folder: Path, path: str | Path | None) -> Path | None:
+    """Where a folder that a run names lies now: as named, or, of a run that was moved, beside the run's own folder."""
+    if not path:
+        return None
+    named, sibling = Path(path), folder.parent / last_component(str(path))
+    return sibling if not named.exists() and sibling.is_dir() else named
+
+
 def read_stage(folder: str | Path | None) -> dict[str, Any]:
-    """Settings of a stage with its summary under "summary"; empty where the folder is not there (any more)."""
+    """Settings of a stage with its summary under "summary" and, where known, the command that made it under "command";
+    empty where the folder is not there (any more)."""
     if not folder or not (Path(folder) / SETTINGS).is_file():
         return {}
     run = json.loads((Path(folder) / SETTINGS).read_text(encoding="utf-8"))
-    summary = Path(folder) / SUMMARY
-    return run | {"summary": json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else {}}
+    path = Path(folder) / SUMMARY
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return run | {"summary": summary, "command": summary.get("command") or _command(Path(folder))}
+
+
+def _command(folder: Path) -> str:
+    """What filled a folder of a quickstart, fit for a card; empty where that is not recorded."""
+    path = folder / DONE
+    return command_line(json.loads(path.read_text(encoding="utf-8"))["command"]) if path.is_file() else ""
+
+
+def _parents(folders: Sequence[Path | None], base: str | None) -> list[Pushed | str]:
+    """What a model was made from, as far as it lies on the Hub: the folders' repositories, or else the base model."""
+    found: list[Pushed | str] = [pushed for folder in folders if (pushed := published(folder))]
+    return [base, *found] if base and not (folders and published(folders[0])) else found
+
+
+def read_sample(folder: Path) -> dict[str, str]:
+    """The picture of a generated motion that was put into a folder: {"picture", "text", "thought"}, or nothing."""
+    path = folder / SAMPLE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def read_dataset(folder: str | Path | None) -> dict[str, Any]:
     """What a dataset folder says of itself: {"name", "splits", "feature_dim"}, and with a card "description",
-    "pretty_name", "license", "license_name", "license_link"; "hub_names" where it lies in the Hub's cache."""
+    "pretty_name", "license", "license_name", "license_link"; "hub_names" where it lies on the Hub or in its cache,
+    "command" where what built it is known."""
     facts: dict[str, Any] = {"name": "", "splits": {}, "feature_dim": HUMANML3D_DIM}
     if not folder:
         return facts
@@ -101,6 +156,10 @@ def read_dataset(folder: str | Path | None) -> dict[str, Any]:
     if (path / "build.json").is_file():
         build = json.loads((path / "build.json").read_text(encoding="utf-8"))
         facts |= {name: build[name] for name in ("splits", "feature_dim") if name in build}
+    pushed = published(path)
+    if pushed is not None and not pushed.private:
+        facts["hub_names"] = [pushed.repo]
+    facts["command"] = _command(path)
     card = _read_card(DatasetCard, path / README)
     if card is not None:
         names = ("license", "license_name", "license_link", "pretty_name")
@@ -110,66 +169,17 @@ def read_dataset(folder: str | Path | None) -> dict[str, Any]:
     return facts
 
 
-def cached_name(path: str, kind: str) -> str | None:
-    """The name on the Hub of a folder in the Hub's cache, `../datasets--owner--name/snapshots/..`; else None."""
-    found = re.search(rf"(?:^|[\\/]){kind}--([\w.-]+?)--([\w.-]+?)[\\/]snapshots(?:[\\/]|$)", path)
-    return f"{found[1]}/{found[2]}" if found else None
-
-
-def base_name(name: str) -> str | None:
-    """The name on the Hub of a base model given by name or by its folder in the cache; None for another folder."""
-    if re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name) and not Path(name).exists():
-        return name
-    return cached_name(name, "models")
-
-
-def last_component(path: str) -> str:
-    """The last component of a path of either kind; also of a URL, which may carry a password before its host."""
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
-
-
-_SECRET = re.compile(r"\b(?:hf|api_org|sk|gh[opsu]|github_pat)_\w{16,}")
-_SECRET_KEY = re.compile(r"(^|_)(token|secret|password|api_key)$", re.IGNORECASE)
-# An absolute path inside prose: what stands before its last component says something about a machine.
-_FOLDERS = re.compile(r"(?<![\w/:.~])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/\"'<>()]+[\\/])+")
-
-
-def public(value: Any, key: str = "") -> Any:
-    """Settings fit for publishing: paths cut to their last component, secrets left out."""
-    if isinstance(value, Mapping):
-        return {str(k): public(v, str(k)) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [public(v, key) for v in value]
-    if not isinstance(value, str):
-        return value
-    if _SECRET_KEY.search(key) and value:
-        return "(left out)"
-    named = base_name(value) if key == "base_model" else cached_name(value, "datasets")
-    return _SECRET.sub("(left out)", named or last_component(value))
-
-
-def prose(value: Any) -> Any:
-    """Words, or a nest of them, fit for publishing: absolute paths lose their folders, secrets are left out."""
-    if isinstance(value, Mapping):
-        return {str(k): prose(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [prose(v) for v in value]
-    return _FOLDERS.sub("", _SECRET.sub("(left out)", value)) if isinstance(value, str) else value
-
-
-def text(value: Any) -> str:
-    """One line of plain Markdown text that shows `value` as it was typed and does nothing else."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in prose(str(value))).split())
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", escape(line, quote=False))
-
-
 # ---------------------------------------------------------------- metadata
 
 
-def card_data(stage: str, sft: Mapping[str, Any], dataset: Mapping[str, Any]) -> ModelCardData:
-    """The Hub's metadata of one folder; only names on the Hub are given as base model and data sets."""
+def card_data(stage: str, parents: Sequence[Pushed | str], dataset: Mapping[str, Any]) -> ModelCardData:
+    """The Hub's metadata of one folder; only names on the Hub are given as base models and data sets.
+
+    A private repository is named nowhere: its name is not for everybody who may read the card.
+    """
     about, license_ = STAGES[stage], dataset.get("license")
     known = isinstance(license_, str)
+    names = [parent if isinstance(parent, str) else parent.repo for parent in parents if _open(parent)]
     return ModelCardData(
         library_name="transformers",
         license=license_ if known else "unknown",
@@ -177,46 +187,9 @@ def card_data(stage: str, sft: Mapping[str, Any], dataset: Mapping[str, Any]) ->
         license_link=dataset.get("license_link") if known else None,
         tags=[*TAGS, *about.tags],
         pipeline_tag=about.pipeline_tag,
-        base_model=base_name(sft.get("base_model") or ""),
+        base_model=names[0] if len(names) == 1 else names or None,
         datasets=dataset.get("hub_names"),
     )
-
-
-def eval_results(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[EvalResult]:
-    """The scores after GRPO for the `model-index`.
-
-    The value is the mean over repeats; `args` holds the 95% half-width, N and the judge, the data set's `args` the
-    protocol and the generation settings, without which two figures cannot be compared.
-    """
-    results = []
-    for task, (task_type, title, split) in TASKS.items():
-        scores = metrics.get(task, {}).get("grpo", {})
-        protocol = prose({name: metrics[name] for name in ("protocol", "generation") if name in metrics})
-        for judge, judged in (("", scores), ("held-out judge", scores.get("held_out", {}))):
-            count = judged.get("n")
-            for name, value in judged.items():
-                if name in ("n", "held_out"):
-                    continue
-                mean, args = value, {}
-                if isinstance(value, Mapping):
-                    mean, args = value["mean"], {"ci95": value["ci95"]}
-                label = METRICS.get(name, name)
-                label += f", N = {count}" if name == "fid" else ""
-                results.append(
-                    EvalResult(
-                        task_type=task_type,
-                        task_name=title,
-                        dataset_type=DATASET_TYPE,
-                        dataset_name=prose(str(dataset.get("pretty_name") or dataset["name"] or "motion and text")),
-                        dataset_split=split,
-                        dataset_args=protocol,
-                        metric_type=name,
-                        metric_name=f"{label}, {judge}" if judge else label,
-                        metric_value=mean,
-                        metric_args=args | ({"n": count} if count else {}) | ({"judge": judge} if judge else {}),
-                    )
-                )
-    return results
 
 
 def merged(data: ModelCardData, old: ModelCardData | None) -> ModelCardData:
@@ -231,10 +204,13 @@ def merged(data: ModelCardData, old: ModelCardData | None) -> ModelCardData:
     if before.get("license") not in (None, "unknown"):
         combined |= {name: before.get(name) for name in ("license", "license_name", "license_link")}
     result = ModelCardData(**combined)
-    kept = [entry for entry in old.eval_results or [] if entry.dataset_type != DATASET_TYPE]
-    result.eval_results = [*(data.eval_results or []), *kept] or None
+    result.eval_results = replaced(old.eval_results, data.eval_results)
     result.model_name = (data.model_name or old.model_name) if result.eval_results else None
     return result
+
+
+def _open(parent: Pushed | str) -> bool:
+    return isinstance(parent, str) or not parent.private
 
 
 # ---------------------------------------------------------------- text
@@ -246,11 +222,14 @@ def section(
     dataset: Mapping[str, Any],
     data: ModelCardData,
     metrics: Mapping[str, Any] | None = None,
+    repo: str = "",
+    sample: Mapping[str, str] | None = None,
 ) -> str:
     """The generated part of a card, without its marks."""
     about, dim = STAGES[stage], dataset["feature_dim"]
     model = parts.get("vqvae", {}).get("model", {})
-    holes = {"{name}": NAME, "{dim}": str(dim), "{unit}": str(model.get("stride_t", 2) ** model.get("down_t", 2))}
+    name = f'name = "{repo}"\n' if repo else NAME
+    holes = {"{name}": name, "{dim}": str(dim), "{unit}": str(model.get("stride_t", 2) ** model.get("down_t", 2))}
     holes |= {"{fps}": "20", "{joints}": "22"} if dim == HUMANML3D_DIM else {"{fps}": "12.5", "{joints}": "21"}
 
     def fill(words: str) -> str:
@@ -258,7 +237,10 @@ def section(
             words = words.replace(hole, value)
         return words
 
-    lines = [f"# {about.title}", "", fill(about.what), "", "## How to load it", ""]
+    lines = [f"# {about.title}", "", fill(about.what), ""]
+    if sample:
+        lines += [f"![{text(sample['text'])}]({sample['picture']})", "", f"Written for: {text(sample['text'])}", ""]
+    lines += ["## How to load it", ""]
     lines += ["```python", fill(about.snippet).rstrip(), "```", "", TRUST]
     if stage == "unimo":
         lines[-1] += (
@@ -266,7 +248,11 @@ def section(
         )
     lines += ["", "## Training", "", *_data_lines(dataset)]
     if data.base_model:
-        lines += [f"Base model: {text(data.base_model)}.", ""]
+        names = [data.base_model] if isinstance(data.base_model, str) else data.base_model
+        lines += [f"Made from {' and '.join(text(name) for name in names)}.", ""]
+    commands = [run["command"] for run in (dataset, *parts.values()) if run.get("command")]
+    if commands:
+        lines += ["Commands (absolute paths without their folders):", "", "```bash", *commands, "```", ""]
     lines += [f"Made with {_versions()}. Settings (paths without their folders):", "", *_settings_lines(parts)]
     lines += ["", "## Figures", ""]
     if stage == "unimo":
@@ -295,15 +281,16 @@ def _data_lines(dataset: Mapping[str, Any]) -> list[str]:
             [split, part["clips"], part["captions"], f"{part['seconds'] / 60:.1f}"]
             for split, part in dataset["splits"].items()
         ]
-        lines += [*_table(["split", "clips", "captions", "minutes"], rows), ""]
+        lines += [*table(["split", "clips", "captions", "minutes"], rows), ""]
     return lines
 
 
 def _settings_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     settings = {}
     for stage, run in parts.items():
-        own = {k: v for k, v in run.items() if k not in ("stage", "summary")}
+        own = {k: v for k, v in run.items() if k not in ("stage", "summary", "command")}
         settings[stage] = public(own | run.get("summary", {}).get("training", {}))
+    settings = {stage: used for stage, used in settings.items() if used}
     return _fenced(settings)
 
 
@@ -319,7 +306,7 @@ def _figure_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for name, label in FIGURES.items()
         if name in run.get("summary", {})
     ]
-    return _table(["stage", "figure", "value"], rows) if rows else ["Training has not finished."]
+    return table(["stage", "figure", "value"], rows) if rows else ["Training has not finished."]
 
 
 def _metric_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -335,7 +322,7 @@ def _metric_lines(metrics: Mapping[str, Any]) -> list[str]:
         if columns:
             header = ["", *(METRICS.get(name, name) for name in columns)]
             body = [[row, *(_number(scores.get(name)) for name in columns)] for row, scores in rows.items()]
-            lines += [f"{title} (split `{split}`):", "", *_table(header, body), ""]
+            lines += [f"{title} (split `{split}`):", "", *table(header, body), ""]
     protocol = prose({name: metrics[name] for name in ("generation", "protocol") if name in metrics})
     return [
         *lines,
@@ -357,11 +344,6 @@ def _licence(dataset: Mapping[str, Any], data: ModelCardData) -> str:
     if data.base_model:
         words += " The licence of the base model holds as well."
     return words + " The Python files of this folder are Apache-2.0."
-
-
-def _table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
-    lines = ["| " + " | ".join(text(cell) for cell in header) + " |", "| --- " * len(header) + "|"]
-    return lines + ["| " + " | ".join(text(cell) for cell in row) + " |" for row in rows]
 
 
 def _number(value: Any) -> str:
@@ -391,6 +373,7 @@ def _renew(
     parts: Mapping[str, Mapping[str, Any]],
     dataset: Mapping[str, Any],
     metrics: Mapping[str, Any] | None = None,
+    repo: str = "",
 ) -> Path:
     """Put metadata and the generated part into the card of `folder`, and leave all else in it as it is."""
     path = folder / README
@@ -405,7 +388,7 @@ def _renew(
         words = words.replace(BEGIN, "").replace(END, "")
         before, after = "\n", f"\n\n{words}" if words.strip() else "\n"
     data = merged(data, old.data if old is not None else None)
-    generated = section(stage, parts, dataset, data, metrics)
+    generated = section(stage, parts, dataset, data, metrics, repo, read_sample(folder))
     partial = folder / f".{README}.part"
     with open(partial, "w", encoding="utf-8", newline="") as file:  # line ends as the user has them
         file.write(f"---\n{data.to_yaml()}\n---\n{before}{BEGIN}\n\n{generated}\n\n{END}{after}")

@@ -1,0 +1,95 @@
+"""What users typed, made fit for a card that everybody reads: escaped, without paths of a machine, without secrets."""
+
+import re
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+SECRET = re.compile(r"\b(?:hf|api_org|sk|gh[opsu]|github_pat)_\w{16,}")
+_SECRET_KEY = re.compile(r"(^|_)(token|secret|password|api_key)$", re.IGNORECASE)
+# An absolute path inside prose: what stands before its last component says something about a machine.
+_FOLDERS = re.compile(r"(?<![\w/:.~])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/\"'<>()]+[\\/])+")
+
+
+def cached_name(path: str, kind: str) -> str | None:
+    """The name on the Hub of a folder in the Hub's cache, `../datasets--owner--name/snapshots/..`; else None."""
+    found = re.search(rf"(?:^|[\\/]){kind}--([\w.-]+?)--([\w.-]+?)[\\/]snapshots(?:[\\/]|$)", path)
+    return f"{found[1]}/{found[2]}" if found else None
+
+
+def base_name(name: str) -> str | None:
+    """The name on the Hub of a base model given by name or by its folder in the cache; None for another folder."""
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name) and not Path(name).exists():
+        return name
+    return cached_name(name, "models")
+
+
+def last_component(path: str) -> str:
+    """The last component of a path of either kind; also of a URL, which may carry a password before its host."""
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
+
+
+def public(value: Any, key: str = "") -> Any:
+    """Settings fit for publishing: paths cut to their last component, secrets left out."""
+    if isinstance(value, Mapping):
+        return {str(k): public(v, str(k)) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [public(v, key) for v in value]
+    if not isinstance(value, str):
+        return value
+    if _SECRET_KEY.search(key) and value:
+        return "(left out)"
+    named = base_name(value) if key == "base_model" else cached_name(value, "datasets")
+    return SECRET.sub("(left out)", named or last_component(value))
+
+
+def command_line(command: list[str]) -> str:
+    """A command as one line that can be read and typed again; the folders of absolute paths and secrets left out.
+
+    Args:
+        command: the program with its arguments, as `sys.argv` or `subprocess` has them.
+    """
+    words, secret = [], False
+    for word in command:
+        name = word.split("=")[0]
+        if secret:
+            word = "(left out)"
+        elif word.startswith("--") and "=" in word and _SECRET_KEY.search(name.lstrip("-")):
+            word = f"{name}=(left out)"
+        secret = word.startswith("--") and "=" not in word and bool(_SECRET_KEY.search(name.lstrip("-")))
+        if re.match(r"(?:[A-Za-z]:)?[\\/]|~[\\/]|\w+://", word):
+            steps = re.split(r"[\\/]", word.rstrip("\\/"))
+            # A script of this package keeps the folder it is called in: train/sft.py.
+            word = "/".join(steps[-2:]) if steps[-1].endswith((".py", ".yaml")) else steps[-1]
+        words.append(_quoted(prose(word)))
+    return " ".join(words)
+
+
+def _quoted(word: str) -> str:
+    """For a shell and for a code block: one line, in quotes where needed, and no comment of HTML."""
+    word = " ".join("".join(c if c.isprintable() else " " for c in word).split()).replace("<!--", "<! --")
+    if word and re.fullmatch(r"[\w@%+=:,./-]+", word):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def prose(value: Any) -> Any:
+    """Words, or a nest of them, fit for publishing: absolute paths lose their folders, secrets are left out."""
+    if isinstance(value, Mapping):
+        return {str(k): prose(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [prose(v) for v in value]
+    return _FOLDERS.sub("", SECRET.sub("(left out)", value)) if isinstance(value, str) else value
+
+
+def text(value: Any) -> str:
+    """One line of plain Markdown text that shows `value` as it was typed and does nothing else."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in prose(str(value))).split())
+    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", escape(line, quote=False))
+
+
+def table(header: list[Any], rows: list[list[Any]]) -> list[str]:
+    """Lines of a Markdown table; every cell is plain text."""
+    lines = ["| " + " | ".join(text(cell) for cell in header) + " |", "| --- " * len(header) + "|"]
+    return lines + ["| " + " | ".join(text(cell) for cell in row) + " |" for row in rows]

@@ -1,0 +1,120 @@
+"""Scores as a model card shows them: the Hub's `model-index`, each with its protocol and its interval.
+
+Used by the cards of training runs, and by whoever has scored a model that lies on the Hub (`push_results`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from datasets_scripts.card_words import prose
+from datasets_scripts.hub import README, HubRepo, Pushed, PushError
+
+DATASET_TYPE = "unimo-motion-dataset"  # marks the results that this package wrote, which it may replace
+TASKS = {  # key of a task's scores: task type of the model-index, title, split
+    "t2m": ("text-to-motion", "Text to motion", "test"),
+    "t2m_hard": ("text-to-motion", "Text to motion, hard split", "test_hard"),
+    "t2m_attributes": ("text-to-motion", "Text to motion, pools that differ in one attribute", "test_attributes"),
+    "m2t": ("motion-to-text", "Motion to text", "test"),
+}
+METRICS = {
+    "r_precision_top1": "R-Precision top-1",
+    "r_precision_top2": "R-Precision top-2",
+    "r_precision_top3": "R-Precision top-3",
+    "mm_dist": "MM-Dist",
+    "fid": "FID",
+    "diversity": "Diversity",
+    "multimodality": "MultiModality",
+    "valid": "Valid answers",
+    "valid_free": "Valid answers without grammar",
+    "bleu1": "BLEU@1",
+    "bleu4": "BLEU@4",
+    "rouge_l": "ROUGE-L",
+    "cider": "CIDEr",
+    "bertscore_f1": "BERTScore F1",
+    "n": "N",
+}
+_COUNTS = ("n", "multimodality_n", "pool_size")
+
+
+def eval_results(
+    scores: Mapping[str, Mapping[str, Any]], tag: Mapping[str, Any], dataset_name: str, split: str | None = None
+) -> list[EvalResult]:
+    """The scores of one model for the `model-index`.
+
+    The value is the mean over repeats; `args` holds the 95% half-width, N and the judge, the data set's `args` the
+    protocol and the generation settings, without which two figures cannot be compared.
+
+    Args:
+        scores: {task: {metric: value or {"mean", "ci95"}, "n": .., "held_out": {the same by another judge}}}, tasks as
+            in `TASKS`; others are left out.
+        tag: {"protocol": .., "generation": ..}.
+        dataset_name: as the card shows it.
+        split: the split that t2m and m2t were scored on, where it is not `test`.
+    """
+    results = []
+    for task, (task_type, title, own_split) in TASKS.items():
+        by_judge = {"": scores.get(task, {})}
+        by_judge["held-out judge"] = by_judge[""].get("held_out", {})
+        for judge, judged in by_judge.items():
+            count = judged.get("n")
+            for name, value in judged.items():
+                if name in _COUNTS or name == "held_out":
+                    continue
+                mean, args = value, {}
+                if isinstance(value, Mapping):
+                    mean, args = value["mean"], {"ci95": value["ci95"]}
+                label = METRICS.get(name, name) + (f", N = {count}" if name == "fid" else "")
+                results.append(
+                    EvalResult(
+                        task_type=task_type,
+                        task_name=title,
+                        dataset_type=DATASET_TYPE,
+                        dataset_name=prose(dataset_name),
+                        dataset_split=split if split and own_split == "test" else own_split,
+                        dataset_args=prose(dict(tag)),
+                        metric_type=name,
+                        metric_name=f"{label}, {judge}" if judge else label,
+                        metric_value=mean,
+                        metric_args=args | ({"n": count} if count else {}) | ({"judge": judge} if judge else {}),
+                    )
+                )
+    return results
+
+
+def replaced(old: Sequence[EvalResult] | None, new: Sequence[EvalResult] | None) -> list[EvalResult] | None:
+    """`new` with those of `old` that this package did not write; None where that is nothing."""
+    return [*(new or []), *(entry for entry in old or [] if entry.dataset_type != DATASET_TYPE)] or None
+
+
+def push_results(repo: str, results: Mapping[str, Any], dataset_name: str, token: str | None = None) -> Pushed:
+    """Write what `evaluate_unimo.run` found into the `model-index` of a model on the Hub.
+
+    The card keeps its text and the results on other data; what this package wrote before is replaced.
+
+    Args:
+        repo: name of the model's repository.
+        results: what `results.json` holds.
+        dataset_name: as the card shows it.
+        token: None takes the one that is logged in.
+
+    Raises:
+        PushError: the repository cannot be written to, or its card's metadata cannot be read.
+    """
+    scores = {
+        task: results[task].get("generated", results[task]) if task != "m2t" else results[task]
+        for task in TASKS
+        if task in results
+    }
+    tag = {name: results[name] for name in ("protocol", "generation") if name in results}
+    split = results.get("settings", {}).get("split")
+    hub = HubRepo(repo, token=token)
+    try:
+        card = ModelCard(hub.read(README) or "---\n{}\n---\n")
+    except (ValueError, TypeError) as error:
+        raise PushError(f"the metadata of {hub.name}/{README} cannot be read: {error}") from error
+    data: ModelCardData = card.data
+    data.eval_results = replaced(data.eval_results, eval_results(scores, tag, dataset_name, split))
+    data.model_name = data.model_name or hub.name.split("/")[-1]
+    return hub.push({README: str(card).encode()}, "Evaluation results")
