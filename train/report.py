@@ -60,6 +60,7 @@ FIGURES = {
     "r_precision_top1": Figure("R@1", +1),
     "r_precision_top2": Figure("R@2", +1),
     "r_precision_top3": Figure("R@3", +1),
+    "consistency": Figure("Instruction accuracy", +1, 1, share=True),
     "fid": Figure("FID", -1),
     "mm_dist": Figure("MM-Dist", -1),
     "diversity": Figure("Diversity"),
@@ -69,7 +70,6 @@ FIGURES = {
     "rouge_l": Figure("ROUGE-L", +1),
     "cider": Figure("CIDEr", +1),
     "bertscore_f1": Figure("BERTScore F1", +1),
-    "instruction_accuracy": Figure("Instruction accuracy", +1, 1, share=True),
     "valid": Figure("Valid under the grammar", +1, 1, share=True),
     "valid_free": Figure("Valid sampled free", +1, 1, share=True),
     "mpjpe_mm": Figure("Joint error (MPJPE), mm", -1, 1),
@@ -448,6 +448,7 @@ def _key_figures(metrics: Mapping[str, Any]) -> str:
         return f"real motion {_number(value, FIGURES[key], interval=False)}" if _mean(value) is not None else ""
 
     card(get("t2m", arm, "r_precision_top1"), "r_precision_top1", "R@1, text to motion", real("r_precision_top1"))
+    card(get("t2m", arm, "consistency"), "consistency", "Instruction accuracy", real("consistency"))
     card(get("t2m", arm, "fid"), "fid", "FID", real("fid"))
     card(get("m2t", arm, "bleu4"), "bleu4", "BLEU@4, motion to text", "")
     card(get("t2m", arm, "valid_free"), "valid_free", "Valid answers, free", "sampled without the grammar")
