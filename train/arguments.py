@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -10,13 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict
-from transformers import PreTrainedConfig
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import PreTrainedConfig, TrainingArguments
 from trl import TrlParser
 
+from train.cards import SUMMARY
+from train.checkpoints import FINISHING, drop_checkpoints, last_checkpoint
 from train.yaml_files import read_yaml
 
-MARKER = "training_run.json"
+MARKER = "training_run.json"  # the stage's own settings, which the card shows
+TRAINER = "trainer_settings.json"  # the Trainer's, which only resuming compares
+# Trainer's arguments without a part in the weights; when it evaluates has one, since that may draw random numbers.
+HARMLESS = re.compile(
+    r"output_dir|(logging|log|save|hub|trackio|do|include|vllm_server)_.*|report_to|run_name|project|push_to_hub|"
+    r"disable_tqdm|local_rank|ddp_timeout|debug|skip_memory_metrics|resume_from_checkpoint|dataloader_pin_memory|"
+    r"dataloader_prefetch_factor|dataset_num_proc|num_completions_to_print|enable_jit_checkpoint|vllm_group_port"
+)
+UNRESUMABLE = {
+    "save_only_model": "its checkpoints lack the optimizer",
+    "ignore_data_skip": "data would be seen twice",
+    "auto_find_batch_size": "the batch then depends on free memory",
+    "dataloader_persistent_workers": "what its workers draw is not kept with a checkpoint",
+    "sync_ref_model": "the reference that moves is not kept with a checkpoint",
+}
 
 
 def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None = None) -> tuple[Any, ...]:
@@ -72,43 +88,97 @@ def check_settings(settings: dict[str, Any], config_class: type[PreTrainedConfig
             raise SystemExit(f"error: unknown key {key!r} under {name}{meant(key, known)}")
 
 
-def prepare_output(output_dir: str, stage: str, settings: dict[str, Any], is_main: bool) -> str | None:
-    """Claim `output_dir` for this run; return the last complete checkpoint when the same run is to be resumed.
+def already_finished(training: TrainingArguments, stage: str, settings: dict[str, Any]) -> bool:
+    """Whether this very run has ended before in its output folder, which is then said.
 
-    A folder that holds something else, or the same stage with other settings, is refused rather than mixed.
+    Args:
+        settings: the stage's own arguments, as for `prepare_output`.
 
     Raises:
-        SystemExit: the folder cannot be used, with the reason and the remedy.
+        SystemExit: the folder holds a run with other settings.
     """
-    folder, marker = Path(output_dir), Path(output_dir) / MARKER
-    # Through JSON once, so that what is compared is what was written (tuples become lists).
-    settings = json.loads(json.dumps({"stage": stage, **settings}, sort_keys=True, default=str))
+    folder = Path(training.output_dir)
+    if not (folder / MARKER).is_file() or not (folder / SUMMARY).is_file() or (folder / FINISHING).exists():
+        return False
+    _require_same_run(folder, *_claims(training, stage, settings))
+    if training.process_index == 0:
+        drop_checkpoints(folder)  # of a run killed while it did so
+        print(f"[{stage}] already finished: {folder}; delete the folder to train again", flush=True)
+    return True
+
+
+def prepare_output(training: TrainingArguments, stage: str, settings: dict[str, Any]) -> str | None:
+    """Claim the output folder for this run; return the last whole checkpoint when the same run is to be resumed.
+
+    A folder that holds something else, or the same stage with other settings (its own, or those of the Trainer that
+    change the weights), is refused rather than mixed.
+
+    Args:
+        settings: the stage's own arguments.
+
+    Raises:
+        SystemExit: the folder cannot be used, or the Trainer's settings rule out resuming, with the remedy.
+    """
+    refuse_unresumable(training)
+    folder, marker = Path(training.output_dir), Path(training.output_dir) / MARKER
     if folder.exists() and not folder.is_dir():
         raise SystemExit(f"error: output_dir {folder} is a file; name a folder")
+    own, trainer = _claims(training, stage, settings)
     if marker.is_file():
-        previous = json.loads(marker.read_text(encoding="utf-8"))
-        changed = sorted(k for k in {*previous, *settings} if previous.get(k) != settings.get(k))
-        if changed:
-            shown = ", ".join(f"{k}: {previous.get(k)!r} -> {settings.get(k)!r}" for k in changed[:4])
-            raise SystemExit(
-                f"error: {folder} holds a run with other settings ({shown}); "
-                "name another output_dir, or delete the folder to start over"
-            )
+        _require_same_run(folder, own, trainer)
         return last_checkpoint(folder)
-    part = marker.with_name(MARKER + ".part")
-    if folder.exists() and any(path != part for path in folder.iterdir()):
+    # Another process of this run may be writing these.
+    claimed = {folder / f"{name}{end}" for name in (MARKER, TRAINER) for end in ("", ".part")}
+    if folder.exists() and not claimed.issuperset(folder.iterdir()):
         raise SystemExit(f"error: {folder} is not empty and holds no {stage} run; name another output_dir")
-    if is_main:
+    if training.process_index == 0:
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(part, marker)  # another rank may be reading: it sees the whole of it or nothing
+        # The marker last: it claims the folder. Another process sees the whole of a file or nothing of it.
+        for name, content in {TRAINER: trainer, MARKER: own}.items():
+            part = folder / f"{name}.part"
+            part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            os.replace(part, folder / name)
     return None
 
 
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that is whole: the Trainer writes its state last."""
-    whole = [path for path in folder.glob("checkpoint-[0-9]*") if (path / TRAINER_STATE_NAME).is_file()]
-    return str(max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if whole else None
+def refuse_unresumable(training: TrainingArguments) -> None:
+    """Refuse settings under which a resumed run could not end as an uninterrupted one.
+
+    Raises:
+        SystemExit: naming the setting and why.
+    """
+    for name, why in UNRESUMABLE.items():
+        if getattr(training, name, False):  # sync_ref_model is GRPO's alone
+            raise SystemExit(
+                f"error: {name} is set, but {why}, so a killed run could not be resumed exactly; leave it"
+            )
+
+
+def trainer_settings(training: TrainingArguments) -> dict[str, Any]:
+    """What of the Trainer's arguments has a part in the weights: all but paths, logs, and when to save."""
+    used = {name: value for name, value in training.to_dict().items() if not HARMLESS.fullmatch(name)}
+    return used | {"processes": training.world_size}
+
+
+def _claims(training: TrainingArguments, stage: str, settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Own and Trainer's settings, through JSON once, so that what is compared is what was written."""
+    both = ({"stage": stage, **settings}, trainer_settings(training))
+    return tuple(json.loads(json.dumps(part, sort_keys=True, default=str)) for part in both)
+
+
+def _require_same_run(folder: Path, own: dict[str, Any], trainer: dict[str, Any]) -> None:
+    """Refuse a folder whose run began with other settings; of the Trainer's, those that both versions of it know."""
+    previous = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    changed = {k: (previous.get(k), own.get(k)) for k in sorted({*previous, *own}) if previous.get(k) != own.get(k)}
+    if (folder / TRAINER).is_file():
+        before = json.loads((folder / TRAINER).read_text(encoding="utf-8"))
+        changed |= {k: (before[k], trainer[k]) for k in sorted({*before} & {*trainer}) if before[k] != trainer[k]}
+    if changed:
+        shown = ", ".join(f"{k}: {old!r} -> {new!r}" for k, (old, new) in list(changed.items())[:4])
+        raise SystemExit(
+            f"error: {folder} holds a run with other settings ({shown}); go on with those it began with, "
+            "name another output_dir, or delete the folder to start over"
+        )
 
 
 def require_splits(dataset: DatasetDict, path: str, *names: str) -> DatasetDict:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 from transformers import TrainingArguments, set_seed
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
@@ -17,7 +16,15 @@ from evaluate_unimo.functional import r_precision
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from modeling_unimo.commands import refusals, require_width
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
+from train.arguments import (
+    already_finished,
+    check_settings,
+    parse_arguments,
+    prepare_output,
+    require_folder,
+    require_splits,
+)
+from train.drawn_rows import DrawnRows
 from train.stages import StageTrainer, finish_stage, keep_short_batch
 
 
@@ -39,7 +46,7 @@ class EvaluatorArguments:
     min_word_count: int = field(default=2, metadata={"help": "Rarer words are left to the unknown word."})
 
 
-class TextMotionPairs(Dataset):
+class TextMotionPairs(DrawnRows):
     """A motion with one of its captions, drawn anew each time; captions of the same words count as positives."""
 
     def __init__(self, entries: list[CaptionedMotion], model: TextMotionEvaluatorModel):
@@ -51,7 +58,7 @@ class TextMotionPairs(Dataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, list[str]]:
         entry = self.entries[index]
-        return entry.motion, entry.tokens[int(torch.randint(0, len(entry.tokens), ()))]
+        return entry.motion, entry.tokens[self.draw(len(entry.tokens), index)]
 
     def collate(self, pairs: list[tuple[np.ndarray, list[str]]]) -> dict[str, torch.Tensor]:
         """Inputs of the model: words and padded, normalised motion; captions of the same words share a number."""
@@ -106,6 +113,8 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
     name = "held_out_evaluator" if held_out else "evaluator"
     settings = arguments.model | (arguments.held_out_model if held_out else {})
     claimed = asdict(arguments) | {"judges": name, "held_out_output_dir": ""}
+    if already_finished(training, name, claimed):
+        return
     with refusals():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
         entries, eval_entries = captioned_motions(dataset["train"]), captioned_motions(dataset["validation"])
@@ -126,7 +135,7 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
         model = TextMotionEvaluatorModel(TextMotionEvaluatorConfig(**made | settings))
         require_width(model, skeleton.feature_dim, "the evaluator with feature_dim as under model")
         model.set_statistics(mean, std)
-    checkpoint = prepare_output(training.output_dir, name, claimed, training.process_index == 0)
+    checkpoint = prepare_output(training, name, claimed)
     keep_short_batch(training, len(entries))
     pairs = TextMotionPairs(entries, model)
     trainer = EvaluatorTrainer(

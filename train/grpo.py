@@ -15,7 +15,7 @@ from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.tokenization_unimo import UniMoTokenizer
-from train.arguments import parse_arguments, prepare_output, require_folder, require_splits
+from train.arguments import already_finished, parse_arguments, prepare_output, require_folder, require_splits
 from train.cards import write_unimo_card
 from train.rewards import MotionScorer, grpo_rows, make_rewards
 from train.stages import StageTrainer, finish_stage
@@ -46,6 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     require_folder(arguments.evaluator, "evaluator", "accelerate launch train/evaluator.py")
     if training.max_steps <= 0:
         raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
+    if already_finished(training, "grpo", asdict(arguments)):
+        return
     with refusals():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
         vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
@@ -60,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         require_width(evaluator, entries[0].motion.shape[1], arguments.evaluator)
         require_width(vqvae, entries[0].motion.shape[1], arguments.vqvae)
         codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
-    checkpoint = prepare_output(training.output_dir, "grpo", asdict(arguments), training.process_index == 0)
+    checkpoint = prepare_output(training, "grpo", asdict(arguments))
     set_seed(training.seed)
 
     prompts = training.max_steps * training.generation_batch_size // training.num_generations
@@ -76,8 +78,8 @@ def main(argv: list[str] | None = None) -> None:
         reward_funcs=make_rewards(processor, MotionScorer(vqvae, processor.feature_extractor, evaluator)),
     )
     trainer.train(resume_from_checkpoint=checkpoint)
-    finish_stage(trainer, "grpo")
-    if trainer.is_world_process_zero():
+
+    def leave() -> None:
         processor.save_pretrained(training.output_dir)
         if arguments.unimo_output_dir:
             policy = trainer.accelerator.unwrap_model(trainer.model)
@@ -87,6 +89,8 @@ def main(argv: list[str] | None = None) -> None:
             model.save_pretrained(arguments.unimo_output_dir)
             processor.save_pretrained(arguments.unimo_output_dir)
             write_unimo_card(arguments.unimo_output_dir, training.output_dir)
+
+    finish_stage(trainer, "grpo", leave)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,14 @@ from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_kind
 from modeling_unimo.tokenization_unimo import extend_vocabulary
-from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
+from train.arguments import (
+    already_finished,
+    check_settings,
+    parse_arguments,
+    prepare_output,
+    require_folder,
+    require_splits,
+)
 from train.base_lm import new_causal_lm, train_tokenizer
 from train.optimizer import muon_with_adamw
 from train.sft_data import check_thoughts, group_by_length, schedule, tokenized
@@ -93,6 +100,8 @@ def main(argv: list[str] | None = None) -> None:
     if training.max_length is None:
         raise SystemExit("error: max_length must be set: longer examples are left out and counted")
     check_settings(arguments.new_model, Qwen2Config, "new_model")
+    if already_finished(training, "sft", asdict(arguments)):
+        return
     with refusals():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
         vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE").eval()
@@ -102,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
         entries = captioned_motions(dataset["train"])
         check_thoughts(entries, arguments.thoughts)
         codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
-    checkpoint = prepare_output(training.output_dir, "sft", asdict(arguments), training.process_index == 0)
+    checkpoint = prepare_output(training, "sft", asdict(arguments))
     set_seed(training.seed)
 
     with refusals():
@@ -147,9 +156,7 @@ def main(argv: list[str] | None = None) -> None:
         optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
-    finish_stage(trainer, "sft")
-    if trainer.is_world_process_zero():
-        processor.save_pretrained(training.output_dir)
+    finish_stage(trainer, "sft", leave=lambda: processor.save_pretrained(training.output_dir))
 
 
 if __name__ == "__main__":

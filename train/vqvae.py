@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from datasets_scripts.examples import motion_views
@@ -15,7 +14,15 @@ from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
 from modeling_unimo.commands import refusals, require_width
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.arguments import check_settings, parse_arguments, prepare_output, require_folder, require_splits
+from train.arguments import (
+    already_finished,
+    check_settings,
+    parse_arguments,
+    prepare_output,
+    require_folder,
+    require_splits,
+)
+from train.drawn_rows import DrawnRows
 from train.optimizer import muon_with_adamw
 from train.stages import StageTrainer, finish_stage, keep_short_batch
 
@@ -42,7 +49,7 @@ class VQVAEArguments:
     kmeans_latents: int = field(default=16_000, metadata={"help": "Latent vectors that k-means clusters."})
 
 
-class MotionWindows(Dataset):
+class MotionWindows(DrawnRows):
     """Random windows of at most `window` frames, normalised; shorter clips come whole and are padded in the batch."""
 
     def __init__(self, motions: list[np.ndarray], extractor: MotionFeatureExtractor, window: int, step: int):
@@ -53,7 +60,7 @@ class MotionWindows(Dataset):
 
     def __getitem__(self, index: int) -> np.ndarray:
         motion = self.motions[index]
-        start = self.step * int(torch.randint(0, max(0, len(motion) - self.window) // self.step + 1, ()))
+        start = self.step * self.draw(max(0, len(motion) - self.window) // self.step + 1, index)
         return motion[start : start + self.window]
 
     def collate(self, motions: list[np.ndarray]) -> dict[str, torch.Tensor]:
@@ -120,6 +127,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments, training = parse_arguments((VQVAEArguments, TrainingArguments), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     check_settings(arguments.model, MotionVQVAEConfig, "model")
+    if already_finished(training, "vqvae", asdict(arguments)):
+        return
     with refusals():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
         motions, eval_motions = motion_views(dataset["train"]), motion_views(dataset["validation"])
@@ -136,7 +145,7 @@ def main(argv: list[str] | None = None) -> None:
             std=std.tolist(),
             unit_length=config.downsample,
         )
-    checkpoint = prepare_output(training.output_dir, "vqvae", asdict(arguments), training.process_index == 0)
+    checkpoint = prepare_output(training, "vqvae", asdict(arguments))
     keep_short_batch(training, len(motions))
     windows = MotionWindows(motions, extractor, arguments.window, arguments.window_step)
     total_steps = training.max_steps if training.max_steps > 0 else None
@@ -161,9 +170,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.evaluate()
-    if trainer.is_world_process_zero():
-        extractor.save_pretrained(training.output_dir)
-    finish_stage(trainer, "vqvae")
+    finish_stage(trainer, "vqvae", leave=lambda: extractor.save_pretrained(training.output_dir))
 
 
 if __name__ == "__main__":

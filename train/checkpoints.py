@@ -1,0 +1,139 @@
+"""Checkpoints of a training that are whole or not there, and what is said when a disk has no room for one."""
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from modeling_unimo.files_unimo import whole
+
+FINISHING = ".finishing"  # in the folder of a run while its finished model is being written
+MANIFEST = "checkpoint_files.json"  # names and sizes of a checkpoint's files, written when all of them are there
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+ROOM = 1 << 20  # bytes a file system must take to count as not full
+
+
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where the Trainer puts the checkpoint of a step."""
+    return folder / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+
+def seal(checkpoint: Path) -> None:
+    """Declare a checkpoint whole, once every process has written its part of it.
+
+    Its files reach the disk before the manifest does: not only a killed process but also a machine that loses power
+    leaves either the whole of it or something that `last_checkpoint` passes over. The Trainer's pickled arguments,
+    which nothing reads, go: what stays loads without running code (`torch.load(weights_only=True)`, as the Trainer
+    does).
+    """
+    (checkpoint / "training_args.bin").unlink(missing_ok=True)
+    (checkpoint / MANIFEST).unlink(missing_ok=True)
+    sizes = {}
+    for path in sorted(path for path in checkpoint.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        sizes[path.relative_to(checkpoint).as_posix()] = path.stat().st_size
+    with whole(checkpoint / MANIFEST) as part:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(sizes, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was sealed and every file of it still has the size it had then."""
+    if not (checkpoint / MANIFEST).is_file():
+        return False
+    sizes = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    there = ((checkpoint / name, size) for name, size in sizes.items())
+    return TRAINER_STATE_NAME in sizes and all(path.is_file() and path.stat().st_size == size for path, size in there)
+
+
+def all_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoint folders of a run, whole or not, the oldest first."""
+    named = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir())
+    return sorted((path for path in named if path.name.rsplit("-", 1)[1].isdecimal()), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The number of steps that a checkpoint was made after."""
+    return int(checkpoint.name.rsplit("-", 1)[1])
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint of a run that is whole, None where there is none."""
+    return next((str(path) for path in reversed(all_checkpoints(folder)) if is_whole(path)), None)
+
+
+def keep_newest(folder: Path, limit: int | None, keep: str | None = None) -> None:
+    """Remove checkpoints that were cut off, and of the whole ones all but the newest `limit` and `keep` (a path)."""
+    checkpoints = all_checkpoints(folder)
+    sealed = [path for path in checkpoints if is_whole(path)]
+    kept = {*(sealed[-limit:] if limit and limit > 0 else sealed), *([Path(keep)] if keep else [])}
+    for path in checkpoints:
+        if path not in kept:
+            shutil.rmtree(path)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a run that is finished."""
+    for path in all_checkpoints(folder):
+        shutil.rmtree(path)
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the file system of a folder refuses another megabyte, its space or the user's share being used up."""
+    probe = folder / ".room"
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in FULL
+    finally:
+        probe.unlink(missing_ok=True)
+    return False
+
+
+def says_full(error: Exception) -> bool:
+    """Whether an error of Python or of safetensors, whose own has no number, names a full disk."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return number is not None and int(number[1]) in FULL
+
+
+@contextmanager
+def room_for(what: str, folder: Path, scrap: Path | None = None) -> Iterator[None]:
+    """Run a block that writes `what` into a run folder; where there is no room, stop and say what is left.
+
+    Args:
+        scrap: removed in that case, so that half a checkpoint does not fill the disk.
+
+    Raises:
+        SystemExit: the disk is full or the user's quota used up. The libraries name that in three ways: `OSError`,
+            `SafetensorError` and, out of `torch.save`, a `RuntimeError` that speaks of a file position.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # The file that did not fit may be gone already, and its room free again: then only the words tell.
+        if not (says_full(error) or is_full(folder)):
+            raise
+        if scrap is not None:
+            shutil.rmtree(scrap, ignore_errors=True)
+        left = last_checkpoint(folder)
+        raise SystemExit(
+            f"error: no room left on the disk for {what} in {folder} ({error}). "
+            + (f"The last whole checkpoint is {left}. " if left else "There is no earlier checkpoint. ")
+            + "Free some space, and the same command goes on from there"
+        ) from error
