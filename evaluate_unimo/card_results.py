@@ -22,6 +22,7 @@ METRICS = {
     "r_precision_top1": "R-Precision top-1",
     "r_precision_top2": "R-Precision top-2",
     "r_precision_top3": "R-Precision top-3",
+    "consistency": "Instruction accuracy",
     "mm_dist": "MM-Dist",
     "fid": "FID",
     "diversity": "Diversity",

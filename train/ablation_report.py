@@ -22,7 +22,7 @@ FIGURES = {
     "r_precision_top3": ("R@3", +1),
     "fid": ("FID", -1),
     "mm_dist": ("MM-Dist", -1),
-    "instruction_accuracy": ("Instruction accuracy", +1),
+    "consistency": ("Instruction accuracy", +1),
     "bleu1": ("BLEU@1", +1),
     "bleu4": ("BLEU@4", +1),
     "rouge_l": ("ROUGE-L", +1),
