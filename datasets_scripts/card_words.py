@@ -59,9 +59,8 @@ def command_line(command: list[str]) -> str:
             word = f"{name}=(left out)"
         secret = word.startswith("--") and "=" not in word and bool(_SECRET_KEY.search(name.lstrip("-")))
         if re.match(r"(?:[A-Za-z]:)?[\\/]|~[\\/]|\w+://", word):
-            steps = re.split(r"[\\/]", word.rstrip("\\/"))
-            # A script of this package keeps the folder it is called in: train/sft.py.
-            word = "/".join(steps[-2:]) if steps[-1].endswith((".py", ".yaml")) else steps[-1]
+            own = re.search(r"[\\/](train[\\/][\w\\/.-]+\.(?:py|yaml))$", word)  # of this package: train/sft.py
+            word = own[1] if own else last_component(word)
         words.append(_quoted(prose(word)))
     return " ".join(words)
 

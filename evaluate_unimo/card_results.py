@@ -84,9 +84,22 @@ def eval_results(
     return results
 
 
-def replaced(old: Sequence[EvalResult] | None, new: Sequence[EvalResult] | None) -> list[EvalResult] | None:
-    """`new` with those of `old` that this package did not write; None where that is nothing."""
-    return [*(new or []), *(entry for entry in old or [] if entry.dataset_type != DATASET_TYPE)] or None
+def replaced(
+    old: Sequence[EvalResult] | None, new: Sequence[EvalResult] | None, weights: str | None = None
+) -> list[EvalResult] | None:
+    """`new` with those of `old` that this package did not write; None where that is nothing.
+
+    Args:
+        weights: fingerprint of the model as it is; without new results, old ones that name it stay as well.
+    """
+
+    def stays(entry: EvalResult) -> bool:
+        if entry.dataset_type != DATASET_TYPE:
+            return True
+        model = str(((entry.dataset_args or {}).get("protocol") or {}).get("model"))
+        return not new and weights is not None and model.endswith(f"sha256 {weights}")
+
+    return [*(new or []), *(entry for entry in old or [] if stays(entry))] or None
 
 
 def push_results(repo: str, results: Mapping[str, Any], dataset_name: str, token: str | None = None) -> Pushed:

@@ -27,15 +27,16 @@ from datasets_scripts.card_words import (
 )
 from datasets_scripts.hub import Pushed, published
 from evaluate_unimo.card_results import METRICS, TASKS, eval_results, replaced
+from evaluate_unimo.functional import fingerprint
 from train.card_text import FIGURES, NAME, SIDES, STAGES, TRUST
 
 README = "README.md"
 HUMANML3D_DIM = 263
 SETTINGS, SUMMARY = "training_run.json", "training_summary.json"
 DONE = "stage_done.json"  # of the quickstart
-SAMPLE = "sample.json"
+PICTURE, SAMPLE = "sample.png", "sample.json"
 BEGIN = "<!-- unimo card: begin. Training rewrites what stands between these two marks; text outside is kept. -->"
-END = "<!-- unimo card: end -->"
+END = "<!-- unimo card: end -->"  # datasets_scripts/card_merge.py finds both
 TAGS = ["human-motion", "text-to-motion", "motion-to-text"]
 LIBRARIES = ("unimo", "torch", "transformers", "trl", "accelerate")
 
@@ -138,10 +139,18 @@ def _parents(folders: Sequence[Path | None], base: str | None) -> list[Pushed | 
     return [base, *found] if base and not (folders and published(folders[0])) else found
 
 
+def older_than_weights(file: Path, folder: Path) -> bool:
+    """Whether a file is missing, or was made before the weights of a model folder."""
+    weights = max((path.stat().st_mtime for path in folder.glob("*.safetensors")), default=0.0)
+    return not file.is_file() or file.stat().st_mtime < weights
+
+
 def read_sample(folder: Path) -> dict[str, str]:
     """The picture of a generated motion that was put into a folder: {"picture", "text", "thought"}, or nothing."""
     path = folder / SAMPLE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if older_than_weights(path, folder) or not (folder / PICTURE).is_file():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_dataset(folder: str | Path | None) -> dict[str, Any]:
@@ -192,10 +201,11 @@ def card_data(stage: str, parents: Sequence[Pushed | str], dataset: Mapping[str,
     )
 
 
-def merged(data: ModelCardData, old: ModelCardData | None) -> ModelCardData:
+def merged(data: ModelCardData, old: ModelCardData | None, folder: Path | None = None) -> ModelCardData:
     """`data` over the metadata of the card before: what only the user wrote stays, and so does a licence once named.
 
-    Results on other data sets stay; ours go where there are no new ones, since the weights they scored are gone.
+    Results on other data sets stay. Of ours, where there are no new ones, those stay that name the weights of
+    `folder`; the weights that others scored are gone.
     """
     if old is None:
         return data
@@ -204,7 +214,8 @@ def merged(data: ModelCardData, old: ModelCardData | None) -> ModelCardData:
     if before.get("license") not in (None, "unknown"):
         combined |= {name: before.get(name) for name in ("license", "license_name", "license_link")}
     result = ModelCardData(**combined)
-    result.eval_results = replaced(old.eval_results, data.eval_results)
+    weights = fingerprint(folder) if folder is not None and any(folder.glob("*.safetensors")) else None
+    result.eval_results = replaced(old.eval_results, data.eval_results, weights)
     result.model_name = (data.model_name or old.model_name) if result.eval_results else None
     return result
 
@@ -387,7 +398,7 @@ def _renew(
     if not end:
         words = words.replace(BEGIN, "").replace(END, "")
         before, after = "\n", f"\n\n{words}" if words.strip() else "\n"
-    data = merged(data, old.data if old is not None else None)
+    data = merged(data, old.data if old is not None else None, folder)
     generated = section(stage, parts, dataset, data, metrics, repo, read_sample(folder))
     partial = folder / f".{README}.part"
     with open(partial, "w", encoding="utf-8", newline="") as file:  # line ends as the user has them

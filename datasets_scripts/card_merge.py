@@ -1,0 +1,114 @@
+"""A card that is edited in two places, in the local folder and on the Hub, comes together without losing words.
+
+A generated section stands between two marks; the rest of a card, and header entries that no run can know, belong to
+its user. What was published is recognised later by a digest that the section carries.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import yaml
+
+_BEGIN = re.compile(r"<!-- unimo card: begin\b.*?-->")
+_END = "<!-- unimo card: end -->"
+_MARK = re.compile(r"\n*<!-- unimo card: published (\w+) (\w+) -->")
+
+
+@dataclass(frozen=True)
+class Card:
+    """The parts of a card: header (YAML, without its dashes), what stands before and after the section, the section.
+
+    `section` is None where the card has none, and then all words stand in `before`.
+    """
+
+    header: str
+    before: str
+    section: str | None
+    after: str
+
+    @classmethod
+    def parse(cls, content: str) -> "Card":
+        """Takes a card apart; a card that is not ours, too."""
+        found = re.match(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", content, re.DOTALL)
+        header, words = (found[1], content[found.end() :]) if found else ("", content)
+        begin, end = _BEGIN.search(words), words.rfind(_END)
+        if begin is None or end < begin.end():
+            return cls(header, words, None, "")
+        stop = end + len(_END)
+        return cls(header, words[: begin.start()], words[begin.start() : stop], words[stop:])
+
+    @property
+    def content(self) -> str:
+        header = f"---\n{self.header}\n---\n" if self.header.strip() else ""
+        return f"{header}{self.before}{self.section or ''}{self.after}"
+
+    @property
+    def words(self) -> str:
+        """What its user wrote."""
+        return (self.before + self.after).strip()
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """Of the user's words and of the header; line ends and blank edges do not count."""
+        return _digest(self.words), _digest(self.header)
+
+    @property
+    def published(self) -> tuple[str, str] | None:
+        """The digests of the card when it was last published."""
+        found = _MARK.search(self.section or "")
+        return (found[1], found[2]) if found else None
+
+
+def _digest(words: str) -> str:
+    return hashlib.sha256("\n".join(words.split("\r\n")).strip().encode()).hexdigest()[:12]
+
+
+def marked(content: str) -> str:
+    """A card that is about to be published, with the digests by which it is recognised later."""
+    card = Card.parse(content)
+    if card.section is None:
+        return content
+    section = _MARK.sub("", card.section)
+    mark = "<!-- unimo card: published {} {} -->".format(*card.digests)
+    section = section.removesuffix(_END).rstrip() + f"\n\n{mark}\n{_END}"
+    return Card(card.header, card.before, section, card.after).content
+
+
+def merge(local: str | None, remote: str | None) -> str:
+    """One card out of the local one and that on the Hub; the generated section is the local one, where there is one.
+
+    What was changed since the last push, here or there, is taken; words that were changed in both places are kept
+    both, the Hub's first.
+
+    Raises:
+        ValueError: a header on the Hub that is no YAML mapping.
+    """
+    if remote is None or local is None:
+        return local or remote or ""
+    ours, theirs = Card.parse(local), Card.parse(remote)
+    if theirs.published == theirs.digests:
+        return local
+    words_then, header_then = theirs.published or ("", "")
+    before, after = theirs.before, theirs.after
+    if _digest(theirs.words) == words_then:
+        before, after = ours.before, ours.after
+    elif _digest(ours.words) != words_then and ours.words and ours.words not in theirs.words:
+        after = f"{after.rstrip()}\n\n{ours.words}\n"
+    header = ours.header
+    if _digest(theirs.header) != header_then:
+        header = yaml.safe_dump(_mapping(ours.header) | _mapping(theirs.header), sort_keys=False, allow_unicode=True)
+    section = ours.section if ours.section is not None else theirs.section
+    if theirs.section is None:  # a card that somebody wrote without us: ours goes below it
+        before, after = f"{before.rstrip()}\n\n" if before.strip() else "\n", after or "\n"
+    return Card(header.strip(), before, section, after).content
+
+
+def _mapping(header: str) -> dict:
+    try:
+        data = yaml.safe_load(header) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"the header of the card is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"the header of the card is no mapping (key: value) but {type(data).__name__}")
+    return data

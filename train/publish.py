@@ -1,0 +1,255 @@
+"""Publish what a run made on the Hugging Face Hub: `python -m train.publish --run runs/quickstart --repo NAME`.
+
+A model goes up as one commit: safetensors, configuration, code, tokenizer and processor, and its card, in which the
+words of its user stay, those written here and those written on the Hub. What only resumes training, names a machine or
+is a pickle stays here. A push that fails leaves the run as it was, and the same command completes it.
+"""
+
+import argparse
+import json
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from datasets_scripts.card_merge import marked, merge
+from datasets_scripts.card_words import base_name
+from datasets_scripts.hub import README, HubRepo, Pushed, PushError, remember
+from evaluate_unimo.functional import fingerprint
+from train.cards import (
+    PICTURE,
+    SAMPLE,
+    SETTINGS,
+    SUMMARY,
+    older_than_weights,
+    read_stage,
+    write_stage_card,
+    write_unimo_card,
+)
+
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+FILES = (
+    *WEIGHTS,
+    *("config.json", "generation_config.json", "chat_template.jinja", "processor_config.json"),
+    *("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json"),
+    *("merges.txt", "special_tokens_map.json", "added_tokens.json", "LICENSE*", "NOTICE*"),
+    *("curves.json", SUMMARY, PICTURE),
+)
+CODE = Path(__file__).parent.parent / "modeling_unimo"
+STAGES = ("vqvae", "evaluator", "evaluator_held_out", "sft", "grpo")  # folders of a run, parents first
+_PATHS = ("_name_or_path", "name_or_path")
+
+
+def publish(folder: str | Path, repo: str, private: bool | None = None, token: str | None = None) -> Pushed:
+    """Publish one model folder: of a training stage, or an assembled UniMo.
+
+    Args:
+        folder: what `train/*.py` or `modeling_unimo.convert_checkpoint` left.
+        repo: "owner/name", or a bare name under the account of the token.
+        private: make the repository private.
+        token: None takes the one that is logged in.
+
+    Returns:
+        Where it lies now; also written to `hub_push.json` in the folder.
+
+    Raises:
+        FileNotFoundError: no finished model in the folder.
+        ValueError: its weights are damaged or incomplete.
+        PushError: the Hub could not be written to.
+    """
+    folder = Path(folder)
+    check_model(folder)
+    if model_type(folder) == "unimo" and older_than_weights(folder / SAMPLE, folder):
+        from train.sample_picture import write_sample  # here, because torch takes ten seconds to import
+
+        write_sample(folder)
+    hub = HubRepo(repo, private=private, token=token)
+    card = folder / README
+    try:
+        content = merge(card.read_text(encoding="utf-8") if card.is_file() else None, hub.read(README))
+    except ValueError as error:
+        raise PushError(f"{hub.name}/{README} on the Hub: {error}; mend it there") from None
+    _write(card, content)
+    renew_card(folder, hub.name)
+    content = marked(card.read_text(encoding="utf-8"))
+    files = published_files(folder) | {README: content.encode()}
+    stale = [name for name in hub.files if any(fnmatch(name, pattern) for pattern in WEIGHTS)]
+    pushed = hub.push(files, f"Publish {STAGE_NAMES.get(stage_of(folder), 'model')}", delete=stale)
+    _write(card, content)
+    remember(folder, pushed)
+    return pushed
+
+
+STAGE_NAMES = {"unimo": "UniMo", "vqvae": "motion VQ-VAE", "sft": "language model", "grpo": "language model"}
+
+
+def model_type(folder: Path) -> str:
+    """The kind of model that a folder's `config.json` names."""
+    return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type"))
+
+
+def stage_of(folder: Path) -> str:
+    """The training stage that made a folder; of any other, its kind of model."""
+    return str(read_stage(folder).get("stage") or model_type(folder))
+
+
+def check_model(folder: Path) -> None:
+    """Refuse a folder that holds no whole model.
+
+    Raises:
+        FileNotFoundError: no folder, no configuration or weights in it, or training has not finished.
+        ValueError: a safetensors file that is cut or damaged.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    if (folder / SETTINGS).is_file() and not (folder / SUMMARY).is_file():
+        raise FileNotFoundError(f"{folder}: training has not finished; run its command again to the end")
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no model (no config.json)")
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.is_file():
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    for name in sorted(names):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} holds no whole model ({name} is missing)")
+        check_safetensors(folder / name)
+
+
+def check_safetensors(path: Path) -> None:
+    """Refuse a safetensors file that is shorter or longer than its header says.
+
+    Raises:
+        ValueError: so it is.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        size = path.stat().st_size
+        try:
+            header = json.loads(file.read(min(length, size)))
+            end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"{path} is no readable safetensors file") from None
+    if 8 + length + end != size:
+        raise ValueError(f"{path} is damaged: {size} bytes where its header says {8 + length + end}")
+
+
+def published_files(folder: Path) -> dict[str, Path | bytes]:
+    """What of a model folder goes to the Hub: path there -> file, or its content without the paths that it named."""
+    files: dict[str, Path | bytes] = {}
+    for path in sorted(folder.iterdir()):
+        code = path.suffix == ".py" and (CODE / path.name).is_file()
+        if path.is_file() and (code or any(fnmatch(path.name, pattern) for pattern in FILES)):
+            files[path.name] = path
+    for name in [name for name in files if name.endswith("config.json")]:
+        settings = json.loads((folder / name).read_text(encoding="utf-8"))
+        if without_paths(settings) != settings:
+            files[name] = (json.dumps(without_paths(settings), indent=2) + "\n").encode()
+    return files
+
+
+def without_paths(settings: Any) -> Any:
+    """A configuration without the paths that its parts were loaded from; names on the Hub stay."""
+    if isinstance(settings, dict):
+        return {
+            key: without_paths(value)
+            for key, value in settings.items()
+            if not (key in _PATHS and isinstance(value, str) and base_name(value) != value)
+        }
+    return [without_paths(value) for value in settings] if isinstance(settings, list) else settings
+
+
+def renew_card(folder: Path, repo: str) -> None:
+    """Bring a folder's card up to date with what its run has found; one that no run stands behind is left as it is."""
+    if (folder / SETTINGS).is_file():
+        write_stage_card(folder, repo)
+    elif read_stage(folder.parent / "grpo") or not (folder / README).read_text(encoding="utf-8").strip():
+        write_unimo_card(folder, folder.parent / "grpo", run_metrics(folder.parent), repo)
+
+
+def run_metrics(run: Path) -> dict[str, Any] | None:
+    """The `metrics.json` of a run; None where there is none, or where it scored other weights than the run has now."""
+    path = run / "metrics.json"
+    if not path.is_file():
+        return None
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    scored = str(metrics.get("protocol", {}).get("model", ""))
+    if not scored.endswith(f"sha256 {fingerprint(run / 'grpo')}"):
+        print(f"note: {path} scores other weights than those in {run / 'grpo'}; the card goes without", flush=True)
+        return None
+    return metrics
+
+
+def _write(path: Path, content: str) -> None:
+    """As `modeling_unimo.files_unimo.whole`, whose package takes ten seconds to import."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        file.write(content)
+    os.replace(part, path)
+
+
+# ---------------------------------------------------------------- a run and its folders
+
+
+def targets(run: Path, repo: str, every: bool) -> Iterator[tuple[Path, str]]:
+    """The folders of a run to publish, parents first, each with the name of its repository.
+
+    Raises:
+        FileNotFoundError: the folder holds neither a model nor a run.
+    """
+    if (run / "config.json").is_file():
+        yield run, repo
+        return
+    stages = [name for name in STAGES if (run / name / "config.json").is_file()] if every else []
+    whole = (run / "unimo" / "config.json").is_file()
+    if not whole and not stages:
+        raise FileNotFoundError(
+            f"{run} holds neither a model nor a run with one (no unimo/); give the folder of a stage, or with --all "
+            "a run with some"
+        )
+    for name in stages:
+        yield run / name, f"{repo}-{name.replace('_', '-')}"
+    if whole:
+        yield run / "unimo", repo
+
+
+def failure(folder: Path, repo: str, error: Exception, private: bool | None = None) -> str:
+    """What to say where a push failed: why, that nothing is lost, and the command that goes on."""
+    again = f"python -m train.publish --run {folder} --repo {repo}" + (" --private" if private else "")
+    return f"error: {folder} was not published: {error}. Nothing here was lost; go on with: {again}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(prog="python -m train.publish", description=__doc__.split("\n")[0])
+    parser.add_argument("--run", required=True, help="a run (its unimo/ is published) or the folder of one model")
+    parser.add_argument("--repo", required=True, help="owner/name, or a name under your own account")
+    parser.add_argument("--private", action="store_true", help="a private repository; a public one is refused")
+    parser.add_argument("--all", action="store_true", help="every stage of the run, as NAME-vqvae, NAME-sft, ..")
+    arguments = parser.parse_args(argv)
+    run, private = Path(arguments.run), arguments.private or None
+    try:
+        chosen = list(targets(run, arguments.repo, arguments.all))
+    except FileNotFoundError as error:
+        raise SystemExit(f"error: {error}") from None
+    done = []
+    for folder, repo in chosen:
+        try:
+            done.append((folder, publish(folder, repo, private)))
+        except (FileNotFoundError, ValueError, PushError) as error:
+            raise SystemExit(failure(folder, repo, error, private)) from None
+        print(f"{folder} -> {done[-1][1].repo}", flush=True)
+    print(summary(done))
+
+
+def summary(done: Sequence[tuple[Path, Pushed]]) -> str:
+    """What was published, with the revision to pin."""
+    lines = [f'{pushed.repo}  revision="{pushed.revision}"{"  (private)" * pushed.private}' for _, pushed in done]
+    return "\n".join(["Published; load with trust_remote_code=True and the revision, which pins the code:", *lines])
+
+
+if __name__ == "__main__":
+    main()
