@@ -17,13 +17,13 @@ from transformers import (
     Qwen2Config,
     set_seed,
 )
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_kind
-from modeling_unimo.tokenization_unimo import extend_vocabulary
+from modeling_unimo.tokenization_unimo import extend_vocabulary, motion_token, motion_vocabulary
 from train.arguments import (
     already_finished,
     check_settings,
@@ -33,9 +33,11 @@ from train.arguments import (
     require_splits,
 )
 from train.base_lm import new_causal_lm, train_tokenizer
+from train.lora import merged, owned_ids, require_peft, rows_to_train, trainable_share, with_adapters
 from train.optimizer import muon_with_adamw
-from train.sft_data import check_thoughts, group_by_length, schedule, tokenized
-from train.stages import StageTrainer, finish_stage
+from train.sft_data import check_thoughts, dropped_report, every_pair, group_by_length, schedule, tokenized
+from train.sft_trainer import MotionSFTTrainer
+from train.stages import finish_stage
 
 NEW_BASE = "new_base"  # subfolder with the untrained LM and its tokenizer
 BASE = "as base_model a causal language model"
@@ -65,10 +67,69 @@ class SFTArguments:
         default="sdpa", metadata={"help": "Attention of the training; at 200 tokens on CPU eager is faster."}
     )
     muon: bool = field(default=False, metadata={"help": "Muon for the matrices instead of AdamW."})
+    lora_rank: int = field(
+        default=0, metadata={"help": "0: every weight is trained; else LoRA of this rank and the rows of new tokens."}
+    )
+    lora_alpha: int = field(default=32, metadata={"help": "Adapters are scaled by lora_alpha / lora_rank."})
+    base_dtype: Literal["float32", "bfloat16"] = field(
+        default="float32", metadata={"help": "Weights of base_model in memory; bfloat16 only where LoRA freezes them."}
+    )
 
 
-class MotionSFTTrainer(StageTrainer, SFTTrainer):
-    """TRL's trainer with the card of the stage."""
+def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
+    """Stop, before anything is loaded, where two settings exclude each other.
+
+    Raises:
+        SystemExit: the message names both and what to change.
+    """
+    sharded = training.deepspeed_plugin is not None and training.deepspeed_plugin.zero_stage == 3
+    if training.max_length is None:
+        raise SystemExit("error: max_length must be set: longer examples are left out and counted")
+    if sharded:
+        raise SystemExit(
+            "error: train/sft.py gives new rows to the embedding, which ZeRO-3 has split when it is loaded; "
+            "launch with train/accelerate_configs/fsdp2.yaml or deepspeed_zero2.yaml"
+        )
+    if training.packing and training.packing_strategy != "bfd":
+        raise SystemExit(f"error: packing_strategy {training.packing_strategy} cuts examples in two; use bfd")
+    if training.packing and training.max_steps > 0:
+        raise SystemExit(
+            "error: with packing a step holds as many examples as fit, so max_steps does not say how many are seen; "
+            "give num_train_epochs instead"
+        )
+    if arguments.lora_rank < 0:
+        raise SystemExit(f"error: lora_rank is {arguments.lora_rank}; 0 trains every weight, 16 to 64 are usual")
+    if not arguments.lora_rank:
+        if arguments.base_dtype != "float32":
+            raise SystemExit("error: base_dtype bfloat16 needs lora_rank: steps of 1e-4 vanish in trained bfloat16")
+        return
+    require_peft()
+    if not arguments.base_model:
+        raise SystemExit("error: lora_rank needs a base_model: a new model has to learn every weight")
+    if arguments.muon:
+        raise SystemExit("error: muon is for whole matrices, not for the factors of lora_rank; leave one of them away")
+    if training.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise SystemExit(
+            "error: adapters are merged at the end, which needs whole weights on each process, and FSDP splits them; "
+            "launch lora_rank with single_gpu.yaml, multi_gpu.yaml or deepspeed_zero2.yaml"
+        )
+
+
+def check_codebook(base_model: str, codebook_size: int, vqvae: str) -> None:
+    """Refuse a base that already has a motion vocabulary of another size than the VQ-VAE's codebook.
+
+    Raises:
+        ValueError: the two sizes, and where they come from.
+    """
+    known = AutoTokenizer.from_pretrained(base_model).get_vocab()
+    size = 0
+    while motion_token(size) in known:
+        size += 1
+    if size not in (0, codebook_size):
+        raise ValueError(
+            f"{base_model} has a motion vocabulary of {size} codes, the VQ-VAE at {vqvae} a codebook of "
+            f"{codebook_size}; take the VQ-VAE that the model was trained with, or a base without motion tokens"
+        )
 
 
 def backbone(
@@ -88,7 +149,7 @@ def backbone(
         tokenizer.save_pretrained(part)
         os.rename(part, base)
     PartialState().wait_for_everyone()
-    settings = {"dtype": "float32", "attn_implementation": arguments.attention}
+    settings = {"dtype": arguments.base_dtype, "attn_implementation": arguments.attention}
     return load_whole(AutoModelForCausalLM, base, BASE, **settings), AutoTokenizer.from_pretrained(base)
 
 
@@ -97,26 +158,32 @@ def main(argv: list[str] | None = None) -> None:
     arguments, training = parse_arguments((SFTArguments, SFTConfig), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
-    if training.max_length is None:
-        raise SystemExit("error: max_length must be set: longer examples are left out and counted")
+    refuse_contradictions(arguments, training)
     check_settings(arguments.new_model, Qwen2Config, "new_model")
     if already_finished(training, "sft", asdict(arguments)):
         return
     with refusals():
-        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
+        validated = training.eval_strategy != "no"
+        splits = ("train", "validation") if validated else ("train",)
+        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, *splits)
         vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE").eval()
         extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
         if arguments.base_model:
             require_kind(AutoModelForCausalLM, arguments.base_model, BASE)
+            check_codebook(arguments.base_model, vqvae.config.codebook_size, arguments.vqvae)
         entries = captioned_motions(dataset["train"])
         check_thoughts(entries, arguments.thoughts)
+        held_back = captioned_motions(dataset["validation"]) if validated else []
+        if validated:
+            check_thoughts(held_back, arguments.thoughts)
         codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
     checkpoint = prepare_output(training, "sft", asdict(arguments))
     set_seed(training.seed)
 
     with refusals():
         model, tokenizer = backbone(arguments, training, entries)
-    extend_vocabulary(
+    owned = owned_ids(tokenizer)
+    vocabulary = extend_vocabulary(
         tokenizer,
         model,
         num_codes=vqvae.config.codebook_size,
@@ -139,11 +206,26 @@ def main(argv: list[str] | None = None) -> None:
     )
     with refusals():
         train_dataset, dropped = tokenized(processor, entries, codes, examples, training.max_length)
+    validation_dataset = None
+    if validated:
+        pairs = every_pair(held_back, tasks=sorted({task for task, _, _ in examples}))
+        motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
+        with refusals():
+            validation_dataset, _ = tokenized(processor, held_back, motions, pairs, training.max_length)
     if dropped and training.process_index == 0:
-        print(f"[sft] left out, longer than max_length {training.max_length}: {dropped} of {len(examples)} examples")
-    lengths = [len(ids) for ids in train_dataset["input_ids"]]
-    # All that one step sees, on whichever process, is of like length.
-    train_dataset = train_dataset.select(group_by_length(lengths, step_size, window_batches=32, seed=training.seed))
+        print(f"[sft] left out, longer than max_length {training.max_length}: {dropped_report(dropped, examples)}")
+    if not training.packing:  # which fills its rows from a thousand examples at a time, in the order of the schedule
+        lengths = [len(ids) for ids in train_dataset["input_ids"]]
+        # All that one step sees, on whichever process, is of like length.
+        train_dataset = train_dataset.select(
+            group_by_length(lengths, step_size, window_batches=32, seed=training.seed)
+        )
+    if arguments.lora_rank:
+        motion_ids = tokenizer.convert_tokens_to_ids(motion_vocabulary(vqvae.config.codebook_size))
+        rows = rows_to_train(owned, model, motion_ids)
+        model = with_adapters(model, rows, arguments.lora_rank, arguments.lora_alpha)
+        if training.process_index == 0:
+            print(f"[sft] {trainable_share(model)}, {len(rows)} rows of the vocabulary among them")
 
     # The schedule above is the order, and holds every pass over the data.
     training.train_sampling_strategy, training.num_train_epochs = "sequential", 1
@@ -152,10 +234,14 @@ def main(argv: list[str] | None = None) -> None:
         model=model,
         args=training,
         train_dataset=train_dataset,
+        eval_dataset=validation_dataset,
         processing_class=tokenizer,
+        vocabulary=vocabulary,
         optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
+    if arguments.lora_rank:
+        trainer.model = merged(trainer.accelerator.unwrap_model(trainer.model))
     finish_stage(trainer, "sft", leave=lambda: processor.save_pretrained(training.output_dir))
 
 

@@ -57,6 +57,17 @@ def schedule(
     return examples[:total]
 
 
+def every_pair(entries: Sequence[CaptionedMotion], tasks: Sequence[str]) -> list[Example]:
+    """Each motion with its first caption in each of `tasks`: what a validation looks at, always the same."""
+    return [(task, i, 0) for task in tasks for i in range(len(entries))]
+
+
+def dropped_report(dropped: dict[str, int], examples: Sequence[Example]) -> str:
+    """ "t2m 3 of 80, m2t 0 of 20": how many of each task's examples were left out."""
+    total = Counter(task for task, _, _ in examples)
+    return ", ".join(f"{task} {dropped.get(task, 0):,} of {count:,} examples" for task, count in total.items())
+
+
 def group_by_length(lengths: Sequence[int], batch_size: int, window_batches: int, seed: int) -> list[int]:
     """An order in which the members of a batch are of like length, while the schedule is kept on a larger scale.
 

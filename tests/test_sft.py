@@ -1,0 +1,388 @@
+"""train/sft.py on tiny folders: what is logged, packed, adapted, validated, refused, and what stays when it breaks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.data_loader import BatchSamplerShard
+from tiny_data import dataset_folder, entries
+from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, tiny_lm, tiny_vqvae
+from torch.utils.data import BatchSampler, SequentialSampler
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig, SFTTrainer, pack_dataset
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from modeling_unimo import UniMoProcessor, extend_vocabulary
+from train import sft, stages
+from train.lora import merged, owned_ids, rows_to_train, with_adapters
+from train.sft_data import every_pair, schedule, tokenized
+from train.stages import StageTrainer
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NEW_MODEL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "intermediate_size": 48,
+    "max_position_embeddings": 2048,
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A dataset, a VQ-VAE and two base models, tied (qwen) and not (llama)."""
+    root = tmp_path_factory.mktemp("sft")
+    dataset_folder(root / "data", train=10, validation=3)
+    (root / "new_model.yaml").write_text(json.dumps({"new_model": NEW_MODEL, "new_vocab_size": 320}))
+    vqvae = root / "vqvae"
+    tiny_vqvae().save_pretrained(vqvae)
+    feature_extractor().save_pretrained(vqvae)
+    for family in ("qwen", "llama"):
+        tokenizer = TOKENIZERS[family]()
+        tiny_lm(tokenizer, family).save_pretrained(root / family)
+        tokenizer.save_pretrained(root / family)
+    return root
+
+
+def argv(folders, output, **settings):
+    settings = {
+        "dataset": folders / "data",
+        "vqvae": folders / "vqvae",
+        "output_dir": output,
+        "use_cpu": True,
+        "bf16": False,
+        "activation_checkpointing": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "max_length": 1024,
+        "per_device_train_batch_size": 2,
+        "max_steps": 4,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "t2m_only_fraction": 0.5,
+    } | settings
+    if "base_model" not in settings:
+        settings |= {"config": folders / "new_model.yaml"}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+def train(folders, output, **settings):
+    """Runs the script; what it logged, entry by entry."""
+    sft.main(argv(folders, output, **settings))
+    return json.loads((Path(output) / "curves.json").read_text())
+
+
+# ------------------------------------------------------------------------------------------------- what is logged
+
+
+def test_parts_and_tasks_are_logged_apart(folders, tmp_path):
+    curves = train(folders, tmp_path / "run", eval_strategy="steps", eval_steps=4)
+    steps = [entry for entry in curves if "loss" in entry]
+    assert len(steps) == 4
+    alone = [(entry, task) for entry in steps for task in ("t2m", "m2t") if {f"loss/{task}"} == tasks_of(entry)]
+    assert {task for _, task in alone} == {"t2m", "m2t"}
+    for entry, task in alone:
+        assert entry[f"loss/{task}"] == pytest.approx(entry["loss"], abs=1e-4)
+        assert entry[f"accuracy/{task}"] == pytest.approx(entry["mean_token_accuracy"], abs=1e-4)
+        answered, other = ("motion", "answer") if task == "t2m" else ("answer", "motion")
+        low, high = sorted((entry["loss/thought"], entry[f"loss/{answered}"]))
+        assert low <= entry["loss"] <= high and f"loss/{other}" not in entry
+    [validation] = [entry for entry in curves if "eval_loss" in entry]
+    kinds = ("loss", "accuracy")
+    assert {f"eval_{kind}/{part}" for kind in kinds for part in ("thought", "motion", "answer", "t2m", "m2t")} <= set(
+        validation
+    )
+    low, high = sorted((validation["eval_loss/t2m"], validation["eval_loss/m2t"]))
+    assert low <= validation["eval_loss"] <= high
+
+
+def tasks_of(entry):
+    return {"loss/t2m", "loss/m2t"} & entry.keys()
+
+
+def test_logging_leaves_the_training_as_it_is(folders, tmp_path, monkeypatch):
+    train(folders, tmp_path / "ours", bf16=True, gradient_accumulation_steps=2)
+
+    class Plain(StageTrainer, SFTTrainer):
+        def __init__(self, *args, vocabulary, **kwargs):
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(sft, "MotionSFTTrainer", Plain)
+    train(folders, tmp_path / "plain", bf16=True, gradient_accumulation_steps=2)
+    ours, plain = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype="float32").state_dict()
+        for name in ("ours", "plain")
+    )
+    assert all(torch.equal(ours[name], plain[name]) for name in plain)
+
+
+def test_what_is_left_out_is_counted_by_task(folders, tmp_path, capsys):
+    train(folders, tmp_path / "run", max_length=84, max_steps=8, t2m_only_fraction=0.0)
+    told = capsys.readouterr().out
+    assert "left out, longer than max_length 84: " in told and "t2m " in told and "m2t " in told
+
+
+def test_a_validation_needs_its_split(folders, tmp_path):
+    dataset_folder(tmp_path / "data", train=4)
+    with pytest.raises(SystemExit, match="no split 'validation'"):
+        train(folders, tmp_path / "run", dataset=tmp_path / "data", eval_strategy="epoch")
+
+
+# -------------------------------------------------------------------------------------------------- tokens, packing
+
+
+def small_examples(family="qwen", count=6):
+    processor, motions = plain_processor(family), entries(count)
+    codes = [torch.arange(1 + i, 6 + 2 * i).numpy() for i in range(count)]
+    pairs = every_pair(motions, ["t2m", "m2t"])
+    return processor, tokenized(processor, motions, codes, pairs, max_length=10_000)[0]
+
+
+@pytest.mark.parametrize("family", ["qwen", "llama", "llama3"])
+def test_no_end_of_turn_is_masked(family):
+    """The tiny qwen and llama3 pad with their end token as they come, which published training hid from attention."""
+    processor, dataset = small_examples(family)
+    rows = [
+        {"input_ids": row["input_ids"], "labels": [i if m else -100 for i, m in zip(*row.values(), strict=True)]}
+        for row in dataset
+    ]
+    batch = DataCollatorForLanguageModeling(pad_token_id=processor.tokenizer.pad_token_id)(rows)
+    ends = batch["input_ids"] == processor.end_id
+    assert ends.any(1).all() and batch["attention_mask"][ends].all()
+    assert (batch["attention_mask"] == 0).any()  # there is padding, and it is another token
+    assert set(batch["input_ids"][batch["attention_mask"] == 0].tolist()) == {processor.tokenizer.pad_token_id}
+    for labels, row in zip(batch["labels"], rows, strict=True):
+        assert labels[len(row["input_ids"]) - 1] == processor.end_id  # the end is learned
+    assert (batch["labels"][batch["attention_mask"] == 0] == -100).all()
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("family", ["qwen", "llama"])
+def test_packed_examples_do_not_see_each_other(family, attention):
+    processor, dataset = small_examples(family)
+    model = tiny_lm(processor.tokenizer, family)
+    model.set_attn_implementation(attention)
+    dataset = dataset.map(
+        lambda row: {
+            "labels": [i if m else -100 for i, m in zip(row["input_ids"], row["completion_mask"], strict=True)]
+        },
+        remove_columns="completion_mask",
+    )
+    packed = pack_dataset(dataset, 700, "bfd")
+    assert len(packed) < len(dataset) / 2 and sum(map(len, packed["seq_lengths"])) == len(dataset)
+    collator = DataCollatorForLanguageModeling(pad_token_id=processor.tokenizer.pad_token_id, padding_free=True)
+    with torch.no_grad():
+        batch = collator(list(packed))
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        together = losses(model(**inputs, use_cache=False).logits, batch["labels"])
+        alone = {}
+        for row in dataset:
+            ids = torch.tensor([row["input_ids"]])
+            alone[tuple(row["input_ids"])] = losses(model(ids).logits, torch.tensor([row["labels"]]))
+    order = [
+        tuple(row["input_ids"][sum(row["seq_lengths"][:i]) :][:length])
+        for row in packed
+        for i, length in enumerate(row["seq_lengths"])
+    ]
+    torch.testing.assert_close(together, torch.cat([alone[ids] for ids in order]), atol=1e-4, rtol=1e-4)
+
+
+def losses(logits, labels):
+    """The loss of each learned token, in order."""
+    every = torch.nn.functional.cross_entropy(logits[0, :-1], labels[0, 1:], reduction="none", ignore_index=-100)
+    return every[labels[0, 1:] != -100]
+
+
+def test_packing_sees_every_example_in_fewer_steps(folders, tmp_path):
+    settings = {"max_steps": None, "num_train_epochs": 2, "t2m_only_fraction": 0.0}
+    loose = train(folders, tmp_path / "loose", **settings)
+    dense = train(folders, tmp_path / "dense", packing=True, **settings)
+    steps = [sum("loss" in entry for entry in curves) for curves in (loose, dense)]
+    assert steps[0] == 10 and steps[1] < steps[0] / 2
+    tokens = [max(entry.get("num_tokens", 0) for entry in curves) for curves in (loose, dense)]
+    assert tokens[0] >= tokens[1] > 0  # the loose one counts no padding either
+    assert "loss/m2t" in dense[0]
+
+
+@pytest.mark.parametrize("processes, batch", [(1, 8), (2, 4), (4, 2)])
+def test_a_step_sees_the_same_examples_on_any_number_of_processes(processes, batch):
+    """As the Trainer deals a sequential order out to processes."""
+    order = schedule(entries(6), 40, 10, 0.5, seed=3)
+    sampler = BatchSampler(SequentialSampler(order), batch, drop_last=False)
+    shards = [list(BatchSamplerShard(sampler, processes, rank)) for rank in range(processes)]
+    steps = [sorted(i for shard in shards for i in shard[step]) for step in range(5)]
+    assert steps == [list(range(begin, begin + 8)) for begin in range(0, 40, 8)]
+
+
+# ------------------------------------------------------------------------------------------------------------ LoRA
+
+
+def adapted_lm(family):
+    tokenizer = TOKENIZERS[family]()
+    model = tiny_lm(tokenizer, family)
+    owned = owned_ids(tokenizer)
+    vocabulary = extend_vocabulary(tokenizer, model)
+    rows = rows_to_train(owned, model, vocabulary.codes)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    return model, before, rows, vocabulary
+
+
+@pytest.mark.parametrize("family", ["qwen", "llama"])
+def test_merged_adapters_are_the_policy(family):
+    """Tied embeddings and untied ones; new rows moved, in and out, and no old one."""
+    model, before, rows, vocabulary = adapted_lm(family)
+    adapted = with_adapters(model, rows, rank=4, alpha=8)
+    optimizer = torch.optim.SGD([p for p in adapted.parameters() if p.requires_grad], lr=0.5)
+    ids = torch.tensor([[5, 6, vocabulary.codes[7], vocabulary.codes[9], 8, vocabulary.motion_end]])
+    for _ in range(3):
+        adapted(ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.no_grad():
+        expected = adapted(ids).logits
+        plain = merged(adapted)
+        torch.testing.assert_close(plain(ids).logits, expected, atol=1e-4, rtol=1e-4)
+    assert type(plain).__name__ in ("Qwen2ForCausalLM", "LlamaForCausalLM")
+    after = plain.state_dict()
+    assert after.keys() == before.keys()
+    old = sorted(set(range(len(plain.get_input_embeddings().weight))) - set(rows))
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        assert torch.equal(after[name][old], before[name][old])
+    assert (after["lm_head.weight"][rows] != before["lm_head.weight"][rows]).any(1).all()
+    seen = [vocabulary.codes[7], vocabulary.codes[9]]
+    assert (after["model.embed_tokens.weight"][seen] != before["model.embed_tokens.weight"][seen]).any(1).all()
+    assert not torch.equal(after["model.layers.0.mlp.up_proj.weight"], before["model.layers.0.mlp.up_proj.weight"])
+
+
+@pytest.mark.parametrize("family, base_dtype", [("qwen", "float32"), ("llama", "bfloat16")])
+def test_lora_ends_in_a_plain_model(folders, tmp_path, family, base_dtype):
+    base = folders / family
+    curves = train(folders, tmp_path / "run", base_model=base, lora_rank=4, base_dtype=base_dtype)
+    assert all("loss/motion" in entry for entry in curves if "loss" in entry)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert "model.safetensors" in names and not [name for name in names if name.startswith("adapter")]
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "run")
+    assert model.dtype == torch.float32
+    start = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    old = sorted(owned_ids(tokenizer))
+    for matrix in ("get_input_embeddings", "get_output_embeddings"):
+        theirs = getattr(start, matrix)().weight[old]
+        theirs = theirs.bfloat16().float() if base_dtype == "bfloat16" else theirs
+        assert torch.equal(getattr(model, matrix)().weight[old], theirs)
+    fresh = AutoModelForCausalLM.from_pretrained(base, dtype=base_dtype)
+    extend_vocabulary(tokenizer, fresh, seed=SFTConfig("unused", use_cpu=True).seed)
+    new = UniMoProcessor.from_pretrained(tmp_path / "run").vocabulary.codes
+    moved = model.get_output_embeddings().weight[list(new)] - fresh.get_output_embeddings().weight[list(new)].float()
+    assert (moved.abs().sum(1) > 0).all()
+    update = (
+        model.model.layers[0].self_attn.q_proj.weight - fresh.model.layers[0].self_attn.q_proj.weight.float()
+    ).detach()
+    assert update.abs().max() > 0 and torch.linalg.matrix_rank(update, rtol=1e-3) <= 4
+
+
+@pytest.mark.slow
+def test_lora_resumes_exactly(folders, tmp_path, monkeypatch):
+    settings = {"base_model": folders / "qwen", "lora_rank": 4, "save_strategy": "steps", "save_steps": 2}
+    train(folders, tmp_path / "whole", **settings)
+    step = stages.StageTrainer.training_step
+
+    def killed(self, *args, **kwargs):
+        if self.state.global_step == 3:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.StageTrainer, "training_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(folders, tmp_path / "again", **settings)
+    train(folders, tmp_path / "again", **settings)
+    whole, again = (AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "again"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+# ------------------------------------------------------------------------------------------------- embedding rows
+
+
+@pytest.mark.parametrize("init, least, most", [("codebook", 0.75, 1.0), ("sampled", -0.05, 0.05)])
+def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
+    """Distances between rows follow those between codes; `sampled` rows know nothing of them."""
+    tokenizer = TOKENIZERS["qwen"]()
+    model = tiny_lm(tokenizer)
+    known = model.get_input_embeddings().weight[sorted(owned_ids(tokenizer))].detach().clone()
+    codebook = 100.0 * torch.randn(512, 8, generator=torch.Generator().manual_seed(0))  # no scale of an embedding
+    ids = extend_vocabulary(tokenizer, model, embedding_init=init, codebook=codebook).codes
+    rows = model.get_input_embeddings().weight[list(ids)].detach()
+    correlation = torch.corrcoef(torch.stack([torch.pdist(rows), torch.pdist(codebook)]))[0, 1]
+    assert least < correlation <= most
+    assert 0.8 < torch.pdist(rows).mean() / torch.pdist(known).mean() < 1.2
+
+
+# --------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ({"packing": True}, "with packing .* give num_train_epochs"),
+        ({"packing": True, "packing_strategy": "wrapped", "max_steps": None}, "cuts examples in two; use bfd"),
+        ({"base_dtype": "bfloat16"}, "base_dtype bfloat16 needs lora_rank"),
+        ({"lora_rank": 4}, "lora_rank needs a base_model"),
+        ({"lora_rank": -1}, "lora_rank is -1"),
+        ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for whole matrices"),
+        ({"max_length": 20}, "all 8 examples are longer than max_length 20"),
+    ],
+)
+def test_contradictions_are_refused_with_the_remedy(folders, tmp_path, settings, told):
+    if "base_model" in settings:
+        settings = settings | {"base_model": folders / settings["base_model"]}
+    with pytest.raises((SystemExit, ValueError), match=told):
+        train(folders, tmp_path / "run", **settings)
+
+
+def test_sharded_weights_and_adapters_exclude_each_other(folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    arguments = sft.SFTArguments("data", "vqvae", base_model="base", lora_rank=8)
+    with pytest.raises(SystemExit, match="FSDP splits them; launch lora_rank with single_gpu.yaml"):
+        sft.refuse_contradictions(arguments, SFTConfig("unused", use_cpu=True))
+
+
+def test_a_codebook_of_another_size_than_the_vocabulary_is_refused(folders, tmp_path):
+    tokenizer = TOKENIZERS["qwen"]()
+    model = tiny_lm(tokenizer)
+    extend_vocabulary(tokenizer, model, num_codes=64)
+    model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    with pytest.raises(SystemExit, match="motion vocabulary of 64 codes.* a codebook of 512"):
+        train(folders, tmp_path / "run", base_model=tmp_path / "base")
+    assert not (tmp_path / "run").exists()
+
+
+# --------------------------------------------------------------------------------------------------------- launching
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(folders, tmp_path):
+    """`accelerate launch` of the script itself: two ranks really run, on the same examples, to the same weights."""
+    config = REPOSITORY / "train" / "accelerate_configs" / "two_cpu.yaml"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config), "train/sft.py"]
+    # A tied base for both: a new one starts from the seed, which each way of launching advances differently.
+    settings = {"base_model": folders / "qwen", "learning_rate": 1e-3}
+    words = argv(folders, tmp_path / "two", per_device_train_batch_size=2, **settings)
+    done = subprocess.run([*launch, *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "two" / "training_summary.json").read_text())["processes"] == 2
+    one = train(folders, tmp_path / "one", per_device_train_batch_size=4, **settings)
+    two = json.loads((tmp_path / "two" / "curves.json").read_text())
+    for ours, theirs in zip(one, two, strict=True):
+        for name in ours.keys() & {"loss", "loss/thought", "loss/motion", "loss/answer", "loss/m2t", "accuracy/t2m"}:
+            assert ours[name] == pytest.approx(theirs[name], abs=2e-3), name
+    alone, together = (AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("one", "two"))
+    for name, weight in alone.items():
+        torch.testing.assert_close(together[name], weight, atol=1e-4, rtol=1e-3)
