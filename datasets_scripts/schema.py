@@ -14,6 +14,7 @@ A dataset is a folder::
     data/<split>-00000-of-0000N.parquet
     build.json            what was kept and dropped, the marker by which a later build knows that it may replace it
     skipped.jsonl         one line for every clip or caption that was left out or changed, with the reason
+    thoughts.parquet      only where thoughts were annotated or joined: where each one comes from (see `texts`)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,7 +38,7 @@ FORMAT = "unimo-motion-dataset"
 MAX_FRAMES = 196  # 49 codes of four frames: the longest motion the model reads or writes
 SPLITS = ("train", "validation", "test")
 CLIP, CAPTION, NOTE = "clip", "caption", "note"
-_OWN_FILES = {"README.md", "build.json", "skipped.jsonl", "data"}
+_OWN_FILES = {"README.md", "build.json", "skipped.jsonl", "data", "thoughts.parquet"}
 _ROWS_PER_GROUP = 100  # about 12 MB of features: bounds both the writer's memory and a streaming reader's
 
 
@@ -306,6 +307,7 @@ def write_dataset(
     progress: bool = False,
     limit: int | None = None,
     shard_bytes: int = 400_000_000,
+    finish: Callable[[Path], None] | None = None,
 ) -> BuildSummary:
     """Streams `clips` into the dataset folder `output`; memory does not grow with their number.
 
@@ -322,6 +324,8 @@ def write_dataset(
         progress: show a progress bar.
         limit: stop after so many clips were kept.
         shard_bytes: bytes of features after which a new Parquet file is begun.
+        finish: called with the written folder before it takes its place, to add `thoughts.parquet`; a dataset that
+            has it gets it as a second configuration, "thoughts".
 
     Returns:
         What was kept and dropped, also written to `build.json`.
@@ -370,7 +374,10 @@ def write_dataset(
         build = {"format": FORMAT, "version": 1, **asdict(summary)}
         build["output"] = output.name
         (folder / "build.json").write_text(json.dumps(build, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(_card(summary, card), encoding="utf-8")
+        if finish is not None:
+            finish(folder)
+        with_thoughts = (folder / "thoughts.parquet").is_file()
+        (folder / "README.md").write_text(_card(summary, card, with_thoughts), encoding="utf-8")
     return summary
 
 
@@ -386,13 +393,15 @@ def _add(split: SplitSummary, clip: Clip) -> None:
     split.seconds += len(clip.features) / clip.fps
 
 
-def _card(summary: BuildSummary, text: str) -> str:
+def _card(summary: BuildSummary, text: str, with_thoughts: bool = False) -> str:
     """README.md: the header that `load_dataset` and the Hub read, the figures, then the source's own words."""
     header = ["---", "tags:", "- motion", "- text-to-motion", "- motion-to-text", "configs:", "- config_name: default"]
     header.append("  data_files:")
     for split in summary.splits:
         # The dash keeps `test` from matching the files of `test_hard`.
         header += [f"  - split: {split}", f"    path: data/{split}-[0-9]*.parquet"]
+    if with_thoughts:
+        header += ["- config_name: thoughts", "  data_files: thoughts.parquet"]
     header.append("---")
     rows = ["| split | clips | captions | thoughts | minutes |", "| --- | --- | --- | --- | --- |"]
     for name, part in summary.splits.items():
@@ -433,9 +442,20 @@ def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDi
         FileNotFoundError: no such folder, no Parquet files in it, or not the split asked for.
         ValueError: the columns are not those of the schema, or those of two skeletons.
     """
+    from datasets import DatasetDict, load_dataset
+
+    dataset = load_dataset("parquet", data_files=dataset_files(path, split))
+    return DatasetDict({name: part.with_format("numpy") for name, part in dataset.items()})
+
+
+def dataset_files(path: str | Path, split: str | None = None) -> dict[str, list[str]]:
+    """The Parquet files of a dataset folder by split, in the usual order, after checking that they are of the schema.
+
+    Raises what `load_motion_dataset` raises.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from datasets import DatasetDict, Features, load_dataset
+    from datasets import Features
 
     path = Path(path)
     if not path.is_dir():
@@ -469,9 +489,59 @@ def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDi
     if len(widths) > 1:
         shown = ", ".join(f"{width} columns in {name}" for width, name in widths.items())
         raise ValueError(f"{path} mixes skeletons ({shown}); make a dataset of each")
-    ordered = {name: files[name] for name in sorted(files, key=_split_order)}
-    dataset = load_dataset("parquet", data_files=ordered)
-    return DatasetDict({name: part.with_format("numpy") for name, part in dataset.items()})
+    return {name: files[name] for name in sorted(files, key=_split_order)}
+
+
+def count_clips(path: str | Path) -> int:
+    """Number of rows of a dataset folder. Raises what `load_motion_dataset` raises."""
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(name).num_rows for names in dataset_files(path).values() for name in names)
+
+
+def dataset_width(path: str | Path) -> int:
+    """Columns of the motion features of a dataset folder. Raises what `load_motion_dataset` raises."""
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    name = next(iter(dataset_files(path).values()))[0]
+    return check_columns(Features.from_arrow_schema(pq.read_schema(name)), where=name)
+
+
+def iter_dataset(path: str | Path) -> Iterator[Clip]:
+    """The clips of a dataset folder in order, streamed: no cache is made and memory does not grow with their number.
+
+    Raises what `load_motion_dataset` raises, with the first clip.
+    """
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    for split, names in dataset_files(path).items():
+        for name in names:
+            with pq.ParquetFile(name) as file:
+                width = check_columns(Features.from_arrow_schema(file.schema_arrow), where=name)
+                for batch in file.iter_batches(_ROWS_PER_GROUP):
+                    yield from _clips(batch, split, width)
+
+
+def _clips(batch: Any, split: str, width: int) -> Iterator[Clip]:
+    motion = batch.column("motion")
+    # Flat arrays and offsets: Python lists of the numbers would cost more than everything else that is done to them.
+    storage = getattr(motion, "storage", motion)
+    outer = storage.offsets.to_numpy()
+    inner = storage.values
+    starts, flat = inner.offsets.to_numpy(), inner.values.to_numpy()
+    columns = {name: batch.column(name).to_pylist() for name in ("id", "fps", "source", "captions")}
+    for row in range(batch.num_rows):
+        first, last = int(outer[row]), int(outer[row + 1])
+        features = flat[starts[first] : starts[last]]
+        # Lists of other lengths keep a shape that `find_fault` refuses.
+        even = features.size == (last - first) * width
+        features = features.reshape(last - first, width) if even else features[None]
+        captions = [
+            Caption(**{**caption, "thought": caption["thought"] or ""}) for caption in columns["captions"][row] or []
+        ]
+        yield Clip(columns["id"][row], features, captions, split, columns["source"][row], columns["fps"][row])
 
 
 def check_columns(features: Features, where: str) -> int:

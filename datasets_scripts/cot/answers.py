@@ -1,0 +1,162 @@
+"""From what a vision-language model said to a thought, or the reason why it is none.
+
+Two gates: `thought_fault` holds for every thought, whoever wrote it; `read_answer` cleans a model's raw answer and is
+stricter. Nothing is repaired that would have to be guessed: what stays doubtful is refused with a short reason that
+many answers share, so that it can be counted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_THOUGHT_CHARACTERS = 4000  # no limit on style: what no thought is
+MIN_ANSWER_WORDS, MAX_ANSWER_WORDS = 8, 200
+_HUGE_ANSWER = 20_000  # characters; more is not even looked at
+# An opening or closing tag of any vocabulary, or a control token of a base model's (<|im_end|>, <s>, [INST]).
+_TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>|<\|[^<>]{0,60}\|>|<[^\s<>]{0,40}[|｜][^<>]{0,40}>|\[/?INST\]")
+_WRAPPER = re.compile(r"<(think|thought|answer|description)>(.*)</\1>", re.IGNORECASE | re.DOTALL)
+_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and cursor moves
+_FENCE = re.compile(r"```[\w-]*")
+_MARKDOWN = re.compile(r"(?m)^\s*(?:#{1,6}\s+|[-*•]\s+|\d{1,2}[.)]\s+|>\s+)|\*\*|__|`")
+_LABEL = re.compile(r"^(?:thought|answer|description|movement|output|paragraph)s?\s*:\s*", re.IGNORECASE)
+_REFUSAL = re.compile(
+    r"\b(?:i(?:'m| am) (?:very |so )?(?:sorry|unable|not able|afraid)|sorry,|i (?:can(?:'t|not)|could not|couldn't) "
+    r"|i apologi[sz]e|my apologies|as an? (?:ai|language|vision|assistant)"
+    r"|unable to (?:view|see|assist|help|provide|determine|describe)|cannot (?:assist|help|provide|comply|view|see)"
+    r"|no (?:images?|pictures?|video) (?:was|were|is)|please (?:provide|upload|share))",
+    re.IGNORECASE,
+)
+_REFUSAL_WINDOW = 160  # characters: refusals come first
+_PICTURE = re.compile(
+    r"\b(?:videos?|images?|pictures?|pictured|frames?|footage|photos?|screens?|camera|clips?|render\w*|animat\w+|"
+    r"viewers?|stick figure|mannequin|3d|avatar|blue|red|orange|colou?r\w*|background|summary|caption)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_COPIED, _REPEATED, _LATIN = 0.7, 0.5, 0.9  # shares
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A thought, or "" and why there is none; `cleaned` tells that the answer was not one as it stood."""
+
+    thought: str
+    fault: str = ""
+    cleaned: bool = False
+
+
+def thought_fault(thought: str) -> str:
+    """Why a text cannot stand in a dataset as a thought; "" where it can.
+
+    A thought is one or more lines of text that carries no tag of any vocabulary (`</think>`, `<Motion_3>`,
+    `<|im_end|>`), no control characters but line ends, and no half characters (lone surrogates).
+    """
+    if not thought.strip():
+        return "empty"
+    if len(thought) > MAX_THOUGHT_CHARACTERS:
+        return f"longer than {MAX_THOUGHT_CHARACTERS} characters"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in thought if character != "\n"):
+        return "control characters"
+    if _TAG.search(thought):
+        return "tags in the text"
+    return ""
+
+
+def read_answer(raw: str, caption: str = "", cut_off: bool = False) -> Answer:
+    """A model's raw answer as a thought.
+
+    Taken away: control and format characters, code fences and Markdown, a label or quotation marks around it, thinking
+    aloud before a `</think>`, one pair of tags around all of it. Refused: empty, huge, cut off, refusals, leftover
+    tags, structured data, another script, talk of pictures or colours, endless repetition, the caption said again.
+
+    Args:
+        raw: what the model wrote.
+        caption: the text that it was given as context.
+        cut_off: whether the model was stopped by its length limit.
+    """
+    if len(raw) > _HUGE_ANSWER:
+        return Answer("", f"longer than {_HUGE_ANSWER} characters")
+    text = plain(raw)
+    # Some models think aloud first; what follows is the answer. Where nothing follows, the thinking is.
+    before, closing, after = text.rpartition("</think>")
+    if closing and after.strip():
+        text = after
+    found = _WRAPPER.search(text)
+    if found and not _TAG.sub("", text[: found.start()] + text[found.end() :]).strip():
+        text = found[2]
+    text = _MARKDOWN.sub("", _FENCE.sub("", text)).strip()
+    text = _LABEL.sub("", text).strip()
+    if len(text) > 1 and text[0] in "\"'“‘" and text[-1] in "\"'”’":
+        text = text[1:-1].strip()
+    text = " ".join(text.split())
+    fault = _answer_fault(text, caption, cut_off)
+    return Answer("", fault) if fault else Answer(text, cleaned=text != raw)
+
+
+def _answer_fault(text: str, caption: str, cut_off: bool) -> str:
+    if not text:
+        return "empty"
+    # Before the tags: a refusal is told as one whatever stands around it.
+    if _REFUSAL.search(text[:_REFUSAL_WINDOW].replace("’", "'")):
+        return "refusal"
+    if text[0] in "{[" or text[-1] in "}]":
+        return "structured data instead of prose"
+    fault = thought_fault(text)
+    if fault:
+        return fault
+    if cut_off:
+        return "cut off at the length limit"
+    letters = [character for character in text if character.isalpha()]
+    latin = sum("LATIN" in unicodedata.name(character, "") for character in letters)
+    if latin < _LATIN * len(letters) or not letters:
+        return "not in English letters"
+    words = _words(text)
+    if len(words) < MIN_ANSWER_WORDS:
+        return f"fewer than {MIN_ANSWER_WORDS} words"
+    if len(words) > MAX_ANSWER_WORDS:
+        return f"more than {MAX_ANSWER_WORDS} words"
+    if _PICTURE.search(text):
+        return "speaks of pictures or colours"
+    runs = _runs(words)
+    if len(runs) >= 12 and len(set(runs)) < _REPEATED * len(runs):
+        return "repeats itself"
+    known = set(_runs(_words(caption)))
+    if known and sum(run in known for run in runs) >= _COPIED * len(runs):
+        return "copies the caption"
+    return ""
+
+
+def clean_context(caption: str, limit: int = 600) -> str:
+    """A caption as it may stand inside a prompt: one line without tags, control characters and quotation marks."""
+    text = plain(caption)
+    previous = None
+    # Taking one tag out can make another of what stood around it.
+    while text != previous:
+        previous, text = text, _TAG.sub(" ", text)
+    text = " ".join(text.replace('"', "'").split())
+    return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."
+
+
+def plain(text: str) -> str:
+    """NFC, without control, format, private and half characters; every kind of space becomes a space, lines stay."""
+    kept = []
+    for character in unicodedata.normalize("NFC", _TERMINAL.sub("", text).replace("\r\n", "\n")):
+        category = unicodedata.category(character)
+        if character == "\n":
+            kept.append(character)
+        elif category in ("Zs", "Zl", "Zp") or character in "\t\r\v\f":
+            kept.append(" ")
+        elif category[0] != "C":
+            kept.append(character)
+    return "".join(kept)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower().replace("’", "'"))
+
+
+def _runs(words: Sequence[str], length: int = 3) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
