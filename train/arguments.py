@@ -16,6 +16,7 @@ from trl import TrlParser
 
 from train.cards import SUMMARY
 from train.checkpoints import FINISHING, drop_checkpoints, last_checkpoint
+from train.push import keep_token_from_files
 from train.yaml_files import read_yaml
 
 MARKER = "training_run.json"  # the stage's own settings, which the card shows
@@ -49,9 +50,13 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None 
             raise SystemExit("error: --config needs the path of a YAML file")
         check_config_file(Path(argv[position]), known_keys(dataclass_types))
     try:
-        return TrlParser(dataclass_types).parse_args_and_config(argv)
+        parsed = TrlParser(dataclass_types).parse_args_and_config(argv)
     except (ValueError, TypeError) as error:
         raise SystemExit(f"error: {error}") from error
+    for part in parsed:
+        if isinstance(part, TrainingArguments):
+            keep_token_from_files(part)
+    return parsed
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:

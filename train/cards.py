@@ -35,6 +35,7 @@ HUMANML3D_DIM = 263
 SETTINGS, SUMMARY = "training_run.json", "training_summary.json"
 DONE = "stage_done.json"  # of the quickstart
 PICTURE, SAMPLE = "sample.png", "sample.json"
+MADE_FROM = "made_from.json"  # in a UniMo folder: the folder of its policy
 BEGIN = "<!-- unimo card: begin. Training rewrites what stands between these two marks; text outside is kept. -->"
 END = "<!-- unimo card: end -->"  # datasets_scripts/card_merge.py finds both
 TAGS = ["human-motion", "text-to-motion", "motion-to-text"]
@@ -87,6 +88,7 @@ def write_unimo_card(
         The README.md.
     """
     folder, grpo_folder = Path(folder), Path(grpo_folder)
+    (folder / MADE_FROM).write_text(json.dumps({"grpo": str(grpo_folder)}) + "\n", encoding="utf-8")
     grpo = read_stage(grpo_folder)
     names = {"vqvae": "vqvae", "evaluator": "evaluator", "sft": "sft_model"}
     folders = {stage: beside(grpo_folder, grpo.get(key)) for stage, key in names.items()}

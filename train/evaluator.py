@@ -25,6 +25,7 @@ from train.arguments import (
     require_splits,
 )
 from train.drawn_rows import DrawnRows
+from train.push import push_stage
 from train.stages import StageTrainer, finish_stage, keep_short_batch
 
 
@@ -157,11 +158,18 @@ def main(argv: list[str] | None = None) -> None:
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     check_settings(arguments.model, TextMotionEvaluatorConfig, "model")
     check_settings(arguments.held_out_model, TextMotionEvaluatorConfig, "held_out_model")
+    judges: list[TrainingArguments] = []
     if arguments.judges != "held_out":
         train_judge(arguments, training, held_out=False)
+        judges.append(training)
     if arguments.judges != "main":
         folder = arguments.held_out_output_dir or training.output_dir.rstrip("/") + "_held_out"
-        train_judge(arguments, replace(training, output_dir=folder, seed=training.seed + 1000), held_out=True)
+        name = training.hub_model_id and training.hub_model_id + "-held-out"
+        held_out = replace(training, output_dir=folder, seed=training.seed + 1000, hub_model_id=name)
+        train_judge(arguments, held_out, held_out=True)
+        judges.append(held_out)
+    for judge in judges:
+        push_stage(judge)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,12 @@ from datasets_scripts.card_words import base_name
 from datasets_scripts.hub import README, HubRepo, Pushed, PushError, remember
 from evaluate_unimo.functional import fingerprint
 from train.cards import (
+    MADE_FROM,
     PICTURE,
     SAMPLE,
     SETTINGS,
     SUMMARY,
+    beside,
     older_than_weights,
     read_stage,
     write_stage_card,
@@ -166,19 +168,23 @@ def renew_card(folder: Path, repo: str) -> None:
     """Bring a folder's card up to date with what its run has found; one that no run stands behind is left as it is."""
     if (folder / SETTINGS).is_file():
         write_stage_card(folder, repo)
-    elif read_stage(folder.parent / "grpo") or not (folder / README).read_text(encoding="utf-8").strip():
-        write_unimo_card(folder, folder.parent / "grpo", run_metrics(folder.parent), repo)
+        return
+    made_from = folder / MADE_FROM
+    named = json.loads(made_from.read_text(encoding="utf-8"))["grpo"] if made_from.is_file() else "grpo"
+    policy = beside(folder, named) or folder.parent / "grpo"
+    if read_stage(policy) or not (folder / README).read_text(encoding="utf-8").strip():
+        write_unimo_card(folder, policy, run_metrics(folder.parent, policy), repo)
 
 
-def run_metrics(run: Path) -> dict[str, Any] | None:
-    """The `metrics.json` of a run; None where there is none, or where it scored other weights than the run has now."""
+def run_metrics(run: Path, policy: Path) -> dict[str, Any] | None:
+    """The `metrics.json` of a run; None where there is none, or where it scored another policy than that folder's."""
     path = run / "metrics.json"
     if not path.is_file():
         return None
     metrics = json.loads(path.read_text(encoding="utf-8"))
     scored = str(metrics.get("protocol", {}).get("model", ""))
-    if not scored.endswith(f"sha256 {fingerprint(run / 'grpo')}"):
-        print(f"note: {path} scores other weights than those in {run / 'grpo'}; the card goes without", flush=True)
+    if not any(policy.glob("*.safetensors")) or not scored.endswith(f"sha256 {fingerprint(policy)}"):
+        print(f"note: {path} scores other weights than those in {policy}; the card goes without", flush=True)
         return None
     return metrics
 

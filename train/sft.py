@@ -33,11 +33,13 @@ from train.arguments import (
     require_splits,
 )
 from train.base_lm import new_causal_lm, train_tokenizer
-from train.lora import merged, owned_ids, require_peft, rows_to_train, trainable_share, with_adapters
+from train.lora import merged, require_peft, trainable_share, with_adapters
 from train.optimizer import muon_with_adamw
+from train.push import push_stage
 from train.sft_data import check_thoughts, dropped_report, every_pair, group_by_length, schedule, tokenized
 from train.sft_trainer import MotionSFTTrainer
 from train.stages import finish_stage
+from train.vocabulary_rows import owned_ids, rows_to_train
 
 NEW_BASE = "new_base"  # subfolder with the untrained LM and its tokenizer
 BASE = "as base_model a causal language model"
@@ -161,6 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     refuse_contradictions(arguments, training)
     check_settings(arguments.new_model, Qwen2Config, "new_model")
     if already_finished(training, "sft", asdict(arguments)):
+        push_stage(training)
         return
     with refusals():
         validated = training.eval_strategy != "no"
@@ -243,6 +246,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.lora_rank:
         trainer.model = merged(trainer.accelerator.unwrap_model(trainer.model))
     finish_stage(trainer, "sft", leave=lambda: processor.save_pretrained(training.output_dir))
+    push_stage(training)
 
 
 if __name__ == "__main__":

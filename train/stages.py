@@ -2,14 +2,16 @@
 
 import json
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 
+from datasets_scripts.card_words import command_line
 from modeling_unimo.files_unimo import whole
 from train.cards import SUMMARY, write_stage_card
 from train.checkpoints import (
@@ -23,6 +25,7 @@ from train.checkpoints import (
     seal,
 )
 from train.drawn_rows import DrawnRows
+from train.push import PushesAtEnd
 
 CURVES = "curves.json"
 SHOWN = (
@@ -60,7 +63,7 @@ TRAINING_SETTINGS = (
 )
 
 
-class StageTrainer(Trainer):
+class StageTrainer(PushesAtEnd):
     """The Trainer, alone or first among bases with one of TRL's, of a stage that may be killed at any time.
 
     Resumed from its last checkpoint, on the same processes, a run ends with the weights it would have had: a
@@ -162,6 +165,15 @@ def keep_short_batch(training: TrainingArguments, rows: int) -> None:
         training.dataloader_drop_last = False
 
 
+def started_by(stage: str, processes: int) -> dict[str, str]:
+    """{"command": what was typed}, fit for a card; empty where a program that is not the stage's script called it."""
+    script = "evaluator.py" if stage == "held_out_evaluator" else f"{stage}.py"
+    if Path(sys.argv[0]).name != script:
+        return {}
+    launched = ["accelerate", "launch", *(["--num_processes", str(processes)] if processes > 1 else [])]
+    return {"command": command_line([*launched, f"train/{script}", *sys.argv[1:]])}
+
+
 def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | None = None) -> None:
     """Save the trained model, write the curves, the summary and the card, then drop what only resuming needs.
 
@@ -194,7 +206,9 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             "processes": trainer.args.world_size,
             "peak_memory_mb_per_process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
-        summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last}
+        summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last} | started_by(
+            stage, trainer.args.world_size
+        )
         used = trainer.args.to_dict()
         training = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
         for name, content in {CURVES: trainer.state.log_history, SUMMARY: summary | training}.items():
@@ -205,4 +219,6 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             leave()
     (folder / FINISHING).unlink()
     drop_checkpoints(folder)
-    print(f"[{stage}] " + "  ".join(f"{k} {v}" for k, v in summary.items() if k != "stage"), flush=True)
+    print(
+        f"[{stage}] " + "  ".join(f"{k} {v}" for k, v in summary.items() if k not in ("stage", "command")), flush=True
+    )

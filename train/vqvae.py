@@ -24,6 +24,7 @@ from train.arguments import (
 )
 from train.drawn_rows import DrawnRows
 from train.optimizer import muon_with_adamw
+from train.push import push_stage
 from train.stages import StageTrainer, finish_stage, keep_short_batch
 
 
@@ -128,6 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     check_settings(arguments.model, MotionVQVAEConfig, "model")
     if already_finished(training, "vqvae", asdict(arguments)):
+        push_stage(training)
         return
     with refusals():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
@@ -171,6 +173,7 @@ def main(argv: list[str] | None = None) -> None:
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.evaluate()
     finish_stage(trainer, "vqvae", leave=lambda: extractor.save_pretrained(training.output_dir))
+    push_stage(training)
 
 
 if __name__ == "__main__":
