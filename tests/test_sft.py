@@ -17,9 +17,10 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from modeling_unimo import UniMoProcessor, extend_vocabulary
 from train import sft, stages
-from train.lora import merged, owned_ids, rows_to_train, with_adapters
+from train.lora import merged, with_adapters
 from train.sft_data import every_pair, schedule, tokenized
 from train.stages import StageTrainer
+from train.vocabulary_rows import owned_ids, rows_to_train
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NEW_MODEL = {
@@ -224,6 +225,7 @@ def test_a_step_sees_the_same_examples_on_any_number_of_processes(processes, bat
 
 
 def adapted_lm(family):
+    pytest.importorskip("peft")
     tokenizer = TOKENIZERS[family]()
     model = tiny_lm(tokenizer, family)
     owned = owned_ids(tokenizer)
@@ -262,6 +264,7 @@ def test_merged_adapters_are_the_policy(family):
 
 @pytest.mark.parametrize("family, base_dtype", [("qwen", "float32"), ("llama", "bfloat16")])
 def test_lora_ends_in_a_plain_model(folders, tmp_path, family, base_dtype):
+    pytest.importorskip("peft")
     base = folders / family
     curves = train(folders, tmp_path / "run", base_model=base, lora_rank=4, base_dtype=base_dtype)
     assert all("loss/motion" in entry for entry in curves if "loss" in entry)
@@ -289,6 +292,7 @@ def test_lora_ends_in_a_plain_model(folders, tmp_path, family, base_dtype):
 
 @pytest.mark.slow
 def test_lora_resumes_exactly(folders, tmp_path, monkeypatch):
+    pytest.importorskip("peft")
     settings = {"base_model": folders / "qwen", "lora_rank": 4, "save_strategy": "steps", "save_steps": 2}
     train(folders, tmp_path / "whole", **settings)
     step = stages.StageTrainer.training_step

@@ -6,7 +6,7 @@ embedding. So the rows themselves are trained beside the adapters, and only they
 
 from collections.abc import Collection
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from transformers.utils import is_peft_available
 
 
@@ -14,16 +14,6 @@ def require_peft() -> None:
     """Raise `SystemExit` when PEFT is not installed."""
     if not is_peft_available():
         raise SystemExit("error: lora_rank needs PEFT: pip install 'unimo[peft]' (or pip install peft)")
-
-
-def rows_to_train(owned: Collection[int], model: PreTrainedModel, motion_ids: Collection[int]) -> list[int]:
-    """Ids of the embedding rows that start without a meaning: all that no token of the base `owned`, spare ones too.
-
-    The motion vocabulary is always among them, also where the base already had (part of) it. Spare rows are learned
-    like the others, because the softmax has to push them away.
-    """
-    rows = len(model.get_input_embeddings().weight)
-    return sorted({*range(rows)} - set(owned) | set(motion_ids))
 
 
 def with_adapters(model: PreTrainedModel, rows: Collection[int], rank: int, alpha: int) -> PreTrainedModel:
@@ -34,7 +24,7 @@ def with_adapters(model: PreTrainedModel, rows: Collection[int], rank: int, alph
 
     Args:
         model: a causal LM with the motion vocabulary.
-        rows: ids, see `rows_to_train`.
+        rows: ids, see `train.vocabulary_rows`.
         rank: of the adapters.
         alpha: the adapters' output is scaled by alpha / rank.
     """
@@ -69,8 +59,3 @@ def trainable_share(model: PreTrainedModel) -> str:
     """How many parameters are trained, for the log."""
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return f"{trained:,} of {sum(p.numel() for p in model.parameters()):,} parameters are trained"
-
-
-def owned_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Ids that some token of `tokenizer` has."""
-    return set(tokenizer.get_vocab().values())
