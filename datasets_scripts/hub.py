@@ -67,7 +67,7 @@ class HubRepo:
         with told(name, token):
             url = self.api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
             self.name: str = url.repo_id
-            info = self.api.repo_info(self.name, repo_type=kind)
+            info = self.api.dataset_info(self.name) if kind == "dataset" else self.api.model_info(self.name)
         self.head, self.private = str(info.sha), bool(info.private)
         self.files = {sibling.rfilename for sibling in info.siblings or []}
         if private and not self.private:

@@ -4,7 +4,7 @@ Used by the cards of training runs, and by whoever has scored a model that lies 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -128,7 +128,7 @@ def push_results(repo: str, results: Mapping[str, Any], dataset_name: str, token
         card = ModelCard(hub.read(README) or "---\n{}\n---\n")
     except (ValueError, TypeError) as error:
         raise PushError(f"the metadata of {hub.name}/{README} cannot be read: {error}") from error
-    data: ModelCardData = card.data
+    data = cast(ModelCardData, card.data)
     data.eval_results = replaced(data.eval_results, eval_results(scores, tag, dataset_name, split))
     data.model_name = data.model_name or hub.name.split("/")[-1]
     return hub.push({README: str(card).encode()}, "Evaluation results")

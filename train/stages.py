@@ -206,11 +206,10 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             "processes": trainer.args.world_size,
             "peak_memory_mb_per_process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
-        summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last} | started_by(
-            stage, trainer.args.world_size
-        )
+        summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last}
         used = trainer.args.to_dict()
-        training = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
+        training: dict[str, Any] = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
+        training |= started_by(stage, trainer.args.world_size)
         for name, content in {CURVES: trainer.state.log_history, SUMMARY: summary | training}.items():
             with whole(folder / name) as part:
                 part.write_text(json.dumps(content, indent=None if name == CURVES else 2) + "\n", encoding="utf-8")
@@ -219,6 +218,4 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             leave()
     (folder / FINISHING).unlink()
     drop_checkpoints(folder)
-    print(
-        f"[{stage}] " + "  ".join(f"{k} {v}" for k, v in summary.items() if k not in ("stage", "command")), flush=True
-    )
+    print(f"[{stage}] " + "  ".join(f"{k} {v}" for k, v in summary.items() if k != "stage"), flush=True)
