@@ -1,29 +1,39 @@
-"""Reinforcement learning with GRPO on both tasks: `accelerate launch train/grpo.py --config Y.yaml`.
+"""Reinforcement learning on both tasks: `accelerate launch train/grpo.py --config Y.yaml [--algorithm grpo]`.
 
-Rollouts are sampled free (no grammar, temperature 1, no top-k or top-p), so that sampling and training
-log-probabilities are one distribution and the format reward means something.
+GRPO, GSPO, RLOO or DPO on the same prompts and rewards. Answers are sampled free (no grammar, temperature 1, no top-k
+or top-p), so that sampling and training log-probabilities are one distribution and the format reward means something.
 """
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
+import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, set_seed
-from trl import GRPOConfig, GRPOTrainer
+from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
+from trl import DPOConfig, GRPOConfig, RLOOConfig
 
 from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.tokenization_unimo import UniMoTokenizer
+from train.algorithms import Algorithm, check_save_steps, make_trainer, pairs_a_step, settings_for
 from train.arguments import already_finished, parse_arguments, prepare_output, require_folder, require_splits
+from train.caption_encoder import CaptionEncoder, Pooling
 from train.cards import write_unimo_card
-from train.rewards import MotionScorer, grpo_rows, make_rewards
+from train.guards.base import Guard, GuardArguments, require_sound
+from train.guards.rollouts import RolloutRecorder
+from train.guards.watch import watch_pairs, watch_policy
+from train.preferences import PAIRS, choose_pairs, read_pairs, sample_answers, write_pairs
+from train.push import push_stage
+from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
 from train.stages import StageTrainer, finish_stage
 
 
 @dataclass
 class GRPOArguments:
-    """The policy to start from, and the frozen networks the rewards use."""
+    """The policy to start from, the algorithm, and the rewards with the frozen networks they use."""
 
     dataset: str = field(metadata={"help": "Dataset folder made by `python -m datasets_scripts.build`."})
     sft_model: str = field(metadata={"help": "Folder of the supervised model (train/sft.py)."})
@@ -31,22 +41,120 @@ class GRPOArguments:
     evaluator: str = field(metadata={"help": "Folder of the evaluator that rewards (never the held-out one)."})
     unimo_output_dir: str = field(default="", metadata={"help": "Also assemble LM and VQ-VAE into this UniMo folder."})
     t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion prompts."})
+    algorithm: Algorithm = field(default="grpo", metadata={"help": "How the policy learns from the rewards."})
+    reference_model: str = field(
+        default="", metadata={"help": "Policy that the KL term holds on to where beta > 0; empty: sft_model."}
+    )
+    rewards: str = field(
+        default="",
+        metadata={
+            "help": "Weights by name over the usual ones: length_closeness=0.5,format_reward=0 (0: only logged)."
+        },
+    )
+    caption_references: References = field(
+        default="best",
+        metadata={"help": "A caption's similarity with the nearest of several references, or the mean."},
+    )
+    caption_encoder: str = field(
+        default="", metadata={"help": "Folder of a sentence encoder or CLIP that compares captions; empty: evaluator."}
+    )
+    caption_pooling: Pooling = field(
+        default="mean", metadata={"help": "Of caption_encoder: mean over tokens, or the model's own pooled output."}
+    )
+    reward_dtype: Literal["float32", "bfloat16"] = field(
+        default="float32", metadata={"help": "bfloat16: mixed precision in the rewards' networks, within 0.01."}
+    )
+    dpo_beta: float = field(default=0.1, metadata={"help": "DPO: how much a preference may move the policy."})
+    dpo_margin: float = field(
+        default=0.1, metadata={"help": "DPO: total reward by which a prompt's best must beat its worst."}
+    )
 
 
-class MotionGRPOTrainer(StageTrainer, GRPOTrainer):
-    """TRL's trainer with the card of the stage."""
+class PolicyConfig(GRPOConfig):
+    """TRL's settings of GRPO, which serve all algorithms."""
+
+    def __post_init__(self) -> None:
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            if "divisible by num_generations" not in str(error):
+                raise
+            raise ValueError(
+                f"the answers of a step do not make whole groups: per_device_train_batch_size "
+                f"{self.per_device_train_batch_size} x gradient_accumulation_steps {self.gradient_accumulation_steps} "
+                f"x {self.world_size} processes = {self.generation_batch_size}, num_generations is "
+                f"{self.num_generations}; change one of them so that it divides the product"
+            ) from error
+
+
+def refuse_contradictions(arguments: GRPOArguments, training: GRPOConfig) -> None:
+    """Stop, before anything is loaded, where two settings exclude each other.
+
+    Raises:
+        SystemExit: the message names both and what to change.
+    """
+    if training.max_steps <= 0:
+        raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
+    if training.reward_weights is not None:
+        raise SystemExit("error: reward_weights goes by position; name them instead, like rewards: format_reward=0.5")
+    if arguments.reference_model and not training.beta:
+        raise SystemExit("error: reference_model is given, but beta is 0, so nothing holds on to it; set beta above 0")
+    if arguments.algorithm == "dpo":
+        return
+    check_save_steps(training)
+
+
+def require_finite(model: PreTrainedModel, path: str) -> None:
+    """Refuse a network with weights that are no numbers: whatever it scores would be none either.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    for name, value in model.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{path}: {name} holds NaN or infinite values; that model has to be trained again")
+
+
+def require_codebook(processor: Any, vqvae: MotionVQVAEModel, arguments: GRPOArguments) -> None:
+    """Refuse a VQ-VAE whose codes are not those of the policy's vocabulary.
+
+    Raises:
+        ValueError: with both sizes.
+    """
+    if processor.num_codes != vqvae.config.codebook_size:
+        raise ValueError(
+            f"{arguments.sft_model} has a motion vocabulary of {processor.num_codes} codes, the VQ-VAE at "
+            f"{arguments.vqvae} a codebook of {vqvae.config.codebook_size}; give the VQ-VAE it was trained with"
+        )
+
+
+def require_reference(arguments: GRPOArguments, model: PreTrainedModel) -> None:
+    """Refuse a reference that is not there or has another vocabulary than the policy.
+
+    Raises:
+        FileNotFoundError, ValueError: what is wrong with it.
+    """
+    reference = load_whole(AutoModelForCausalLM, arguments.reference_model, "as reference_model a supervised model")
+    if reference.config.vocab_size != model.config.vocab_size:
+        raise ValueError(
+            f"reference_model {arguments.reference_model} has {reference.config.vocab_size} tokens, sft_model "
+            f"{model.config.vocab_size}: give a model with the same vocabulary"
+        )
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the script."""
-    arguments, training = parse_arguments((GRPOArguments, GRPOConfig), argv)
+    arguments, guarding, training = parse_arguments((GRPOArguments, GuardArguments, PolicyConfig), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     require_folder(arguments.sft_model, "supervised model", "accelerate launch train/sft.py")
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
     require_folder(arguments.evaluator, "evaluator", "accelerate launch train/evaluator.py")
-    if training.max_steps <= 0:
-        raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
+    refuse_contradictions(arguments, training)
+    with refusals():
+        weights = parse_weights(arguments.rewards)
+    assembled = [(arguments.unimo_output_dir, "-unimo")] if arguments.unimo_output_dir else []
     if already_finished(training, "grpo", asdict(arguments)):
+        push_stage(training, *assembled)
         return
     with refusals():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
@@ -55,31 +163,70 @@ def main(argv: list[str] | None = None) -> None:
         needed = "as sft_model the folder of a supervised model"
         model = load_whole(AutoModelForCausalLM, arguments.sft_model, needed, dtype="float32")
         processor = UniMoProcessor.from_pretrained(arguments.sft_model)
-        vqvae, evaluator = vqvae.to(training.device), evaluator.to(training.device)
+        require_codebook(processor, vqvae, arguments)
+        judges = {arguments.evaluator: evaluator}
+        if guarding.held_out_evaluator:
+            needed = "as held_out_evaluator the folder of one"
+            judges[guarding.held_out_evaluator] = load_whole(
+                TextMotionEvaluatorModel, guarding.held_out_evaluator, needed
+            )
         entries = captioned_motions(dataset["train"])
         if not entries:
             raise ValueError(f"{arguments.dataset}: no captioned motion to ask about")
-        require_width(evaluator, entries[0].motion.shape[1], arguments.evaluator)
-        require_width(vqvae, entries[0].motion.shape[1], arguments.vqvae)
+        for path, network in {**judges, arguments.vqvae: vqvae, arguments.sft_model: model}.items():
+            if network is not model:
+                require_width(network, entries[0].motion.shape[1], path)
+                network.to(training.device)
+            require_finite(network, path)
+        if arguments.reference_model:
+            require_reference(arguments, model)
+        encoder = None
+        if arguments.caption_encoder:
+            encoder = CaptionEncoder(arguments.caption_encoder, arguments.caption_pooling, training.device)
         codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
     checkpoint = prepare_output(training, "grpo", asdict(arguments))
     set_seed(training.seed)
 
-    prompts = training.max_steps * training.generation_batch_size // training.num_generations
+    prompts = training.max_steps * pairs_a_step(training)
     rows = grpo_rows(processor, entries, codes, prompts, arguments.t2m_share, training.seed)
 
+    scorer = MotionScorer(
+        vqvae,
+        processor.feature_extractor,
+        evaluator,
+        dtype=getattr(torch, arguments.reward_dtype),
+        caption_encoder=encoder,
+        physics="physical_plausibility" in weights,
+    )
+    recorder = RolloutRecorder()
+    rewards = recorder.watch(make_rewards(processor, scorer, weights, arguments.caption_references))
+    training.reward_weights = list(weights.values())
     training.temperature, training.top_p, training.top_k = 1.0, 1.0, 0
     training.remove_unused_columns = False
-    trainer = MotionGRPOTrainer(
-        model=model,
-        args=training,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=processor.tokenizer,
-        reward_funcs=make_rewards(processor, MotionScorer(vqvae, processor.feature_extractor, evaluator)),
-    )
+    guards: list[Guard]
+    if arguments.algorithm == "dpo":
+        model.to(training.device)
+        pairs = preferences(
+            arguments, training, model, processor, rows, dict(zip(weights, rewards, strict=True)), weights
+        )
+        longest = max(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in pairs)
+        settings = settings_for("dpo", training, arguments.dpo_beta, longest)
+        columns = ("prompt_ids", "chosen_ids", "rejected_ids")
+        data = Dataset.from_list([{name: pair[name] for name in columns} for pair in pairs])
+        trainer = policy_trainer(arguments, model, settings, data, processor, rewards)
+        guards = watch_pairs(trainer, guarding, processor, pairs)
+    else:
+        settings = settings_for(arguments.algorithm, training)
+        trainer = policy_trainer(arguments, model, settings, Dataset.from_list(rows), processor, rewards)
+        held_out = None
+        if guarding.held_out_evaluator:
+            held_out = MotionScorer(vqvae, processor.feature_extractor, judges[guarding.held_out_evaluator])
+        guards = watch_policy(trainer, guarding, processor, recorder, weights, scorer, held_out, arguments.t2m_share)
     trainer.train(resume_from_checkpoint=checkpoint)
+    require_sound(guards, training.output_dir)
 
     def leave() -> None:
+        (Path(training.output_dir) / PAIRS).unlink(missing_ok=True)  # their counts stay
         processor.save_pretrained(training.output_dir)
         if arguments.unimo_output_dir:
             policy = trainer.accelerator.unwrap_model(trainer.model)
@@ -91,6 +238,59 @@ def main(argv: list[str] | None = None) -> None:
             write_unimo_card(arguments.unimo_output_dir, training.output_dir)
 
     finish_stage(trainer, "grpo", leave)
+    push_stage(training, *assembled)
+
+
+def policy_trainer(
+    arguments: GRPOArguments,
+    model: PreTrainedModel,
+    settings: GRPOConfig | RLOOConfig | DPOConfig,
+    data: Dataset,
+    processor: Any,
+    rewards: list[Reward],
+) -> StageTrainer:
+    """The algorithm's trainer; TRL loads the reference from the path the policy's configuration names."""
+    own = model.config.name_or_path
+    model.config.name_or_path = arguments.reference_model or own
+    trainer = make_trainer(arguments.algorithm, model, settings, data, processor.tokenizer, rewards)
+    model.config.name_or_path = own
+    return trainer
+
+
+def preferences(
+    arguments: GRPOArguments,
+    training: GRPOConfig,
+    model: PreTrainedModel,
+    processor: Any,
+    rows: list[dict[str, Any]],
+    rewards: dict[str, Reward],
+    weights: dict[str, float],
+) -> list[dict[str, Any]]:
+    """DPO's pairs: those an earlier start of this run made, else chosen from answers sampled now.
+
+    Raises:
+        SystemExit: no prompt has answers that differ enough.
+    """
+    pairs = read_pairs(training.output_dir)
+    if pairs is not None:
+        return pairs
+    answers = sample_answers(
+        model,
+        processor,
+        rows,
+        training.num_generations,
+        training.max_completion_length,
+        training.per_device_train_batch_size * training.steps_per_generation,
+        training.seed,
+        training.process_index,
+        training.world_size,
+    )
+    with refusals():
+        pairs, counts = choose_pairs(processor, rows, answers, rewards, weights, arguments.dpo_margin)
+    if training.process_index == 0:
+        write_pairs(training.output_dir, pairs, counts)
+        print("[grpo] dpo: " + "  ".join(f"{name} {value}" for name, value in counts.items()), flush=True)
+    return pairs
 
 
 if __name__ == "__main__":

@@ -40,8 +40,7 @@ REWARDS = ("format_reward", "motion_similarity", "semantic_similarity", "caption
 
 
 def _without(reward: str) -> Arm:
-    weights = [0.0 if name == reward else 1.0 for name in REWARDS]
-    return Arm(f"without {reward}", grpo={"reward_weights": weights})
+    return Arm(f"without {reward}", grpo={"rewards": f"{reward}=0"})
 
 
 def studies(t2m_only_fraction: float, t2m_share: float) -> dict[str, Study]:

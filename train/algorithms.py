@@ -1,0 +1,143 @@
+"""GRPO, GSPO, RLOO and DPO from one set of arguments: what each makes of them, and the trainer that runs it."""
+
+import math
+from dataclasses import fields
+from typing import Any, Literal, get_args
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+
+from train.rewards import Reward
+from train.stages import StageTrainer
+
+Algorithm = Literal["grpo", "gspo", "rloo", "dpo"]
+ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+# Clipping of GSPO, whose ratio is of whole sequences (Zheng et al., 2025, section 5.1).
+GSPO_EPSILON, GSPO_EPSILON_HIGH = 3e-4, 4e-4
+
+
+class MotionGRPOTrainer(StageTrainer, GRPOTrainer):
+    """TRL's trainer with the card of the stage."""
+
+
+class MotionRLOOTrainer(StageTrainer, RLOOTrainer):
+    """TRL's trainer with the card of the stage."""
+
+
+class MotionDPOTrainer(StageTrainer, DPOTrainer):
+    """TRL's trainer with the card of the stage, over pairs of the very ids that were sampled."""
+
+    def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
+        """Nothing: text tokenised anew need not give the ids a model sampled, and invalid answers would be closed."""
+        return dataset
+
+
+def pairs_a_step(training: GRPOConfig) -> int:
+    """The prompts a GRPO step answers, which are the pairs a DPO step learns from."""
+    return training.generation_batch_size // training.num_generations
+
+
+def cycle_steps(training: GRPOConfig) -> int:
+    """Optimiser steps until answers are sampled anew and no sampled answer is left over."""
+    passes = training.steps_per_generation * training.num_iterations
+    return math.lcm(passes, training.gradient_accumulation_steps) // training.gradient_accumulation_steps
+
+
+def check_save_steps(training: GRPOConfig) -> None:
+    """Refuse checkpoints in the middle of a generation cycle, whose answers are in none and cannot be resumed.
+
+    Raises:
+        SystemExit: with the nearest step count that is at the end of one.
+    """
+    if training.save_strategy != "steps":
+        return
+    cycle = cycle_steps(training)
+    steps = training.save_steps
+    if steps < 1:
+        steps = math.ceil(training.max_steps * steps)
+    if steps % cycle:
+        nearest = max(1, round(steps / cycle)) * cycle
+        raise SystemExit(
+            f"error: save_steps {training.save_steps} would save within a generation cycle of {cycle} steps "
+            f"(steps_per_generation {training.steps_per_generation} x num_iterations {training.num_iterations} / "
+            f"gradient_accumulation_steps {training.gradient_accumulation_steps}), which cannot be resumed; use "
+            f"save_steps {nearest}"
+        )
+
+
+def settings_for(
+    algorithm: str, training: GRPOConfig, dpo_beta: float = 0.1, max_length: int | None = None
+) -> GRPOConfig | RLOOConfig | DPOConfig:
+    """The trainer's arguments of an algorithm, from those of GRPO.
+
+    GSPO is GRPO with ratios of whole sequences and their clipping. RLOO takes over what it has. A DPO step learns from
+    the best and worst answer of as many prompts as a GRPO step answers.
+
+    Args:
+        algorithm: one of `ALGORITHMS`.
+        training: GRPO's, changed in place where it is returned.
+        dpo_beta: DPO's own temperature; a KL weight of GRPO is another quantity.
+        max_length: tokens of the longest prompt with its answer, so that DPO cuts none.
+
+    Raises:
+        SystemExit: DPO's pairs of a step cannot be shared out evenly over the processes.
+    """
+    if algorithm == "grpo":
+        return training
+    if algorithm == "gspo":
+        training.importance_sampling_level, training.loss_type = "sequence", "grpo"
+        training.epsilon, training.epsilon_high = GSPO_EPSILON, GSPO_EPSILON_HIGH
+        return training
+    if algorithm == "rloo":
+        # GRPO's has derived one of the two from the other; both given count as a contradiction.
+        return _converted(RLOOConfig, training, steps_per_generation=None)
+    pairs, processes = pairs_a_step(training), training.world_size
+    if pairs % processes:
+        raise SystemExit(
+            f"error: the {pairs} prompts of a step make {pairs} pairs, which {processes} processes cannot share "
+            "evenly; change per_device_train_batch_size, gradient_accumulation_steps or the number of processes"
+        )
+    share = pairs // processes
+    # A pair is two sequences: no more of them at once than GRPO holds.
+    at_once = max(n for n in range(1, share + 1) if share % n == 0 and (n == 1 or 2 * n <= training.train_batch_size))
+    return _converted(
+        DPOConfig,
+        training,
+        beta=dpo_beta,
+        loss_type=["sigmoid"],
+        max_length=max_length,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=share // at_once,
+        remove_unused_columns=True,
+    )
+
+
+def _converted(config_class: type[Any], training: GRPOConfig, **changed: Any) -> Any:
+    """Another trainer's arguments with all that both know; what the user set and it does not know is said."""
+    known = {field.name for field in fields(config_class) if field.init}
+    defaults = {field.name: field.default for field in fields(GRPOConfig)}
+    values = {field.name: getattr(training, field.name) for field in fields(GRPOConfig) if field.init}
+    # Derived ones, and those that answers are sampled and scored by whatever learns from them.
+    used = {"generation_batch_size", "steps_per_generation", "reward_weights", "temperature", "top_p", "top_k"}
+    used |= {"num_generations", "max_completion_length"}
+    unused = sorted(n for n, v in values.items() if n not in known | used and v != defaults[n])
+    if unused and training.process_index == 0:
+        print(f"[grpo] {config_class.__name__} has no {', '.join(unused)}: not used", flush=True)
+    return config_class(**{name: value for name, value in values.items() if name in known} | changed)
+
+
+def make_trainer(
+    algorithm: str,
+    model: PreTrainedModel,
+    settings: GRPOConfig | RLOOConfig | DPOConfig,
+    train_dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    rewards: list[Reward],
+) -> StageTrainer:
+    """The trainer of an algorithm; DPO's dataset holds pairs, the others' prompts that rewards are called for."""
+    common = {"model": model, "args": settings, "train_dataset": train_dataset, "processing_class": tokenizer}
+    if algorithm == "dpo":
+        return MotionDPOTrainer(**common)
+    trainer_class = MotionRLOOTrainer if algorithm == "rloo" else MotionGRPOTrainer
+    return trainer_class(**common, reward_funcs=rewards)

@@ -1,0 +1,240 @@
+"""What all guards share: when they read, where readings go, how many bad ones warn and how many end the run."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from train.arguments import meant
+from train.checkpoints import last_checkpoint
+
+PREFIX = "guard"
+NAMES = ("collapse", "thoughts", "motion_tokens", "tasks", "reward_balance", "reward_gaming")
+BASELINE = 3  # readings that make what training began with: one alone is noise
+Reading = dict[str, float]
+
+
+@dataclass
+class GuardArguments:
+    """When guards read, what they take for a failure, and which of them may end a run. They change no training."""
+
+    guard_every: int = field(
+        default=10, metadata={"help": "Steps between two readings, taken where the Trainer logs; 0: no guards."}
+    )
+    guard_sample: int = field(
+        default=16, metadata={"help": "Answers of each process a reading looks at: half the cost for half as many."}
+    )
+    guard_patience: int = field(
+        default=3, metadata={"help": "Bad readings in a row that end the run; one bad batch is no collapse."}
+    )
+    guard_stops: str = field(
+        default="collapse,motion_tokens,reward_gaming",
+        metadata={"help": f"Guards that may end a run; the others only warn. Of {', '.join(NAMES)}."},
+    )
+    held_out_evaluator: str = field(
+        default="", metadata={"help": "Folder of the held-out judge, which watches the reward's; it never rewards."}
+    )
+    guard_reward_drop: float = field(
+        default=1.0,
+        metadata={"help": "Reward below its start by so many spreads of its answers: what a random answer loses."},
+    )
+    guard_min_spread_ratio: float = field(
+        default=0.05, metadata={"help": "Spread of the reward as a share of its start: below it nothing is ranked."}
+    )
+    guard_min_entropy: float = field(
+        default=0.1, metadata={"help": "Entropy as a share of its start: sound runs lose a half, collapsed ones all."}
+    )
+    guard_max_entropy: float = field(
+        default=4.0, metadata={"help": "Entropy as a multiple of its start: the policy dissolves into noise."}
+    )
+    guard_max_kl: float = field(
+        default=1.0, metadata={"help": "KL from the reference, nats a token; sound runs stay below a tenth of it."}
+    )
+    guard_max_zero_spread: float = field(
+        default=0.9, metadata={"help": "Share of groups whose answers all score the same and teach nothing."}
+    )
+    guard_length_drift: float = field(
+        default=2.0, metadata={"help": "Mean answer length as a multiple or fraction of its start."}
+    )
+    guard_min_consistency: float = field(
+        default=0.5, metadata={"help": "Share of a thought's checkable claims that hold; guessing sides gives a half."}
+    )
+    guard_consistency_drop: float = field(
+        default=0.15, metadata={"help": "Loss of consistency since the start, beyond what 16 thoughts vary by."}
+    )
+    guard_min_rank: float = field(
+        default=4.0,
+        metadata={"help": "Effective rank of the codes' embeddings; a codebook of width 16 gives 8 to 16."},
+    )
+    guard_min_token_spread: float = field(
+        default=0.1,
+        metadata={
+            "help": "Spread of the codes' embeddings against the text tokens'; rows set to the mean have 0.005."
+        },
+    )
+    guard_min_mass: float = field(
+        default=0.5, metadata={"help": "Probability of motion tokens where a motion is due; learned ones are near 1."}
+    )
+    guard_grace: float = field(
+        default=0.3, metadata={"help": "Share of a supervised run after which that probability must be reached."}
+    )
+    guard_task_loss: float = field(
+        default=0.1, metadata={"help": "Rise of a task's validation loss over its best, nats a token."}
+    )
+    guard_task_reward: float = field(
+        default=0.25, metadata={"help": "Fall of a task's mean reward below its start, about twice a batch's noise."}
+    )
+    guard_max_share: float = field(
+        default=0.9, metadata={"help": "Share of the advantage's variance that one reward may have."}
+    )
+    guard_max_drift: float = field(
+        default=0.5, metadata={"help": "Gain by the reward's judge beyond the held-out's, in spreads of its answers."}
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("guard_sample", "guard_patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.guard_every < 0:
+            raise ValueError(f"guard_every is {self.guard_every}; it must be 0 (no guards) or more")
+        for name in self.stopping:
+            if name not in NAMES:
+                raise ValueError(f"guard_stops: there is no guard {name!r}{meant(name, NAMES)}")
+
+    @property
+    def stopping(self) -> tuple[str, ...]:
+        """The guards that may end a run."""
+        return tuple(filter(None, (name.strip() for name in self.guard_stops.split(","))))
+
+
+class Guard(TrainerCallback):
+    """One failure watched for.
+
+    A subclass measures (`read`) and says what is wrong with a reading (`faults`). Readings live in the Trainer's log
+    history alone, which checkpoints carry: a resumed run judges as if it had never stopped.
+
+    Args:
+        trainer: the Trainer that is watched; the guard logs through it.
+        settings: thresholds.
+    """
+
+    name = ""
+
+    def __init__(self, trainer: Trainer, settings: GuardArguments):
+        self.trainer, self.settings = trainer, settings
+        self.stopped: str | None = None  # why this guard ended the run
+        self.seconds = 0.0  # spent on readings
+        self._alarmed = False
+
+    def concerned(self, logs: Reading) -> bool:
+        """Whether these are logs to read at: those of training, not of an evaluation, the end, or a guard."""
+        return "loss" in logs
+
+    def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
+        """Figures of now, the same on every process; called on all of them. Empty: there is nothing to read yet."""
+        raise NotImplementedError
+
+    def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
+        """What is wrong with a reading after those before it, each with what to change; a function of these alone."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- the Trainer's events
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        """A resumed run keeps the alarm it stopped with."""
+        self._alarmed = self._may_stop and self._streak(self.past(state))[0] > 0
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Reading | None = None,
+        **kwargs,
+    ) -> None:
+        """Read where it is time, log, warn, and end the run where it must be."""
+        if not logs or not self.concerned(logs):
+            return
+        past = self.past(state)
+        if past and state.global_step - past[-1]["step"] < self.settings.guard_every:
+            self._keep_checkpoint(control)
+            return
+        began = time.perf_counter()
+        reading = self.read(logs, past)
+        self.seconds += time.perf_counter() - began
+        if not reading:
+            return
+        # Not the trainer's own `log`, which would flush its other figures with these.
+        Trainer.log(self.trainer, {f"{PREFIX}/{self.name}/{key}": value for key, value in reading.items()})
+        streak, faults = self._streak(self.past(state))
+        self._alarmed = streak > 0 and self._may_stop
+        if streak and streak & (streak - 1) == 0 and state.is_world_process_zero:
+            print(f"[guard] {self.name}, step {state.global_step}: warning: {'; '.join(faults)}", flush=True)
+        if self._alarmed and streak >= self.settings.guard_patience:
+            self.stopped = f"guard {self.name}, {streak} readings in a row: {'; '.join(faults)}"
+            control.should_training_stop = True
+        self._keep_checkpoint(control)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        """While a reading is bad the checkpoint from before stays the last one."""
+        self._keep_checkpoint(control)
+
+    def _keep_checkpoint(self, control: TrainerControl) -> None:
+        if self._alarmed:
+            control.should_save = False
+
+    # ---------------------------------------------------------------- readings
+
+    @property
+    def _may_stop(self) -> bool:
+        return self.name in self.settings.stopping
+
+    def past(self, state: TrainerState) -> list[Reading]:
+        """This guard's readings so far, each with its step."""
+        start = f"{PREFIX}/{self.name}/"
+        readings = []
+        for entry in state.log_history:
+            reading = {key.removeprefix(start): value for key, value in entry.items() if key.startswith(start)}
+            if reading:
+                readings.append(reading | {"step": entry["step"]})
+        return readings
+
+    def _streak(self, readings: Sequence[Reading]) -> tuple[int, list[str]]:
+        """How many of the last readings are bad in a row, and what is wrong with the last."""
+        last: list[str] = []
+        count = 0
+        while count < len(readings):
+            place = len(readings) - 1 - count
+            found = self.faults(readings[place], readings[:place])
+            if not found:
+                break
+            last = last or found
+            count += 1
+        return count, last
+
+
+def baseline(past: Sequence[Reading], key: str) -> float | None:
+    """What a figure began with: the mean of its first readings, None while there are too few."""
+    values = [reading[key] for reading in past if key in reading][:BASELINE]
+    return sum(values) / BASELINE if len(values) == BASELINE else None
+
+
+def require_sound(guards: Iterable[Guard], output_dir: str) -> None:
+    """Refuse to go on with a run that a guard has ended, before the stage's folder takes what became of the model.
+
+    Raises:
+        SystemExit: with the reason, what to change and where the last good checkpoint is.
+    """
+    for guard in guards:
+        if guard.stopped:
+            raise SystemExit(f"error: training ended by {guard.stopped}. {kept(output_dir)}")
+
+
+def kept(output_dir: str) -> str:
+    """The sentence on what is left of a run that was ended."""
+    checkpoint = last_checkpoint(Path(output_dir))
+    if checkpoint is None:
+        return "No checkpoint was good, so none was kept: save_steps may be smaller"
+    return f"The last good checkpoint is {checkpoint}"

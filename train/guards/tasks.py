@@ -1,0 +1,95 @@
+"""One task paying for the other: each task's validation loss or reward on its own, and which way to shift the mix."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from transformers import Trainer
+
+from train.guards.base import Guard, GuardArguments, Reading, baseline
+from train.guards.rollouts import RolloutRecorder
+
+OTHER = {"t2m": "m2t", "m2t": "t2m"}
+
+
+class TaskGuard(Guard):
+    """Warns when a task gets worse than it was while both are trained, with the share of tasks to try.
+
+    Args:
+        trainer, settings: see `Guard`.
+        figures: from what is logged, a figure of each task, the same on every process; a task without data is left
+            out, and where there is none nothing is read.
+        lower_is_better: whether figures are losses or rewards.
+        t2m_share: the mix that is trained on.
+        joint_from: first step at which both tasks are trained; a task is not judged before.
+    """
+
+    name = "tasks"
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        settings: GuardArguments,
+        figures: Callable[[Reading], Mapping[str, float]],
+        lower_is_better: bool,
+        t2m_share: float,
+        joint_from: int = 0,
+    ):
+        super().__init__(trainer, settings)
+        self.figures, self.lower_is_better = figures, lower_is_better
+        self.t2m_share, self.joint_from = t2m_share, joint_from
+        self.unit = "loss" if lower_is_better else "reward"
+
+    def concerned(self, logs: Reading) -> bool:
+        """Where each task's validation loss is logged, or with training's logs where rewards are compared."""
+        return bool(self.figures(logs)) if self.lower_is_better else super().concerned(logs)
+
+    def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
+        """`<task>_loss` or `<task>_reward`."""
+        return {f"{task}_{self.unit}": value for task, value in self.figures(logs).items()}
+
+    def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
+        """A task worse than its best loss, or its first rewards, by more than the margin."""
+        found = []
+        shares = {"t2m": self.t2m_share, "m2t": 1 - self.t2m_share}
+        past = [earlier for earlier in past if earlier["step"] >= self.joint_from]
+        for task, other in OTHER.items():
+            key = f"{task}_{self.unit}"
+            if key not in reading or not 0 < shares[task] < 1:
+                continue
+            if self.lower_is_better:
+                best = min((earlier[key] for earlier in past if key in earlier), default=math.inf)
+                worse, margin = reading[key] - best, self.settings.guard_task_loss
+            else:
+                begun = baseline(past, key)
+                if begun is None:
+                    continue
+                worse, margin = begun - reading[key], self.settings.guard_task_reward
+            if worse > margin:
+                share = shares[task] + (1 - shares[task]) / 3
+                advised = share if task == "t2m" else 1 - share
+                found.append(
+                    f"{task} got worse by {worse:.2g} ({self.unit} {reading[key]:.3g}) beside {other}: give it more "
+                    f"of the mix, like t2m_share: {advised:.2g}, or stop earlier"
+                )
+        return found
+
+
+def validation_figures(logs: Reading) -> dict[str, float]:
+    """Each task's loss in an evaluation of train/sft.py."""
+    return {task: logs[f"eval_loss/{task}"] for task in OTHER if f"eval_loss/{task}" in logs}
+
+
+def reward_figures(recorder: RolloutRecorder, weights: Mapping[str, float]) -> Callable[[Reading], dict[str, float]]:
+    """Each task's mean reward in the last generation, all rewards added up."""
+
+    def figures(logs: Reading) -> dict[str, float]:
+        if recorder.rollout is None:
+            return {}
+        tasks, rewards = recorder.rollout.gathered_tasks(), recorder.rollout.gathered_rewards()
+        totals: dict[str, list[float]] = {}
+        for i, task in enumerate(tasks):
+            total = math.fsum(weights[name] * (values[i] or 0.0) for name, values in rewards.items())
+            totals.setdefault(task, []).append(total)
+        return {task: math.fsum(values) / len(values) for task, values in sorted(totals.items())}
+
+    return figures

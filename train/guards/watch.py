@@ -1,0 +1,94 @@
+"""Which guards watch which stage."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from transformers import Trainer
+
+from train.guards.base import Guard, GuardArguments
+from train.guards.collapse import CollapseGuard
+from train.guards.motion_tokens import MotionTokenGuard
+from train.guards.reward_balance import RewardBalanceGuard
+from train.guards.reward_gaming import RewardGamingGuard
+from train.guards.rollouts import RolloutRecorder
+from train.guards.tasks import TaskGuard, reward_figures, validation_figures
+from train.rewards import MotionScorer
+
+SEQUENCES = 4  # of each process, for the probability of motion tokens: logits over the whole vocabulary are large
+
+
+def watch(trainer: Trainer, guards: Sequence[Guard]) -> list[Guard]:
+    """Add the guards to the trainer; none where they are switched off."""
+    if not guards or guards[0].settings.guard_every == 0:
+        return []
+    for guard in guards:
+        trainer.add_callback(guard)
+    return list(guards)
+
+
+def watch_sft(
+    trainer: Trainer, settings: GuardArguments, processor: Any, t2m_only_fraction: float, t2m_share: float
+) -> list[Guard]:
+    """The guards of supervised training: motion tokens, and each task's validation loss where there is evaluation.
+
+    Args:
+        trainer: its train dataset holds `input_ids`.
+        t2m_only_fraction, t2m_share: how tasks are mixed.
+    """
+    close, places = processor.vocabulary.motion_end, range(min(256, len(trainer.train_dataset)))
+    ends = [list(trainer.train_dataset[i]["input_ids"])[-8:] for i in places]
+    chosen = [i for i in places if close in ends[i]][:SEQUENCES]  # with the motion in the answer
+    sequences = [list(trainer.train_dataset[i]["input_ids"]) for i in chosen]
+    steps = trainer.args.max_steps if trainer.args.max_steps > 0 else 0
+    tokens = MotionTokenGuard(
+        trainer, settings, processor, lambda: sequences, judged_from=round(settings.guard_grace * steps)
+    )
+    joint_from = round(t2m_only_fraction * steps)
+    return watch(trainer, [tokens, TaskGuard(trainer, settings, validation_figures, True, t2m_share, joint_from)])
+
+
+def watch_policy(
+    trainer: Trainer,
+    settings: GuardArguments,
+    processor: Any,
+    recorder: RolloutRecorder,
+    weights: Mapping[str, float],
+    scorer: MotionScorer,
+    held_out: MotionScorer | None,
+    t2m_share: float,
+) -> list[Guard]:
+    """The guards of GRPO, GSPO and RLOO; of the two judges only where there is a held-out one."""
+    guards: list[Guard] = [
+        CollapseGuard(trainer, settings),
+        MotionTokenGuard(trainer, settings, processor, rollout_sequences(recorder, processor)),
+        TaskGuard(trainer, settings, reward_figures(recorder, weights), False, t2m_share),
+        RewardBalanceGuard(trainer, settings, recorder, weights, trainer.args.num_generations),
+    ]
+    if held_out is not None:
+        guards.append(RewardGamingGuard(trainer, settings, recorder, processor, scorer, held_out))
+    return watch(trainer, guards)
+
+
+def watch_pairs(
+    trainer: Trainer, settings: GuardArguments, processor: Any, pairs: Sequence[Mapping[str, Any]]
+) -> list[Guard]:
+    """The guard of DPO, which makes no answers: its motion tokens, in the preferred ones."""
+    rows = [pair["prompt_ids"] + pair["chosen_ids"] for pair in pairs if pair["task"] == "t2m"][:SEQUENCES]
+    return watch(trainer, [MotionTokenGuard(trainer, settings, processor, lambda: rows)])
+
+
+def rollout_sequences(recorder: RolloutRecorder, processor: Any) -> Callable[[], list[list[int]]]:
+    """Prompts and answers of the last generation that open a motion."""
+
+    def sequences() -> list[list[int]]:
+        if recorder.rollout is None:
+            return []
+        columns, start = recorder.rollout.columns, processor.vocabulary.motion_start
+        ids = recorder.rollout.completion_ids
+        rows = [i for i, task in enumerate(columns["task"]) if task == "t2m" and start in ids[i]]
+        chosen = rows[:: max(1, len(rows) // SEQUENCES)][:SEQUENCES]
+        prompts = [processor.prompt("t2m", columns["caption"][i]) for i in chosen]
+        encoded = [processor.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+        return [prompt + ids[i] for prompt, i in zip(encoded, chosen, strict=True)]
+
+    return sequences
