@@ -33,6 +33,8 @@ from train.arguments import (
     require_splits,
 )
 from train.base_lm import new_causal_lm, train_tokenizer
+from train.guards.base import GuardArguments, require_sound
+from train.guards.watch import watch_sft
 from train.lora import merged, require_peft, trainable_share, with_adapters
 from train.optimizer import muon_with_adamw
 from train.push import push_stage
@@ -157,7 +159,7 @@ def backbone(
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the script."""
-    arguments, training = parse_arguments((SFTArguments, SFTConfig), argv)
+    arguments, guarding, training = parse_arguments((SFTArguments, GuardArguments, SFTConfig), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
     refuse_contradictions(arguments, training)
@@ -242,7 +244,9 @@ def main(argv: list[str] | None = None) -> None:
         vocabulary=vocabulary,
         optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
     )
+    guards = watch_sft(trainer, guarding, processor, arguments.t2m_only_fraction, arguments.t2m_share)
     trainer.train(resume_from_checkpoint=checkpoint)
+    require_sound(guards, training.output_dir)
     if arguments.lora_rank:
         trainer.model = merged(trainer.accelerator.unwrap_model(trainer.model))
     finish_stage(trainer, "sft", leave=lambda: processor.save_pretrained(training.output_dir))

@@ -39,7 +39,10 @@ def watch_sft(
     ends = [list(trainer.train_dataset[i]["input_ids"])[-8:] for i in places]
     chosen = [i for i in places if close in ends[i]][:SEQUENCES]  # with the motion in the answer
     sequences = [list(trainer.train_dataset[i]["input_ids"]) for i in chosen]
-    steps = trainer.args.max_steps if trainer.args.max_steps > 0 else 0
+    training = trainer.args
+    a_step = training.train_batch_size * training.gradient_accumulation_steps * training.world_size
+    # The schedule is one pass, whose rows are packed or not.
+    steps = training.max_steps if training.max_steps > 0 else len(trainer.train_dataset) // a_step
     tokens = MotionTokenGuard(
         trainer, settings, processor, lambda: sequences, judged_from=round(settings.guard_grace * steps)
     )
