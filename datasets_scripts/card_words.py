@@ -88,6 +88,12 @@ def text(value: Any) -> str:
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", escape(line, quote=False))
 
 
+def description(words: str) -> str:
+    """The first line of prose of a card: what it says that the thing is."""
+    lines = (line.strip() for line in words.splitlines())
+    return next((line for line in lines if line and line[0] not in "#|<!-`[>"), "")
+
+
 def table(header: list[Any], rows: list[list[Any]]) -> list[str]:
     """Lines of a Markdown table; every cell is plain text."""
     lines = ["| " + " | ".join(text(cell) for cell in header) + " |", "| --- " * len(header) + "|"]

@@ -19,6 +19,7 @@ from datasets_scripts.card_words import (
     base_name,
     cached_name,
     command_line,
+    description,
     last_component,
     prose,
     public,
@@ -175,8 +176,7 @@ def read_dataset(folder: str | Path | None) -> dict[str, Any]:
     if card is not None:
         names = ("license", "license_name", "license_link", "pretty_name")
         facts |= {name: card.data.get(name) for name in names if card.data.get(name)}
-        lines = (line.strip() for line in card.text.splitlines())
-        facts["description"] = next((line for line in lines if line and line[0] not in "#|<!-`[>"), "")
+        facts["description"] = description(card.text)
     return facts
 
 
