@@ -38,7 +38,7 @@ FORMAT = "unimo-motion-dataset"
 MAX_FRAMES = 196  # 49 codes of four frames: the longest motion the model reads or writes
 SPLITS = ("train", "validation", "test")
 CLIP, CAPTION, NOTE = "clip", "caption", "note"
-_OWN_FILES = {"README.md", "build.json", "skipped.jsonl", "data", "thoughts.parquet"}
+_OWN_FILES = {"README.md", "build.json", "skipped.jsonl", "data", "thoughts.parquet", "hub_push.json"}
 _ROWS_PER_GROUP = 100  # about 12 MB of features: bounds both the writer's memory and a streaming reader's
 
 
