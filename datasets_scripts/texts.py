@@ -17,7 +17,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def write_records(records: Iterable[ThoughtRecord], path: str | Path) -> int:
     with whole(path) as part:
         with pq.ParquetWriter(part, schema, compression="zstd") as writer:
             for rows in _batches(records, 10_000):
-                writer.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema))
+                writer.write_table(pa.Table.from_pylist([vars(row) for row in rows], schema=schema))
                 count += len(rows)
             if not count:
                 writer.write_table(schema.empty_table())

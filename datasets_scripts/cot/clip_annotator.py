@@ -111,8 +111,18 @@ class _ClipWork:
 
     def result(self) -> Result:
         records = [self.records[index] for index in range(len(self.clip.captions))]
-        result = Result(self.clip.split, self.clip.id, self.job.digest, records, self.failures)
-        return replace(result, **self.counts)
+        counts = self.counts
+        return Result(
+            self.clip.split,
+            self.clip.id,
+            self.job.digest,
+            records,
+            self.failures,
+            prompt_tokens=counts["prompt_tokens"],
+            completion_tokens=counts["completion_tokens"],
+            untold=counts["untold"],
+            asked=counts["asked"],
+        )
 
     def span(self, features: np.ndarray, indices: Sequence[int]) -> None:
         """The captions `indices`, which all describe these features (T, 263)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,9 @@ class WorkFolder:
         """Notes a clip as finished, unless it is not: a caption without an answer is asked for again another time."""
         if result.resumed or result.failures or not result.records:
             return
-        line = asdict(result)
-        for name in ("failures", "resumed", "asked"):
-            del line[name]
-        self.journal.append(line)
+        line = {name: value for name, value in vars(result).items() if name not in ("failures", "resumed", "asked")}
+        # `asdict` copies every word; a record is flat.
+        self.journal.append({**line, "records": [vars(record) for record in result.records]})
 
     def tokens(self, result: Result) -> Result:
         """A resumed result with the tokens that its answers took."""
