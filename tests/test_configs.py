@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,29 +11,33 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from accelerate import FullyShardedDataParallelPlugin
 from accelerate.commands.config.config_args import load_config_from_file
-from accelerate.commands.launch import launch_command_parser
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import DistributedType
+from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+from torch.distributed.fsdp import StateDictType
 from transformers import Qwen2Config, TrainingArguments
 from transformers.optimization import get_scheduler
-from trl import GRPOConfig, SFTConfig
+from trl import SFTConfig
 
 from datasets_scripts.build import make_parser
 from evaluate_unimo import run
 from modeling_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
 from train.arguments import check_config_file, known_keys, parse_arguments
 from train.evaluator import EvaluatorArguments
-from train.grpo import GRPOArguments
+from train.grpo import GRPOArguments, PolicyConfig
+from train.guards.base import GuardArguments
 from train.quickstart import STAGE_KEYS, read_config
-from train.sft import SFTArguments
+from train.sft import SFTArguments, refuse_contradictions
 from train.vqvae import VQVAEArguments
 
 TRAIN = Path(__file__).resolve().parents[1] / "train"
 DATACLASSES: dict[str, tuple[type, ...]] = {
     "vqvae": (VQVAEArguments, TrainingArguments),
     "evaluator": (EvaluatorArguments, TrainingArguments),
-    "sft": (SFTArguments, SFTConfig),
-    "grpo": (GRPOArguments, GRPOConfig),
+    "sft": (SFTArguments, GuardArguments, SFTConfig),
+    "grpo": (GRPOArguments, GuardArguments, PolicyConfig),
 }
 # What a recipe hands on to a configuration that takes any key without a word.
 NESTED: dict[str, type] = {
@@ -63,7 +68,8 @@ def parsed(path: Path, **overrides: Any) -> tuple[Any, Any]:
     words = {key: "somewhere" for key in PATHS[path.stem] if key not in given}
     words |= {"use_cpu": "true"} | {key: str(value) for key, value in overrides.items()}
     argv = ["--config", str(path), *(word for key, value in words.items() for word in (f"--{key}", value))]
-    return parse_arguments(DATACLASSES[path.stem], argv)
+    arguments, *_, training = parse_arguments(DATACLASSES[path.stem], argv)
+    return arguments, training
 
 
 def test_every_file_is_covered():
@@ -75,7 +81,7 @@ def test_every_file_is_covered():
 def test_a_recipe_has_known_keys_and_possible_values(path):
     config = check_config_file(path, known_keys(DATACLASSES[path.stem]))
     _, training = parsed(path)
-    for key in known_keys(DATACLASSES[path.stem][1:]) & set(config):
+    for key in known_keys(DATACLASSES[path.stem][-1:]) & set(config):
         value = config[key]
         if isinstance(value, bool | int | float | dict):  # text may become a member of an enumeration
             assert getattr(training, key) == value, key
@@ -98,7 +104,7 @@ def test_budgets_name_recipes_and_options_that_exist(path, tmp_path):
     assert set(config) == set(STAGE_KEYS)
     for stage in DATACLASSES:
         settings = dict(config[stage])
-        recipe = path.parent / settings.pop("config")
+        recipe = (path.parent / settings.pop("config")).resolve()
         assert recipe in RECIPES and recipe.stem == stage
         settings.pop("processes", None)
         assert settings["max_steps"] > 0
@@ -163,6 +169,19 @@ def test_the_papers_grpo_keeps_groups_whole_on_any_number_of_processes():
     assert training.get_warmup_steps(training.max_steps) == 1400
 
 
+def test_one_gpu_of_24_gb_trains_adapters_over_the_papers_model():
+    path = TRAIN / "configs" / "single_24gb" / "sft.yaml"
+    arguments, training = parsed(path)
+    paper_arguments, paper_training = parsed(paper("sft"))
+    assert arguments.base_model == paper_arguments.base_model
+    assert arguments.lora_rank > 0 and arguments.base_dtype == "bfloat16" and training.activation_checkpointing
+    refuse_contradictions(arguments, training)
+    sequences = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    assert sequences == 8 and training.num_train_epochs == paper_training.num_train_epochs
+    assert training.weight_decay == 0  # which would draw the new rows to zero
+    assert training.eval_strategy == "steps"
+
+
 # ------------------------------------------------------------------------------------------------------- launching
 
 ACCELERATE = {
@@ -187,6 +206,46 @@ def test_a_launch_file_is_understood_by_accelerate(name):
     assert config.mixed_precision == "no"
     options = vars(launch_command_parser().parse_args(["script.py"]))
     assert set(config.fsdp_config) | set(config.deepspeed_config) <= set(options)
+
+
+def launched(name: str, *words: str) -> Any:
+    """The launcher's own arguments once it has taken in a launch file."""
+    path = TRAIN / "accelerate_configs" / f"{name}.yaml"
+    arguments = launch_command_parser().parse_args(["--config_file", str(path), *words, "script.py"])
+    arguments, defaults, _ = _validate_launch_command(arguments)
+    arguments.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)  # as `accelerate launch`
+    return arguments
+
+
+@pytest.mark.parametrize("name", ACCELERATE)
+def test_the_launcher_starts_what_a_launch_file_says(name):
+    arguments = launched(name)
+    assert arguments.num_processes == {"single_gpu": 1, "two_cpu": 2}.get(name, 8)
+    assert arguments.use_fsdp == (name == "fsdp2") and bool(arguments.use_deepspeed) == name.startswith("deepspeed")
+    assert launched(name, "--num_processes", "4").num_processes == 4
+    if name == "two_cpu":
+        assert prepare_multi_gpu_env(arguments)["ACCELERATE_MIXED_PRECISION"] == "no" and arguments.use_cpu
+
+
+def test_the_fsdp2_file_becomes_a_plugin_of_version_2(monkeypatch):
+    for key, value in prepare_multi_gpu_env(launched("fsdp2", "--main_process_port", "0")).items():
+        if key.startswith("FSDP_"):
+            monkeypatch.setenv(key, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an option of version 1 would only be warned of
+        plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2 and plugin.reshard_after_forward is True and not plugin.cpu_ram_efficient_loading
+    assert plugin.state_dict_type == StateDictType.FULL_STATE_DICT and not plugin.activation_checkpointing
+
+
+@pytest.mark.parametrize("name, stage", [("deepspeed_zero2", "2"), ("deepspeed_zero3", "3")])
+def test_the_deepspeed_files_reach_its_plugin(name, stage):
+    _, environment = prepare_deepspeed_cmd_env(launched(name, "--main_process_port", "0"))
+    assert environment["ACCELERATE_USE_DEEPSPEED"] == "true"
+    assert environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"] == stage
+    assert environment["ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE"] == "none"
+    if stage == "3":
+        assert environment["ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL"] == "true"
 
 
 @pytest.mark.parametrize(
