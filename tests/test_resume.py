@@ -1,17 +1,19 @@
 """Runs killed with SIGKILL and started again end with the weights of one that was left alone, bit for bit.
 
-Every run is a process of its own, forked from a server that has imported the scripts once, and killed by itself at the
-moment under test: within a step, half-way through a file, between two files, while the old checkpoint goes, at the end.
+Every run is a process of its own, forked from a server that has imported the scripts once, and kills itself at the
+moment under test: in a step, half-way through a file, between two files, while the old checkpoint goes, at the end.
 """
 
 import errno
 import json
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -21,9 +23,8 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from tiny_data import TEXTS, dataset_folder, tiny_judge
+from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import feature_extractor, processor_of, qwen_tokenizer, tiny_lm, tiny_vqvae
-from torch.utils.data import DataLoader
 
 from modeling_unimo import extend_vocabulary
 from train.checkpoints import MANIFEST, is_whole, keep_newest, last_checkpoint, room_for, seal
@@ -203,20 +204,23 @@ def command(stage: str, inputs: Path, output: Path, **more: Any) -> list[str]:
     return ["--config", str(config)]
 
 
-def run(server, stage: str, words: list[str], output: Path, moment: tuple[str, int] | None = None) -> int:
-    """Runs a stage to its end, or to its death; returns the exit code."""
+def start(server, stage: str, words: list[str], output: Path, moment: tuple[str, int] | None = None):
     process = server.Process(target=run_stage, args=(stage, words, output, moment))
     process.start()
+    return process
+
+
+def run(server, stage: str, words: list[str], output: Path, moment: tuple[str, int] | None = None) -> None:
+    """Runs a stage to its end, or to its death at the moment."""
+    process = start(server, stage, words, output, moment)
     process.join(120)
     if process.is_alive():
         process.kill()
         raise AssertionError(f"{stage} hangs; its log ends with {log_of(output)[-2000:]}")
-    assert process.exitcode is not None
     if moment is None:
         assert process.exitcode == 0, log_of(output)[-3000:]
     else:
         assert process.exitcode == -signal.SIGKILL, f"{moment} did not come: {log_of(output)[-3000:]}"
-    return process.exitcode
 
 
 def log_of(output: Path) -> str:
@@ -262,29 +266,36 @@ def uninterrupted(server, inputs, tmp_path_factory):
 # -------------------------------------------------------------------------------------------------- killed and resumed
 
 # Where death comes, and how many steps the resumed run still has to make.
-MOMENTS = [
+FAST = [
+    ("vqvae", "in a step", 12, 3),  # resumed within an epoch
+    ("vqvae", "in the finished model", 8, 0),  # the eighth model; seven are checkpoints'
+    ("sft", "before it is whole", 2, 14),
+]
+SLOW = [
     ("vqvae", "in a step", 2, 13),  # before the first checkpoint: from the start
     ("vqvae", "in a step", 4, 11),  # when the codes have just been placed
-    ("vqvae", "in a step", 12, 3),  # resumed within an epoch
     ("vqvae", "in a step", 10, 5),  # resumed where an epoch begins
     ("vqvae", "in the optimizer's file", 4, 7),
     ("vqvae", "before it is whole", 3, 9),
     ("vqvae", "before the old one goes", 3, 7),
-    ("vqvae", "in the finished model", 8, 0),  # the eighth model; seven are checkpoints'
     ("vqvae", "before the checkpoints go", 1, 0),
     ("evaluator", "in a step", 5, 11),  # steps of two batches, the last of an epoch of one
     ("evaluator", "in a step", 12, 5),  # resumed where an epoch begins
     ("evaluator", "in the model's file", 3, 8),
     ("sft", "in a step", 2, 18),
     ("sft", "in a step", 13, 6),
-    ("sft", "before it is whole", 2, 14),
     ("grpo", "in a step", 4, 4),
     ("grpo", "in the optimizer's file", 2, 4),
     ("grpo", "before the checkpoints go", 1, 0),
 ]
+MOMENTS = [*FAST, *(pytest.param(*moment, marks=pytest.mark.slow) for moment in SLOW)]
 
 
-@pytest.mark.parametrize("stage, when, count, left", MOMENTS, ids=lambda value: str(value).replace(" ", "-"))
+def named(value: Any) -> str:
+    return str(value).replace(" ", "-").replace("'", "")
+
+
+@pytest.mark.parametrize("stage, when, count, left", MOMENTS, ids=named)
 def test_killed_and_resumed(server, inputs, uninterrupted, tmp_path, stage, when, count, left):
     reference, output = uninterrupted(stage), tmp_path / "run"
     words = command(stage, inputs, output)
@@ -293,3 +304,324 @@ def test_killed_and_resumed(server, inputs, uninterrupted, tmp_path, stage, when
     run(server, stage, words, output)
     assert steps_made(output) - made == left  # it went on from the right checkpoint, and did not start again
     assert_same_run(output, reference)
+
+
+VARIANTS = [
+    # What a worker fetches ahead depends on its speed; what it draws must not.
+    ("vqvae", 8, {"dataloader_num_workers": 2}),
+    ("vqvae", 8, {"gradient_accumulation_steps": 2, "save_steps": 3, "max_steps": 7}),
+    ("vqvae", 6, {"muon": False, "eval_strategy": "steps", "eval_steps": 1}),
+    ("evaluator", 9, {"dataloader_num_workers": 1, "save_total_limit": 2}),
+    ("evaluator", 9, {"save_strategy": "epoch"}),
+    ("sft", 9, {"packing": True, "max_steps": 6}),
+    ("sft", 9, {"lora_rank": 2, "muon": False}),
+    ("sft", 9, {"train_sampling_strategy": "group_by_length", "bf16": True}),
+    ("grpo", 4, {"algorithm": "gspo"}),
+    ("grpo", 4, {"algorithm": "rloo"}),
+    ("grpo", 4, {"algorithm": "dpo", "beta": 0.0}),
+    ("grpo", 9, {"gradient_accumulation_steps": 2, "steps_per_generation": 4, "num_iterations": 1, "save_steps": 2}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage, step, settings", VARIANTS, ids=named)
+def test_killed_and_resumed_with_other_settings(server, inputs, tmp_path, stage, step, settings):
+    if "lora_rank" in settings:
+        pytest.importorskip("peft")
+    for name, moment in (("reference", None), ("run", ("in a step", step))):
+        run(server, stage, command(stage, inputs, tmp_path / name, **settings), tmp_path / name, moment)
+    made = steps_made(tmp_path / "run")
+    assert last_checkpoint(tmp_path / "run") is not None
+    run(server, stage, command(stage, inputs, tmp_path / "run", **settings), tmp_path / "run")
+    assert 0 < steps_made(tmp_path / "run") - made < steps_made(tmp_path / "reference")
+    assert_same_run(tmp_path / "run", tmp_path / "reference")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_any_time_and_again(server, inputs, uninterrupted, tmp_path, stage):
+    """Killed from outside after random times, until it ends by itself."""
+    reference, output = uninterrupted(stage), tmp_path / "run"
+    words, draw, killed = command(stage, inputs, output), random.Random(stage), 0
+    while True:
+        process = start(server, stage, words, output)
+        process.join(draw.uniform(0.5, 3.0) if killed < 8 else 120)
+        if process.exitcode is not None:
+            break
+        process.kill()
+        process.join()
+        killed += 1
+    assert process.exitcode == 0, log_of(output)[-3000:]
+    assert killed
+    assert_same_run(output, reference)
+
+
+def launched(inputs: Path, output: Path) -> subprocess.Popen[bytes]:
+    """SFT on two processes, as from the command line, in a session of its own."""
+    config = REPOSITORY / "train" / "accelerate_configs" / "two_cpu.yaml"
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    log = output.with_name(f"{output.name}.log").open("ab")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    words = command("sft", inputs, output, max_steps=40)
+    return subprocess.Popen(
+        [*launcher, str(REPOSITORY / "train" / "sft.py"), *words],
+        stdout=log, stderr=log, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_resumed(inputs, tmp_path):
+    reference, output = tmp_path / "reference", tmp_path / "run"
+    assert launched(inputs, reference).wait(300) == 0, log_of(reference)[-3000:]
+    process = launched(inputs, output)
+    while last_checkpoint(output) is None:
+        assert process.poll() is None, log_of(output)[-3000:]
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = last_checkpoint(output)
+    assert kept is not None and len(list(Path(kept).glob("rng_state_*.pth"))) == 2
+    assert launched(inputs, output).wait(300) == 0, log_of(output)[-3000:]
+    assert json.loads((output / "training_summary.json").read_text())["processes"] == 2
+    assert_same_run(output, reference)
+
+
+# ----------------------------------------------------------------------------------------------- what ends a training
+
+
+def test_a_finished_run_is_not_trained_again(server, inputs, uninterrupted):
+    folder = uninterrupted("vqvae")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    made = steps_made(folder)
+    run(server, "vqvae", command("vqvae", inputs, folder), folder)
+    assert "[vqvae] already finished: " in log_of(folder) and steps_made(folder) == made
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_another_setting_does_not_resume(server, inputs, uninterrupted):
+    folder = uninterrupted("vqvae")
+    words = command("vqvae", inputs, folder, learning_rate=1e-4)
+    process = start(server, "vqvae", words, folder)
+    process.join(60)
+    assert process.exitcode == 1
+    assert "holds a run with other settings (learning_rate: 0.003 -> 0.0001)" in log_of(folder)
+
+
+def refusal(server, stage: str, words: list[str], output: Path, what: Callable[[], None]) -> str:
+    """The last line of a run during which `what` is done to the scripts."""
+    process = server.Process(target=run_spoilt, args=(stage, words, output, what))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 1, log_of(output)[-3000:]
+    return log_of(output).strip().splitlines()[-1]
+
+
+def run_spoilt(stage: str, words: list[str], output: Path, what: Callable[[], None]) -> None:
+    what()
+    run_stage(stage, words, output, None)
+
+
+def spoil_the_loss() -> None:
+    """The loss of the fifth step is no number."""
+    from train.vqvae import VQVAETrainer
+
+    original = VQVAETrainer.compute_loss
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        loss = original(self, *args, **kwargs)
+        return loss * float("nan") if self.state.global_step == 4 else loss
+
+    VQVAETrainer.compute_loss = compute_loss
+
+
+def spoil_a_weight() -> None:
+    """A weight becomes infinite in the optimizer's third step, which no loss tells: the checkpoint of step 4 would."""
+    from train.optimizer import MuonWithAdamW
+
+    original, steps = MuonWithAdamW.step, []
+
+    def step(self, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        steps.append(1)
+        if len(steps) == 4:
+            self.weights[-1].data.view(-1)[0] = float("inf")
+
+    MuonWithAdamW.step = step
+
+
+@pytest.mark.parametrize(
+    "spoil, said, kept",
+    [
+        (spoil_the_loss, "error: the loss of step 5 is nan. The last good checkpoint", 4),
+        (spoil_a_weight, "is not finite after step 4. The last good checkpoint", 2),
+    ],
+)
+def test_what_is_no_number_ends_training(server, inputs, tmp_path, spoil, said, kept):
+    output = tmp_path / "run"
+    line = refusal(server, "vqvae", command("vqvae", inputs, output), output, spoil)
+    assert said in line and "learning_rate" in line and f"checkpoint-{kept}, is kept" in line
+    assert last_checkpoint(output) == str(output / f"checkpoint-{kept}")
+    assert all(
+        torch.isfinite(v).all() for v in load_file(output / f"checkpoint-{kept}" / "model.safetensors").values()
+    )
+
+
+def no_room_for_the_second() -> None:
+    """The disk is full after the model of the second checkpoint has been written."""
+    from train.stages import StageTrainer
+
+    original = StageTrainer._save_optimizer_and_scheduler
+
+    def save(self, folder: str) -> None:
+        if self.state.global_step == 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
+        original(self, folder)
+
+    StageTrainer._save_optimizer_and_scheduler = save
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(server, inputs, uninterrupted, tmp_path):
+    output = tmp_path / "run"
+    words = command("vqvae", inputs, output)
+    line = refusal(server, "vqvae", words, output, no_room_for_the_second)
+    assert line.startswith("error: no room left on the disk for checkpoint-4 in") and "checkpoint-2" in line
+    assert [path.name for path in output.glob("checkpoint-*")] == ["checkpoint-2"]
+    run(server, "vqvae", words, output)
+    assert_same_run(output, uninterrupted("vqvae"))
+
+
+# --------------------------------------------------------------------------------------------------------- checkpoints
+
+
+def made_checkpoint(folder: Path, step: int, sealed: bool = True) -> Path:
+    path = folder / f"checkpoint-{step}"
+    (path / "inner").mkdir(parents=True)
+    for name in ("trainer_state.json", "model.safetensors", "inner/optimizer.pt", "training_args.bin"):
+        (path / name).write_text(f"{name} of {step}")
+    if sealed:
+        seal(path)
+    return path
+
+
+def test_a_checkpoint_is_whole_once_it_is_sealed(tmp_path):
+    path = made_checkpoint(tmp_path, 3, sealed=False)
+    assert not is_whole(path) and last_checkpoint(tmp_path) is None
+    seal(path)
+    assert is_whole(path) and last_checkpoint(tmp_path) == str(path)
+    assert not (path / "training_args.bin").exists()  # the one file that is a pickle of anything
+    assert set(json.loads((path / MANIFEST).read_text())) == {
+        "trainer_state.json", "model.safetensors", "inner/optimizer.pt"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["trainer_state.json", "model.safetensors", "inner/optimizer.pt"])
+@pytest.mark.parametrize("damage", ["cut off", "gone", "longer"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, name, damage):
+    older, newer = made_checkpoint(tmp_path, 90), made_checkpoint(tmp_path, 100)
+    assert last_checkpoint(tmp_path) == str(newer)
+    if damage == "gone":
+        (newer / name).unlink()
+    else:
+        text = (newer / name).read_text()
+        (newer / name).write_text(text[:-1] if damage == "cut off" else text + " ")
+    assert last_checkpoint(tmp_path) == str(older)
+
+
+def test_old_and_cut_off_checkpoints_go(tmp_path):
+    for step in (2, 4, 6, 8, 10):
+        made_checkpoint(tmp_path, step, sealed=step != 6)
+    (tmp_path / "checkpoint-best").mkdir()
+
+    def left() -> set[str]:
+        return {path.name for path in tmp_path.iterdir()}
+
+    keep_newest(tmp_path, None)
+    assert left() == {"checkpoint-2", "checkpoint-4", "checkpoint-8", "checkpoint-10", "checkpoint-best"}
+    keep_newest(tmp_path, 2, str(tmp_path / "checkpoint-2"))
+    assert left() == {"checkpoint-2", "checkpoint-8", "checkpoint-10", "checkpoint-best"}
+    keep_newest(tmp_path, 1)
+    assert left() == {"checkpoint-10", "checkpoint-best"}
+
+
+def test_only_a_full_disk_is_called_one(tmp_path):
+    with pytest.raises(ZeroDivisionError), room_for("it", tmp_path):
+        raise ZeroDivisionError
+    for error in (RuntimeError("shapes differ"), OSError(errno.EACCES, "denied"), OSError("no route")):
+        with pytest.raises(type(error)) as raised, room_for("it", tmp_path):
+            raise error
+        assert raised.value is error
+    assert not list(tmp_path.iterdir())
+
+
+FULL_DISK = """
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from train.checkpoints import room_for
+folder, big = Path(sys.argv[1]), torch.zeros(1_000_000)
+ways = {
+    "torch": lambda scrap: torch.save({"a": big}, scrap / "a.pt"),
+    "safetensors": lambda scrap: save_file({"a": big}, scrap / "a.safetensors"),
+    "text": lambda scrap: (scrap / "a.txt").write_text("x" * 4_000_000),
+}
+for name, write in ways.items():
+    scrap = folder / "checkpoint-3"
+    scrap.mkdir()
+    try:
+        with room_for("checkpoint-3", folder, scrap):
+            write(scrap)
+    except SystemExit as error:
+        print(name, scrap.exists(), error)
+"""
+
+
+@pytest.mark.slow
+def test_each_writer_on_a_disk_that_is_really_full(tmp_path):
+    """A file system of two megabytes in a namespace of its own, where the machine lets users make one."""
+    namespace = shutil.which("unshare")
+    if namespace is None or subprocess.run([namespace, "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    (tmp_path / "disk").mkdir()
+    done = subprocess.run(
+        [namespace, "-rm", "sh", "-c", 'mount -t tmpfs -o size=2m tmpfs "$1" && "$2" -c "$3" "$1"', "sh"]
+        + [str(tmp_path / "disk"), sys.executable, FULL_DISK],
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [[n, "False"] for n in ("torch", "safetensors", "text")], (
+        done.stderr
+    )
+    assert all("error: no room left on the disk for checkpoint-3" in line for line in lines)
+
+
+# ------------------------------------------------------------------------------------------------ rows drawn at random
+
+
+class Rows(DrawnRows):
+    def __getitem__(self, index: int) -> int:
+        return self.draw(1000, index)
+
+
+def test_the_batch_fetched_ahead_is_drawn_again(tmp_path):
+    torch.manual_seed(0)
+    rows = Rows()
+    rows.__getitems__([0, 1])
+    torch.rand(3)  # the model draws as well
+    ahead = rows.__getitems__([2, 3])
+    torch.rand(3)
+    rows.save_draws(tmp_path / "draws.safetensors")
+    next_ones = [rows.__getitems__([4, 5]), torch.rand(2).tolist()]
+
+    torch.manual_seed(99)
+    again = Rows()
+    again.restore_draws(tmp_path / "draws.safetensors")
+    assert again.__getitems__([2, 3]) == ahead and again.redrawn
+    assert [again.__getitems__([4, 5]), torch.rand(2).tolist()] == next_ones
+
+
+def test_drawing_is_what_it_was_before_anything_was_remembered():
+    torch.manual_seed(5)
+    expected = [int(torch.randint(0, 1000, ())) for _ in range(4)]
+    torch.manual_seed(5)
+    assert Rows().__getitems__([3, 1]) + [Rows()[0], Rows()[2]] == expected
