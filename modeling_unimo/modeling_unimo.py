@@ -12,18 +12,23 @@ from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, L
 
 from .configuration_unimo import UniMoConfig
 from .export_unimo import save_motion
-from .generation_unimo import AnswerGrammar, answer_cache, default_generation_config
+from .generation_unimo import AnswerGrammar, default_generation_config
 from .modeling_motion_vqvae import MotionVQVAEModel, batches_by_length, evaluating
 from .motion_representation import features_to_joints, skeleton_for
 from .processing_unimo import Answer, UniMoProcessor
+from .sampling_unimo import FOLLOWED, AnswerWriter, can_write
 from .visualization_unimo import player_html
 
-# Settings of `generate` that look at one row and its tokens alone, never at how far a call has come.
-_ROW_SETTINGS = {
-    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
-    "repetition_penalty",
-}
-_STRETCH = 24
+# Generation settings that change nothing at these values, and those that are no matter of how a token is chosen.
+_NEUTRAL = {"num_beams": 1, "repetition_penalty": 1.0, "use_cache": True}
+_NOT_OF_SAMPLING = (
+    "max_new_tokens",
+    "max_length",
+    "eos_token_id",
+    "pad_token_id",
+    "bos_token_id",
+    "transformers_version",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +136,10 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                 f"The VQ-VAE reads {vqvae.config.feature_dim} features and {vqvae.config.downsample} frames a code, "
                 f"the feature extractor gives {theirs[0]} and {theirs[1]}."
             )
-        config = UniMoConfig(text_config=language_model.config.to_dict(), motion_config=vqvae.config.to_dict())
+        text_config, motion_config = language_model.config.to_dict(), vqvae.config.to_dict()
+        for part in (text_config, motion_config):
+            part.pop("_name_or_path", None)  # where it was loaded from is no property of a model, and may be private
+        config = UniMoConfig(text_config=text_config, motion_config=motion_config)
         with torch.device("meta"):
             model = cls(config)
         model.language_model, model.motion_vqvae = language_model, vqvae.requires_grad_(False)
@@ -283,58 +291,45 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                     device=self.device,
                 )
                 self._check_positions(rules.prompt_length + rules.max_new_tokens)
-                written = self._write(inputs, rules, grammar, num_samples, generate_kwargs)
+                written = self._write(processor, inputs, rules, grammar, num_samples, generate_kwargs)
                 for position, row in enumerate(rows):
                     samples = written[position * num_samples : (position + 1) * num_samples]
                     answers[row] = [processor.parse(ids, requests[row][0]) for ids in samples]
         return [answers[row] for row in range(len(requests))]
 
     def _write(
-        self, inputs: BatchEncoding, rules: AnswerGrammar, grammar: bool, num_samples: int, settings: dict[str, Any]
+        self,
+        processor: UniMoProcessor,
+        inputs: BatchEncoding,
+        rules: AnswerGrammar,
+        grammar: bool,
+        num_samples: int,
+        settings: dict[str, Any],
     ) -> list[list[int]]:
-        """Generated ids of each row, `num_samples` rows a prompt.
+        """Generated ids of each row, `num_samples` rows a prompt."""
+        ours = {name: getattr(self.generation_config, name) for name in FOLLOWED} | settings
+        followed = ours.keys() == set(FOLLOWED) and None not in ours.values() and self._is_plain_otherwise()
+        if followed and can_write(self.language_model):
+            writer = AnswerWriter(self.language_model, processor, inputs, rules, num_samples, **ours)
+            return writer.write() if grammar else writer.write_freely(self._end_ids(), rules.max_new_tokens)
+        others = settings.get("logits_processor") or ()
+        generated = self.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_new_tokens=rules.max_new_tokens,
+            num_return_sequences=num_samples,
+            **(settings | {"logits_processor": LogitsProcessorList([*others, *([rules] if grammar else [])])}),
+        )
+        return generated[:, rules.prompt_length :].tolist()
 
-        Where nothing stands against it, generation goes in stretches, after each of which the rows that have ended
-        leave the batch: answers differ in length, and a batch is otherwise as slow as its longest.
-        """
-        ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        if not (settings.keys() <= _ROW_SETTINGS and self.generation_config.num_beams == 1):
-            others = settings.get("logits_processor") or ()
-            generated = self.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=rules.max_new_tokens,
-                num_return_sequences=num_samples,
-                **(settings | {"logits_processor": LogitsProcessorList([*others, *([rules] if grammar else [])])}),
-            )
-            return generated[:, rules.prompt_length :].tolist()
-        prompts = torch.arange(len(ids), device=ids.device).repeat_interleave(num_samples)
-        ids, mask, rows = ids[prompts], mask[prompts], list(range(len(prompts)))
-        ends = torch.tensor(self.generation_config.eos_token_id, device=ids.device)
-        cache = answer_cache(self.config.get_text_config(decoder=True))
-        written: list[list[int]] = [[] for _ in rows]
-        while rows:
-            left = rules.prompt_length + rules.max_new_tokens - ids.shape[1]
-            ids = self.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                past_key_values=cache,
-                max_new_tokens=min(left, _STRETCH),
-                logits_processor=LogitsProcessorList([rules.select(prompts)] if grammar else []),
-                **settings,
-            )
-            answer = ids[:, rules.prompt_length :]
-            ended = torch.isin(answer, ends).any(-1) | (answer.shape[1] == rules.max_new_tokens)
-            for row, done, tokens in zip(rows, ended.tolist(), answer.tolist(), strict=True):
-                if done:
-                    written[row] = tokens
-            kept = (~ended).nonzero().flatten()
-            if len(kept) < len(rows):
-                cache.batch_select_indices(kept)
-            rows = [rows[position] for position in kept.tolist()]
-            ids, prompts = ids[kept], prompts[kept]
-            mask = torch.nn.functional.pad(mask[kept], (0, ids.shape[1] - mask.shape[1]), value=1)
-        return written
+    def _is_plain_otherwise(self) -> bool:
+        """Whether the generation settings ask for nothing else that only the library's `generate` does."""
+        given = self.generation_config.to_diff_dict().items()
+        return {k for k, v in given if v != _NEUTRAL.get(k)} <= {*FOLLOWED, *_NOT_OF_SAMPLING}
+
+    def _end_ids(self) -> list[int]:
+        ends = self.generation_config.eos_token_id
+        return [ends] if isinstance(ends, int) else list(ends)
 
     def _check_positions(self, length: int) -> None:
         """Rotary positions go on past what a model was trained on; a table of positions ends."""

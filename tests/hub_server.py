@@ -5,15 +5,18 @@ a commit, large ones through git LFS (in parts where they are larger still), dow
 redirect to another host that the real Hub answers with. Faults can be ordered: error statuses, connections that are
 cut in the middle, slowness, revoked tokens. Everything lives in memory.
 
-Clients read the endpoint when they are imported, so they run in processes of their own, with `Hub.environment`.
+Clients read the endpoint when they are imported, so they run in processes of their own: `run_client`.
 """
 
 import base64
 import hashlib
 import json
+import os
 import re
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -151,23 +154,6 @@ class Hub:
     def storage_url(self) -> str:
         """Where large files lie: another host, as on the real Hub, which no token may reach."""
         return f"http://localhost:{self.port}"
-
-    def environment(self, home: Path, token: str | None = TOKEN) -> dict[str, str]:
-        """Environment variables of a client whose caches are in `home`."""
-        settings = {
-            "HF_ENDPOINT": self.url,
-            "HF_HOME": str(home),
-            "HF_HUB_OFFLINE": "0",
-            "HF_DATASETS_OFFLINE": "0",
-            "HF_EVALUATE_OFFLINE": "0",
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0",
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
-        }
-        return settings if token is None else settings | {"HF_TOKEN": token}
 
     def repo(self, name: str, kind: str = "models") -> Repo:
         """A repository that must be there; a bare name is the tester's."""
@@ -681,3 +667,48 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, bytes, dict[str, str]]]]]
     ("POST", r"/api/verify/(?P<oid>[0-9a-f]{64})", _Handler.verify),
     ("GET HEAD", rf"/{_FILE}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", _Handler.resolve),
 ]
+
+
+def client_environment(url: str, home: Path, token: str | None = TOKEN) -> dict[str, str]:
+    """Environment variables of a client of the Hub at `url`, whose caches are in `home`; None: not logged in."""
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    settings |= {
+        "HF_ENDPOINT": url,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "OMP_NUM_THREADS": "1",
+    }
+    return settings if token is None else settings | {"HF_TOKEN": token}
+
+
+# The library waits up to 23 seconds between its attempts; tests of what it does in the end need not.
+_IMPATIENT = "import time; sleep = time.sleep; time.sleep = lambda seconds: sleep(min(seconds, 0.01))\n"
+_MODULE = "import runpy, sys; sys.argv.pop(0); runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+
+
+def run_client(
+    url: str, home: Path, *command: str, source: str = _MODULE, token: str | None = TOKEN, timeout: float = 240.0
+) -> subprocess.CompletedProcess:
+    """Runs a client of the Hub at `url` in a process of its own, which hardly waits between attempts.
+
+    Args:
+        url: of the Hub, whether or not there is one.
+        home: folder of the client's caches, and its working directory.
+        command: a module of this package with its arguments; with `source`, the arguments of that.
+        source: Python code to run instead of a module.
+        token: of the client; None: not logged in.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-c", _IMPATIENT + source, *command],
+        cwd=home,
+        env=client_environment(url, home, token),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
