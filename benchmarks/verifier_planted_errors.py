@@ -378,8 +378,10 @@ class Coverage:
     texts: int = 0
     sentences: int = 0
     unread: int = 0
+    flagged: int = 0
     claims: Counter[str] = field(default_factory=Counter)
-    examples: Counter[str] = field(default_factory=Counter)
+    sentences_unread: Counter[str] = field(default_factory=Counter)
+    contradictions: Counter[str] = field(default_factory=Counter)
 
     def add(self, results: Iterable[Verification]) -> None:
         """Count the verified texts of one motion."""
@@ -387,21 +389,26 @@ class Coverage:
             self.texts += 1
             self.sentences += result.sentences
             self.unread += len(result.unread)
+            self.flagged += bool(result.contradicted)
             self.claims.update(claim.verdict for claim in result.claims)
-            self.examples.update(result.unread)
+            self.sentences_unread.update(result.unread)
+            self.contradictions.update(f"{c.kind}: {c.text!r}, measured {c.measured}" for c in result.contradicted)
 
     def summary(self) -> dict[str, object]:
-        """Counts and shares; `unread` holds the sentences most often left unread."""
+        """Counts and shares, the sentences most often left unread and the contradictions most often found."""
         decided = self.claims["holds"] + self.claims["contradicted"]
         return {
             "texts": self.texts,
             "sentences": self.sentences,
             "coverage": 1 - self.unread / max(1, self.sentences),
             "coverage_ci95": wilson(self.sentences - self.unread, self.sentences),
+            "flagged": self.flagged / max(1, self.texts),
+            "flagged_ci95": wilson(self.flagged, self.texts),
             "claims": sum(self.claims.values()),
             "decided": decided,
             "consistency": self.claims["holds"] / max(1, decided),
-            "unread": self.examples.most_common(20),
+            "unread": self.sentences_unread.most_common(20),
+            "contradictions": self.contradictions.most_common(40),
         }
 
 
@@ -539,12 +546,12 @@ def tables(measured: Measured) -> str:
             lines.append(f"| {source} | {kind} | {tally.planted} | {shares} |")
     lines += [
         "",
-        "| text | texts | sentences | read | claims | decided | consistent |",
-        "| --- | ---: | ---: | --- | ---: | ---: | ---: |",
+        "| text | texts | sentences | read | claims | decided | hold | texts flagged |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | --- |",
     ]
     for name, coverage in measured.coverage.items():
         row = coverage.summary()
-        numbers = f"{row['claims']} | {row['decided']} | {row['consistency']:.3f}"
+        numbers = f"{row['claims']} | {row['decided']} | {row['consistency']:.3f} | {_share(row, 'flagged')}"
         lines.append(f"| {name} | {row['texts']} | {row['sentences']} | {_share(row, 'coverage')} | {numbers} |")
     return "\n".join(lines)
 
