@@ -182,6 +182,14 @@ def test_one_gpu_of_24_gb_trains_adapters_over_the_papers_model():
     assert training.eval_strategy == "steps"
 
 
+def test_grpo_on_one_gpu_of_24_gb_goes_on_from_there():
+    arguments, training = parsed(TRAIN / "configs" / "single_24gb" / "grpo.yaml")
+    supervised, _ = parsed(TRAIN / "configs" / "single_24gb" / "sft.yaml")
+    assert arguments.lora_rank > 0 and arguments.base_dtype == "bfloat16"
+    assert arguments.sft_model == "runs/single_24gb/sft" and supervised.vqvae == arguments.vqvae
+    assert training.per_device_train_batch_size % training.num_generations == 0 and training.weight_decay == 0
+
+
 # ------------------------------------------------------------------------------------------------------- launching
 
 ACCELERATE = {

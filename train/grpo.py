@@ -12,12 +12,13 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import DPOConfig, GRPOConfig, RLOOConfig
+from trl.import_utils import is_vllm_available
 
 from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
-from modeling_unimo.tokenization_unimo import UniMoTokenizer
+from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
 from train.algorithms import Algorithm, check_save_steps, make_trainer, pairs_a_step, settings_for
 from train.arguments import already_finished, parse_arguments, prepare_output, require_folder, require_splits
 from train.caption_encoder import CaptionEncoder, Pooling
@@ -25,10 +26,12 @@ from train.cards import write_unimo_card
 from train.guards.base import Guard, GuardArguments, require_sound
 from train.guards.rollouts import RolloutRecorder
 from train.guards.watch import watch_pairs, watch_policy
+from train.lora import check_lora, merged, trainable_share, with_adapters
 from train.preferences import PAIRS, choose_pairs, read_pairs, sample_answers, write_pairs
 from train.push import push_stage
 from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
 from train.stages import StageTrainer, finish_stage
+from train.vocabulary_rows import never_sampled
 
 
 @dataclass
@@ -63,6 +66,13 @@ class GRPOArguments:
     )
     reward_dtype: Literal["float32", "bfloat16"] = field(
         default="float32", metadata={"help": "bfloat16: mixed precision in the rewards' networks, within 0.01."}
+    )
+    lora_rank: int = field(
+        default=0, metadata={"help": "0: every weight is trained; else LoRA of this rank and the motion tokens' rows."}
+    )
+    lora_alpha: int = field(default=32, metadata={"help": "Adapters are scaled by lora_alpha / lora_rank."})
+    base_dtype: Literal["float32", "bfloat16"] = field(
+        default="float32", metadata={"help": "Weights of sft_model in memory; bfloat16 only where LoRA freezes them."}
     )
     dpo_beta: float = field(default=0.1, metadata={"help": "DPO: how much a preference may move the policy."})
     dpo_margin: float = field(
@@ -99,6 +109,13 @@ def refuse_contradictions(arguments: GRPOArguments, training: GRPOConfig) -> Non
         raise SystemExit("error: reward_weights goes by position; name them instead, like rewards: format_reward=0.5")
     if arguments.reference_model and not training.beta:
         raise SystemExit("error: reference_model is given, but beta is 0, so nothing holds on to it; set beta above 0")
+    check_lora(arguments.lora_rank, arguments.base_dtype, training)
+    if arguments.lora_rank and arguments.reference_model:
+        raise SystemExit("error: with lora_rank the policy without its adapters is the reference; no reference_model")
+    if training.use_vllm and not is_vllm_available():
+        raise SystemExit(
+            'error: use_vllm needs vLLM, which is not installed: pip install "trl[vllm]", or leave it away'
+        )
     if arguments.algorithm == "dpo":
         return
     check_save_steps(training)
@@ -161,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
         vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
         evaluator = load_whole(TextMotionEvaluatorModel, arguments.evaluator, "as evaluator the folder of one")
         needed = "as sft_model the folder of a supervised model"
-        model = load_whole(AutoModelForCausalLM, arguments.sft_model, needed, dtype="float32")
+        model = load_whole(AutoModelForCausalLM, arguments.sft_model, needed, dtype=arguments.base_dtype)
         processor = UniMoProcessor.from_pretrained(arguments.sft_model)
         require_codebook(processor, vqvae, arguments)
         judges = {arguments.evaluator: evaluator}
@@ -202,6 +219,13 @@ def main(argv: list[str] | None = None) -> None:
     rewards = recorder.watch(make_rewards(processor, scorer, weights, arguments.caption_references))
     training.reward_weights = list(weights.values())
     training.temperature, training.top_p, training.top_k = 1.0, 1.0, 0
+    tokens = never_sampled(processor.tokenizer, model, training.use_vllm)
+    training.generation_kwargs = tokens | (training.generation_kwargs or {}) or None
+    if arguments.lora_rank:
+        motion_ids = processor.tokenizer.convert_tokens_to_ids(motion_vocabulary(processor.num_codes))
+        model = with_adapters(model, sorted(motion_ids), arguments.lora_rank, arguments.lora_alpha)
+        if training.process_index == 0:
+            print(f"[grpo] {trainable_share(model)}")
     training.remove_unused_columns = False
     guards: list[Guard]
     if arguments.algorithm == "dpo":
@@ -224,6 +248,8 @@ def main(argv: list[str] | None = None) -> None:
         guards = watch_policy(trainer, guarding, processor, recorder, weights, scorer, held_out, arguments.t2m_share)
     trainer.train(resume_from_checkpoint=checkpoint)
     require_sound(guards, training.output_dir)
+    if arguments.lora_rank:
+        trainer.model = merged(trainer.accelerator.unwrap_model(trainer.model))
 
     def leave() -> None:
         (Path(training.output_dir) / PAIRS).unlink(missing_ok=True)  # their counts stay

@@ -4,16 +4,33 @@ An adapter on the layers alone leaves the motion tokens where they started: no l
 embedding. So the rows themselves are trained beside the adapters, and only they; every other row stays frozen.
 """
 
+import os
 from collections.abc import Collection
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils import is_peft_available
 
 
-def require_peft() -> None:
-    """Raise `SystemExit` when PEFT is not installed."""
+def check_lora(rank: int, base_dtype: str, training: TrainingArguments) -> None:
+    """Stop, before anything is loaded, where adapters and other settings exclude each other.
+
+    Raises:
+        SystemExit: what excludes what, and what to change.
+    """
+    if rank < 0:
+        raise SystemExit(f"error: lora_rank is {rank}; 0 trains every weight, 16 to 64 are usual")
+    if not rank:
+        if base_dtype != "float32":
+            raise SystemExit("error: base_dtype bfloat16 needs lora_rank: steps of 1e-4 vanish in trained bfloat16")
+        return
     if not is_peft_available():
         raise SystemExit("error: lora_rank needs PEFT: pip install 'unimo[peft]' (or pip install peft)")
+    sharded = training.deepspeed_plugin is not None and training.deepspeed_plugin.zero_stage == 3
+    if sharded or training.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise SystemExit(
+            "error: adapters are merged at the end, which needs whole weights on each process, and FSDP and ZeRO-3 "
+            "split them; launch lora_rank with single_gpu.yaml, multi_gpu.yaml or deepspeed_zero2.yaml"
+        )
 
 
 def with_adapters(model: PreTrainedModel, rows: Collection[int], rank: int, alpha: int) -> PreTrainedModel:

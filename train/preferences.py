@@ -13,6 +13,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from modeling_unimo.files_unimo import whole
 from modeling_unimo.modeling_motion_vqvae import evaluating
 from train.rewards import Reward
+from train.vocabulary_rows import never_sampled
 
 PAIRS, COUNTS = "preferences.jsonl", "preferences.json"
 
@@ -45,6 +46,7 @@ def sample_answers(
     settings = GenerationConfig(
         do_sample=True, temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=max_tokens,
         pad_token_id=processor.pad_id, eos_token_id=end_ids(model, processor), disable_compile=True,
+        **never_sampled(processor.tokenizer, model, use_vllm=False),
     )  # fmt: skip
     own = range(rank, len(rows), world_size)
     prompts_at_once = max(1, batch_size // num_answers)

@@ -35,7 +35,7 @@ from train.arguments import (
 from train.base_lm import new_causal_lm, train_tokenizer
 from train.guards.base import GuardArguments, require_sound
 from train.guards.watch import watch_sft
-from train.lora import merged, require_peft, trainable_share, with_adapters
+from train.lora import check_lora, merged, trainable_share, with_adapters
 from train.optimizer import muon_with_adamw
 from train.push import push_stage
 from train.sft_data import check_thoughts, dropped_report, every_pair, group_by_length, schedule, tokenized
@@ -101,22 +101,11 @@ def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
             "error: with packing a step holds as many examples as fit, so max_steps does not say how many are seen; "
             "give num_train_epochs instead"
         )
-    if arguments.lora_rank < 0:
-        raise SystemExit(f"error: lora_rank is {arguments.lora_rank}; 0 trains every weight, 16 to 64 are usual")
-    if not arguments.lora_rank:
-        if arguments.base_dtype != "float32":
-            raise SystemExit("error: base_dtype bfloat16 needs lora_rank: steps of 1e-4 vanish in trained bfloat16")
-        return
-    require_peft()
-    if not arguments.base_model:
+    check_lora(arguments.lora_rank, arguments.base_dtype, training)
+    if arguments.lora_rank and not arguments.base_model:
         raise SystemExit("error: lora_rank needs a base_model: a new model has to learn every weight")
-    if arguments.muon:
+    if arguments.lora_rank and arguments.muon:
         raise SystemExit("error: muon is for whole matrices, not for the factors of lora_rank; leave one of them away")
-    if training.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
-        raise SystemExit(
-            "error: adapters are merged at the end, which needs whole weights on each process, and FSDP splits them; "
-            "launch lora_rank with single_gpu.yaml, multi_gpu.yaml or deepspeed_zero2.yaml"
-        )
 
 
 def check_codebook(base_model: str, codebook_size: int, vqvae: str) -> None:
