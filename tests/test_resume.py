@@ -156,8 +156,8 @@ def differing_rewards(processor: Any, scorer: Any, weights: dict[str, float], *a
     """For each weight one function, whose rewards are 0 to 1 and differ from answer to answer."""
 
     def made(name: str) -> Callable:
-        def reward(completions: list, **kwargs: Any) -> list[float]:
-            return [float((len(name) + sum(map(ord, str(completion)))) % 101) / 101 for completion in completions]
+        def reward(completion_ids: list, **kwargs: Any) -> list[float]:
+            return [float((len(name) + sum(ids)) % 101) / 101 for ids in completion_ids]
 
         reward.__name__ = name
         return reward
@@ -177,7 +177,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Path:
-    """data/, vqvae/, evaluator/ and sft/, tiny and untrained, for the stages to work on."""
+    """data/, vqvae/, evaluator/, base/ and sft/, tiny and untrained, for the stages to work on."""
     folder = tmp_path_factory.mktemp("inputs")
     dataset_folder(folder / "data", train=18, validation=4)
     tiny_vqvae().save_pretrained(folder / "vqvae")
@@ -185,6 +185,8 @@ def inputs(tmp_path_factory) -> Path:
     tiny_judge().save_pretrained(folder / "evaluator")
     tokenizer = qwen_tokenizer()
     model = tiny_lm(tokenizer)
+    model.save_pretrained(folder / "base")
+    tokenizer.save_pretrained(folder / "base")
     extend_vocabulary(tokenizer, model)
     model.save_pretrained(folder / "sft")
     processor_of(tokenizer).save_pretrained(folder / "sft")
@@ -198,6 +200,8 @@ def command(stage: str, inputs: Path, output: Path, **more: Any) -> list[str]:
     if stage == "grpo":
         paths |= {"sft_model": inputs / "sft", "evaluator": inputs / "evaluator"}
         paths["unimo_output_dir"] = output.with_name(f"{output.name}_unimo")
+    if "base_model" in more:
+        paths["base_model"] = inputs / more["base_model"]
     settings = COMMON | OWN[stage] | more | {name: str(path) for name, path in paths.items()}
     config = output.with_name(f"{output.name}.yaml")
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -313,8 +317,8 @@ VARIANTS = [
     ("vqvae", 6, {"muon": False, "eval_strategy": "steps", "eval_steps": 1}),
     ("evaluator", 9, {"dataloader_num_workers": 1, "save_total_limit": 2}),
     ("evaluator", 9, {"save_strategy": "epoch"}),
-    ("sft", 9, {"packing": True, "max_steps": 6}),
-    ("sft", 9, {"lora_rank": 2, "muon": False}),
+    ("sft", 9, {"packing": True, "max_steps": -1, "num_train_epochs": 4, "max_length": 900}),
+    ("sft", 9, {"lora_rank": 2, "muon": False, "base_model": "base"}),
     ("sft", 9, {"train_sampling_strategy": "group_by_length", "bf16": True}),
     ("grpo", 4, {"algorithm": "gspo"}),
     ("grpo", 4, {"algorithm": "rloo"}),

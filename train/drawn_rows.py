@@ -50,7 +50,8 @@ class DrawnRows(Dataset):
     def save_draws(self, path: Path) -> None:
         """Keep with a checkpoint what drawing on from it needs."""
         saved = torch.get_rng_state()
-        save_file({"saved": saved, "before": saved if self._before is None else self._before.clone()}, path)
+        before = saved if self._before is None else self._before  # None: workers draw
+        save_file({"saved": saved, "before": before.clone()}, path)
 
     def restore_draws(self, path: Path) -> None:
         """Let the next batch be the one that was fetched ahead of the checkpoint `path` belongs to.
