@@ -25,8 +25,14 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.clips import map_in_order
-from datasets_scripts.cot import verify as verifier
-from datasets_scripts.cot.clip_annotator import ClipAnnotator, Job, Provenance, Result, provenance_of, source_digest
+from datasets_scripts.cot.clip_annotator import (
+    ClipAnnotator,
+    Job,
+    Provenance,
+    Result,
+    provenance_of,
+    verifier_version,
+)
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.cot.vlm_annotator import VlmAnnotator, threaded
 from datasets_scripts.cot.vlm_local import LocalModel
@@ -260,7 +266,7 @@ def annotate_dataset(
         **asdict(provenance),
         "overwrite": overwrite,
         "splits": sorted(splits) if splits else None,
-        "verifier": source_digest(verifier),
+        "verifier": verifier_version(),
     }
     place = Path(place).absolute()
     writing = _Writing(rules)

@@ -18,6 +18,7 @@ from datasets_scripts import bvh, humanml3d, joints, synthetic
 from datasets_scripts.clips import SUBCLIPS, ClipRules
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
+from datasets_scripts.texts import FILE, Joiner, write_records
 from modeling_unimo.motion_representation import FACINGS, HUMANML3D
 
 SOURCES = ("synthetic", "joints", "bvh", "humanml3d")
@@ -150,6 +151,9 @@ def build(arguments: argparse.Namespace) -> BuildSummary:
     check_output(arguments.output)
     source = make_source(arguments)
     clips = source.clips
+    joiner = None if arguments.thoughts is None else Joiner(arguments.thoughts)
+    if joiner is not None:
+        clips = joiner.join(clips)
     if source.annotate and arguments.annotator != "none":
         clips = annotated(clips, KinematicAnnotator(seed=arguments.seed).annotate)
     elif arguments.annotator == "kinematic" and source.feature_dim != HUMANML3D.feature_dim:
@@ -157,15 +161,24 @@ def build(arguments: argparse.Namespace) -> BuildSummary:
             "the kinematic annotator measures the 22-joint skeleton, and this data is KIT-ML's of 21 joints; "
             "build it with --annotator none"
         )
-    return write_dataset(
+
+    def finish(folder: Path) -> None:
+        if joiner is not None:
+            write_records(joiner.records, folder / FILE)
+
+    summary = write_dataset(
         clips,
         arguments.output,
-        card=source.card,
+        card=source.card if joiner is None else f"{source.card} Thoughts of `{Path(arguments.thoughts).name}` joined.",
         feature_dim=source.feature_dim,
         total=source.total,
         progress=not arguments.quiet,
         limit=arguments.limit,
+        finish=finish,
     )
+    if joiner is not None:
+        print(joiner.summary())
+    return summary
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -184,6 +197,7 @@ def make_parser() -> argparse.ArgumentParser:
         choices=ANNOTATORS,
         help="what fills missing thoughts: kinematic, from measured motion (default)",
     )
+    parser.add_argument("--thoughts", metavar="DIR", help="texts-only folder to take thoughts from, before that")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group("synthetic")
     group.add_argument("--num_train", type=_count, default=3600)

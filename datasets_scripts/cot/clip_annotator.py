@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.cot import events, kinematic_annotator, kinematics
+from datasets_scripts.cot import checks, claims, events, evidence, kinematic_annotator, kinematics
+from datasets_scripts.cot import verify as verifier
 from datasets_scripts.cot.answers import thought_fault
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
-from datasets_scripts.cot.verify import verify
 from datasets_scripts.cot.vlm_annotator import VlmAnnotator, joints_of
 from datasets_scripts.cot.vlm_prompt import Reply, prompt_hash
 from datasets_scripts.journal import Journal
@@ -235,7 +235,12 @@ class _ClipWork:
         checked = [index for index in indices if self.records[index].thought]
         if not checked:
             return
-        found = verify([self.records[index].thought for index in checked], joints, self.clip.fps)
+        try:
+            found = verifier.verify([self.records[index].thought for index in checked], joints, self.clip.fps)
+        except ValueError as error:
+            for index in checked:
+                self.records[index] = replace(self.records[index], thought="", refused=f"cannot be checked: {error}")
+            return
         for index, verification in zip(checked, found, strict=True):
             self.records[index] = replace(
                 self.records[index],
@@ -251,7 +256,7 @@ def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Proven
         case None:
             return Provenance("none")
         case KinematicAnnotator():
-            version = f"source {source_digest(kinematics, events, kinematic_annotator)}, seed {annotator.seed}"
+            version = f"source {_digest(kinematics, events, kinematic_annotator)}, seed {annotator.seed}"
             return Provenance("kinematic", version=version)
         case VlmAnnotator():
             return Provenance(
@@ -259,7 +264,12 @@ def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Proven
             )
 
 
-def source_digest(*modules: Any) -> str:
+def verifier_version() -> str:
+    """Of what checks thoughts: other sources may give other scores."""
+    return f"source {_digest(verifier, checks, claims, evidence, kinematics)}"
+
+
+def _digest(*modules: Any) -> str:
     """Names the state of source files: a thought can be made again with the same one only."""
     digest = hashlib.sha256()
     for module in modules:
