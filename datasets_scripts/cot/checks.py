@@ -21,7 +21,7 @@ Verdict = Literal["holds", "contradicted", "undecided"]
 _LATER, _SLACK = 0.05, 0.4
 _TIME_NEAR, _TIME_FAR = 0.7, 1.1
 # What an agreement is worth when statements are assigned to movements, and what a disagreement costs.
-_WORTH = {"sure": 2.0, "unsure": 0.8, "holds": 0.5, "contradicted": -0.6}
+_WORTH = {"sure": 2.0, "unsure": 0.8, "holds": 0.5, "contradicted": -1.0}
 _LEVELS = ("down", "waist", "chest", "shoulder", "head", "overhead")
 _OPPOSITE = {"left": "right", "right": "left"}
 # Kinds that say where something is, not that it happens: they take no part in the order.
@@ -67,9 +67,14 @@ class Checker:
     def check(self, text: str, statements: Sequence[Statement]) -> list[Claim]:
         """The claims of all statements of a text, in its order."""
         chosen, bounds = self._assign(statements)
+        repeated = self._used_twice(statements, chosen)
         claims: list[Claim] = []
         for index, statement in enumerate(statements):
-            for finding in self._findings(statement, chosen.get(index), bounds.get(index)):
+            findings = self._findings(statement, chosen.get(index), bounds.get(index))
+            if index in repeated:
+                shown = f"once, {self._shown(chosen[index])}"
+                findings = [_Finding("action", f"{_said(statement)} again", shown, "contradicted")]
+            for finding in findings:
                 passage = text[statement.start : statement.stop]
                 claims.append(Claim(finding.kind, passage, statement.start, statement.stop, finding.stated,
                                     finding.measured, finding.verdict))
@@ -188,6 +193,7 @@ class Checker:
             starts.append((index, movement.start / fps))
         bounds: dict[int, float] = {}
         starts.reverse()
+        chosen = dict(sorted(chosen.items()))
         latest, position = -1e9, 0
         for index in range(len(statements)):
             while position < len(starts) and starts[position][0] < index:
@@ -197,10 +203,31 @@ class Checker:
                 bounds[index] = latest
         return chosen, bounds
 
+    def _used_twice(self, statements: Sequence[Statement], chosen: dict[int, Movement]) -> set[int]:
+        """Statements that give another time for a movement that an earlier one of the same kind has spoken of."""
+        told: dict[tuple[str, int, int, str], tuple[int, float]] = {}
+        repeated = set()
+        for index, movement in chosen.items():
+            at = statements[index].at
+            if at is None:
+                continue
+            key = (statements[index].kind, movement.start, movement.stop, movement.side)
+            if key not in told:
+                told[key] = (index, at)
+                continue
+            other, before = told[key]
+            if abs(at - before) > max(0.8, 0.5 * len(movement.span) / self.evidence.fps) and movement.count[1] == 1:
+                start = movement.start / self.evidence.fps
+                repeated.add(index if abs(at - start) > abs(before - start) else other)
+        return repeated
+
     def _score(self, statement: Statement, movement: Movement) -> float:
         score = _WORTH["sure" if movement.sure else "unsure"]
         for finding in self._attributes(statement, movement):
             score += _WORTH.get(finding.verdict, 0.0)
+        if not movement.sure and statement.side == movement.side != "":
+            # What may be meant goes before what was clearly done with the other hand.
+            score += _WORTH["holds"]
         return max(score, 0.05)
 
     # -- what is said of it -----------------------------------------------------------------------------------------
@@ -402,7 +429,7 @@ def _direction(statement: Statement, movement: Movement, evidence: Evidence) -> 
     return _Finding("direction", said, shown, "undecided")
 
 
-_UNCOUNTED = frozenset({"turn", "curve", "sit", "stand", "pick", "lie", "kneel", "low", "look", "bend", "twist", "foot"})
+_UNCOUNTED = frozenset({"turn", "curve", "sit", "stand", "pick", "lie", "kneel", "look", "bend", "twist", "foot"})
 
 
 def _count(statement: Statement, movement: Movement, evidence: Evidence) -> _Finding | None:

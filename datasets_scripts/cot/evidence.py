@@ -166,12 +166,26 @@ class Evidence:
         _, velocity, speed = self.path
         found: list[Movement] = []
         for span in spans_above(speed, _BOUT, _BOUT_END, max(2, self.near(0.3))):
-            parts = _parts(speed, span, _BOUT_VALLEY)
+            parts = [way for part in _parts(speed, span, _BOUT_VALLEY) for way in self._ways(part)]
             bouts = [bout for part in parts if (bout := self._bout(part, velocity)) is not None]
             found.extend(bouts)
             if len(bouts) > 1 and (whole := self._bout(span, velocity)) is not None:
                 found.append(whole)
         return found
+
+    def _ways(self, span: Span) -> list[Span]:
+        """Divide a span where the direction of travel (front, back, left, right) changes for good."""
+        velocity = self.path[1][span.slice]
+        along = np.abs(velocity[:, 0]) >= np.abs(velocity[:, 1])
+        label = np.where(along, np.sign(velocity[:, 0]), 2.0 * np.sign(velocity[:, 1]))
+        edges = [0, *(np.flatnonzero(label[1:] != label[:-1]) + 1).tolist(), len(label)]
+        runs = [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b - a >= self.near(0.4)]
+        cuts = [span.start]
+        for (a, _), (b, _) in zip(runs, runs[1:], strict=False):
+            if label[a] != label[b]:
+                cuts.append(span.start + b)
+        cuts.append(span.stop)
+        return [Span(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
 
     def _bout(self, span: Span, velocity: np.ndarray) -> Movement | None:
         ahead, left = velocity[span.slice].sum(axis=0) / self.fps
@@ -277,7 +291,8 @@ class Evidence:
             cuts = [first, *(e for e in edges if first < e < last), last]
             cuts = sorted({*cuts, *(p.start for p in _parts(rate, Span(first, last + 1), 2.5)[1:])})
             if len(cuts) > 2:
-                for a, b in zip(cuts, cuts[1:], strict=False):
+                pairs = [(a, b) for i, a in enumerate(cuts) for b in cuts[i + 1 : i + 4] if (a, b) != (first, last)]
+                for a, b in pairs:
                     if abs(self.hip_heading[b] - self.hip_heading[a]) >= _TURN:
                         found.append(self._turn(a, b))
         return found
@@ -506,8 +521,17 @@ class Evidence:
         return [self._on(foot, lift) for foot in (0, 1) for lift in self._lift_series("leg", foot, forms)]
 
     def _lift_series(self, kind: str, foot: int, forms: tuple[str, ...]) -> list[Movement]:
-        spans = [(span, True) for span, which, form, _ in self._lifts if which == foot and form in forms]
-        return self._series(kind, spans, gap=0.9, every=True)
+        """Lifts of one foot, as series that neither the other foot nor a clear change of height interrupts."""
+        runs: list[list[tuple[Span, bool]]] = []
+        previous: tuple[int, float] | None = None
+        for span, which, form, _ in self._lifts:
+            high = float(self.m.knee_height[span.slice, which].max())
+            if which == foot and form in forms:
+                if not runs or previous is None or previous[0] != foot or abs(previous[1] - high) > 0.12:
+                    runs.append([])
+                runs[-1].append((span, True))
+            previous = (which, high)
+        return [lift for run in runs for lift in self._series(kind, run, gap=0.9)]
 
     def _on(self, foot: int, lift: Movement) -> Movement:
         return replace(lift, side=SIDES[foot])
@@ -612,12 +636,10 @@ class Evidence:
 
     @cached_property
     def lows(self) -> list[Movement]:
-        """The hips low in any way."""
-        return [
-            Movement("low", low.start, low.stop, sure=depth > 0.18, metres=depth)
-            for low in self._lows
-            if (depth := float(self.drop[low.slice].max()))
-        ]
+        """The hips low in any way, again and again."""
+        dips = [(dip, float(self.drop[dip.slice].max())) for low in self._lows for dip in _dips(self.drop, low, 0.1)]
+        found = self._series("low", [(dip, depth > 0.18) for dip, depth in dips], gap=1.3)
+        return [replace(low, metres=float(self.drop[low.start : low.stop].max())) for low in found]
 
     @cached_property
     def stands(self) -> list[Movement]:
@@ -739,7 +761,8 @@ class Evidence:
         found = []
         for sign, side in ((1.0, "left"), (-1.0, "right")):
             # The chest goes along with a look but also with every punch and step.
-            both = np.minimum(sign * turned / 30.0, sign * self.twist / 18.0)
+            both = np.where(length > 0.02, np.minimum(sign * turned / 30.0, sign * self.twist / 18.0),
+                            sign * self.twist / 18.0)
             for span in spans_above(np.maximum(both, sign * turned / 60.0), 0.5, 0.3, 2):
                 other = "right" if side == "left" else "left"
                 sure = bool(both[span.slice].max() > 1.0) and self._hands_still(span) and self._standing(span)
@@ -773,17 +796,22 @@ class Evidence:
         hands: list[list[tuple[Span, Movement]]] = [[], []]
         for side, name in enumerate(SIDES):
             height = m.hand[:, side, 1]
-            base = float(quantile(height, 0.05))
-            enter = max(-0.5, base + 0.25) if base < -0.45 else -0.5
-            for span in spans_above(height, enter, enter - 0.12, 2):
-                for part in _dips(height, span, 0.35):
-                    top = part.start + int(height[part.slice].argmax())
-                    found_one = self._raise(side, name, part, top)
-                    hands[side].append((part, found_one))
+            turning = swings(height, 0.22)
+            if turning and turning[0][2] < 0 and float(height[0]) > -0.4:
+                # Up from the first frame on.
+                turning.insert(0, (0, max(1, turning[0][0]), 1.0))
+            for first, last, change in turning:
+                if change < 0.28 or float(height[last]) < -0.52:
+                    continue
+                rises = _climbs(height, first, last) if height[last] > height[first] else [Span(first, last + 1)]
+                for span in rises:
+                    top = min(span.stop, self.frames) - 1 if span is not rises[-1] else last
+                    if float(height[top]) > -0.52:
+                        hands[side].append((span, self._raise(side, name, span, top)))
         joint: set[int] = set()
         for span, left in hands[0]:
             for other, right in hands[1]:
-                if span.overlap(other) > 0.5 * max(len(span), len(other)):
+                if span.overlap(other) > 0.4 * max(len(span), len(other)):
                     alike = abs(float(left.metres or 0.0) - float(right.metres or 0.0)) < 0.25
                     joint |= {id(left), id(right)} if alike else set()
                     found.append(
@@ -817,7 +845,7 @@ class Evidence:
         sign = 1.0 if side == 0 else -1.0
         up, front = float(m.hand[top, side, 1]), float(m.hand[top, side, 2])
         out = float(m.hand[top, side, 0]) * sign
-        high = float((m.hand_height[span.slice, side] - m.head_height[span.slice]).max())
+        high = float(m.hand_height[top, side] - m.head_height[top])
         names, unlike = set(), set()
         for label, value, rest in (("front", front, out), ("side", out, front)):
             if value > 0.5 and value > 0.8 * rest:
@@ -828,9 +856,13 @@ class Evidence:
             names.add("overhead")
         if high < -0.12 and up < 0.4:
             unlike.add("overhead")
-        if up > 0.55:
-            names |= {"front", "side"}
-            unlike -= {"front", "side"} if up < 0.75 else set()
+        steep = float(np.degrees(np.arctan2(up, max(float(np.hypot(front, out)), 1e-6))))
+        if steep > 42.0:
+            # More up than out: whoever says "to the side" means another pose.
+            names -= {"front", "side"}
+            unlike |= {"front", "side"}
+        elif steep > 28.0:
+            unlike -= {"front", "side"}
         levels = frozenset(
             label
             for label, low, top_ in (
@@ -896,10 +928,9 @@ class Evidence:
             many = (len(swings(along, 0.07)) + 1) // 2
             bends = [s for s in swings(self.m.elbow[span.slice, side], 18.0)]
             bent = sum(change < 0 for _, _, change in bends)
-            front = float(np.ptp(hand[span.slice, 2]))
-            aside = float(np.ptp(hand[span.slice, 0]))
             # A hand that is thrust forward again and again punches.
-            thrusts = front > 0.75 * (aside + 0.25) and front > 0.45
+            thrusts = any(s == side and form == "punch" and span.overlap(Span(a, b)) > 2
+                          for s, a, b, form, _ in self._thrusts)
             high = float(np.median(hand[span.slice, 1]))
             if max(many, bent) < 1:
                 continue
@@ -956,10 +987,11 @@ class Evidence:
                 end = first + int(hand[window, 2].argmax())
                 quick = float(np.gradient(hand[window, 2]).max()) * self.fps if last > first else 0.0
                 gain = reach - front
-                height = float(hand[end, 1])
+                height = float(hand[min(last, self.frames - 1), 1])
+                ahead = float(hand[min(last, self.frames - 1), 2])
                 if up > 0.0 and gain > 0.45 and quick > 1.8 and (front < 0.15 or aside > 0.45):
                     found.append((side, first, end + 1, "throw", quick))
-                elif length[first] < 0.7 and reach > 0.6 and gain > 0.22 and -0.5 < height < 0.55 and up < 0.12 and front > 0.0:
+                elif length[first] < 0.7 and min(reach, ahead + 0.15) > 0.66 and gain > 0.25 and -0.5 < height < 0.5 and up < 0.12 and front > 0.0:
                     if float(self.pitch[min(end, self.frames - 1)]) > 35.0:
                         continue
                     found.append((side, first, end + 1, "punch", quick))
@@ -1009,13 +1041,19 @@ class Evidence:
                 for first, last, turned in swings(angle, 60.0):
                     if abs(turned) < 200.0:
                         continue
-                    rounds = abs(turned) / 360.0
+                    around = _around(angle, first, last)
+                    # A round seen edge-on winds as well, but says little: only the plane it really runs in counts.
+                    if around is None or np.ptp(across[around[0] : around[1]]) < 0.9:
+                        continue
+                    begin, end, rounds = around
                     way = "backward" if turned > 0 else "forward"
                     other = "forward" if turned > 0 else "backward"
                     # The arm hangs before and after: only where it goes around is the circle.
-                    progress = (angle[first : last + 1] - angle[first]) / turned
-                    begin = first + int(np.argmax(progress >= 0.06))
-                    end = first + int(np.argmax(progress >= 0.94)) + 1
+                    rate = np.abs(np.gradient(angle[first : last + 1]))
+                    quick = np.flatnonzero(rate > 0.25 * rate.max())
+                    begin, end = first + int(quick[0]), first + int(quick[-1]) + 1
+                    if abs(float(angle[end - 1] - angle[begin])) < 190.0:
+                        continue
                     found.append(
                         Movement(
                             "circle",
@@ -1023,7 +1061,7 @@ class Evidence:
                             end,
                             sure=abs(turned) > 270.0,
                             side=name,
-                            count=(max(1, int(rounds + 0.3)), max(1, int(np.ceil(rounds - 0.25)))),
+                            count=(rounds, rounds),
                             directions=frozenset({way} if plane == "front" else {"forward", "backward"}),
                             unlike=frozenset({other} if plane == "front" and abs(turned) > 300.0 else ()),
                             angle=turned,
@@ -1063,6 +1101,38 @@ class Evidence:
 
 def _wrapped(degrees: np.ndarray) -> np.ndarray:
     return (degrees + 180.0) % 360.0 - 180.0
+
+
+def _climbs(series: np.ndarray, first: int, last: int) -> list[Span]:
+    """The steep parts of a rise `first..last` that add something; a rest half-way up divides it."""
+    part = series[first : last + 1]
+    rate = np.gradient(part) if len(part) > 1 else np.zeros(len(part))
+    top = float(rate.max())
+    spans = [s for s in spans_above(rate, 0.35 * top, 0.12 * top) if float(part[s.stop - 1] - part[s.start]) > 0.2]
+    return [Span(first + s.start, first + s.stop) for s in spans] or [Span(first, last + 1)]
+
+
+def _around(angle: np.ndarray, first: int, last: int) -> tuple[int, int, int] | None:
+    """First and last frame of the rounds within `first..last` of an angle about the shoulder (0 hangs), and how many.
+
+    A round goes over the top (180 degrees); what the arm does near hanging before and after is no part of it.
+    """
+    part = angle[first : last + 1]
+    sign = 1.0 if part[-1] > part[0] else -1.0
+    part = sign * part
+    lowest = int(np.ceil((part[0] - 180.0) / 360.0))
+    highest = int(np.floor((part[-1] - 180.0) / 360.0))
+    if highest < lowest:
+        return None
+    moving = np.abs(np.gradient(part)) if len(part) > 1 else np.zeros(len(part))
+    moving = (moving > 0.12 * moving.max()) & (part > 360.0 * lowest + 15.0) & (part < 360.0 * highest + 345.0)
+    begin = int(np.argmax(part >= 360.0 * lowest + 180.0))
+    end = int(np.argmax(part >= 360.0 * highest + 180.0))
+    while begin > 0 and moving[begin - 1]:
+        begin -= 1
+    while end < len(part) and (moving[end] or end <= begin):
+        end += 1
+    return first + begin, first + end, highest - lowest + 1
 
 
 def _parts(series: np.ndarray, span: Span, factor: float) -> list[Span]:
