@@ -6,6 +6,7 @@ addresses. Imports nothing heavy, so that a push starts at once.
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ class HubRepo:
     """
 
     def __init__(self, name: str, kind: str = "model", private: bool | None = None, token: str | None = None):
+        _clean_logs()
         self.kind, self.token = kind, token
         self.api = HfApi(token=token)
         with told(name, token):
@@ -170,10 +172,28 @@ def _reason(error: BaseException, name: str) -> str:
     return _brief(str(error)) or type(error).__name__
 
 
+class _Unsigned(logging.Filter):
+    """Takes from what the Hub's client logs that which follows the question mark in an address: it may be signed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = _unsigned(record.getMessage()), None
+        return True
+
+
+def _clean_logs() -> None:
+    """The client tells of every attempt that failed, with the address of the storage that it was given."""
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        if not any(isinstance(known, _Unsigned) for known in handler.filters):
+            handler.addFilter(_Unsigned())
+
+
+def _unsigned(message: str) -> str:
+    return SECRET.sub("(left out)", re.sub(r"(https?://[^\s'\"?]*)\?[^\s'\"]*", r"\1", message))
+
+
 def _brief(message: str) -> str:
     """One line of the library's message, without what signed addresses carry behind the question mark."""
-    line = " ".join(message.split())
-    return SECRET.sub("(left out)", re.sub(r"(https?://[^\s'\"?]*)\?[^\s'\"]*", r"\1", line))[:400]
+    return _unsigned(" ".join(message.split()))[:400]
 
 
 def remember(folder: Path, pushed: Pushed) -> None:

@@ -172,6 +172,13 @@ class Hub:
         """Orders a fault: `status=500`, `cut=True` or `delay=seconds`, `times=n` or for ever."""
         self.faults.append(Fault(method, path, **fault))
 
+    def reset(self) -> None:
+        """Back to an empty Hub, at the same address."""
+        with self.lock:
+            self.users = {TOKEN: "tester"}
+            for state in (self.repos, self.storage, self.parts, self.requests, self.faults):
+                state.clear()
+
     def heal(self) -> None:
         """Takes every fault back."""
         self.faults.clear()
@@ -688,27 +695,97 @@ def client_environment(url: str, home: Path, token: str | None = TOKEN) -> dict[
 
 # The library waits up to 23 seconds between its attempts; tests of what it does in the end need not.
 _IMPATIENT = "import time; sleep = time.sleep; time.sleep = lambda seconds: sleep(min(seconds, 0.01))\n"
-_MODULE = "import runpy, sys; sys.argv.pop(0); runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 
 
 def run_client(
-    url: str, home: Path, *command: str, source: str = _MODULE, token: str | None = TOKEN, timeout: float = 240.0
+    url: str, home: Path, *arguments: str, source: str, token: str | None = TOKEN, timeout: float = 240.0
 ) -> subprocess.CompletedProcess:
-    """Runs a client of the Hub at `url` in a process of its own, which hardly waits between attempts.
+    """Runs Python code as a client of the Hub at `url`, in a process of its own, which hardly waits between attempts.
 
     Args:
         url: of the Hub, whether or not there is one.
         home: folder of the client's caches, and its working directory.
-        command: a module of this package with its arguments; with `source`, the arguments of that.
-        source: Python code to run instead of a module.
+        arguments: `sys.argv[1:]` of the code.
+        source: the code.
         token: of the client; None: not logged in.
     """
     home.mkdir(parents=True, exist_ok=True)
     return subprocess.run(
-        [sys.executable, "-c", _IMPATIENT + source, *command],
+        [sys.executable, "-c", _IMPATIENT + source, *arguments],
         cwd=home,
         env=client_environment(url, home, token),
         capture_output=True,
         text=True,
         timeout=timeout,
     )
+
+
+_WORKER = (
+    _IMPATIENT
+    + """
+import json, os, runpy, sys, traceback
+
+def run(module, arguments, token):
+    os.environ.pop("HF_TOKEN", None)
+    os.environ |= {} if token is None else {"HF_TOKEN": token}
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+answers = os.fdopen(os.dup(1), "w")
+for line in sys.stdin:
+    command = json.loads(line)
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, number)
+        os.close(file)
+    code = run(**command)
+    sys.stdout.flush(), sys.stderr.flush()
+    print(code, file=answers, flush=True)
+"""
+)
+
+
+class Client:
+    """One process that runs command after command of this package, so that libraries are imported once.
+
+    Args:
+        url: of the Hub.
+        home: folder of its caches, and its working directory.
+    """
+
+    def __init__(self, url: str, home: Path):
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _WORKER],
+            cwd=home,
+            env=client_environment(url, home, None),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, module: str, *arguments: str, token: str | None = TOKEN) -> subprocess.CompletedProcess:
+        """What the module does and says when it is run with these arguments."""
+        command = {"module": module, "arguments": arguments, "token": token}
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        code = int(self.process.stdout.readline())
+        said = [(self.home / name).read_text(encoding="utf-8") for name in ("out", "err")]
+        return subprocess.CompletedProcess([module, *arguments], code, *said)
+
+    def close(self) -> None:
+        """Ends the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=30)

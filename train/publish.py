@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from datasets_scripts.card_merge import marked, merge
-from datasets_scripts.card_words import base_name
 from datasets_scripts.hub import README, HubRepo, Pushed, PushError, remember
 from evaluate_unimo.functional import fingerprint
 from train.cards import (
@@ -154,13 +153,9 @@ def published_files(folder: Path) -> dict[str, Path | bytes]:
 
 
 def without_paths(settings: Any) -> Any:
-    """A configuration without the paths that its parts were loaded from; names on the Hub stay."""
+    """A configuration without the names that its parts were loaded from, which are mostly paths of this machine."""
     if isinstance(settings, dict):
-        return {
-            key: without_paths(value)
-            for key, value in settings.items()
-            if not (key in _PATHS and isinstance(value, str) and base_name(value) != value)
-        }
+        return {key: without_paths(value) for key, value in settings.items() if key not in _PATHS}
     return [without_paths(value) for value in settings] if isinstance(settings, list) else settings
 
 
