@@ -120,50 +120,73 @@ class AnswerGrammar(LogitsProcessor):
         lost = scores.amax(-1, keepdim=True) == -torch.inf
         return torch.where(lost & ~forbidden, 0.0, scores) if lost.any() else scores
 
+    def shows(self, ids: torch.LongTensor) -> torch.BoolTensor:
+        """Which ids are text that shows something; same shape."""
+        return self._visible[ids]
+
+    @property
+    def is_motion(self) -> torch.BoolTensor:
+        """(R,) rows whose answer is a motion."""
+        return self._is_motion
+
+    def forbidden(self, states: torch.LongTensor, columns: torch.LongTensor | None = None) -> torch.BoolTensor:
+        """(R, columns) which ids, of all or of some, a row must not write in its state.
+
+        States are those of `thought_state` and `part_state`.
+        """
+        return (self._forbidden if columns is None else self._forbidden[:, columns])[states]
+
+    def thought_state(self, count: int, shown: torch.BoolTensor) -> torch.LongTensor:
+        """(R,) states of rows that are inside their thought after `count` tokens of it; `shown`: not blank so far."""
+        return _text_state(count, self._max_thought, shown, _THOUGHT_OR_CLOSE, _CLOSE_THOUGHT)
+
+    def part_state(
+        self, inside: int | torch.LongTensor, start: torch.LongTensor, shown: torch.BoolTensor
+    ) -> torch.LongTensor:
+        """(R,) states of rows inside `<Motion>` or `<Answer>` after `inside` tokens of it.
+
+        `start` is the number of tokens up to and with the one that opens the part, `shown` as for a thought.
+        """
+        left = self.max_new_tokens - start - 2
+        codes = torch.where(inside < self._min_codes, _CODE, _CODE_OR_CLOSE)
+        codes = torch.where(inside >= torch.minimum(self._max_codes, left), _CLOSE_MOTION, codes)
+        text = _text_state(inside, left.clamp(max=self.max_answer_tokens), shown, _ANSWER_OR_CLOSE, _CLOSE_ANSWER)
+        return torch.where(self._is_motion, codes, text)
+
     def _state(self, input_ids: torch.LongTensor) -> torch.LongTensor:
         repeats, rest = divmod(len(input_ids), len(self._is_motion))
         if rest:
             raise ValueError(f"{len(input_ids)} rows are no multiple of the {len(self._is_motion)} prompts.")
 
-        def row(values: torch.Tensor) -> torch.Tensor:
-            return values.repeat_interleave(repeats) if repeats > 1 else values
-
-        is_motion = row(self._is_motion)
+        rules = self
+        if repeats > 1:
+            rules = self.select(torch.arange(len(self._is_motion), device=input_ids.device).repeat_interleave(repeats))
         written = input_ids[:, self.prompt_length :]
         count = written.shape[1]
+        first = torch.where(rules._is_motion, _OPEN_MOTION, _OPEN_ANSWER)
         if count == 0:
-            first = torch.where(is_motion, _OPEN_MOTION, _OPEN_ANSWER)
             return torch.full_like(first, _OPEN_THOUGHT) if self.thoughts else first
-        shows = self._visible[written]
+        shows = self.shows(written)
 
         if self.thoughts:
-            # The thought: `count - 1` tokens so far.
-            limit = row(self._max_thought)
-            state = _text_state(count - 1, limit, shows.any(-1), _THOUGHT_OR_CLOSE, _CLOSE_THOUGHT)
+            state = rules.thought_state(count - 1, shows.any(-1))
             closes = written == self._think_end
             thought_closed = closes.any(-1)
             if not thought_closed.any():
                 return state
             start = closes.int().argmax(-1) + 2
         else:
-            thought_closed = torch.ones_like(is_motion)
-            start = state = torch.ones_like(is_motion, dtype=torch.long)
+            thought_closed = torch.ones_like(rules._is_motion)
+            start = state = torch.ones_like(first)
 
         # The part that follows: `inside` tokens so far, -1 before it is opened.
         inside = count - start
-        left = self.max_new_tokens - start - 2
-        most = torch.minimum(row(self._max_codes), left)
-        codes = torch.where(inside < row(self._min_codes), _CODE, _CODE_OR_CLOSE)
-        codes = torch.where(inside >= most, _CLOSE_MOTION, codes)
-        codes = torch.where(inside < 0, _OPEN_MOTION, codes)
         position = torch.arange(count, device=written.device)
-        shown = (shows & (position >= start[:, None])).any(-1)
-        text = _text_state(inside, left.clamp(max=self.max_answer_tokens), shown, _ANSWER_OR_CLOSE, _CLOSE_ANSWER)
-        text = torch.where(inside < 0, _OPEN_ANSWER, text)
-        state = torch.where(thought_closed, torch.where(is_motion, codes, text), state)
+        part = rules.part_state(inside, start, (shows & (position >= start[:, None])).any(-1))
+        state = torch.where(thought_closed, torch.where(inside < 0, first, part), state)
 
         # After the part: the end of turn, then padding.
-        part_closes = written == row(self._part_end)[:, None]
+        part_closes = written == rules._part_end[:, None]
         after = torch.where(part_closes[:, -1], _END, _PAD)
         return torch.where(part_closes.any(-1), after, state)
 
@@ -254,14 +277,14 @@ class _RoomyLayer(DynamicLayer):
     room = 64
     keys: torch.Tensor
     values: torch.Tensor
+    _buffers: tuple[torch.Tensor, ...] = ()
+    _views: tuple[torch.Tensor, ...] = ()
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self._buffers: tuple[torch.Tensor, ...] = ()
-            self._views: tuple[torch.Tensor, ...] = ()
         begin = self.get_seq_length()
         end = begin + key_states.shape[-2]
         # Selecting or reordering rows replaces `keys` and `values`: they are then no longer what lies in the room.
@@ -277,6 +300,21 @@ class _RoomyLayer(DynamicLayer):
         self._views = tuple(buffer[:, :, :end] for buffer in self._buffers)
         self.keys, self.values = self._views
         return self._views
+
+
+def has_plain_layers(text_config: PreTrainedConfig) -> bool:
+    """Whether every layer of a language model keeps all states of all rows (none slides, none is recurrent)."""
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=text_config).layers)
+
+
+def filled_cache(states: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> DynamicCache:
+    """A cache of plain layers that holds (keys, values), each (rows, heads, columns, D), of every layer."""
+    cache = DynamicCache()
+    cache.layers = [_RoomyLayer() for _ in states]
+    for layer, (keys, values) in zip(cache.layers, states, strict=True):
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+    return cache
 
 
 def answer_cache(text_config: PreTrainedConfig) -> DynamicCache:

@@ -1,0 +1,298 @@
+"""Writing answers in batches: thoughts first, then all codes over the rows of the output head they can come from.
+
+What the library's `generate` would do token by token, with what is known of an answer: the prompt is read once for all
+its samples, tags that must come are not sampled, rows that are done leave the batch, and while codes are written the
+513 rows of the output head that can follow are computed, not the whole vocabulary. No probability changes by that: the
+grammar would forbid the others, and temperature, top-k and top-p act after it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from transformers import (
+    BatchEncoding,
+    DynamicCache,
+    PreTrainedModel,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from .generation_unimo import AnswerGrammar, answer_cache, filled_cache, has_plain_layers
+from .processing_unimo import UniMoProcessor
+
+# The settings of `generate` that are followed here; any other is the library's to follow.
+FOLLOWED = ("do_sample", "temperature", "top_k", "top_p")
+# Rows that are done leave once they are this share of the batch: leaving copies the cache of those that stay.
+_LEAVING = 0.125
+
+
+def can_write(language_model: PreTrainedModel) -> bool:
+    """Whether this model's cache keeps every state of every row, so that rows can leave and be put together anew."""
+    return has_plain_layers(language_model.config.get_text_config(decoder=True))
+
+
+class AnswerWriter:
+    """Writes the answers of one batch of prompts.
+
+    Args:
+        language_model: the causal LM.
+        processor: whose vocabulary and grammar it is.
+        inputs: left-padded prompts, `input_ids` and `attention_mask` (B, L).
+        rules: the grammar of these prompts.
+        num_samples: answers a prompt.
+        do_sample, temperature, top_k, top_p: as for `generate`.
+    """
+
+    def __init__(
+        self,
+        language_model: PreTrainedModel,
+        processor: UniMoProcessor,
+        inputs: BatchEncoding,
+        rules: AnswerGrammar,
+        num_samples: int = 1,
+        do_sample: bool = True,
+        temperature: float = 1.0,
+        top_k: int | None = 0,
+        top_p: float | None = 1.0,
+    ):
+        self.language_model, self.processor, self.inputs = language_model, processor, inputs
+        self.device = inputs["input_ids"].device
+        self.num_samples, self.do_sample = num_samples, do_sample
+        self.prompts = torch.arange(len(inputs["input_ids"]), device=self.device).repeat_interleave(num_samples)
+        self.rules = rules.select(self.prompts)
+        self.warpers: list = []
+        if do_sample and temperature != 1.0:
+            self.warpers.append(TemperatureLogitsWarper(temperature))
+        if do_sample and top_k:
+            self.warpers.append(TopKLogitsWarper(top_k))
+        if do_sample and top_p is not None and top_p < 1.0:
+            self.warpers.append(TopPLogitsWarper(top_p))
+
+    @torch.no_grad()
+    def write(self) -> list[list[int]]:
+        """Whole answers under the grammar, `num_samples` rows a prompt, each up to the end of the turn."""
+        processor, vocabulary, count = self.processor, self.processor.vocabulary, len(self.prompts)
+        is_motion = self.rules.is_motion
+        opening = torch.where(is_motion, vocabulary.motion_start, vocabulary.answer_start)
+        read = [self._read_prompts()]
+        thoughts: list[list[int]] = [[] for _ in range(count)]
+        if processor.thoughts:
+            read[0].pending = torch.full((count, 1), vocabulary.think_start, device=self.device)
+            read = self._write_part(read[0], vocabulary.think_end, thoughts)
+        closing = [vocabulary.think_end] if processor.thoughts else []
+        heads = [[vocabulary.think_start, *thought, *closing] if closing else [] for thought in thoughts]
+        start = torch.tensor([len(head) + 1 for head in heads], device=self.device)
+        parts: list[list[int]] = [[] for _ in range(count)]
+        codes = torch.tensor(sorted([*vocabulary.codes, vocabulary.motion_end]), device=self.device)
+        for motion, end, columns in ((True, vocabulary.motion_end, codes), (False, vocabulary.answer_end, None)):
+            chosen = [rows.select((is_motion[rows.index] == motion).nonzero().flatten()) for rows in read]
+            rows = merged([some for some in chosen if len(some)])
+            if rows is not None:
+                tags = [*closing, vocabulary.motion_start if motion else vocabulary.answer_start]
+                rows.pending = torch.tensor([tags], device=self.device).expand(len(rows), -1)
+                self._write_part(rows, end, parts, start, columns)
+        return [
+            [
+                *heads[row],
+                open_,
+                *parts[row],
+                vocabulary.motion_end if motion else vocabulary.answer_end,
+                processor.end_id,
+            ]
+            for row, (open_, motion) in enumerate(zip(opening.tolist(), is_motion.tolist(), strict=True))
+        ]
+
+    @torch.no_grad()
+    def write_freely(self, ends: Sequence[int], max_new_tokens: int) -> list[list[int]]:
+        """What the model writes without grammar, up to one of the tokens that end it, or to the last one allowed."""
+        rows = self._read_prompts(keep_last=True)
+        written: list[list[int]] = [[] for _ in range(len(self.prompts))]
+        stops = torch.tensor(list(ends), device=self.device)
+        for _ in range(max_new_tokens):
+            tokens = self._pick(rows.advance(self.language_model))
+            rows.note(tokens, written)
+            rows.finish(torch.isin(tokens, stops))
+            rows, _ = rows.part(_LEAVING)
+            if not len(rows):
+                break
+        return written
+
+    def _read_prompts(self, keep_last: bool = False) -> "_Rows":
+        """The prompts in the cache, read once, repeated for their samples; `keep_last`: all but the last token."""
+        ids, mask = self.inputs["input_ids"], self.inputs["attention_mask"]
+        until = ids.shape[1] - int(keep_last)
+        cache = answer_cache(self.language_model.config.get_text_config(decoder=True))
+        rows = _Rows(torch.arange(len(ids), device=self.device), cache, mask[:, :0], ids[:, :until])
+        rows.advance(self.language_model, mask[:, :until])
+        if self.num_samples > 1:
+            cache.batch_repeat_interleave(self.num_samples)
+        index = torch.arange(len(self.prompts), device=self.device)
+        return _Rows(index, cache, rows.mask[self.prompts], ids[self.prompts, until:])
+
+    def _write_part(
+        self,
+        rows: "_Rows",
+        end: int,
+        written: list[list[int]],
+        start: torch.Tensor | None = None,
+        columns: torch.Tensor | None = None,
+    ) -> "list[_Rows]":
+        """Let rows write one part of the answer into `written`, each until it closes it with `end`.
+
+        Args:
+            start: tokens of each answer up to and with the one that opens the part; None: the part is the thought.
+            columns: the ids that can come at all, sorted; None: any.
+
+        Returns:
+            The rows as they were before they closed a thought; none for the last part, after which nothing is read.
+        """
+        closed: list[_Rows] = []
+        shown = torch.zeros(len(self.prompts), dtype=torch.bool, device=self.device)
+        inside = 0
+        with head_of(self.language_model, columns):
+            while len(rows):
+                scores = rows.advance(self.language_model)
+                if columns is not None and scores.shape[-1] != len(columns):  # a head that could not be narrowed
+                    scores = scores[:, columns]
+                rules, seen = self.rules.select(rows.index), shown[rows.index]
+                if start is None:
+                    states = rules.thought_state(inside, seen)
+                else:
+                    states = rules.part_state(inside, start[rows.index], seen)
+                tokens = self._pick(scores.masked_fill(rules.forbidden(states, columns), -torch.inf))
+                tokens = tokens if columns is None else columns[tokens]
+                inside += 1
+                rows.finish(tokens == end)
+                rows.note(tokens, written)
+                shown[rows.index] = seen | rules.shows(tokens)
+                rows, left = rows.part(_LEAVING)
+                if start is None:
+                    closed += left
+        return closed
+
+    def _pick(self, scores: torch.Tensor) -> torch.Tensor:
+        """(R, W) scores -> (R,) columns, drawn or best."""
+        if not self.do_sample:
+            return scores.argmax(-1)
+        # The library's warpers are given the written ids as well, which these three do not look at.
+        for warper in self.warpers:
+            scores = warper(None, scores)
+        return torch.multinomial(scores.softmax(-1), 1).squeeze(-1)
+
+
+class _Rows:
+    """Rows of a batch that write together.
+
+    Attributes:
+        index: (R,) which answers they are.
+        cache: what they have read.
+        mask: (R, C) the columns of the cache that are theirs.
+        pending: (R, P) ids they read next.
+        closed: the columns each had read when it was done, 0 before.
+    """
+
+    def __init__(self, index: torch.Tensor, cache: DynamicCache, mask: torch.Tensor, pending: torch.Tensor):
+        self.index, self.cache, self.mask, self.pending = index, cache, mask, pending
+        self.closed = [0] * len(index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def advance(self, language_model: PreTrainedModel, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Read what is pending; (R, W) scores, float32 or wider, of what may follow."""
+        news = torch.ones_like(self.pending) if mask is None else mask
+        positions = self.mask.sum(-1, keepdim=True) + news.cumsum(-1) - 1
+        self.mask = torch.cat([self.mask, news], dim=1)
+        logits = language_model(
+            input_ids=self.pending,
+            attention_mask=self.mask,
+            position_ids=positions.clamp(min=0),
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def finish(self, ended: torch.Tensor) -> None:
+        """Mark the (R,) rows that end with what they have just written; they may stay in the batch for a while."""
+        columns = self.mask.shape[1]
+        for row in ended.nonzero().flatten().tolist():
+            self.closed[row] = self.closed[row] or columns
+
+    def note(self, tokens: torch.Tensor, written: list[list[int]]) -> None:
+        """Add what the rows that are not done have written, and let it be read next."""
+        for row, answer, token in zip(range(len(self)), self.index.tolist(), tokens.tolist(), strict=True):
+            if not self.closed[row]:
+                written[answer].append(token)
+        self.pending = tokens[:, None]
+
+    def part(self, share: float) -> "tuple[_Rows, list[_Rows]]":
+        """Those that go on, and those that are done, once these are `share` of all; until then all and none.
+
+        Every copy of the cache takes time, and so does a row that is done and stays.
+        """
+        leaving = [row for row, columns in enumerate(self.closed) if columns]
+        if not leaving or len(leaving) < share * len(self):
+            if len(leaving) < len(self):
+                return self, []
+        kept = [row for row, columns in enumerate(self.closed) if not columns]
+        # Each as it was when it was done: what it read since then was not its own.
+        lengths = sorted({self.closed[row] for row in leaving})
+        groups = [[row for row in leaving if self.closed[row] == columns] for columns in lengths]
+        done = [
+            self.select(torch.tensor(g, device=self.index.device), n) for g, n in zip(groups, lengths, strict=True)
+        ]
+        return self.select(torch.tensor(kept, dtype=torch.long, device=self.index.device)), done
+
+    def select(self, kept: torch.Tensor, columns: int | None = None) -> "_Rows":
+        """Some rows, of their first `columns` columns (None: all), with a cache of their own."""
+        layers = [(layer.keys[kept, :, :columns], layer.values[kept, :, :columns]) for layer in self.cache.layers]
+        return _Rows(self.index[kept], filled_cache(layers), self.mask[kept, :columns], self.pending[kept])
+
+
+def merged(parts: Sequence[_Rows]) -> _Rows | None:
+    """Rows that have read more and less as one batch, aligned at the right; None of none."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    width = max(rows.mask.shape[1] for rows in parts)
+
+    def aligned(tensors: Sequence[torch.Tensor], dim: int) -> torch.Tensor:
+        shape = list(tensors[0].shape)
+        shape[0], shape[dim] = sum(len(tensor) for tensor in tensors), width
+        out, begin = tensors[0].new_zeros(shape), 0
+        for tensor in tensors:
+            length = tensor.shape[dim]
+            out[begin : begin + len(tensor)].narrow(dim, width - length, length).copy_(tensor)
+            begin += len(tensor)
+        return out
+
+    layers = [
+        (aligned([layer.keys for layer in several], 2), aligned([layer.values for layer in several], 2))
+        for several in zip(*(rows.cache.layers for rows in parts), strict=True)
+    ]
+    index = torch.cat([rows.index for rows in parts])
+    return _Rows(index, filled_cache(layers), aligned([rows.mask for rows in parts], 1), index[:, None])
+
+
+@contextmanager
+def head_of(language_model: PreTrainedModel, columns: torch.Tensor | None) -> Iterator[None]:
+    """Within it the model's logits are those of `columns` alone, computed from as many rows of its output head.
+
+    The head is exchanged, not the model's way from it to the logits, which some models scale or cap. A head that is no
+    plain matrix (a quantised one) stays whole.
+    """
+    whole = language_model.get_output_embeddings()
+    if columns is None or type(whole) is not torch.nn.Linear:
+        yield
+        return
+    narrow = torch.nn.Linear(1, 1, bias=False, device="meta")
+    narrow.weight = torch.nn.Parameter(whole.weight.detach()[columns], requires_grad=False)
+    if whole.bias is not None:
+        narrow.bias = torch.nn.Parameter(whole.bias.detach()[columns], requires_grad=False)
+    language_model.set_output_embeddings(narrow)
+    try:
+        yield
+    finally:
+        language_model.set_output_embeddings(whole)

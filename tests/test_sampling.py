@@ -1,0 +1,196 @@
+"""The writer of answers against the library's `generate`: the same greedy tokens, the same probabilities."""
+
+import pytest
+import torch
+from tiny_unimo import tiny_unimo
+from transformers import LogitsProcessorList
+
+from modeling_unimo import AnswerGrammar, UniMoProcessor
+from modeling_unimo.sampling_unimo import AnswerWriter, can_write, head_of
+
+REQUESTS = [
+    ("t2m", "a person walks forward", None),
+    ("m2t", None, [3, 0, 511, 3]),
+    ("t2m", "waves", None),
+    ("m2t", None, [7] * 12),
+    ("t2m", "someone jumps twice and then sits down on the floor", None),
+]
+
+CLOSING = {"qwen": 2.0, "llama": 5.0}  # added to the scores of the closing tags
+
+
+@pytest.fixture(params=["qwen", "llama"])
+def pair(request):
+    """A model in float64, where a batch changes nothing at all, and its processor."""
+    model, processor = tiny_unimo(request.param)
+    kept, head = model.language_model.dtype, model.language_model.get_output_embeddings()
+    # A random model hardly ever closes what it has opened; this one does, sooner or later.
+    vocabulary = processor.vocabulary
+    head.bias = torch.nn.Parameter(torch.zeros(len(head.weight)), requires_grad=False)
+    head.bias[[vocabulary.think_end, vocabulary.motion_end, vocabulary.answer_end]] = CLOSING[request.param]
+    model.language_model.double()
+    yield model, processor
+    head.bias = None
+    model.language_model.to(kept)
+
+
+def prompts_and_rules(model, processor, max_new_tokens=None, num_codes=None, requests=REQUESTS):
+    tasks = [task for task, _, _ in requests]
+    inputs = processor.encode_prompts(tasks, [t for _, t, _ in requests], [c for _, _, c in requests])
+    rules = AnswerGrammar(
+        processor,
+        tasks,
+        prompt_length=inputs["input_ids"].shape[1],
+        vocab_size=model.config.text_config.vocab_size,
+        max_new_tokens=max_new_tokens,
+        num_codes=num_codes,
+    )
+    return inputs, rules
+
+
+def by_library(model, inputs, rules, **settings) -> list[list[int]]:
+    generated = model.language_model.generate(
+        **inputs,
+        max_new_tokens=rules.max_new_tokens,
+        logits_processor=LogitsProcessorList([rules]),
+        generation_config=model.generation_config,
+        **settings,
+    )
+    return generated[:, rules.prompt_length :].tolist()
+
+
+def up_to_end(ids: list[int], end: int) -> list[int]:
+    return ids[: ids.index(end) + 1]
+
+
+@pytest.mark.parametrize("room", [None, 10, 25])
+@pytest.mark.parametrize("thoughts", [True, False])
+def test_greedy_answers_are_the_librarys(pair, room, thoughts):
+    model, processor = pair
+    if not thoughts:
+        processor = UniMoProcessor(
+            processor.feature_extractor, processor.tokenizer, thoughts=False, max_answer_tokens=9
+        )
+    inputs, rules = prompts_and_rules(model, processor, room, num_codes=[None, None, 4, None, None])
+    expected = by_library(model, inputs, rules, do_sample=False)
+    written = AnswerWriter(model.language_model, processor, inputs, rules, do_sample=False).write()
+    assert written == [up_to_end(ids, processor.end_id) for ids in expected]
+    # The rows have thoughts of different lengths, or nothing was put together anew.
+    if thoughts and room is None:
+        assert len({ids.index(processor.vocabulary.think_end) for ids in written}) > 1
+        assert len({ids.index(processor.vocabulary.motion_end) for ids in written[::2]}) > 1
+
+
+def test_an_answer_is_the_same_alone(pair):
+    model, processor = pair
+    inputs, rules = prompts_and_rules(model, processor)
+    together = AnswerWriter(model.language_model, processor, inputs, rules, do_sample=False).write()
+    for request, answer in zip(REQUESTS, together, strict=True):
+        alone = prompts_and_rules(model, processor, requests=[request])
+        assert AnswerWriter(model.language_model, processor, *alone, do_sample=False).write() == [answer]
+
+
+def test_samples_share_the_prompt_and_nothing_else(pair):
+    model, processor = pair
+    inputs, rules = prompts_and_rules(model, processor)
+    torch.manual_seed(0)
+    written = AnswerWriter(model.language_model, processor, inputs, rules, num_samples=3, temperature=2.0).write()
+    assert len(written) == 15 and len(set(map(tuple, written))) == 15
+    tasks = [task for task, _, _ in REQUESTS for _ in range(3)]
+    assert all(processor.parse(ids, task).valid for ids, task in zip(written, tasks, strict=True))
+    greedy = AnswerWriter(model.language_model, processor, inputs, rules, num_samples=2, do_sample=False).write()
+    assert greedy[::2] == greedy[1::2]
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.7}, {"top_k": 5}, {"top_p": 0.8}, {"temperature": 3.0}])
+def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
+    """The tokens of one answer are put into both; what each offers at every step must agree."""
+    model, processor = pair
+    inputs, rules = prompts_and_rules(model, processor, requests=REQUESTS[:1])
+    seen: list[torch.Tensor] = []
+    draw = torch.multinomial
+
+    def recorded(probabilities, count):
+        seen.append(probabilities[0])
+        return draw(probabilities, count)
+
+    monkeypatch.setattr(torch, "multinomial", recorded)
+    torch.manual_seed(3)
+    answer = AnswerWriter(model.language_model, processor, inputs, rules, **settings).write()[0]
+    ours, seen = seen, []
+
+    full = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0} | settings
+    ids = torch.tensor([inputs["input_ids"][0].tolist() + answer])
+    scores = model(input_ids=ids).logits[0].float()
+    vocabulary = processor.vocabulary
+    given = iter(ours)
+    warped = 0
+    for position, token in enumerate(answer):
+        begin = inputs["input_ids"].shape[1] + position
+        step = rules(ids[:, :begin], scores[begin - 1][None])
+        writer = AnswerWriter(model.language_model, processor, inputs, rules, **full)
+        for warper in writer.warpers:
+            step = warper(None, step)
+        expected = step.softmax(-1)[0]
+        if token in (vocabulary.think_start, vocabulary.motion_start, processor.end_id):
+            assert expected[token] == 1.0  # what must come is not drawn
+            continue
+        found = next(given)
+        if len(found) < len(expected):
+            found, narrow = torch.zeros_like(expected), found.to(expected.dtype)
+            found[torch.tensor(sorted([*vocabulary.codes, vocabulary.motion_end]))] = narrow
+            warped += 1
+        torch.testing.assert_close(found.to(expected.dtype), expected, atol=1e-5, rtol=1e-4)
+    assert next(given, None) is None and warped > 0
+
+
+def test_the_head_is_narrowed_and_put_back(pair):
+    model, processor = pair
+    language_model, columns = model.language_model, torch.tensor([2, 5, 11])
+    ids = torch.tensor([[1, 4, 9]])
+    whole = language_model.get_output_embeddings()
+    expected = language_model(input_ids=ids).logits[..., columns]
+    with pytest.raises(RuntimeError), head_of(language_model, columns):
+        torch.testing.assert_close(language_model(input_ids=ids).logits, expected)
+        raise RuntimeError
+    assert language_model.get_output_embeddings() is whole
+
+
+def test_free_answers_end_where_they_should(pair):
+    model, processor = pair
+    inputs, rules = prompts_and_rules(model, processor)
+    generated = model.language_model.generate(
+        **inputs, max_new_tokens=30, generation_config=model.generation_config, do_sample=False
+    )[:, rules.prompt_length :].tolist()
+    end = model.generation_config.eos_token_id
+    writer = AnswerWriter(model.language_model, processor, inputs, rules, do_sample=False)
+    expected = [up_to_end(ids, end) if end in ids else ids for ids in generated]
+    assert writer.write_freely([end], 30) == expected
+
+
+def test_other_settings_go_to_the_library(pair, monkeypatch):
+    model, processor = pair
+    asked = []
+    generate = type(model).generate
+    monkeypatch.setattr(type(model), "generate", lambda *a, **k: asked.append(k) or generate(*a, **k))
+    texts = ["a person waves"]
+    model.generate_answers("t2m", texts, None, processor, seed=0)
+    assert not asked
+    for settings in ({"repetition_penalty": 1.2}, {"num_beams": 2, "do_sample": False}, {"min_p": 0.1}):
+        assert model.generate_answers("t2m", texts, None, processor, seed=0, **settings)[0][0].valid
+    assert len(asked) == 3
+    monkeypatch.setattr(model.generation_config, "repetition_penalty", 1.3)
+    model.generate_answers("t2m", texts, None, processor, seed=0)
+    assert len(asked) == 4
+
+
+def test_a_sliding_window_is_left_to_the_library(pair):
+    model, _ = pair
+    assert can_write(model.language_model)
+    config = model.language_model.config
+    config.layer_types, kept = ["sliding_attention"] * config.num_hidden_layers, getattr(config, "layer_types", None)
+    config.sliding_window, window = 8, getattr(config, "sliding_window", None)
+    try:
+        assert not can_write(model.language_model)
+    finally:
+        config.layer_types, config.sliding_window = kept, window
