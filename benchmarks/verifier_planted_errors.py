@@ -22,9 +22,8 @@ import re
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -519,9 +518,10 @@ def measure_coverage(measured: Measured, name: str, clips: Iterable[Clip]) -> No
         measured.coverage[name].add(measured.verify(texts, body).values())
 
 
-def only_clips(rows: Iterable[object], limit: int) -> Iterator[Clip]:
-    """The first `limit` clips among clips and notes on skipped ones."""
-    return islice((row for row in rows if isinstance(row, Clip)), limit)
+def some_clips(rows: Iterable[object], limit: int, seed: int) -> list[Clip]:
+    """`limit` clips drawn among clips and notes on skipped ones; all where there are no more."""
+    clips = [row for row in rows if isinstance(row, Clip)]
+    return random.Random(seed).sample(clips, min(limit, len(clips)))
 
 
 def _share(row: dict, name: str) -> str:
@@ -589,7 +589,8 @@ def main(argv: list[str] | None = None) -> None:
         ("humanml3d captions", arguments.humanml3d, humanml3d),
     ):
         if folder is not None:
-            measure_coverage(measured, name, only_clips(reader.iter_clips(folder), arguments.limit))
+            clips = some_clips(reader.iter_clips(folder), arguments.limit, arguments.seed)
+            measure_coverage(measured, name, clips)
     print(tables(measured))
     print(f"\n{measured.seconds:.1f} s in verify()", file=sys.stderr)
     if arguments.output:
