@@ -193,6 +193,16 @@ class Hub:
         return None
 
 
+def _header(readme: Blob | None) -> dict[str, Any]:
+    """Metadata of a card; nothing where they cannot be read."""
+    found = re.match(rb"\A---\n(.*?)\n---", readme.content if readme else b"", re.DOTALL)
+    try:
+        card = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError:
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
 def _large(path: str) -> bool:
     return path.endswith(LFS_SUFFIXES)
 
@@ -397,10 +407,7 @@ class _Handler(BaseHTTPRequestHandler):
     def info(self, kind, name, revision="main"):
         repo = self._repo(kind, name)
         commit = self._commit(repo, revision)
-        readme = commit.files.get("README.md")
-        card = {}
-        if readme and (found := re.match(rb"\A---\n(.*?)\n---", readme.content, re.DOTALL)):
-            card = yaml.safe_load(found[1]) or {}
+        card = _header(commit.files.get("README.md"))
         answer = {
             "_id": "0" * 24,
             "id": name,
