@@ -19,7 +19,8 @@ Verdict = Literal["holds", "contradicted", "undecided"]
 # Seconds: how much later "then" is at least, how much earlier the next sentence may begin, and how far a stated time
 # may be off before it is neither right nor, further still, wrong.
 _LATER, _SLACK = 0.05, 0.4
-_TIME_NEAR, _TIME_FAR = 0.7, 1.1
+_TIME_NEAR, _TIME_EARLY, _TIME_LATE = 0.7, 1.1, 0.75
+_NEVER = 1e9
 # What an agreement is worth when statements are assigned to movements, and what a disagreement costs.
 _WORTH = {"sure": 2.0, "unsure": 0.8, "holds": 0.5, "contradicted": -1.0}
 _LEVELS = ("down", "waist", "chest", "shoulder", "head", "overhead")
@@ -106,7 +107,7 @@ class Checker:
             case "jump":
                 return e.jumps + e.unsure(e.hops)
             case "hop":
-                return e.hops + e.unsure(e.jumps)
+                return e.hops + e.unsure([jump for jump in e.jumps if not jump.sure])
             case "jack":
                 return e.jacks
             case "kick":
@@ -157,15 +158,15 @@ class Checker:
                 return e.picks
         return []
 
-    def _assign(self, statements: Sequence[Statement]) -> tuple[dict[int, Movement], dict[int, float]]:
-        """The movement of each statement that has one, and for the others the second before which it may not start.
+    def _assign(self, statements: Sequence[Statement]) -> tuple[dict[int, Movement], dict[int, tuple[float, float]]]:
+        """The movement of each statement that has one, and for the others the seconds between which it would start.
 
         A chain over the statements: the state is the latest start so far, of which there are only as many as
         movements, so that the work grows with the length of the text and not with its square.
         """
         fps = self.evidence.fps
         Node = tuple[float, tuple | None]
-        best: dict[float, Node] = {-1e9: (0.0, None)}
+        best: dict[float, Node] = {-_NEVER: (0.0, None)}
         for index, statement in enumerate(statements):
             if statement.negated or statement.vague or statement.kind in _UNORDERED:
                 continue
@@ -173,9 +174,9 @@ class Checker:
             for movement in self.candidates(statement):
                 gain = self._score(statement, movement)
                 start, stop = movement.start / fps, movement.stop / fps
-                limit = {"then": start - _LATER, "next": start + _SLACK, "and": stop - 0.3}.get(statement.link, 1e9)
+                limit = {"then": start - _LATER, "next": start + _SLACK, "and": stop - 0.3}.get(statement.link, _NEVER)
                 for bound, (score, chain) in best.items():
-                    if bound > limit:
+                    if bound > limit or (statement.link == "then" and self._again(statements, chain, index, movement)):
                         continue
                     later = bound if statement.link == "with" else max(bound, start)
                     known = fresh.get(later)
@@ -191,35 +192,77 @@ class Checker:
             index, movement, _, chain = chain
             chosen[index] = movement
             starts.append((index, movement.start / fps))
-        bounds: dict[int, float] = {}
         starts.reverse()
-        chosen = dict(sorted(chosen.items()))
-        latest, position = -1e9, 0
+        return dict(sorted(chosen.items())), self._bounds(statements, starts)
+
+    def _again(self, statements: Sequence[Statement], chain: tuple | None, index: int, movement: Movement) -> bool:
+        """Whether the chain's last statement, of the same kind, speaks of this movement already."""
+        if chain is None or statements[chain[0]].kind != statements[index].kind:
+            return False
+        return self._same(chain[1], movement)
+
+    @staticmethod
+    def _bounds(statements: Sequence[Statement], starts: list[tuple[int, float]]) -> dict[int, tuple[float, float]]:
+        """For each statement without a movement the seconds between which the order told would have it start."""
+        known = dict(starts)
+        bounds: dict[int, tuple[float, float]] = {}
+        latest = -_NEVER
         for index in range(len(statements)):
-            while position < len(starts) and starts[position][0] < index:
-                latest = max(latest, starts[position][1])
-                position += 1
-            if index not in chosen:
-                bounds[index] = latest
-        return chosen, bounds
+            if index in known:
+                latest = max(latest, known[index])
+            else:
+                bounds[index] = (latest, _NEVER)
+        earliest, ordered = _NEVER, False
+        for index in reversed(range(len(statements))):
+            if index in known:
+                # Only what the text puts into an order with it bounds the statements before.
+                earliest = min(earliest, known[index]) if ordered or earliest == _NEVER else known[index]
+                ordered = False
+            else:
+                bounds[index] = (bounds[index][0], earliest if ordered else _NEVER)
+            ordered = ordered or statements[index].link in ("then", "next")
+        return bounds
 
     def _used_twice(self, statements: Sequence[Statement], chosen: dict[int, Movement]) -> set[int]:
-        """Statements that give another time for a movement that an earlier one of the same kind has spoken of."""
-        told: dict[tuple[str, int, int, str], tuple[int, float]] = {}
-        repeated = set()
-        for index, movement in chosen.items():
-            at = statements[index].at
-            if at is None:
+        """Statements that speak of a movement once more of which an earlier one of the same kind has spoken.
+
+        They do where the text puts one after the other or gives the two another time, and the movement does not hold
+        as many repetitions as both say.
+        """
+        repeated: set[int] = set()
+        told: dict[str, int] = {}
+        later: dict[str, bool] = {}
+        for index, statement in enumerate(statements):
+            if statement.link == "then":
+                later = dict.fromkeys(told, True)
+            if index not in chosen:
                 continue
-            key = (statements[index].kind, movement.start, movement.stop, movement.side)
-            if key not in told:
-                told[key] = (index, at)
-                continue
-            other, before = told[key]
-            if abs(at - before) > max(0.8, 0.5 * len(movement.span) / self.evidence.fps) and movement.count[1] == 1:
-                start = movement.start / self.evidence.fps
-                repeated.add(index if abs(at - start) > abs(before - start) else other)
+            kind, movement = statement.kind, chosen[index]
+            if kind in told:
+                before, earlier = statements[told[kind]], chosen[told[kind]]
+                if self._same(earlier, movement) and self._twice(before, statement, movement, later.get(kind, False)):
+                    at = movement.start / self.evidence.fps
+                    off = [abs((s.at if s.at is not None else at) - at) for s in (before, statement)]
+                    repeated.add(told[kind] if off[0] > off[1] else index)
+            told[kind] = index
+            later[kind] = False
         return repeated
+
+    @staticmethod
+    def _same(one: Movement, other: Movement) -> bool:
+        shorter = min(len(one.span), len(other.span))
+        return one.side == other.side and one.span.overlap(other.span) > 0.6 * shorter
+
+    def _twice(self, one: Statement, other: Statement, movement: Movement, later: bool) -> bool:
+        if one.count is not None and other.count is not None:
+            room = one.count + other.count <= movement.count[1]
+        else:
+            room = movement.count[1] > 1
+        if room:
+            return False
+        if one.at is not None and other.at is not None:
+            return abs(one.at - other.at) > 0.8
+        return later and one.side == other.side
 
     def _score(self, statement: Statement, movement: Movement) -> float:
         score = _WORTH["sure" if movement.sure else "unsure"]
@@ -232,7 +275,7 @@ class Checker:
 
     # -- what is said of it -----------------------------------------------------------------------------------------
 
-    def _findings(self, statement: Statement, movement: Movement | None, bound: float | None) -> list[_Finding]:
+    def _findings(self, statement: Statement, movement: Movement | None, bound: tuple[float, float] | None) -> list[_Finding]:
         said = _said(statement)
         if statement.kind in _UNORDERED:
             return self._still_facts(statement)
@@ -248,16 +291,21 @@ class Checker:
         findings += self._attributes(statement, movement)
         return findings
 
-    def _missing(self, statement: Statement, found: list[Movement], bound: float | None) -> _Finding:
+    def _missing(self, statement: Statement, found: list[Movement], bound: tuple[float, float] | None) -> _Finding:
         said = _said(statement)
         if statement.kind in ("look", "twist") and not self.evidence.head_is_still:
-            return _Finding("action", said, "not clear", "undecided")
+            found = [movement for movement in found if movement.sure]
+            if not found:
+                return _Finding("action", said, "not clear", "undecided")
         if not found:
             return _Finding("action", said, f"no {_name(statement.kind)}", "contradicted")
         nearest = max(found, key=lambda movement: self._score(statement, movement))
-        if bound is not None and bound > -1e8 and nearest.start / self.evidence.fps < bound + _LATER:
-            told = f"{said} after {bound:.1f} s"
-            return _Finding("order", told, self._shown(nearest), "contradicted")
+        after, before = bound if bound is not None else (-_NEVER, _NEVER)
+        start = nearest.start / self.evidence.fps
+        if start < after + _LATER:
+            return _Finding("order", f"{said} after {after:.1f} s", self._shown(nearest), "contradicted")
+        if start > before - _LATER:
+            return _Finding("order", f"{said} before {before:.1f} s", self._shown(nearest), "contradicted")
         return _Finding("action", said, self._shown(nearest), "undecided")
 
     def _absent(self, statement: Statement, found: list[Movement]) -> _Finding:
@@ -423,7 +471,8 @@ def _direction(statement: Statement, movement: Movement, evidence: Evidence) -> 
     shown = ", ".join(sorted(movement.directions)) or "no clear direction"
     said = " and ".join(stated)
     if any(way in movement.unlike for way in stated):
-        return _Finding("direction", said, shown, "contradicted" if movement.sure else "undecided")
+        clear = movement.sure or statement.kind == "raise"
+        return _Finding("direction", said, shown, "contradicted" if clear else "undecided")
     if all(way in movement.directions for way in stated):
         return _Finding("direction", said, shown, "holds")
     return _Finding("direction", said, shown, "undecided")
@@ -444,11 +493,13 @@ def _count(statement: Statement, movement: Movement, evidence: Evidence) -> _Fin
         return _Finding("count", f"at least {statement.least}", shown, verdict)
     if statement.count is None:
         return None
-    if statement.kind in ("reach",) or not movement.sure:
-        return _Finding("count", str(statement.count), shown, "undecided")
     off = max(low - statement.count, statement.count - high, 0)
     allowed = max(1, round(0.3 * statement.count)) if statement.rough else 0
+    # One step that may be part of something else is still not four steps.
+    allowed = max(allowed, 0 if movement.sure else 1)
     verdict = "holds" if off == 0 else "undecided" if off <= allowed else "contradicted"
+    if not movement.sure and (off == 0 or statement.kind != "travel"):
+        verdict = "undecided"
     return _Finding("count", str(statement.count), shown, verdict)
 
 
@@ -498,7 +549,7 @@ def _time(statement: Statement, movement: Movement, evidence: Evidence) -> _Find
     said = f"{statement.at:g} s"
     if start - _TIME_NEAR <= statement.at <= max(stop, start + _TIME_NEAR):
         return _Finding("time", said, shown, "holds")
-    far = statement.at < start - _TIME_FAR or statement.at > stop + _TIME_FAR
+    far = statement.at < start - _TIME_EARLY or statement.at > stop + _TIME_LATE
     return _Finding("time", said, shown, "contradicted" if far else "undecided")
 
 

@@ -349,6 +349,7 @@ def _read_sentence(text: str, start: int, stop: int, memory: _Memory) -> list[St
     when = ""
     pending: list[_Mark] = []
     first = True
+    waiting: float | None = None
     for clause in clauses:
         whens = [str(mark.value) for mark in clause.of("when")]
         when = whens[-1] if whens else when
@@ -367,6 +368,11 @@ def _read_sentence(text: str, start: int, stop: int, memory: _Memory) -> list[St
             if k and statement.kind in ("pose", "hand"):
                 link = "with"
             statement = replace(statement, link=link)
+            if statement.kind == "other":
+                # "At 2 s fists up, one left punch": the time is that of what comes of it.
+                waiting = statement.at
+            elif statement.at is None and waiting is not None:
+                statement, waiting = replace(statement, at=waiting), None
             if clause.link == "after" and statements and not first:
                 # "X after Y": what stands second came first.
                 statements.insert(len(statements) - 1, replace(statement, link=statements[-1].link))

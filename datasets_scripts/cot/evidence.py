@@ -322,7 +322,8 @@ class Evidence:
             return []
         found = []
         for first, last, angle in swings(self.m.heading, 12.0):
-            if abs(angle) > 22.0:
+            span = Span(first, last + 1)
+            if abs(angle) > 22.0 and not any(look.sure and look.span.overlap(span) for look in self.looks):
                 side = "left" if angle > 0 else "right"
                 found.append(
                     Movement("turn", first, last + 1, sure=False, side=side, angle=angle, directions=frozenset({side}))
@@ -638,7 +639,16 @@ class Evidence:
     def lows(self) -> list[Movement]:
         """The hips low in any way, again and again."""
         dips = [(dip, float(self.drop[dip.slice].max())) for low in self._lows for dip in _dips(self.drop, low, 0.1)]
-        found = self._series("low", [(dip, depth > 0.18) for dip, depth in dips], gap=1.3)
+        level = [self._feet_side_by_side(dip) for dip, _ in dips]
+        found = [
+            low
+            for side_by_side in (True, False)
+            for low in self._series(
+                "low",
+                [(dip, depth > 0.18) for (dip, depth), flat in zip(dips, level, strict=True) if flat == side_by_side],
+                gap=1.3,
+            )
+        ]
         return [replace(low, metres=float(self.drop[low.start : low.stop].max())) for low in found]
 
     @cached_property
@@ -684,7 +694,12 @@ class Evidence:
             low = float(self.drop[top])
             angle = float(self.pitch[top])
             clear = angle > 13.0 and low < 0.12 and self._standing(span) and self._hand_off_floor(top)
-            if low < 0.2 or angle > 40.0:
+            walks = any(bout.sure and bout.span.overlap(span) > 0.5 * len(span) for bout in self.bouts)
+            leaps = low > 0.1 and any(
+                flight[0].start - self.near(0.4) < span.stop and span.start < flight[0].stop + self.near(0.4)
+                for flight in self._flights
+            )
+            if (low < 0.2 or angle > 40.0) and not leaps and not (walks and angle < 25.0):
                 spans.append((span, clear))
         return [
             replace(
@@ -731,8 +746,8 @@ class Evidence:
         for span in spans_above(-lowest, -0.45, -0.55, 2):
             frame = span.start + int(lowest[span.slice].argmin())
             apart = float(hand[frame, 0] - hand[frame, 1])
-            side = "both" if abs(apart) < 0.1 else "left" if apart < 0 else "right"
-            names = {"left", "right", "both"} if abs(apart) < 0.15 else {side}
+            side = "both" if abs(apart) < 0.05 else "left" if apart < 0 else "right"
+            names = {"left", "right", "both"} if abs(apart) < 0.08 else {side}
             bent = float(self.pitch[frame]) > 20.0 or float(self.drop[frame]) > 0.25
             found.append(
                 Movement(
@@ -757,13 +772,13 @@ class Evidence:
         head = np.degrees(np.arctan2(facing[:, 0], facing[:, 2]))
         # With the head straight above the neck its direction is noise.
         turned = np.where(length > 0.02, _wrapped(head - below), 0.0)
-        turned = turned - float(np.median(turned))
+        turned = turned - float(np.clip(np.median(turned), -12.0, 12.0))
         found = []
         for sign, side in ((1.0, "left"), (-1.0, "right")):
             # The chest goes along with a look but also with every punch and step.
             both = np.where(length > 0.02, np.minimum(sign * turned / 30.0, sign * self.twist / 18.0),
                             sign * self.twist / 18.0)
-            for span in spans_above(np.maximum(both, sign * turned / 60.0), 0.5, 0.3, 2):
+            for span in spans_above(np.maximum(both, sign * turned / 55.0), 0.62, 0.3, 2):
                 other = "right" if side == "left" else "left"
                 sure = bool(both[span.slice].max() > 1.0) and self._hands_still(span) and self._standing(span)
                 found.append(
@@ -784,8 +799,8 @@ class Evidence:
 
     @cached_property
     def head_is_still(self) -> bool:
-        """Whether head and chest never leave the hips' direction."""
-        return not self.looks and float(np.ptp(self.twist)) < 8.0
+        """Whether head and chest never leave the hips' direction, as far as joints can tell."""
+        return not self.looks
 
     # -- the arms ---------------------------------------------------------------------------------------------------
 
@@ -828,7 +843,9 @@ class Evidence:
                     )
         # Hands that rise together are raised together: neither is the one hand that a text may speak of.
         found.extend(one for side in (0, 1) for _, one in hands[side] if id(one) not in joint)
-        found = [replace(one, sure=one.sure and not self._incidental(one)) for one in found]
+        found = [replace(one, sure=False) if self._incidental(one) else one for one in found]
+        # Arms that swing below the shoulders as part of something else are not raised by anybody's account.
+        found = [one for one in found if one.sure or float(one.metres or 0.0) > -0.1 or not self._incidental(one)]
         return found + self._repeated(found)
 
     def _incidental(self, one: Movement) -> bool:
@@ -837,6 +854,7 @@ class Evidence:
         busy += [circle.span for circle in self.circles if one.side in (circle.side, "both") and circle.sure]
         busy += [bout.span for bout in self.bouts if bout.gait == "run"]
         busy += [flight[0] for flight in self._flights]
+        busy += [march.span for march in self.marches] + [lift[0] for lift in self._lifts if lift[2] != "small"]
         reach = self.near(0.2)
         return any(b.start - reach < one.stop and one.start < b.stop + reach for b in busy)
 
@@ -987,14 +1005,15 @@ class Evidence:
                 end = first + int(hand[window, 2].argmax())
                 quick = float(np.gradient(hand[window, 2]).max()) * self.fps if last > first else 0.0
                 gain = reach - front
-                height = float(hand[min(last, self.frames - 1), 1])
-                ahead = float(hand[min(last, self.frames - 1), 2])
+                # Where most of the stretching is done: an arm let down from a guard stretches too, but not forward.
+                done = first + int(np.argmax(length[first : last + 1] >= length[first] + 0.9 * change))
+                height, ahead = float(hand[done, 1]), float(hand[done, 2])
                 if up > 0.0 and gain > 0.45 and quick > 1.8 and (front < 0.15 or aside > 0.45):
                     found.append((side, first, end + 1, "throw", quick))
                 elif length[first] < 0.7 and min(reach, ahead + 0.15) > 0.66 and gain > 0.25 and -0.5 < height < 0.5 and up < 0.12 and front > 0.0:
                     if float(self.pitch[min(end, self.frames - 1)]) > 35.0:
                         continue
-                    found.append((side, first, end + 1, "punch", quick))
+                    found.append((side, first, done + 1, "punch", quick))
         return found
 
     @cached_property
