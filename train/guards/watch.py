@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from modeling_unimo.motion_representation import HUMANML3D
 from train.guards.base import Guard, GuardArguments
 from train.guards.collapse import CollapseGuard
 from train.guards.motion_tokens import MotionTokenGuard
@@ -12,6 +13,7 @@ from train.guards.reward_balance import RewardBalanceGuard
 from train.guards.reward_gaming import RewardGamingGuard
 from train.guards.rollouts import RolloutRecorder
 from train.guards.tasks import TaskGuard, reward_figures, validation_figures
+from train.guards.thoughts import ThoughtGuard
 from train.rewards import MotionScorer
 
 SEQUENCES = 4  # of each process, for the probability of motion tokens: logits over the whole vocabulary are large
@@ -60,13 +62,18 @@ def watch_policy(
     held_out: MotionScorer | None,
     t2m_share: float,
 ) -> list[Guard]:
-    """The guards of GRPO, GSPO and RLOO; of the two judges only where there is a held-out one."""
+    """The guards of GRPO, GSPO and RLOO: of the two judges where there is a held-out one, of thoughts where there are.
+
+    What thoughts say is measured on the 22-joint skeleton alone.
+    """
     guards: list[Guard] = [
         CollapseGuard(trainer, settings),
         MotionTokenGuard(trainer, settings, processor, rollout_sequences(recorder, processor)),
         TaskGuard(trainer, settings, reward_figures(recorder, weights), False, t2m_share),
         RewardBalanceGuard(trainer, settings, recorder, weights, trainer.args.num_generations),
     ]
+    if processor.thoughts and len(processor.feature_extractor.mean) == HUMANML3D.feature_dim:
+        guards.append(ThoughtGuard(trainer, settings, recorder, processor, scorer))
     if held_out is not None:
         guards.append(RewardGamingGuard(trainer, settings, recorder, processor, scorer, held_out))
     return watch(trainer, guards)
