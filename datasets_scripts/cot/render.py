@@ -175,8 +175,11 @@ def file_name(clip_id: str, suffix: str) -> str:
     The same id always gives the same name; `suffix` is ".mp4" or ".png".
     """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", clip_id)[:80].strip("._-")
-    if safe == clip_id and safe.split(".")[0].lower() not in _DEVICES:
+    device = safe.split(".")[0].lower() in _DEVICES
+    if safe and safe == clip_id and not device:
         return safe + suffix
+    if device:
+        safe = f"clip-{safe}"
     digest = hashlib.sha256(clip_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{safe or 'clip'}-{digest}{suffix}"
 
