@@ -48,6 +48,7 @@ from datasets_scripts.schema import (
     Skipped,
     check_output,
     count_clips,
+    dataset_files,
     dataset_width,
     find_fault,
     iter_dataset,
@@ -260,6 +261,10 @@ def annotate_dataset(
         )
     if output is not None and Path(output).resolve() == Path(dataset).resolve():
         raise ValueError("--output is the dataset itself; give another folder")
+    there = dataset_files(dataset)
+    unknown = sorted(set(splits or ()) - set(there))
+    if unknown:
+        raise ValueError(f"{dataset} has no split {', '.join(unknown)}, only {', '.join(there)}")
     provenance = provenance_of(annotator)
     settings = {
         **(settings or {}),
@@ -329,15 +334,13 @@ def _annotated(
     def jobs() -> Iterator[Job]:
         for clip in clips:
             waiting.append(clip)
+            keys = [(clip.split, clip.id, index) for index in range(len(clip.captions))]
+            earlier = {key[2]: given[key] for key in keys if key in given}
             if splits is None or clip.split in splits:
-                earlier = {
-                    index: given[clip.split, clip.id, index]
-                    for index in range(len(clip.captions))
-                    if (clip.split, clip.id, index) in given
-                }
                 yield work.job(clip, earlier)
             else:
-                yield Job(clip, "", [])
+                writing.records += earlier.values()
+                yield Job(clip, "", untouched=True)
 
     def noted(job: Job) -> Result:
         result = annotate(job)

@@ -38,13 +38,15 @@ class Provenance:
 class Job:
     """A clip to annotate.
 
-    `finished`: what an earlier run made of it. `given`: the provenance that its thoughts bring along, by caption.
-    `known`: a model's replies from an earlier run that did not finish the clip, by (caption, ask).
+    `finished`: what an earlier run made of it. `untouched`: it is written as it is. `given`: the provenance that its
+    thoughts bring along, by caption. `known`: a model's replies from an earlier run that did not finish the clip, by
+    (caption, ask).
     """
 
     clip: Clip
     digest: str
     finished: list[ThoughtRecord] | None = None
+    untouched: bool = False
     given: dict[int, ThoughtRecord] = field(default_factory=dict)
     known: dict[tuple[int, int], Reply] = field(default_factory=dict)
 
@@ -86,6 +88,8 @@ class ClipAnnotator:
         clip = job.clip
         if job.finished is not None:
             return Result(clip.split, clip.id, job.digest, job.finished, resumed=True)
+        if job.untouched:
+            return Result(clip.split, clip.id, job.digest, [])
         if find_fault(clip, HUMANML3D.feature_dim):
             return Result(clip.split, clip.id, job.digest, [])  # the writer lists it
         work = _ClipWork(self, job)

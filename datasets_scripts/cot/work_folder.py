@@ -71,7 +71,7 @@ class WorkFolder:
         key = (clip.split, clip.id, digest)
         line = self.finished.get(key)
         finished = None if line is None else [ThoughtRecord(**record) for record in line["records"]]
-        return Job(clip, digest, finished, given, self.known.get(key, {}))
+        return Job(clip, digest, finished, given=given, known=self.known.get(key, {}))
 
     def add(self, result: Result) -> None:
         """Notes a clip as finished, unless it is not: a caption without an answer is asked for again another time."""
