@@ -22,11 +22,16 @@ folder, trust = sys.argv[1], {"trust_remote_code": True}
 """
 
 
-def run_fresh(folder: Path, source: str, cwd: Path) -> Any:
-    """Runs `source` in `cwd`, with `folder` and `trust` defined; returns the JSON object it prints last."""
+def run_fresh(folder: Path | str, source: str, cwd: Path, settings: dict[str, str] | None = None) -> Any:
+    """Runs `source` in `cwd`, with `folder` and `trust` defined; returns the JSON object it prints last.
+
+    `settings` are environment variables, in the place of those that keep the process offline.
+    """
     libraries = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"HF_HOME": str(cwd / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    if settings is not None:
+        environment = {name: value for name, value in settings.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PREAMBLE + source, str(folder), json.dumps(libraries)],
         cwd=cwd,
