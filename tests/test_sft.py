@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,14 @@ def test_parts_and_tasks_are_logged_apart(folders, tmp_path):
     assert low <= validation["eval_loss"] <= high
 
 
+@pytest.mark.parametrize("settings", [{"loss_type": "dft"}, {"label_smoothing_factor": 0.1}], ids=str)
+def test_other_losses_are_logged_by_part_too(folders, tmp_path, settings):
+    """What is logged is the plain likelihood, whatever is learned from."""
+    plain = train(folders, tmp_path / "plain", max_steps=1)[0]
+    other = train(folders, tmp_path / "other", max_steps=1, **settings)[0]
+    assert other["loss"] != plain["loss"] and other["loss/t2m"] == plain["loss/t2m"]
+
+
 def tasks_of(entry):
     return {"loss/t2m", "loss/m2t"} & entry.keys()
 
@@ -133,6 +142,13 @@ def test_a_validation_needs_its_split(folders, tmp_path):
     dataset_folder(tmp_path / "data", train=4)
     with pytest.raises(SystemExit, match="no split 'validation'"):
         train(folders, tmp_path / "run", dataset=tmp_path / "data", eval_strategy="epoch")
+
+
+def test_a_validation_without_thoughts_can_be_left_away():
+    thoughtless = replace(entries(1)[0], thoughts=["", ""])
+    with pytest.raises(ValueError, match="the validation split: clip .*; or train with eval_strategy no"):
+        sft.check_validation([thoughtless], True)
+    sft.check_validation([thoughtless], False)
 
 
 # -------------------------------------------------------------------------------------------------- tokens, packing

@@ -146,6 +146,14 @@ def backbone(
     return load_whole(AutoModelForCausalLM, base, BASE, **settings), AutoTokenizer.from_pretrained(base)
 
 
+def check_validation(entries: list[CaptionedMotion], thoughts: bool) -> None:
+    """As `check_thoughts`, for the split that only `eval_strategy` asks for."""
+    try:
+        check_thoughts(entries, thoughts)
+    except ValueError as error:
+        raise ValueError(f"the validation split: {error}; or train with eval_strategy no") from error
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the script."""
     arguments, guarding, training = parse_arguments((SFTArguments, GuardArguments, SFTConfig), argv)
@@ -169,7 +177,7 @@ def main(argv: list[str] | None = None) -> None:
         check_thoughts(entries, arguments.thoughts)
         held_back = captioned_motions(dataset["validation"]) if validated else []
         if validated:
-            check_thoughts(held_back, arguments.thoughts)
+            check_validation(held_back, arguments.thoughts)
         codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
     checkpoint = prepare_output(training, "sft", asdict(arguments))
     set_seed(training.seed)
