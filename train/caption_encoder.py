@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPTextModelWithProjection
 
 from modeling_unimo.modeling_motion_vqvae import batches_by_length
@@ -24,7 +25,8 @@ class CaptionEncoder:
 
     Raises:
         FileNotFoundError: no model or no tokenizer at `folder`.
-        ValueError: weights that were never saved, "pooled" asked of a model without such an output, or no text model.
+        ValueError: weights that are damaged or were never saved, "pooled" asked of a model without such an output, or
+            no text model.
     """
 
     def __init__(self, folder: str, pooling: Pooling = "mean", device: torch.device | str = "cpu"):
@@ -39,6 +41,8 @@ class CaptionEncoder:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
         except OSError as error:
             raise FileNotFoundError(f"caption_encoder {folder}: {str(error).splitlines()[0]}") from error
+        except (RuntimeError, SafetensorError) as error:
+            raise ValueError(f"caption_encoder {folder}: damaged weights or of another size") from error
         missing = sorted(loading["missing_keys"])
         # A masked language model is saved without a pooler; only the pooled output would be made of random numbers.
         if pooling == "mean":
