@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from pathlib import Path
@@ -49,7 +50,9 @@ class LocalModel:
                 "the installed torch), or serve the model elsewhere and give --server"
             )
         self.model = Path(model).name if Path(model).exists() else str(model)
-        self.version = f"{config._commit_hash or 'local'}, transformers {transformers.__version__}"
+        # The library notes the commit of what it took from the Hub, and only of that.
+        commit = getattr(config, "_commit_hash", None)
+        self.version = f"{commit or _folder_digest(Path(model))}, transformers {transformers.__version__}"
         self.max_tokens = max_tokens
         self._processor = AutoProcessor.from_pretrained(model)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -123,3 +126,11 @@ class LocalModel:
             do_sample_frames=False,
             return_tensors="pt",
         )
+
+
+def _folder_digest(folder: Path) -> str:
+    """Tells folders of different models apart by their configuration and the sizes of their weights."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+    return f"folder {digest.hexdigest()[:12]}"
