@@ -95,7 +95,8 @@ class BlenderRenderer:
         try:
             done = subprocess.run(
                 [*self.command, str(folder)],
-                env=_environment(),
+                # A Blender that is ended leaves its own scratch folder behind: it goes with the job's.
+                env=_environment() | {"TMPDIR": str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
