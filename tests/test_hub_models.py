@@ -255,6 +255,21 @@ def test_no_network(tmp_path):
     tells_no_secret(done, tmp_path)
 
 
+@pytest.mark.parametrize(("kind", "title"), [("motion_vqvae", "motion VQ-VAE"), ("qwen2", "language model")])
+def test_a_model_that_no_run_made(hub, push, tmp_path, kind, title):
+    folder = stage_folder(tmp_path / "run" / "converted")
+    stage_folder(tmp_path / "run" / "grpo", "grpo")
+    for name in (SETTINGS, "training_summary.json", "README.md"):
+        (folder / name).unlink()
+    write_json(folder / "config.json", {"model_type": kind})
+    push(folder, "m")
+    card = ModelCard(hub.repo("m").files["README.md"].decode())
+    assert title in card.text and "Settings" not in card.text and card.data.license == "unknown"
+    (folder / "README.md").write_text("# Mine alone\n")
+    push(folder, "m")
+    assert hub.repo("m").files["README.md"] == b"# Mine alone\n"
+
+
 def test_somebody_else_commits_meanwhile(hub, push, tmp_path):
     folder = stage_folder(tmp_path / "vqvae")
     push(folder, "m")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hub_server import TOKEN, Hub, run_client
@@ -147,3 +148,32 @@ def test_no_network(tmp_path):
         gone = server.url
     done = run_client(gone, tmp_path, source=PREAMBLE + 'print(error(api.create_repo, "x"))')
     assert done.stdout.strip() == "ConnectError", done.stderr
+
+
+@pytest.mark.slow
+def test_what_other_clients_push(hub, tmp_path):
+    """`push_to_hub` of transformers, datasets and evaluate, without a line of ours between."""
+    source = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import evaluate
+from datasets import Dataset, load_dataset
+from huggingface_hub import ModelCard
+from tiny_unimo import tiny_unimo
+from transformers import AutoModel
+model, processor = tiny_unimo()
+model.push_to_hub("direct", private=True)
+processor.push_to_hub("direct")
+Dataset.from_dict({"a": [1, 2, 3]}).push_to_hub("tester/numbers", "config")
+evaluate.push_to_hub(
+    model_id="tester/direct", metric_value=0.5, metric_type="fid", metric_name="FID", dataset_type="tester/numbers",
+    dataset_name="numbers", dataset_split="test", task_type="other", task_name="Text to motion",
+)
+(result,) = ModelCard.load("tester/direct").data.eval_results
+print(json.dumps([result.metric_value, load_dataset("tester/numbers", "config", split="train")["a"][:],
+                  AutoModel.from_pretrained("tester/direct").config.model_type]))
+"""
+    done = run_client(hub.url, tmp_path / "home", str(Path(__file__).parent), source=source)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == [0.5, [1, 2, 3], "unimo"]
+    assert hub.repo("direct").private and "modeling_unimo.py" in hub.repo("direct").files

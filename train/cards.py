@@ -74,6 +74,18 @@ def write_stage_card(folder: str | Path, repo: str = "") -> Path:
     return _renew(folder, card_data(stage, parents, dataset), stage, {stage: run}, dataset, repo=repo)
 
 
+def write_plain_card(folder: Path, stage: str, repo: str = "") -> Path:
+    """Write the card of a model that no run of this package stands behind, as one that was converted.
+
+    Args:
+        folder: the model.
+        stage: the key of its kind in `STAGES`.
+        repo: name of the repository that the folder goes to, where it is being published.
+    """
+    dataset = read_dataset(None)
+    return _renew(folder, card_data(stage, [], dataset), stage, {}, dataset, repo=repo)
+
+
 def write_unimo_card(
     folder: str | Path, grpo_folder: str | Path, metrics: Mapping[str, Any] | None = None, repo: str = ""
 ) -> Path:
@@ -266,7 +278,8 @@ def section(
     commands = [run["command"] for run in (dataset, *parts.values()) if run.get("command")]
     if commands:
         lines += ["Commands (absolute paths without their folders):", "", "```bash", *commands, "```", ""]
-    lines += [f"Made with {_versions()}. Settings (paths without their folders):", "", *_settings_lines(parts)]
+    if parts:
+        lines += [f"Made with {_versions()}. Settings (paths without their folders):", "", *_settings_lines(parts)]
     lines += ["", "## Figures", ""]
     if stage == "unimo":
         lines += [*(_metric_lines(metrics) if metrics else ["Not evaluated yet."]), ""]

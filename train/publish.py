@@ -26,6 +26,7 @@ from train.cards import (
     beside,
     older_than_weights,
     read_stage,
+    write_plain_card,
     write_stage_card,
     write_unimo_card,
 )
@@ -83,6 +84,8 @@ def publish(folder: str | Path, repo: str, private: bool | None = None, token: s
     return pushed
 
 
+# What a folder of no training stage holds, by its kind of model; any other is a language model.
+KINDS = {"motion_vqvae": "vqvae", "text_motion_evaluator": "evaluator"}
 STAGE_NAMES = {"unimo": "UniMo", "vqvae": "motion VQ-VAE", "sft": "language model", "grpo": "language model"}
 
 
@@ -160,9 +163,13 @@ def without_paths(settings: Any) -> Any:
 
 
 def renew_card(folder: Path, repo: str) -> None:
-    """Bring a folder's card up to date with what its run has found; one that no run stands behind is left as it is."""
+    """Bring a folder's card up to date with what its run has found; one without a run stays, or gets its first."""
     if (folder / SETTINGS).is_file():
         write_stage_card(folder, repo)
+        return
+    if model_type(folder) != "unimo":
+        if not (folder / README).read_text(encoding="utf-8").strip():
+            write_plain_card(folder, KINDS.get(model_type(folder), "sft"), repo)
         return
     made_from = folder / MADE_FROM
     named = json.loads(made_from.read_text(encoding="utf-8"))["grpo"] if made_from.is_file() else "grpo"
@@ -240,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for folder, repo in chosen:
         try:
             done.append((folder, publish(folder, repo, private)))
-        except (FileNotFoundError, ValueError, PushError) as error:
+        except (OSError, ValueError, PushError) as error:
             raise SystemExit(failure(folder, repo, error, private)) from None
         print(f"{folder} -> {done[-1][1].repo}", flush=True)
     print(summary(done))

@@ -77,7 +77,7 @@ def push_stage(training: TrainingArguments, *others: tuple[str, str]) -> None:
         repo = repo_of(training) + ending
         try:
             done.append((Path(folder), publish(folder, repo, training.hub_private_repo)))
-        except (FileNotFoundError, ValueError, PushError) as error:
+        except (OSError, ValueError, PushError) as error:
             failures.append(failure(Path(folder), repo, error, training.hub_private_repo))
     if done:
         print(summary(done), flush=True)
