@@ -110,7 +110,9 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - begun)
     loop = next(iter(ways))
     frames = 4 * np.mean([len(row["codes"]) for row in rows])
-    print(f"{len(rows)} answers of {frames:.0f} frames on average, {torch.get_num_threads()} threads, {arguments.device}")
+    print(
+        f"{len(rows)} answers of {frames:.0f} frames on average, {torch.get_num_threads()} threads, {arguments.device}"
+    )
     for name, values in results.items():
         taken = statistics.median(seconds[name])
         off = float(np.abs(np.array(values) - np.array(results[loop])).max())

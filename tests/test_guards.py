@@ -330,8 +330,9 @@ def test_a_task_that_pays_for_the_other_in_reward():
         recorder.rollout = answered([("t2m", [1]), ("m2t", [2]), ("m2t", [3])], rewards).rollout
         reading = guard.read({}, [])
         assert reading == pytest.approx({"t2m_reward": t2m, "m2t_reward": m2t})
-    faults = judged(guard, *[{"t2m_reward": 1.0, "m2t_reward": 0.9}] * 3, {"t2m_reward": 1.4, "m2t_reward": 0.3})
-    assert faults[:3] == [[]] * 3 and "m2t got worse by 0.6" in faults[3][0]
+    before, after = {"t2m_reward": 1.0, "m2t_reward": 0.9}, {"t2m_reward": 1.4, "m2t_reward": 0.3}
+    faults = judged(guard, *[before] * 3, *[after] * 3)
+    assert faults[:5] == [[]] * 5 and "m2t got worse by 0.6" in faults[5][0]  # one bad batch is none
 
 
 # ---------------------------------------------------------------- rewards
@@ -351,12 +352,13 @@ def test_one_reward_that_decides_alone():
     weights = dict.fromkeys(rewards, 1.0)
     guard = RewardBalanceGuard(None, SETTINGS, answered(rows, rewards), weights, group=4)
     reading = guard.read({}, [])
-    (fault,) = judged(guard, reading)[0]
+    *before, (fault,) = judged(guard, reading, reading, reading)
+    assert before == [[], []]  # one batch alone is mostly chance
     assert fault.startswith("loud has") and "quiet" in fault and "full" not in fault and "rewards: loud=0." in fault
-    assert judged(guard, reading | {"mean_quiet": 0.99}) == [[]]  # there is nothing left for it to decide
+    assert judged(guard, *[reading | {"mean_quiet": 0.99}] * 3) == [[]] * 3  # there is nothing left for it to decide
     even = answered(rows, rewards | {"loud": random.random(8).tolist()})
     guard = RewardBalanceGuard(None, SETTINGS, even, weights, group=4)
-    assert judged(guard, guard.read({}, [])) == [[]]
+    assert judged(guard, *[guard.read({}, [])] * 3) == [[]] * 3
     assert RewardBalanceGuard(None, SETTINGS, RolloutRecorder(), weights, group=4).read({}, []) == {}
 
 

@@ -87,7 +87,8 @@ class GuardArguments:
         default=0.1, metadata={"help": "Rise of a task's validation loss over its best, nats a token."}
     )
     guard_task_reward: float = field(
-        default=0.25, metadata={"help": "Fall of a task's mean reward below its start, about twice a batch's noise."}
+        default=0.5,
+        metadata={"help": "Fall of a task's mean reward below its start, twice the noise of four prompts."},
     )
     guard_max_share: float = field(
         default=0.9, metadata={"help": "Share of the advantage's variance that one reward may have."}
@@ -222,6 +223,12 @@ class Guard(TrainerCallback):
 def baseline(past: Sequence[Reading], key: str) -> float | None:
     """What a figure began with: the mean of its first readings, None while there are too few."""
     values = [reading[key] for reading in past if key in reading][:BASELINE]
+    return sum(values) / BASELINE if len(values) == BASELINE else None
+
+
+def latest(past: Sequence[Reading], reading: Reading, key: str) -> float | None:
+    """A figure's mean over as many of the last readings as make a baseline, None while there are too few."""
+    values = [r[key] for r in [*past[1 - BASELINE :], reading] if key in r]
     return sum(values) / BASELINE if len(values) == BASELINE else None
 
 

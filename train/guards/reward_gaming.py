@@ -7,7 +7,7 @@ import numpy as np
 from accelerate.utils import gather_object
 from transformers import Trainer
 
-from train.guards.base import BASELINE, Guard, GuardArguments, Reading, baseline
+from train.guards.base import Guard, GuardArguments, Reading, baseline, latest
 from train.guards.rollouts import RolloutRecorder
 from train.rewards import MotionScorer
 
@@ -52,11 +52,10 @@ class RewardGamingGuard(Guard):
             reading |= {f"{name}_score": float(np.mean(scores)), f"{name}_spread": float(np.std(scores, ddof=1))}
         for name in self.judges:
             begun, spread = baseline(past, f"{name}_score"), baseline(past, f"{name}_spread")
-            if begun is None or not spread:
+            now = latest(past, reading, f"{name}_score")
+            if begun is None or now is None or not spread:
                 return reading
-            # As many readings as the start has: a gap between two means of equal noise.
-            latest = [r[f"{name}_score"] for r in past[1 - BASELINE :]] + [reading[f"{name}_score"]]
-            reading[f"{name}_gain"] = (float(np.mean(latest)) - begun) / spread
+            reading[f"{name}_gain"] = (now - begun) / spread
         return reading | {"gap": reading["reward_gain"] - reading["held_out_gain"]}
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from transformers import Trainer
 
-from train.guards.base import Guard, GuardArguments, Reading, baseline
+from train.guards.base import Guard, GuardArguments, Reading, baseline, latest
 from train.guards.rollouts import RolloutRecorder
 
 OTHER = {"t2m": "m2t", "m2t": "t2m"}
@@ -60,10 +60,10 @@ class TaskGuard(Guard):
                 best = min((earlier[key] for earlier in past if key in earlier), default=math.inf)
                 worse, margin = reading[key] - best, self.settings.guard_task_loss
             else:
-                begun = baseline(past, key)
-                if begun is None:
+                begun, now = baseline(past, key), latest(past, reading, key)
+                if begun is None or now is None:
                     continue
-                worse, margin = begun - reading[key], self.settings.guard_task_reward
+                worse, margin = begun - now, self.settings.guard_task_reward
             if worse > margin:
                 share = shares[task] + (1 - shares[task]) / 3
                 advised = share if task == "t2m" else 1 - share
