@@ -1,8 +1,8 @@
 """How far raters agree and what their marks say: Krippendorff's alpha, means with intervals, paired differences.
 
-Krippendorff's alpha is used throughout, for one coefficient serves all that a sheet asks: any number of raters (Cohen's
-kappa takes two), marks that are names, ranks or numbers (Fleiss' kappa takes names alone, so that 4 against 5 would
-count as far apart as 1 against 5), and marks that are missing. Two raters and names give Scott's pi but for its
+Krippendorff's alpha is used throughout, for one coefficient serves all that a sheet asks: any number of raters
+(Cohen's kappa takes two), marks that are names, ranks or numbers (Fleiss' kappa takes names alone, so that 4 against 5
+would count as far apart as 1 against 5), and marks that are missing. For two raters and names it is Scott's pi with a
 correction for small samples. Source: K. Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011.
 """
 

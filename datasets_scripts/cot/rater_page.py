@@ -32,8 +32,8 @@ def rater_page(rater: str, study: str, rows: Sequence[PageRow]) -> str:
     data = json.dumps({"rater": rater, "study": study, "order": order, "columns": COLUMNS}).replace("<", "\\u003c")
     body = (
         f"<main><header><h1>Which text fits the motion?</h1><p>Sheet of <b>{escape(rater)}</b>, {len(rows)} motions, "
-        "each shown twice. Look at one view as often as you like and mark it before you go on to the other; judge each "
-        "by what <em>that</em> view shows. The person's left arm and leg are blue, the right ones orange.</p><ol>"
+        "each shown twice. Look at one view as often as you like and mark it before you go on to the other; judge "
+        "each by what <em>that</em> view shows. The person's left arm and leg are blue, the right ones orange.</p><ol>"
         "<li><b>Which text fits?</b> A or B. Where you cannot tell, guess.</li>"
         f"<li><b>How well does it fit?</b> How much of that text is right: {scale}.</li>"
         "<li><b>How many of its statements are wrong?</b> A number, 0 where all are right.</li></ol></header>"
