@@ -12,8 +12,8 @@ def load(name: str, **options: Any) -> Any:
     cache of `evaluate`.
 
     Args:
-        name: motion_fid, r_precision, mm_dist, motion_diversity, motion_multimodality, motion_captioning, foot_skating
-            or another folder of this package that holds a module.
+        name: motion_fid, r_precision, mm_dist, motion_diversity, motion_multimodality, motion_captioning,
+            foot_skating, motion_consistency or another folder of this package that holds a module.
         options: settings of the metric to keep (`pool_size=64`), as they may also be given to `compute`.
 
     Raises:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.examples import CaptionedMotion
-from evaluate_unimo import functional
+from evaluate_unimo import consistency, functional
 from modeling_unimo import Answer
+from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 
 
 @dataclass
@@ -71,6 +72,25 @@ def add_scores(result: dict[str, Any], judge: str, scores: dict[str, float]) -> 
         result[judge] = scores
 
 
+def instruction_accuracy(texts: Sequence[str], motions: Sequence[np.ndarray]) -> dict[str, float]:
+    """{"consistency": share of what the texts say that the motions (T, 263) do, of what can be decided}.
+
+    Motions too short or without a body to measure are left out. Empty where there is no such figure: another skeleton,
+    or nothing that joints could settle.
+    """
+    checked = []
+    for text, motion in zip(texts, motions, strict=True):
+        if motion.shape[1] != HUMANML3D.feature_dim:
+            return {}
+        try:
+            checked += consistency.check_pairs([features_to_joints(np.asarray(motion))], [text])
+        except ValueError:
+            continue
+    if not any(one.consistency is not None for one in checked):
+        return {}
+    return {"consistency": consistency.merge(checked)["consistency"]}
+
+
 def text_to_motion_repeat(
     sampler: Sampler,
     entries: Sequence[CaptionedMotion],
@@ -85,7 +105,8 @@ def text_to_motion_repeat(
     An invalid answer is counted and left out of the scores, never replaced.
 
     Returns:
-        {"real" | "generated": {metric: value, "held_out": {...}}}, the generated side with `valid` (share).
+        {"real" | "generated": {metric: value, "held_out": {...}}}, the generated side with `valid` (share); both with
+        `consistency`, the share of what the captions ask for that the motions do, where there is such a figure.
 
     Raises:
         ValueError: fewer than two entries or valid answers, which no distribution can be made of.
@@ -111,6 +132,9 @@ def text_to_motion_repeat(
         for side, (side_texts, motions) in {"real": (texts, real), "generated": (texts[valid], made)}.items():
             scores = embedding_scores(side_texts, motions, references, pool_size)
             add_scores(result[side], name, scores)
+    captions = [entry.texts[choice] for entry, choice in zip(asked, choices, strict=True)]
+    result["real"] |= instruction_accuracy(captions, [entry.motion for entry in asked])
+    result["generated"] |= instruction_accuracy([captions[i] for i in valid], generated)
     return result
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import evaluate
 
 # `evaluate.combine` hands every input to every module: these are ignored by a metric that does not take them.
-INPUTS = frozenset({"predictions", "references", "text_embeddings", "motion_embeddings", "embeddings", "joints"})
+INPUTS = frozenset(
+    {"predictions", "references", "text_embeddings", "motion_embeddings", "embeddings", "joints", "texts"}
+)
 
 
 class StreamingMetric(evaluate.Metric):

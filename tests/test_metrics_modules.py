@@ -14,18 +14,21 @@ import pytest
 import torch
 
 import evaluate_unimo
-from evaluate_unimo import functional
+from datasets_scripts.synthetic_motion import Plan, Segment, animate
+from evaluate_unimo import consistency, functional
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NAMES = [
     "foot_skating",
     "mm_dist",
     "motion_captioning",
+    "motion_consistency",
     "motion_diversity",
     "motion_fid",
     "motion_multimodality",
     "r_precision",
 ]
+WITH_TEXTS = ("motion_captioning", "motion_consistency")
 CAPTIONS = ["a man walks forward.", "a person jumps", "someone sits down slowly.", ""]
 REFERENCES = [["a man walks forward.", "someone walks."], ["a person hops."], ["someone sits."], ["a man runs."]]
 
@@ -42,6 +45,13 @@ def sided():
         "predictions": rng.standard_normal((70, 6), np.float32),
         "references": 1 + rng.standard_normal((70, 6), np.float32),
     }
+
+
+def described():
+    """70 clips of one length with captions, some of which say what is not there."""
+    clips = [animate(Plan((Segment(*action),), tail=9)).joints[:49] for action in (("wave", "left", 2), ("bow",))]
+    texts = ["a person waves the right hand twice.", "someone bows.", "a man jumps, then sits down.", "he hums."]
+    return {"joints": np.stack([clips[i % 2] for i in range(70)]), "texts": [texts[i % 4] for i in range(70)]}
 
 
 # name -> (inputs, options known beforehand, options at the end, what the functions say)
@@ -72,6 +82,12 @@ CASES = {
         {"reference_rule": "all"},
         lambda i: functional.captioning(**i, reference_rule="all"),
     ),
+    "motion_consistency": (
+        described(),
+        {"fps": 10.0},
+        {},
+        lambda i: consistency.merge(consistency.check_pairs(i["joints"], i["texts"], fps=10.0)),
+    ),
     "foot_skating": (
         {"joints": np.random.default_rng(3).uniform(0, 0.08, (70, 9, 22, 3))},
         {"fps": 10.0},
@@ -89,7 +105,8 @@ def batches(inputs, sizes=(1, 20, 3)):
 
 
 def close(scores):
-    return {name: pytest.approx(value, rel=1e-9, abs=1e-9) for name, value in scores.items()}
+    numbers = {k: pytest.approx(v, rel=1e-9, abs=1e-9) for k, v in scores.items() if isinstance(v, int | float)}
+    return scores | numbers
 
 
 def test_every_folder_is_a_module_with_its_files():
@@ -123,7 +140,7 @@ def test_one_call(name):
     assert evaluate_unimo.load(name, **early, **late).compute(**inputs) == close(expected(inputs))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "motion_captioning"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WITH_TEXTS])
 @pytest.mark.parametrize("kind", ["tensor", "list"])
 def test_one_call_with_tensors_and_lists(name, kind):
     inputs, early, late, expected = CASES[name]
@@ -320,7 +337,7 @@ def test_an_unfit_batch_leaves_the_others(name):
         unfit["references"] = "a man walks."
     with pytest.raises(ValueError):
         module.add_batch(**unfit)
-    if name not in ("motion_captioning", "foot_skating"):
+    if name not in (*WITH_TEXTS, "foot_skating"):
         with pytest.raises(ValueError, match="embeddings"):
             module.add_batch(**{k: v[..., :3] for k, v in last.items()})
     module.add_batch(**last)

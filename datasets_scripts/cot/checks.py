@@ -77,8 +77,17 @@ class Checker:
                 findings = [_Finding("action", f"{_said(statement)} again", shown, "contradicted")]
             for finding in findings:
                 passage = text[statement.start : statement.stop]
-                claims.append(Claim(finding.kind, passage, statement.start, statement.stop, finding.stated,
-                                    finding.measured, finding.verdict))
+                claims.append(
+                    Claim(
+                        finding.kind,
+                        passage,
+                        statement.start,
+                        statement.stop,
+                        finding.stated,
+                        finding.measured,
+                        finding.verdict,
+                    )
+                )
         self._judged.clear()
         return claims
 
@@ -275,7 +284,9 @@ class Checker:
 
     # -- what is said of it -----------------------------------------------------------------------------------------
 
-    def _findings(self, statement: Statement, movement: Movement | None, bound: tuple[float, float] | None) -> list[_Finding]:
+    def _findings(
+        self, statement: Statement, movement: Movement | None, bound: tuple[float, float] | None
+    ) -> list[_Finding]:
         said = _said(statement)
         if statement.kind in _UNORDERED:
             return self._still_facts(statement)
@@ -448,15 +459,32 @@ def _side(statement: Statement, movement: Movement, evidence: Evidence) -> _Find
 
 
 _NAMES: dict[str, dict[str, str]] = {
-    "kick": {"front": "forward", "forward": "forward", "sideways": "sideways", "back": "backward",
-             "backward": "backward"},
+    "kick": {
+        "front": "forward",
+        "forward": "forward",
+        "sideways": "sideways",
+        "back": "backward",
+        "backward": "backward",
+    },
     "raise": {"front": "front", "forward": "front", "sideways": "side", "out": "", "overhead": "overhead"},
     "circle": {"forward": "forward", "backward": "backward", "back": "backward"},
-    "travel": {"forward": "forward", "front": "forward", "backward": "backward", "left": "left", "right": "right",
-               "sideways": "sideways"},
+    "travel": {
+        "forward": "forward",
+        "front": "forward",
+        "backward": "backward",
+        "left": "left",
+        "right": "right",
+        "sideways": "sideways",
+    },
     "march": {"forward": "forward", "backward": "backward"},
-    "jump": {"forward": "forward", "backward": "backward", "left": "left", "right": "right", "in place": "in place",
-             "back": "backward"},
+    "jump": {
+        "forward": "forward",
+        "backward": "backward",
+        "left": "left",
+        "right": "right",
+        "in place": "in place",
+        "back": "backward",
+    },
     "hop": {},
     "sidestep": {},
     "bow": {"backward": "backward"},
@@ -517,8 +545,9 @@ def _metres(statement: Statement, movement: Movement, evidence: Evidence) -> _Fi
     if statement.metres is None or movement.metres is None:
         return None
     distance = statement.kind in ("travel", "sidestep", "curve")
-    if statement.kind in ("jump", "hop", "raise", "reach", "pick") and (statement.ways & {"forward", "backward"}
-                                                                       or statement.kind in ("raise", "reach")):
+    if statement.kind in ("jump", "hop", "raise", "reach", "pick") and (
+        statement.ways & {"forward", "backward"} or statement.kind in ("raise", "reach")
+    ):
         return None
     off = abs(movement.metres - statement.metres)
     if distance:
@@ -596,8 +625,17 @@ def _level_of(up: float, over_head: float) -> list[int]:
     return fits
 
 
-_READABLE = {"jack": "jumping jack", "travel": "travel", "low": "lowering", "raise": "raised hand", "leg": "leg lift",
-             "knee": "knee raise", "bend": "bend", "stand": "standing up", "foot": "lifted foot"}
+_READABLE = {
+    "jack": "jumping jack",
+    "travel": "travel",
+    "low": "lowering",
+    "raise": "raised hand",
+    "leg": "leg lift",
+    "knee": "knee raise",
+    "bend": "bend",
+    "stand": "standing up",
+    "foot": "lifted foot",
+}
 
 
 def _name(kind: str) -> str:
@@ -605,6 +643,10 @@ def _name(kind: str) -> str:
 
 
 def _said(statement: Statement) -> str:
-    parts = ["no" if statement.negated else "", statement.side, statement.gait or _name(statement.kind),
-             " ".join(sorted(statement.ways - {statement.side}))]
+    parts = [
+        "no" if statement.negated else "",
+        statement.side,
+        statement.gait or _name(statement.kind),
+        " ".join(sorted(statement.ways - {statement.side})),
+    ]
     return " ".join(part for part in parts if part)

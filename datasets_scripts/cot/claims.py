@@ -18,8 +18,11 @@ _TOKEN = re.compile(r"\d+(?:\.\d+)?|[A-Za-z]+(?:'[a-z]+)?|[,:()°º]")
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _UNIT = r"\s*(?:seconds?|secs?|s)\b"
 _RANGE = re.compile(rf"\b(?:from|between)\s+{_NUMBER}(?:{_UNIT})?\s*(?:to|and|until|till|-)\s*{_NUMBER}{_UNIT}", re.I)
-_POINT = re.compile(rf"\b(at|after|around|about|from|near|by|until|for|in|within|over|takes?|lasts?)\s+"
-                    rf"(?:about\s+|around\s+|roughly\s+)?{_NUMBER}{_UNIT}", re.I)
+_POINT = re.compile(
+    rf"\b(at|after|around|about|from|near|by|until|for|in|within|over|takes?|lasts?)\s+"
+    rf"(?:about\s+|around\s+|roughly\s+)?{_NUMBER}{_UNIT}",
+    re.I,
+)
 _OTHER = {"left": "right", "right": "left", "both": "both", "": ""}
 _LETTER = re.compile(r"[^\W\d_]")
 # Movements done with a hand, with a leg: only these take over the side of the clause before.
@@ -183,8 +186,15 @@ def _marks(text: str, start: int, stop: int) -> list[_Mark]:
         for size in range(min(MAX_WORDS, len(words) - i), 0, -1):
             entry = PHRASES.get(tuple(item[0] for item in words[i : i + size]))
             if entry is not None:
-                found.append(_Mark(entry[0], entry[1], first, words[i + size - 1][2], " ".join(
-                    item[0] for item in words[i : i + size])))
+                found.append(
+                    _Mark(
+                        entry[0],
+                        entry[1],
+                        first,
+                        words[i + size - 1][2],
+                        " ".join(item[0] for item in words[i : i + size]),
+                    )
+                )
                 i += size
                 break
         else:
@@ -396,8 +406,23 @@ def _merges(clause: _Clause) -> bool:
     """Whether a clause without a movement adds to the one before."""
     kinds = {mark.category for mark in clause.marks}
     return bool(
-        kinds & {"m", "cm", "degrees", "pace", "times", "steps", "way", "lateral", "side", "level", "several",
-                 "turned", "time", "as many"}
+        kinds
+        & {
+            "m",
+            "cm",
+            "degrees",
+            "pace",
+            "times",
+            "steps",
+            "way",
+            "lateral",
+            "side",
+            "level",
+            "several",
+            "turned",
+            "time",
+            "as many",
+        }
     )
 
 
@@ -504,8 +529,22 @@ def _by_act(clause: _Clause, acts: list[_Mark]) -> list[tuple[_Mark, _Clause]]:
     kinds = [str(act.value) for act in acts]
     useful = list(acts)
     if len(acts) > 1:
-        for weak in ("step", "go", "lift", "extend", "hold", "bend", "swing", "other", "throw", "lower", "turn", "touch",
-                     "walk", "run"):
+        for weak in (
+            "step",
+            "go",
+            "lift",
+            "extend",
+            "hold",
+            "bend",
+            "swing",
+            "other",
+            "throw",
+            "lower",
+            "turn",
+            "touch",
+            "walk",
+            "run",
+        ):
             if len(useful) == 1:
                 break
             for act in list(useful):
@@ -605,7 +644,7 @@ def _side(
 
 
 def _again(act: _Mark, own: _Clause, memory: _Memory) -> list[Statement]:
-    """"does the same with the other hand": the last movement, mirrored where a side is named."""
+    """ "does the same with the other hand": the last movement, mirrored where a side is named."""
     last = memory.last
     if last is None:
         return []
@@ -617,7 +656,9 @@ def _again(act: _Mark, own: _Clause, memory: _Memory) -> list[Statement]:
         ways = frozenset(_OTHER.get(way, way) for way in last.ways)
     elif words & {"left", "right", "both"}:
         side = details.side or next(iter(words & {"left", "right", "both"}))
-        ways = frozenset(_OTHER.get(way, way) if way in ("left", "right") and way != side else way for way in last.ways)
+        ways = frozenset(
+            _OTHER.get(way, way) if way in ("left", "right") and way != side else way for way in last.ways
+        )
     return [
         replace(
             last,
@@ -662,8 +703,10 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
             return "low", {}
         if verb == "go" and ways & {"up"} and not ways & {"forward", "backward", "left", "right"}:
             return "other", {}
-        if verb == "go" and not (ways & {"forward", "backward", "left", "right", "sideways", "back"}) and not own.of(
-            "m", "cm", "pace"
+        if (
+            verb == "go"
+            and not (ways & {"forward", "backward", "left", "right", "sideways", "back"})
+            and not own.of("m", "cm", "pace")
         ):
             return ("still", {}) if negated else ("moving", {})
         if "in place" in ways and verb != "go":
@@ -793,7 +836,11 @@ def _states(clause: _Clause, when: str, statements: Sequence[Statement]) -> list
     if clause.link == "with" and statements and statements[-1].kind in ARM_KINDS and "arm" in names:
         return []
     details = _details(clause, "raise")
-    high = bool(ways & {"up", "overhead", "sideways", "front", "out"}) or details.level in ("chest", "shoulder", "head")
+    high = bool(ways & {"up", "overhead", "sideways", "front", "out"}) or details.level in (
+        "chest",
+        "shoulder",
+        "head",
+    )
     plural = any(part[2] for part in parts if part[0] == "arm")
     if "arm" in names and clause.of("floor"):
         return [replace(details, kind="pick")]
@@ -814,7 +861,7 @@ def _states(clause: _Clause, when: str, statements: Sequence[Statement]) -> list
 
 
 def _hands(clause: _Clause, when: str) -> list[Statement]:
-    """"with the left arm down", "both hands at chest height": where the hands are at the start or the end."""
+    """ "with the left arm down", "both hands at chest height": where the hands are at the start or the end."""
     details = _details(clause, "hand")
     plural = any(m.value[2] for m in clause.of("part") if isinstance(m.value, tuple) and m.value[0] == "arm")
     level = details.level or ("down" if "down" in details.ways else "")

@@ -13,6 +13,7 @@ import numpy as np
 
 from datasets_scripts.cot.kinematics import (
     ANKLES,
+    ELBOWS,
     HEAD,
     HIPS,
     NECK,
@@ -462,7 +463,10 @@ class Evidence:
         for foot in (0, 1):
             height = m.foot_height[:, foot]
             for span in spans_above(height, 0.2, 0.08, 2):
-                if self.clear[span.slice, 1 - foot].min() > 0.05 or float(self.clear[span.slice, 1 - foot].mean()) > 0.04:
+                if (
+                    self.clear[span.slice, 1 - foot].min() > 0.05
+                    or float(self.clear[span.slice, 1 - foot].mean()) > 0.04
+                ):
                     continue
                 shift = float(np.linalg.norm(position[span.stop - 1] - position[span.start]))
                 if shift > 0.25:
@@ -776,8 +780,9 @@ class Evidence:
         found = []
         for sign, side in ((1.0, "left"), (-1.0, "right")):
             # The chest goes along with a look but also with every punch and step.
-            both = np.where(length > 0.02, np.minimum(sign * turned / 30.0, sign * self.twist / 18.0),
-                            sign * self.twist / 18.0)
+            both = np.where(
+                length > 0.02, np.minimum(sign * turned / 30.0, sign * self.twist / 18.0), sign * self.twist / 18.0
+            )
             for span in spans_above(np.maximum(both, sign * turned / 55.0), 0.62, 0.3, 2):
                 other = "right" if side == "left" else "left"
                 sure = bool(both[span.slice].max() > 1.0) and self._hands_still(span) and self._standing(span)
@@ -936,30 +941,35 @@ class Evidence:
 
     def _waves_of(self, side: int, name: str) -> list[Movement]:
         hand = self.m.hand[:, side]
-        found = []
-        for span in spans_above(hand[:, 1], -0.15, -0.35, max(3, self.near(0.35))):
-            forearm = (self.pose[span.slice, WRISTS[side]] - self.pose[span.slice, 18 + side]) / self.m.arm_length
-            quick = forearm - smooth(forearm, 0.35 * self.fps)
-            axes = np.linalg.eigh(quick.T @ quick)[1].T[::-1]
-            along = axes[0] @ quick.T
-            few = (len(swings(along, 0.16)) + 1) // 2
-            many = (len(swings(along, 0.07)) + 1) // 2
-            bends = [s for s in swings(self.m.elbow[span.slice, side], 18.0)]
-            bent = sum(change < 0 for _, _, change in bends)
-            # A hand that is thrust forward again and again punches.
-            thrusts = any(s == side and form == "punch" and span.overlap(Span(a, b)) > 2
-                          for s, a, b, form, _ in self._thrusts)
-            high = float(np.median(hand[span.slice, 1]))
-            if max(many, bent) < 1:
-                continue
-            count = (bent, bent) if float(np.ptp(self.m.elbow[span.slice, side])) > 30.0 and bent else (few, many)
-            cycles = max(few, bent)
-            sure = cycles >= 2 and high > -0.12 and not thrusts and not self._meets(span)
-            possible = sure or (max(cycles, many) >= 2 and not self._meets(span) and not thrusts)
-            if possible:
-                first = span.start + (bends[0][0] if bends else 0)
-                found.append(Movement("wave", first, span.stop, sure=sure, side=name, count=count))
+        found = [w for s in spans_above(hand[:, 1], -0.15, -0.35, self.near(0.35)) if (w := self._wave(side, name, s))]
+        if not found:
+            # Small or weary waves stay below the shoulder; so do many other things.
+            low = [
+                w for s in spans_above(hand[:, 1], -0.55, -0.75, self.near(0.35)) if (w := self._wave(side, name, s))
+            ]
+            found = [replace(wave, sure=False) for wave in low]
         return found
+
+    def _wave(self, side: int, name: str, span: Span) -> Movement | None:
+        forearm = (self.pose[span.slice, WRISTS[side]] - self.pose[span.slice, ELBOWS[side]]) / self.m.arm_length
+        quick = forearm - smooth(forearm, 0.35 * self.fps)
+        along = np.linalg.eigh(quick.T @ quick)[1].T[-1] @ quick.T
+        few = (len(swings(along, 0.16)) + 1) // 2
+        many = (len(swings(along, 0.07)) + 1) // 2
+        elbow = self.m.elbow[span.slice, side]
+        bends = swings(elbow, 18.0)
+        bent = sum(change < 0 for _, _, change in bends)
+        # A hand that is thrust forward again and again punches; hands that meet clap.
+        thrusts = any(
+            s == side and form == "punch" and span.overlap(Span(a, b)) > 2 for s, a, b, form, _ in self._thrusts
+        )
+        cycles = max(few, bent)
+        if max(cycles, many) < 2 or thrusts or self._meets(span):
+            return None
+        count = (bent, bent) if float(np.ptp(elbow)) > 30.0 and bent else (few, many)
+        high = float(np.median(self.m.hand[span.slice, side, 1]))
+        first = span.start + (bends[0][0] if bends else 0)
+        return Movement("wave", first, span.stop, sure=cycles >= 2 and high > -0.12, side=name, count=count)
 
     def _meets(self, span: Span) -> bool:
         return any(span.overlap(clap.span) > 0.3 * len(span) for clap in self.claps)
@@ -1010,7 +1020,14 @@ class Evidence:
                 height, ahead = float(hand[done, 1]), float(hand[done, 2])
                 if up > 0.0 and gain > 0.45 and quick > 1.8 and (front < 0.15 or aside > 0.45):
                     found.append((side, first, end + 1, "throw", quick))
-                elif length[first] < 0.7 and min(reach, ahead + 0.15) > 0.66 and gain > 0.25 and -0.5 < height < 0.5 and up < 0.12 and front > 0.0:
+                elif (
+                    length[first] < 0.7
+                    and min(reach, ahead + 0.15) > 0.66
+                    and gain > 0.25
+                    and -0.5 < height < 0.5
+                    and up < 0.12
+                    and front > 0.0
+                ):
                     if float(self.pitch[min(end, self.frames - 1)]) > 35.0:
                         continue
                     found.append((side, first, done + 1, "punch", quick))
@@ -1095,9 +1112,7 @@ class Evidence:
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
-    def _series(
-        self, kind: str, spans: list[tuple[Span, bool]], gap: float, every: bool = False
-    ) -> list[Movement]:
+    def _series(self, kind: str, spans: list[tuple[Span, bool]], gap: float, every: bool = False) -> list[Movement]:
         """Repetitions closer than `gap` seconds as one movement with a count.
 
         `every`: also each run of fewer of them, since two statements may share one series. Unsure repetitions widen
@@ -1176,9 +1191,7 @@ def _dips(series: np.ndarray, span: Span, reversal: float) -> list[Span]:
     return [Span(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
 
 
-def _way(
-    ahead: float, left: float, turned: float, net: tuple[float, float]
-) -> tuple[frozenset[str], frozenset[str]]:
+def _way(ahead: float, left: float, turned: float, net: tuple[float, float]) -> tuple[frozenset[str], frozenset[str]]:
     """Names of a direction of travel that fit, and those that clearly do not.
 
     `ahead` and `left` are metres in the body's own directions; `net` those as the body faced at first: somebody who

@@ -135,7 +135,15 @@ _WAYS = {
     "left": "counterclockwise|counter clockwise|anticlockwise|anti clockwise|leftward|leftwards",
 }
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_TIMES = {"once": 1, "one time": 1, "twice": 2, "thrice": 3, "two times": 2, "a couple of times": 2, "a couple times": 2}
+_TIMES = {
+    "once": 1,
+    "one time": 1,
+    "twice": 2,
+    "thrice": 3,
+    "two times": 2,
+    "a couple of times": 2,
+    "a couple times": 2,
+}
 _SEVERAL = "several times|many times|a few times|multiple times|repeatedly|a number of times|some times|over and over"
 _TURNS = {
     "quarter": 90,
