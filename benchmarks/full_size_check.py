@@ -8,7 +8,8 @@ random: this is about what runs, how fast, and in how much memory.
     python benchmarks/full_size_check.py --output runs/full_size_gpu --layers 24 --steps 200 --batch 16 --bf16
 
 The second is for a GPU; its 24 layers are Qwen2.5-0.5B. TFLOP/s counts six operations a parameter and token of the
-training pass (GRPO's sampling and reference come on top, inside the same seconds).
+training pass (GRPO's sampling and reference come on top, inside the same seconds). A random policy answers nothing
+valid, so that GRPO's rewards decode nothing here: `benchmarks/reward_step.py` measures them.
 """
 
 import argparse

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import trl
 from accelerate.data_loader import BatchSamplerShard
+from packaging.version import Version
 from tiny_data import dataset_folder, entries
 from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, tiny_lm, tiny_vqvae
 from torch.utils.data import BatchSampler, SequentialSampler
@@ -22,6 +24,10 @@ from train.lora import merged, with_adapters
 from train.sft_data import every_pair, schedule, tokenized
 from train.stages import StageTrainer
 from train.vocabulary_rows import owned_ids, rows_to_train
+
+# TRL 1.14, the last for Python 3.10, keeps the losses of single tokens to itself: there, parts are not logged.
+BY_PART = Version(trl.__version__) >= Version("1.16")
+needs_parts = pytest.mark.skipif(not BY_PART, reason="this TRL gives no loss a token")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NEW_MODEL = {
@@ -83,6 +89,7 @@ def train(folders, output, **settings):
 # ------------------------------------------------------------------------------------------------- what is logged
 
 
+@needs_parts
 def test_parts_and_tasks_are_logged_apart(folders, tmp_path):
     curves = train(folders, tmp_path / "run", eval_strategy="steps", eval_steps=4)
     steps = [entry for entry in curves if "loss" in entry]
@@ -104,6 +111,7 @@ def test_parts_and_tasks_are_logged_apart(folders, tmp_path):
     assert low <= validation["eval_loss"] <= high
 
 
+@needs_parts
 @pytest.mark.parametrize("settings", [{"loss_type": "dft"}, {"label_smoothing_factor": 0.1}], ids=str)
 def test_other_losses_are_logged_by_part_too(folders, tmp_path, settings):
     """What is logged is the plain likelihood, whatever is learned from."""
@@ -224,7 +232,7 @@ def test_packing_sees_every_example_in_fewer_steps(folders, tmp_path):
     assert steps[0] == 10 and steps[1] < steps[0] / 2
     tokens = [max(entry.get("num_tokens", 0) for entry in curves) for curves in (loose, dense)]
     assert tokens[0] >= tokens[1] > 0  # the loose one counts no padding either
-    assert "loss/m2t" in dense[0]
+    assert "loss/m2t" in dense[0] or not BY_PART
 
 
 @pytest.mark.parametrize("processes, batch", [(1, 8), (2, 4), (4, 2)])
@@ -283,7 +291,7 @@ def test_lora_ends_in_a_plain_model(folders, tmp_path, family, base_dtype):
     pytest.importorskip("peft")
     base = folders / family
     curves = train(folders, tmp_path / "run", base_model=base, lora_rank=4, base_dtype=base_dtype)
-    assert all("loss/motion" in entry for entry in curves if "loss" in entry)
+    assert all("loss/motion" in entry for entry in curves if "loss" in entry) or not BY_PART
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert "model.safetensors" in names and not [name for name in names if name.startswith("adapter")]
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "run")
