@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 from tiny_unimo import feature_extractor, plain_processor, tiny_lm, tiny_unimo, tiny_vqvae
 from transformers import TrainingArguments
 
-from datasets_scripts.card_words import public, text
+from datasets_scripts.card_words import command_line, public, text
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from train import arguments
 from train.card_text import STAGES
@@ -231,6 +231,27 @@ def test_public(key, value, shown):
 )
 def test_text(typed, shown):
     assert text(typed) == shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("/opt/venv/bin/python -m train.quickstart --seed 0", "python -m train.quickstart --seed 0"),
+        ("accelerate launch /home/jo/unimo/train/sft.py", "accelerate launch train/sft.py"),
+        ("x --config /home/jo/unimo/train/configs/paper/sft.yaml", "x --config train/configs/paper/sft.yaml"),
+        ("x --dataset /home/jo/data --vqvae runs/a/vqvae", "x --dataset data --vqvae runs/a/vqvae"),
+        ("x --hub_token abc --hub_token=def --seed 1", "x --hub_token '(left out)' '--hub_token=(left out)' --seed 1"),
+        (f"x --base_model https://zoe:{SECRET}@host/model", "x --base_model model"),
+    ],
+)
+def test_command_line(typed, shown):
+    assert command_line(typed.split()) == shown
+
+
+def test_a_command_stays_in_its_code_block():
+    shown = command_line(["x", "--name", f"it's\n```\n{END} $(ls)", SECRET])
+    assert "\n" not in shown and END not in shown and SECRET not in shown
+    assert shown.startswith("""x --name 'it'"'"'s ```""")
 
 
 def test_refusals(tmp_path):
