@@ -13,7 +13,11 @@ from datasets_scripts.schema import (
     Clip,
     Skipped,
     check_output,
+    count_clips,
     dataset_features,
+    dataset_files,
+    dataset_width,
+    iter_dataset,
     load_motion_dataset,
     write_dataset,
 )
@@ -197,3 +201,30 @@ def test_missing_folders_splits_and_foreign_parquet_are_refused(tmp_path) -> Non
     (foreign / "train-00000-of-00001.parquet").write_bytes(b"PAR1 but cut")
     with pytest.raises(ValueError, match="no readable Parquet"):
         load_motion_dataset(tmp_path / "foreign")
+
+
+def test_a_folder_streams_as_it_was_written(tmp_path) -> None:
+    clips = [clip(i, ("train", "test")[i % 2]) for i in range(7)]
+    folder = tmp_path / "d"
+    write_dataset(iter(clips), folder, shard_bytes=100_000, finish=lambda made: (made / "thoughts.parquet").touch())
+    assert (folder / "thoughts.parquet").is_file() and "config_name: thoughts" in (folder / "README.md").read_text()
+    assert count_clips(folder) == 7 and dataset_width(folder) == 263 and list(dataset_files(folder)) == ["train", "test"]
+    again = list(iter_dataset(folder))
+    assert [c.id for c in again] == [c.id for split in ("train", "test") for c in clips if c.split == split]
+    for row in again:
+        (original,) = (c for c in clips if c.id == row.id)
+        np.testing.assert_array_equal(row.features, original.features)
+        assert row.captions == original.captions and (row.fps, row.source) == (20.0, "test")
+    # A folder with thoughts is an earlier build like any other.
+    check_output(folder)
+    with pytest.raises(FileNotFoundError, match="no such dataset folder"):
+        list(iter_dataset(tmp_path / "none"))
+
+
+def test_a_step_that_fails_at_the_end_leaves_nothing(tmp_path) -> None:
+    def fail(folder: Path) -> None:
+        raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        write_dataset([clip(0)], tmp_path / "d", finish=fail)
+    assert contents(tmp_path) == []

@@ -17,6 +17,7 @@ MIN_ANSWER_WORDS, MAX_ANSWER_WORDS = 8, 200
 _HUGE_ANSWER = 20_000  # characters; more is not even looked at
 # An opening or closing tag of any vocabulary, or a control token of a base model's (<|im_end|>, <s>, [INST]).
 _TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>|<\|[^<>]{0,60}\|>|<[^\s<>]{0,40}[|｜][^<>]{0,40}>|\[/?INST\]")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # with half characters, without the line end
 _WRAPPER = re.compile(r"<(think|thought|answer|description)>(.*)</\1>", re.IGNORECASE | re.DOTALL)
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and cursor moves
 _FENCE = re.compile(r"```[\w-]*")
@@ -58,7 +59,7 @@ def thought_fault(thought: str) -> str:
         return "empty"
     if len(thought) > MAX_THOUGHT_CHARACTERS:
         return f"longer than {MAX_THOUGHT_CHARACTERS} characters"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in thought if character != "\n"):
+    if _CONTROL.search(thought):
         return "control characters"
     if _TAG.search(thought):
         return "tags in the text"
