@@ -104,8 +104,10 @@ class MotionScorer:
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """Code sequences -> raw features (4 L, D) of each; nothing is remembered."""
+        # On a CPU padding costs what motion costs: batches of nearly equal lengths take two thirds of the time.
+        batch_size = 16 if self.vqvae.device.type == "cpu" else 128
         with self._autocast():
-            return self.vqvae.decode_motions(rows, self.feature_extractor)
+            return self.vqvae.decode_motions(rows, self.feature_extractor, batch_size=batch_size)
 
     @torch.no_grad()
     def embed_codes(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
