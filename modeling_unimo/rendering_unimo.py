@@ -988,9 +988,9 @@ def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, 
                 stream = container.add_stream("libx264", rate=Fraction(float(fps)).limit_denominator(1000))
                 stream.height, stream.width = (-(-side // 2) * 2 for side in shape[:2])
                 stream.pix_fmt = "yuv420p"
-                # The same film must be the same bytes: how it is cut up among threads changes them, and with B frames
-                # x264 now and then codes equal pictures differently (seen in 1 of 20 films).
-                stream.options = {"crf": str(quality), "preset": "veryfast", "threads": "1", "bf": "0"}
+                # The same film must be the same bytes: how it is cut up among threads changes them, and with
+                # macroblock trees x264 now and then codes equal pictures differently (seen in 1 of 50 films).
+                stream.options = {"crf": str(quality), "preset": "veryfast", "threads": "1", "mbtree": "0"}
             if picture.shape != shape:
                 raise ValueError(f"frame {index} is {picture.shape}, the first is {shape}; all must be equal.")
             # H.264 with halved colour wants even sides.

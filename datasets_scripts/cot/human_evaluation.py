@@ -49,7 +49,7 @@ QUESTIONS = {"correct": "nominal", "score": "ordinal", "wrong": "interval"}
 chosen text fits (1 to 5), and how many of its statements are wrong."""
 
 _SIDES = re.compile(r"\b(left|right)(s?|ward|wards|hand|handed|most)\b", re.IGNORECASE)
-_TRIES = 20
+_DRAWN, _TRIES = 400, 20  # clips drawn for an untrue text, and those of them that are tried
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ def choose_items(dataset: str | Path, split: str, number: int, seed: int) -> lis
             drawable(joints)
         except ValueError:
             continue
-        picks = rng.integers(0, len(loaded), _TRIES).tolist()
+        # Of about the same length: a text that speaks of 5 seconds would give itself away beside a film of 3.
+        picks = rng.permutation(len(loaded))[:_DRAWN].tolist()
+        picks = sorted(picks, key=lambda pick: abs(len(motions[pick]) - len(features)))[:_TRIES]
         others = [text for text in (_thought(rows[pick]) for pick in picks) if text and text != thought]
         found = _untrue_text(thought, others, joints, row["fps"])
         if found is not None:

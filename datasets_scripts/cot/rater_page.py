@@ -82,7 +82,8 @@ _STYLE = """
 @media (prefers-color-scheme:dark){:root{--ink:#e3e8ee;--soft:#9aa6b5;--edge:#343d49;--panel:#1b2128;--ground:#12161b}}
 *{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:900px;margin:0 auto;padding:20px 16px 90px}h1{font-size:23px;margin:0 0 6px}header{color:var(--soft)}
+main{max-width:900px;margin:0 auto;padding:20px 16px 90px}h1{font-size:23px;margin:0 0 6px;color:var(--ink)}
+header{color:var(--soft)}
 section{background:var(--panel);border:1px solid var(--edge);border-radius:12px;padding:12px 16px;margin:0 0 18px}
 h2{font-size:15px;margin:0;color:var(--soft)}
 .text{display:flex;gap:10px;margin:6px 0;overflow-wrap:anywhere}.text b{color:var(--accent)}
