@@ -143,6 +143,7 @@ def run_stage(stage: str, words: list[str], folder: Path, moment: tuple[str, int
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # of a loader's workers, as in a script started by hand
     script = import_module(f"train.{stage}")
     if stage == "grpo":  # a random policy answers nothing valid: reward what differs between its answers
         script.make_rewards = differing_rewards
@@ -317,7 +318,7 @@ VARIANTS = [
     ("vqvae", 6, {"muon": False, "eval_strategy": "steps", "eval_steps": 1}),
     ("evaluator", 9, {"dataloader_num_workers": 1, "save_total_limit": 2}),
     ("evaluator", 9, {"save_strategy": "epoch"}),
-    ("sft", 9, {"packing": True, "max_steps": -1, "num_train_epochs": 4, "max_length": 900}),
+    ("sft", 7, {"packing": True, "max_steps": -1, "num_train_epochs": 12, "max_length": 900}),
     ("sft", 9, {"lora_rank": 2, "muon": False, "base_model": "base"}),
     ("sft", 9, {"train_sampling_strategy": "group_by_length", "bf16": True}),
     ("grpo", 4, {"algorithm": "gspo"}),
