@@ -94,7 +94,7 @@ def test_equal_time_follows_the_measured_times(tmp_path):
         sft = next(planner.stages[n] for n in planner.stages[score.stage].after if n.startswith("sft"))
         sft.folder.mkdir(parents=True, exist_ok=True)
         seconds = 30.0 if arm == "with thoughts" else 20.0
-        (sft.folder / "training_summary.json").write_text(json.dumps({"train_runtime": seconds}))
+        (sft.folder / "training_summary.json").write_text(json.dumps({"train_cpu_seconds_per_process": seconds}))
     arm = next(arm for arm in ALL["cot"].arms if arm.time_of)
     assert ablate.equal_time_steps(planner, arm, folders, 2, 100) == 150
 

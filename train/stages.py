@@ -76,15 +76,20 @@ class StageTrainer(PushesAtEnd):
         if self.is_world_process_zero():
             write_stage_card(self.args.output_dir)
 
+    train_cpu_seconds = 0.0
+
     def train(self, resume_from_checkpoint: str | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains, from the checkpoint of that path where one is given.
+        """Trains, from the checkpoint of that path where one is given, and takes the processor time of it.
 
         Raises:
             SystemExit: the loss or the weights are not finite any more, or there is no room for a checkpoint.
         """
         if resume_from_checkpoint is not None and isinstance(self.train_dataset, DrawnRows):
             self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        begin = time.process_time()
+        output = super().train(resume_from_checkpoint, *args, **kwargs)
+        self.train_cpu_seconds = time.process_time() - begin
+        return output
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         # Not on what is logged: there the Trainer puts a mean of earlier losses for one that is not finite.
@@ -206,6 +211,8 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             "processes": trainer.args.world_size,
             "peak_memory_mb_per_process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
+        # Other programs on the machine lengthen the run, but hardly this; of a resumed run it is the last piece.
+        summary["train_cpu_seconds_per_process"] = round(trainer.train_cpu_seconds, 1)
         summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last}
         used = trainer.args.to_dict()
         training: dict[str, Any] = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
