@@ -188,14 +188,14 @@ def plan_study(
 
 
 def training_seconds(planner: Planner, score: Made) -> float:
-    """Processor seconds of the supervised training behind a folder of scores, loading and saving left out.
+    """Seconds of the supervised training behind a folder of scores, loading and saving left out.
 
-    Not those on the clock, which grow with whatever else the machine does during one arm or the other.
+    On CPU those of the processor: the clock also counts whatever else the machine does during one arm or the other.
     """
     stage = planner.stages[score.stage]
     sft = next(planner.stages[name] for name in stage.after if name.startswith("sft"))
     summary = json.loads((sft.folder / "training_summary.json").read_text(encoding="utf-8"))
-    return summary["train_cpu_seconds_per_process"]
+    return summary["train_runtime" if count_gpus() else "train_cpu_seconds_per_process"]
 
 
 def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], Made], seeds: int, steps: int) -> int:
