@@ -129,7 +129,9 @@ def test_twelve_motions_and_twelve_descriptions_move(page):
 
 def test_texts_stay_texts(page):
     # The run's name and the word before each thought, and nothing out of the texts.
-    assert len(page.tags("b")) == 1 + 12 and not page.tags("img")
+    assert len(page.tags("b")) == 1 + 12
+    # Two sheets of frames, which are in the page itself.
+    assert [tag["src"].split(",")[0] for tag in page.tags("img")] == ["data:image/png;base64"] * 2
     shown = "\n".join(page.texts)
     assert f"{NASTY} 0" in shown and f"{NASTY} 11" in shown and f"{NASTY} 12" not in shown
     assert shown.count(NASTY) >= 12 + 12 + 12 + 2  # captions, thoughts, references, settings
@@ -173,7 +175,7 @@ def test_the_better_trained_model_is_bold_and_real_motion_never(run):
 def test_the_page_is_small_and_needs_nothing_from_outside(run):
     html = (run / "report.html").read_text(encoding="utf-8")
     assert len(html.encode()) < 2_000_000
-    assert not re.search(r"https?://|@import|\burl\(|\bsrc\s*=|\bfetch\(|<link", html)
+    assert not re.search(r"https?://|@import|\burl\(|\bsrc\s*=(?!\"data:image/png)|\bfetch\(|<link", html)
     assert str(run) not in html  # no machine paths
     assert not list(run.glob("*.part"))
 
@@ -217,7 +219,7 @@ def test_samples_that_cannot_be_drawn_say_so(tmp_path):
     page = Reader(write_report(run).read_text(encoding="utf-8")).check()
     shown = text(page)
     assert "cannot be drawn: joints of track 1 'Generated" in shown and "No motion t2m_ref_1 in" in shown
-    assert len(page.data()) == 1 + 3
+    assert len(page.data()) == 1 + 3 and len(page.tags("img")) == 1
     (run / "samples" / "samples.npz").unlink()
     assert not Reader(write_report(run).read_text(encoding="utf-8")).check().data()
 
@@ -227,7 +229,7 @@ def test_the_page_stays_small_however_long_the_motions(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "PLAYER_BUDGET", 60_000)
     path = write_report(run)
     assert "Left out to keep the page small" in text(Reader(path.read_text(encoding="utf-8")))
-    assert path.stat().st_size < 60_000 + 150_000
+    assert path.stat().st_size < 60_000 + 150_000 + 2 * 200_000  # players, page, sheets of frames
 
 
 def test_other_arms_and_unknown_metrics_are_shown_by_their_names(tmp_path):

@@ -6,6 +6,7 @@ silently. Charts are inline SVG, motions play in the browser, nothing is fetched
 """
 
 import argparse
+import base64
 import json
 import math
 import zipfile
@@ -18,12 +19,14 @@ from typing import Any
 import numpy as np
 
 from modeling_unimo.files_unimo import whole
+from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
 from modeling_unimo.visualization_unimo import page_html, player_assets, player_html
 
 SAMPLES = Path("samples") / "samples.json"
 JOINTS = Path("samples") / "samples.npz"
 STAGE_SETTINGS = "training_run.json"
 SHOWN = 12
+SHEET_VIEWS = (("three-quarter",), ("three-quarter", "front", "side", "top"))
 PLAYER_BUDGET = 7_000_000
 """Bytes of players on one page; what goes beyond is named, so that the page stays below 10 MB."""
 
@@ -507,6 +510,30 @@ def _motions_section(samples: Mapping[str, Any], players: _Players) -> str:
     return f'<div class="samples two">{"".join(html)}</div>' if html else '<p class="missing">No samples.</p>'
 
 
+def _sheets_section(samples: Mapping[str, Any], joints: Mapping[str, np.ndarray], fps: float) -> str:
+    """Two generated motions as the frame renderer draws them: what a vision-language model or a person is shown."""
+    html = []
+    for entry, views in zip(list(samples.get("t2m", ()))[:2], SHEET_VIEWS, strict=False):
+        motion = joints.get(entry.get("generated", ""))
+        if motion is None:
+            continue
+        across = len(views) > 1
+        try:
+            sheet = contact_sheet(
+                motion, n=4 if across else 8, columns=2 if across else 4, size=180, view=views, fps=fps
+            )
+        except ValueError as error:
+            html.append(f'<p class="missing">This motion cannot be drawn: {escape(str(error))}</p>')
+            continue
+        picture = base64.b64encode(png_bytes(sheet)).decode("ascii")
+        text = escape(str(entry.get("caption", "")))
+        html.append(
+            f'<figure class="sheet"><img alt="{text}" src="data:image/png;base64,{picture}">'
+            f"<figcaption>{text} ({escape(', '.join(views))} view)</figcaption></figure>"
+        )
+    return "".join(html) or '<p class="missing">No generated motion to draw.</p>'
+
+
 def _descriptions_section(samples: Mapping[str, Any], players: _Players) -> str:
     html = []
     for entry in list(samples.get("m2t", ()))[:SHOWN]:
@@ -662,6 +689,7 @@ def write_report(run_dir: str | Path) -> Path:
         sections.append(("motions", "Generated motions", _missing("No samples to show", SAMPLES)))
     else:
         sections.append(("motions", "Generated motions", _motions_section(samples, players)))
+        sections.append(("sheets", "Rendered frames", _sheets_section(samples, joints, players.fps)))
         sections.append(("descriptions", "Descriptions", _descriptions_section(samples, players)))
     sections.append(("codebook", "Motion VQ-VAE", _codebook_section(metrics, samples)))
     if _scores(metrics.get("evaluator")):
@@ -728,6 +756,8 @@ min-width:180px}table.settings th{padding-right:24px;color:var(--soft);white-spa
 overflow-wrap:anywhere}.thought b{color:var(--ink);font-weight:600;margin-right:4px}
 p.refs{margin:10px 0 0;font-size:13px;color:var(--soft)}ul.refs{margin:2px 0 0;padding-left:20px;font-size:15px;
 overflow-wrap:anywhere}
+.sheet{margin:0 0 22px}.sheet img{display:block;max-width:100%;border-radius:10px}
+.sheet figcaption{margin-top:6px;font-size:14px;color:var(--soft)}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:22px 26px}
 .panel{margin:0;min-width:0}.panel figcaption{font-weight:600;font-size:15px;margin-bottom:4px;overflow-wrap:anywhere}
 .histogram{max-width:500px;margin-top:22px}
