@@ -2,7 +2,7 @@
 #   make demo       train, evaluate and report a small UniMo (runs/quickstart/report.html)
 #   make test       all tests; PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
 #   make quality    ruff and mypy
-#   make bench      the measurements behind the README's speed figures
+#   make bench      every step timed against the published way and the machine's limits (runs/benchmarks); BENCH_ARGS=--quick
 # PYTHON=/path/to/python picks the interpreter, VENV=dir the environment.
 
 VENV ?= .venv
@@ -11,6 +11,7 @@ STAMP := $(VENV)/.unimo-installed
 PYTEST_ARGS ?=
 OUTPUT ?= runs/quickstart
 QUICKSTART_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test quality format bench clean
@@ -52,7 +53,7 @@ format: $(STAMP)
 	$(PY) -m ruff format .
 
 bench: $(STAMP)
-	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+	$(PY) -m benchmarks.run $(BENCH_ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,12 +4,12 @@ Without a GPU the language model has two layers, and everything else its full si
 vocabulary, in 152,192 rows of 896; the VQ-VAE of 512 codes of 512 numbers; the evaluator of the field. All weights are
 random: this is about what runs, how fast, and in how much memory.
 
-    python benchmarks/full_size_check.py --output runs/full_size
-    python benchmarks/full_size_check.py --output runs/full_size_gpu --layers 24 --steps 200 --batch 16 --bf16
+    python -m benchmarks.full_size_check --output runs/full_size
+    python -m benchmarks.full_size_check --output runs/full_size_gpu --layers 24 --steps 200 --batch 16 --bf16
 
 The second is for a GPU; its 24 layers are Qwen2.5-0.5B. TFLOP/s counts six operations a parameter and token of the
 training pass (GRPO's sampling and reference come on top, inside the same seconds). A random policy answers nothing
-valid, so that GRPO's rewards decode nothing here: `benchmarks/reward_step.py` measures them.
+valid, so that GRPO's rewards decode nothing here: `python -m benchmarks.run --only reward` times them.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
+from benchmarks.networks import full_tokenizer
 from datasets_scripts import build
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.examples import captioned_motions
@@ -38,26 +38,9 @@ from modeling_unimo import (
     UniMoProcessor,
 )
 from train import grpo, sft
-from train.base_lm import CHAT_TEMPLATE, new_causal_lm, train_tokenizer
+from train.base_lm import new_causal_lm
 
-TEXT_TOKENS = 151_665  # of Qwen2.5's tokenizer
 CLIPS = 64
-
-
-def full_tokenizer(corpus: list[str]) -> PreTrainedTokenizerBase:
-    """A tokenizer with as many tokens as Qwen2.5's; those a small corpus does not fill are there and never used."""
-    small = json.loads(train_tokenizer(corpus, 1024).backend_tokenizer.to_str())["model"]
-    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    learned = [token for token in sorted(small["vocab"], key=small["vocab"].get) if token not in specials]
-    vocabulary = {token: id_ for id_, token in enumerate(learned)}
-    for filler in range(TEXT_TOKENS - len(specials) - len(vocabulary)):
-        vocabulary[f"unused{filler}"] = len(vocabulary)
-    tokenizer = Qwen2Tokenizer(vocab=vocabulary, merges=[tuple(merge) for merge in small["merges"]])
-    tokenizer.add_special_tokens({"extra_special_tokens": specials})
-    tokenizer.eos_token, tokenizer.pad_token, tokenizer.chat_template = "<|im_end|>", "<|endoftext|>", CHAT_TEMPLATE
-    if len(tokenizer) != TEXT_TOKENS:
-        raise RuntimeError(f"the tokenizer has {len(tokenizer):,} tokens instead of {TEXT_TOKENS:,}")
-    return tokenizer
 
 
 def make_folders(root: Path, hidden_size: int, layers: int) -> int:

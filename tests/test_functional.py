@@ -2,8 +2,6 @@
 
 import doctest
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -422,10 +420,3 @@ def test_tensors_of_any_type_with_gradients(dtype):
     expected = functional.mm_dist(rows.detach().double().numpy(), np.zeros((20, 3)))
     assert functional.mm_dist(rows, torch.zeros(20, 3)) == expected
     assert functional.mm_dist(list(rows), np.zeros((20, 3), dtype=int)) == expected
-
-
-def test_bench_compares_with_the_published_formula():
-    source = Path(__file__).resolve().parents[1] / "benchmarks" / "bench_fid.py"
-    namespace = runpy.run_path(str(source))
-    sets = namespace["embeddings"](200, 16)
-    assert namespace["fid_by_square_root"](*sets) == pytest.approx(functional.fid(*sets), rel=1e-6)

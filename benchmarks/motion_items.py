@@ -1,0 +1,133 @@
+"""What works on motion alone: joints to features, a VQ-VAE training step, FID, drawn frames."""
+
+import numpy as np
+import torch
+
+from benchmarks import plain
+from benchmarks.networks import Setting
+from benchmarks.timing import Item, Way, alternate, operations_of
+from datasets_scripts import synthetic
+from evaluate_unimo import functional
+from modeling_unimo import MotionVQVAEConfig, MotionVQVAEModel, features_to_joints
+from modeling_unimo.motion_representation import forward_kinematics, joints_to_features
+from modeling_unimo.rendering_unimo import VIEWS, contact_sheet, render_frames
+
+
+def swaying_bodies(count: int, frames: int) -> np.ndarray:
+    """(count, frames, 22, 3) float32 joints of bodies that sway, walk and turn."""
+    random = np.random.default_rng(0)
+    seconds = np.arange(frames)[:, None, None] / 20
+    vector = 0.3 * np.sin(
+        random.uniform(0.5, 3, (count, 1, 22, 3)) * seconds + random.uniform(0, 6, (count, 1, 22, 3))
+    )
+    angle = np.linalg.norm(vector, axis=-1, keepdims=True)
+    rotations = np.concatenate((np.cos(angle), np.sinc(angle / np.pi) * vector), -1)
+    root = np.cumsum(random.normal(0, 0.01, (count, frames, 3)), 1) + (0, 0.9, 0)
+    return forward_kinematics(rotations, root).astype(np.float32)
+
+
+def features(setting: Setting) -> Item:
+    """Joints to features, a batch of clips of 200 frames, and the way back."""
+    count, frames = (2, 20) if setting.tiny else (64, 200)
+    stack = swaying_bodies(count, frames)
+    made = joints_to_features(stack, facing="published")
+    few = stack[: max(1, count // 8)]
+    published = [plain.features(clip) for clip in few]
+    # As many frames for every way: a repeat of the slow one takes an eighth of the clips.
+    seconds = alternate(
+        {
+            "published script": lambda: [plain.features(clip) for clip in few],
+            "ours, as published": lambda: joints_to_features(stack, facing="published"),
+            "ours, corrected facing": lambda: joints_to_features(stack),
+            "ours, one clip": lambda: joints_to_features(stack[0]),
+            "ours, features to joints": lambda: features_to_joints(made),
+        },
+        setting.repeats(10),
+    )
+    clips = {"published script": len(few), "ours, one clip": 1}
+    item = Item("features", f"joints to features, {count} clips of {frames} frames", "frames")
+    for name, times in seconds.items():
+        done = clips.get(name, count)
+        moved = (stack[:1].nbytes + made[:1].nbytes) * done
+        baseline = "published script" if name.startswith("ours") and "to joints" not in name else None
+        goal = 20.0 if baseline and done > 1 else None
+        item.ways.append(Way(name, times, done * frames, moved=moved, baseline=baseline, goal=goal))
+    item.facts = {"largest difference": max(float(np.abs(a - b).max()) for a, b in zip(published, made, strict=False))}
+    item.note = "The published script works clip by clip, a Python loop over joints, float32 through torch and back."
+    return item
+
+
+def vqvae_step(setting: Setting) -> Item:
+    """One training step of the motion VQ-VAE: forward, loss, backward, AdamW."""
+    torch.manual_seed(0)
+    sizes = {"width": 16, "code_dim": 16, "depth": 1} if setting.tiny else {}
+    count = 8 if setting.tiny else 64 if setting.quick else 256
+    windows = torch.randn(count, 64, 263, device=setting.device)
+    published = plain.VQVAE(**sizes).to(setting.device)
+    model = MotionVQVAEModel(MotionVQVAEConfig(**sizes)).to(setting.device).train()
+
+    def step(network, loss_of, dtype: torch.dtype):
+        optimizer = torch.optim.AdamW(network.parameters(), lr=2e-4, betas=(0.9, 0.99), weight_decay=0.0)
+
+        def run() -> None:
+            with torch.autocast(setting.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+                loss = loss_of()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        return run
+
+    ways = {
+        "published network, float32": step(published, lambda: published(windows), torch.float32),
+        "ours, float32": step(model, lambda: model(windows).loss, torch.float32),
+        "ours, bfloat16": step(model, lambda: model(windows).loss, torch.bfloat16),
+    }
+    operations = operations_of(ways["ours, float32"])
+    seconds = alternate(ways, setting.repeats(3), setting.device)
+    item = Item("vqvae", f"VQ-VAE training step, batch {count} x 64 frames", "windows")
+    for name, times in seconds.items():
+        goal = 3.0 if setting.device.type == "cuda" and name == "ours, bfloat16" else None
+        baseline = "published network, float32" if name.startswith("ours") else None
+        item.ways.append(Way(name, times, count, operations, None, name.rsplit(" ", 1)[1], baseline, goal))
+    return item
+
+
+def fid(setting: Setting) -> Item:
+    """FID of two sets of embeddings."""
+    count, width = (64, 8) if setting.tiny else (1000, 512)
+    rng = np.random.default_rng(0)
+    # Correlated, with a spread that falls from one dimension to the next, as an evaluator's does.
+    mixing = rng.standard_normal((width, width)) / np.sqrt(width)
+    mixing *= np.geomspace(3.0, 0.03, width)[:, None]
+    first, second = ((rng.standard_normal((count, width)) @ mixing).astype(np.float32) for _ in range(2))
+    second = 1.1 * second + 0.05
+    expected, value = plain.fid(first, second), functional.fid(first, second)
+    seconds = alternate(
+        {"scipy.linalg.sqrtm": lambda: plain.fid(first, second), "ours": lambda: functional.fid(first, second)},
+        setting.repeats(7),
+    )
+    item = Item("fid", f"FID, {count} embeddings of {width}", "calls")
+    item.ways = [Way(name, times, 1) for name, times in seconds.items()]
+    item.ways[1].baseline = item.ways[0].name
+    item.facts = {"relative difference": abs(value - expected) / expected}
+    return item
+
+
+def render(setting: Setting) -> Item:
+    """Frames drawn by one core, of one view and of all, and a contact sheet."""
+    size, frames = (32, 2) if setting.tiny else (336, 30)
+    clips = synthetic.iter_clips(train=32, validation=0, test=0, hard=0, attribute_pools=0, seed=0)
+    longest = max((clip.features for clip in clips), key=len)
+    joints = np.asarray(features_to_joints(longest[:frames]))
+    ways = {
+        "body, one view": lambda: render_frames(joints, size, VIEWS[:1], style="body"),
+        f"body, {len(VIEWS)} views": lambda: render_frames(joints, size, VIEWS, style="body"),
+        "skeleton, one view": lambda: render_frames(joints, size, VIEWS[:1], style="skeleton"),
+        "contact sheet of 16": lambda: contact_sheet(joints, min(16, frames), size=size),
+    }
+    pictures = {f"body, {len(VIEWS)} views": len(VIEWS) * frames, "contact sheet of 16": min(16, frames)}
+    seconds = alternate(ways, setting.repeats(3))
+    item = Item("render", f"drawing at {size} x {size}", "pictures")
+    item.ways = [Way(name, times, pictures.get(name, frames)) for name, times in seconds.items()]
+    return item

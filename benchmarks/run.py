@@ -1,0 +1,117 @@
+"""Times every step of UniMo against the published way of doing it and against what the machine can do at most.
+
+    python -m benchmarks.run [--only ITEM ...] [--quick] [--run runs/quickstart] [--output runs/benchmarks]
+
+Writes `benchmarks.json`, `benchmarks.md` and `benchmarks.html`, anew after every item. Ways of one item are timed in
+turn, so that other work on the machine slows all of them alike; networks have the published sizes and random weights.
+"""
+
+import argparse
+import gc
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from tqdm.auto import tqdm
+
+from benchmarks import (
+    data_items,
+    evaluation_items,
+    limits,
+    motion_items,
+    reward_items,
+    sampling_items,
+    sft_items,
+    table,
+)
+from benchmarks.networks import Setting
+from benchmarks.timing import Item, Unavailable
+
+ITEMS: dict[str, Callable[[Setting], Item]] = {
+    "features": motion_items.features,
+    "reward": reward_items.reward,
+    "text_to_motion": sampling_items.text_to_motion,
+    "decode_step": sampling_items.decode_step,
+    "evaluation": evaluation_items.evaluation,
+    "vqvae": motion_items.vqvae_step,
+    "sft_layer": sft_items.sft_layer,
+    "sft_head": sft_items.sft_head,
+    "dataset_memory": data_items.dataset_memory,
+    "batch_growth": sampling_items.batch_growth,
+    "evaluation_growth": evaluation_items.evaluation_growth,
+    "dataset_growth": data_items.dataset_growth,
+    "fid": motion_items.fid,
+    "render": motion_items.render,
+}
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=ITEMS, default=list(ITEMS), metavar="ITEM", help=", ".join(ITEMS))
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, shorter baselines, less data")
+    parser.add_argument("--tiny", action="store_true", help="tiny networks, to see that it runs: no figures to quote")
+    parser.add_argument(
+        "--run", type=Path, help="run folder of a quickstart, whose model the evaluation is timed with"
+    )
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, help="of a CPU (default: every core)")
+    arguments = parser.parse_args(argv)
+    if arguments.run is not None and not (arguments.run / "unimo").is_dir():
+        parser.error(f"--run {arguments.run}: holds no folder unimo; make one with python -m train.quickstart")
+    if arguments.output.is_file():
+        parser.error(f"--output {arguments.output}: is a file; name a folder")
+    return arguments
+
+
+def machine_of(device: torch.device) -> dict[str, str]:
+    """What the figures were taken on."""
+    gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = models[0].partition(":")[2].strip() if models else cpu
+    return {
+        "machine": f"{gpu}{cpu}, {torch.get_num_threads()} threads",
+        "versions": f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}, numpy {np.__version__}",
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    arguments = parse(argv)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+    begun = time.perf_counter()
+    measured = limits.measure(device, arguments.tiny)
+    setting = Setting(device, arguments.quick, arguments.tiny, arguments.run, measured)
+    machine, items, missing = machine_of(device), [], {}
+    kind = " (quick)" if arguments.quick else " (tiny: no figures to quote)" if arguments.tiny else ""
+    bar = tqdm([name for name in ITEMS if name in arguments.only], unit="item")
+    for name in bar:
+        bar.set_postfix_str(name)
+        started = time.perf_counter()
+        try:
+            items.append(ITEMS[name](setting))
+            items[-1].facts["seconds this item took"] = round(time.perf_counter() - started, 1)
+        except Unavailable as reason:
+            missing[name] = str(reason)
+        gc.collect()
+        machine["run"] = f"{len(items)} items in {time.perf_counter() - begun:.0f} s{kind}"
+        table.write(arguments.output, items, machine, measured, missing)
+    print(table.markdown(items, machine, measured, missing))
+    print(f"-> {arguments.output / 'benchmarks.md'}, .json and .html")
+
+
+if __name__ == "__main__":
+    main()
