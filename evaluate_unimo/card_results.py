@@ -114,7 +114,7 @@ def push_results(repo: str, results: Mapping[str, Any], dataset_name: str, token
         token: None takes the one that is logged in.
 
     Raises:
-        PushError: the repository cannot be written to, or its card's metadata cannot be read.
+        PushError: the repository is not there or cannot be written to, or its card's metadata cannot be read.
     """
     scores = {
         task: results[task].get("generated", results[task]) if task != "m2t" else results[task]
@@ -123,7 +123,7 @@ def push_results(repo: str, results: Mapping[str, Any], dataset_name: str, token
     }
     tag = {name: results[name] for name in ("protocol", "generation") if name in results}
     split = results.get("settings", {}).get("split")
-    hub = HubRepo(repo, token=token)
+    hub = HubRepo(repo, token=token, create=False)
     try:
         card = ModelCard(hub.read(README) or "---\n{}\n---\n")
     except (ValueError, TypeError) as error:

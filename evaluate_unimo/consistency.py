@@ -5,11 +5,12 @@ the angle, the order that a text names are there. The reading and the tests are 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from datasets_scripts.cot.checks import Claim
 from datasets_scripts.cot.verify import Verification, verify
 
 
@@ -29,6 +30,12 @@ def check_pairs(joints: Sequence[Any], texts: Sequence[str], fps: float = 20.0, 
         except ValueError as error:
             raise ValueError(f"joints[{first + index}]: {error}") from error
     return found
+
+
+def restored(fields: Mapping[str, Any]) -> Verification:
+    """A verification from what `dataclasses.asdict` and JSON made of it."""
+    claims = tuple(Claim(**claim) for claim in fields["claims"])
+    return Verification(fields["text"], claims, fields["sentences"], tuple(fields["unread"]))
 
 
 def merge(checked: Sequence[Verification]) -> dict[str, Any]:

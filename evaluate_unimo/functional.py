@@ -217,17 +217,26 @@ class Gaussian:
             ValueError: another D than before, or an unfit array.
         """
         rows = as_array(embeddings, name, 2)
-        if self.count and rows.shape[1] != len(self.mean):
-            raise ValueError(f"{name}: rows have {rows.shape[1]} dimensions, earlier ones had {len(self.mean)}")
         mean = rows.mean(0)
         centred = rows - mean
-        scatter = centred.T @ centred
+        return self.merge(Gaussian(len(rows), mean, centred.T @ centred), name)
+
+    def merge(self, other: "Gaussian", name: str = "embeddings") -> "Gaussian":
+        """Take in the rows that another one has; returns itself.
+
+        Raises:
+            ValueError: another D.
+        """
+        if not other.count:
+            return self
+        mean, scatter, total = other.mean, other.scatter, self.count + other.count
         if self.count:
-            total = self.count + len(rows)
+            if len(mean) != len(self.mean):
+                raise ValueError(f"{name}: rows have {len(mean)} dimensions, earlier ones had {len(self.mean)}")
             step = mean - self.mean
-            scatter += self.scatter + np.outer(step, step) * (self.count * len(rows) / total)
-            mean = self.mean + step * (len(rows) / total)
-        self.count, self.mean, self.scatter = self.count + len(rows), mean, scatter
+            scatter = scatter + self.scatter + np.outer(step, step) * (self.count * other.count / total)
+            mean = self.mean + step * (other.count / total)
+        self.count, self.mean, self.scatter = total, mean, scatter
         return self
 
     @property
@@ -322,16 +331,24 @@ def diversity(embeddings: Any, times: int = 300, seed: int | None = None) -> flo
     2.3333333333333335
     """
     rows = as_array(embeddings, "embeddings", 2)
+    first, second = diversity_pairs(len(rows), times, seed)
+    return float(np.linalg.norm(rows[first] - rows[second], axis=1).mean())
+
+
+def diversity_pairs(count: int, times: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows, of `count`, that `times` random pairs are made of: two draws without replacement.
+
+    Raises:
+        ValueError: not more rows than `times`.
+    """
     times = positive_integer(times, "times")
-    if times >= len(rows):
+    if times >= count:
         raise ValueError(
-            f"times: {times} pairs need more than {times} embeddings, got {len(rows)}; lower times "
-            f"(published: {published_diversity_times(len(rows))} for this many) or add embeddings"
+            f"times: {times} pairs need more than {times} embeddings, got {count}; lower times "
+            f"(published: {published_diversity_times(count)} for this many) or add embeddings"
         )
     random = generator(seed)
-    first = random.choice(len(rows), times, replace=False)
-    second = random.choice(len(rows), times, replace=False)
-    return float(np.linalg.norm(rows[first] - rows[second], axis=1).mean())
+    return random.choice(count, times, replace=False), random.choice(count, times, replace=False)
 
 
 def multimodality_pairs(samples: int, times: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -6,25 +6,32 @@ are sampled in batches, and FID compares with motions whose captions were not as
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from datasets_scripts.examples import CaptionedMotion
 from evaluate_unimo import consistency, functional
+from evaluate_unimo.processes import Team
 from modeling_unimo import Answer
+from modeling_unimo.modeling_motion_vqvae import batches_by_length
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 
 
 @dataclass
 class Sampler:
-    """A UniMo model with the settings every answer of an evaluation is sampled with."""
+    """A UniMo model with the settings every answer of an evaluation is sampled with.
+
+    Requests are answered in batches of like length, each from a seed of its own, and the batches are shared out over
+    the processes of `team`: their number changes no answer.
+    """
 
     model: Any
     processor: Any
     batch_size: int = 128
     generate_kwargs: dict[str, Any] = field(default_factory=dict)
+    team: Team = field(default_factory=Team)
 
     def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:
         """One answer a request, in the order of the requests."""
@@ -33,19 +40,62 @@ class Sampler:
     def samples(
         self, task: str, count: int, texts=None, codes=None, seed: int = 0, grammar: bool = True
     ) -> list[list[Answer]]:
-        """`count` answers a request, in the order of the requests."""
-        requests = len(texts if texts is not None else codes)
-        return self.model.generate_answers(
-            [task] * requests,
-            texts,
-            codes,
-            self.processor,
-            grammar=grammar,
-            num_samples=count,
-            seed=seed,
-            batch_size=self.batch_size,
-            **self.generate_kwargs,
-        )
+        """`count` answers a request, in the order of the requests; asked by the process that leads.
+
+        Raises:
+            ValueError: a request that the model refuses.
+            RuntimeError: another process failed.
+        """
+        asked = {"texts": None if texts is None else list(texts), "codes": None if codes is None else list(codes)}
+        request = {"task": task, "count": count, **asked, "seed": seed, "grammar": grammar}
+        self.team.tell(request)
+        found, error = self._work(request)
+        if error is not None:
+            raise error
+        return found
+
+    def serve(self) -> None:
+        """Answer this process's share of what the one that leads asks, until that sends it home."""
+        while (request := self.team.tell()) is not None:
+            self._work(request)
+
+    def _work(self, request: dict[str, Any]) -> tuple[list[list[Answer]], Exception | None]:
+        """The answers of all processes, of which this one gives its share; and what went wrong, in whichever."""
+        own: dict[str, Any] = {}
+        failed: Exception | None = None
+        try:
+            own["rows"] = [[row, [asdict(one) for one in many]] for row, many in self._own(**request).items()]
+        except Exception as error:  # whatever it was: the others wait for this one's share and must hear of it
+            failed, own["error"] = error, f"{type(error).__name__}: {error}"
+        shares = self.team.collect(own)
+        for rank, part in enumerate(shares):
+            if "error" in part and failed is None:
+                failed = RuntimeError(f"process {rank}: {part['error']}")
+        if failed is not None:
+            return [], failed
+        answers = {row: [Answer(**one) for one in many] for part in shares for row, many in part["rows"]}
+        return [answers[row] for row in range(len(answers))], None
+
+    def _own(self, task, count, texts, codes, seed, grammar) -> dict[int, list[Answer]]:
+        """The answers of the batches that are this process's, by row."""
+        column = texts if texts is not None else codes
+        batches = list(batches_by_length([len(one) for one in column], max(1, self.batch_size // count)))
+        seeds = [seed, *np.random.SeedSequence(seed).generate_state(max(len(batches) - 1, 0)).tolist()]
+        answers: dict[int, list[Answer]] = {}
+        for rows, own_seed in list(zip(batches, seeds, strict=False))[self.team.rank :: self.team.size]:
+            found = self.model.generate_answers(
+                [task] * len(rows),
+                None if texts is None else [texts[row] for row in rows],
+                None if codes is None else [codes[row] for row in rows],
+                self.processor,
+                grammar=grammar,
+                num_samples=count,
+                seed=own_seed,
+                batch_size=self.batch_size,
+                **self.generate_kwargs,
+            )
+            answers |= dict(zip(rows, found, strict=True))
+        return answers
 
 
 def embedding_scores(

@@ -3,6 +3,10 @@
 Both tasks, batched, repeated; real motion beside generated; invalid answers counted, never replaced. Writes
 `results.json` and `results.md` into --output, and after every repeat a line of `repeats.jsonl`, from which a killed
 run goes on.
+
+`accelerate launch --multi_gpu --num_processes 8 -m evaluate_unimo.run ..`, on a CPU `accelerate launch --config_file
+train/accelerate_configs/two_cpu.yaml -m evaluate_unimo.run ..`, or `torchrun` share the sampling out: the answers are
+the same whatever the number of processes, which may also change when a run goes on. The first one scores and writes.
 """
 
 import argparse
@@ -18,16 +22,21 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
+from datasets_scripts.hub import published
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol
+from evaluate_unimo.processes import Team
+from evaluate_unimo.push import check, push, shown_name
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.files_unimo import whole
 
 Job = tuple[str, int, Callable[[], Any]]  # task, number of the repeat, what computes it
 COUNTS = ("n", "multimodality_n", "pool_size")
+AFTERWARDS = ("output", "push_to_hub")  # settings that no figure depends on
 FOLDERS = ("model", "vqvae", "dataset", "evaluator", "held_out_evaluator", "bertscore")
 
 
@@ -69,6 +78,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--temperature", type=float, help="default: the model's own")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--push_to_hub",
+        metavar="REPO",
+        nargs="?",
+        const="",
+        help="add the scores to the card of this model on the Hub (default: where --model was published)",
+    )
     arguments = parser.parse_args(argv)
     for name in FOLDERS:
         folder = getattr(arguments, name)
@@ -83,12 +99,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name in ("free", "multimodality"):
         if getattr(arguments, name) < 0:
             parser.error(f"--{name} {getattr(arguments, name)}: must not be negative")
+    if arguments.push_to_hub == "":
+        pushed = published(arguments.model)
+        if pushed is None:
+            parser.error(f"--push_to_hub: {arguments.model} was not published from here; name the model's repository")
+        arguments.push_to_hub = pushed.repo
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature {arguments.temperature:g}: must be above 0")
     return arguments
 
 
-def load_sampler(arguments: argparse.Namespace) -> protocol.Sampler:
+def load_sampler(arguments: argparse.Namespace, team: Team) -> protocol.Sampler:
     """The model with its processor, on the GPU if there is one; a plain LM is put together with --vqvae."""
     if arguments.vqvae:
         needed = "--model the folder of a language model with the motion vocabulary (train/sft.py)"
@@ -100,11 +121,11 @@ def load_sampler(arguments: argparse.Namespace) -> protocol.Sampler:
         needed = "--model a UniMo folder, or with --vqvae the folder of a plain language model"
         model = load_whole(UniMoForConditionalGeneration, arguments.model, needed)
         processor = UniMoProcessor.from_pretrained(arguments.model)
-    model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.eval().to(team.device)
     # The codec and the judges stay in float32: only what writes the answers is narrowed.
     model.language_model.to(getattr(torch, arguments.dtype))
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-    return protocol.Sampler(model, processor, arguments.batch_size, settings)
+    return protocol.Sampler(model, processor, arguments.batch_size, settings, team)
 
 
 def load_judges(arguments: argparse.Namespace, device: torch.device) -> dict[str, TextMotionEvaluatorModel]:
@@ -180,7 +201,7 @@ class Inputs:
         return self.splits["t2m"]
 
 
-def load_inputs(arguments: argparse.Namespace) -> Inputs:
+def load_inputs(arguments: argparse.Namespace, team: Team) -> Inputs:
     """Models and data, all of which belong together.
 
     Raises:
@@ -196,7 +217,7 @@ def load_inputs(arguments: argparse.Namespace) -> Inputs:
         if not splits[task]:
             raise ValueError(f"split {name!r} of {arguments.dataset} has no captioned motion")
     width = splits["t2m"][0].motion.shape[1]
-    sampler = load_sampler(arguments)
+    sampler = load_sampler(arguments, team)
     require_width(sampler.model.motion_vqvae, width, arguments.vqvae or arguments.model)
     judges = load_judges(arguments, sampler.model.device)
     for judge in judges.values():
@@ -270,35 +291,42 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
     return jobs
 
 
-def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
+def evaluate(arguments: argparse.Namespace, team: Team | None = None) -> dict[str, Any]:
     """Run the protocol and write its files; returns what `results.json` holds.
+
+    Args:
+        arguments: what `parse` returns.
+        team: the processes that share the sampling, of which this one leads and the others `serve`; None: this one.
 
     Raises:
         SystemExit: a folder or a setting cannot be used, or --output holds an evaluation of something else.
     """
-    output = Path(arguments.output)
+    output, team = Path(arguments.output), team or Team()
     with refusals():
-        inputs = load_inputs(arguments)
+        inputs = load_inputs(arguments, team)
         if arguments.halves and len(inputs.entries) < 4:
             print(f"--halves: {len(inputs.entries)} motions make no two halves; the FID is to the same motions")
             arguments.halves = False
         tag = tag_of(arguments, inputs.entries)
         jobs = plan_jobs(arguments, inputs)
-    settings = {k: v for k, v in vars(arguments).items() if k != "output"}
+    settings = {k: v for k, v in vars(arguments).items() if k not in AFTERWARDS}
     # By content, not by path: a model that was trained anew in the same place is another model.
     numbers = {k: v for k, v in settings.items() if k not in FOLDERS}
     repeats = Repeats(output / "repeats.jsonl", {"settings": numbers, "protocol": tag})
 
     seconds: dict[str, float] = {}
     collected: dict[str, list[Any]] = {}
-    for task, repeat, job in tqdm(jobs, desc="evaluate", unit="repeat"):
+    team.tell("load the model")
+    for task, repeat, job in tqdm(jobs, desc="evaluate" + f", {team.size} processes" * (team.size > 1), unit="repeat"):
         started = time.monotonic()
         collected.setdefault(task, []).append(repeats.get(task, repeat, job))
         seconds[task] = seconds.get(task, 0.0) + time.monotonic() - started
     results = gather(collected)
     results["generation"] = generation_settings(inputs.sampler)
     results["protocol"] = tag
+    results["dataset_name"] = shown_name(Path(arguments.dataset))
     results |= {"settings": settings, "seconds": {k: round(v, 1) for k, v in seconds.items()}}
+    results["processes"] = team.size
     for name, content in {
         "results.json": json.dumps(results, indent=2) + "\n",
         "results.md": markdown(results),
@@ -306,6 +334,20 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         with whole(output / name) as part:
             part.write_text(content, encoding="utf-8")
     return results
+
+
+def serve(arguments: argparse.Namespace, team: Team) -> None:
+    """What the processes do that do not lead: sample their share, once the first one has found all inputs fit.
+
+    Raises:
+        SystemExit: the model cannot be loaded here.
+    """
+    transformers_logging.disable_progress_bar()
+    if team.tell() is None:
+        return
+    with refusals():
+        sampler = load_sampler(arguments, team)
+    sampler.serve()
 
 
 def gather(collected: dict[str, list[Any]]) -> dict[str, Any]:
@@ -386,9 +428,16 @@ def shown(value: Any) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command and prints the tables."""
     arguments = parse(argv)
-    with refusals():
-        results = evaluate(arguments)
+    with Team.started() as team, refusals():
+        if not team.leads:
+            serve(arguments, team)
+            return
+        if arguments.push_to_hub:
+            check(arguments.push_to_hub, arguments.output)
+        results = evaluate(arguments, team)
     print(markdown(results))
+    if arguments.push_to_hub:
+        push(arguments.output, arguments.push_to_hub)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,17 @@
 A stock `evaluate.Metric` writes every row to an Arrow file and reads all of them back before it computes, needs as
 many predictions as references, and takes lists of numbers apart one by one: for embeddings this costs more than the
 metric. Here `compute` hands arrays or tensors straight to `evaluate_unimo.functional`, and `add` and `add_batch` keep
-only what the figure needs.
+only what the figure needs. In several processes it is this that they exchange, not the rows.
 """
 
 import inspect
+import json
 from collections.abc import Callable
 from typing import Any
 
 import evaluate
+
+from evaluate_unimo.meeting import Meeting
 
 # `evaluate.combine` hands every input to every module: these are ignored by a metric that does not take them.
 INPUTS = frozenset(
@@ -19,26 +22,32 @@ INPUTS = frozenset(
 
 
 class StreamingMetric(evaluate.Metric):
-    """Base of the metrics: `compute`, `add` and `add_batch` of `evaluate` over three methods of the subclass.
+    """Base of the metrics: `compute`, `add` and `add_batch` of `evaluate` over five methods of the subclass.
 
     * `_start(**options)` empties what was taken in. Its parameters are the options that have to be known while rows
       come in: they are given to `load`, or to a `compute` that is handed all rows at once.
     * `_add(**inputs) -> int` checks a batch and takes it in or raises ValueError leaving everything as it was; returns
       the number of rows. Parameters with a default of None may be missing from a batch.
     * `_result(**options) -> dict` is the figure. Its parameters are the options that may wait until the end.
-
-    Several processes are not reduced here: gather embeddings first, or compute in one of them.
+    * `_state() -> dict` is what was taken in, arrays and what is fit for JSON; `_join(state)` takes in what another
+      process has so.
 
     Args:
+        num_process, process_id: of a distributed evaluation: each process adds its own rows and calls `compute`, which
+            gives the figure of all rows in process 0 and None in the others.
+        experiment_id: the same in those processes, and another one in every evaluation that shares `cache_dir`.
+        timeout: seconds that the processes wait for each other.
         options: options of the metric to use instead of their defaults; the others are those of `evaluate.Metric`.
 
     Raises:
-        ValueError: an unknown option, or `num_process` above 1.
+        ValueError: an unknown option, or an `experiment_id` that another evaluation uses now.
     """
 
     _start: Callable[..., None]
     _add: Callable[..., int]
     _result: Callable[..., dict[str, float]]
+    _state: Callable[[], dict[str, Any]]
+    _join: Callable[[dict[str, Any]], None]
 
     def __init__(
         self,
@@ -49,20 +58,18 @@ class StreamingMetric(evaluate.Metric):
         process_id: int = 0,
         experiment_id: str | None = None,
         hash: str | None = None,
+        timeout: float = 100.0,
         **options: Any,
     ) -> None:
-        if num_process != 1:
-            raise ValueError(
-                f"num_process: got {num_process}; this metric computes in one process: gather the embeddings of all "
-                "processes (accelerator.gather_for_metrics) and add them in one"
-            )
         super().__init__(
             config_name=config_name,
             keep_in_memory=keep_in_memory,
             cache_dir=cache_dir,
+            num_process=num_process,
             process_id=process_id,
             experiment_id=experiment_id,
             hash=hash,
+            timeout=timeout,
         )
         self._early = _defaults(self._start)
         self._late = _defaults(self._result)
@@ -70,21 +77,26 @@ class StreamingMetric(evaluate.Metric):
         self._early |= {k: v for k, v in options.items() if k in self._early}
         self._late |= {k: v for k, v in options.items() if k in self._late}
         self._rows = 0
+        self._meeting: Meeting | None = None
+        if num_process > 1:
+            self._meeting = Meeting(self.data_dir, str(self.experiment_id), num_process, process_id, timeout)
 
     def __len__(self) -> int:
         """Number of rows taken in since the last `compute`."""
         return self._rows
 
-    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, float]:
+    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, float] | None:
         """The figure of the rows given here and of those added before, after which the module is empty again.
 
-        Where no figure can be made of rows that were added before (too few of them, say), they stay.
+        Where no figure can be made of rows that were added before (too few of them, say), they stay. In several
+        processes it is of the rows of all, process by process, and None where `process_id` is not 0.
 
         Args:
             predictions, references: as the module names its inputs; other inputs and options go by their names too.
 
         Raises:
-            ValueError: unfit or missing inputs, none at all, an unknown option, or one that came too late.
+            ValueError: unfit or missing inputs, none at all, an unknown option, or one that came too late; in several
+                processes also other options there, or processes that do not come.
         """
         given = {"predictions": predictions, "references": references, **kwargs}
         options = {k: v for k, v in given.items() if k not in INPUTS}
@@ -102,6 +114,12 @@ class StreamingMetric(evaluate.Metric):
             self._start(**early)
         if inputs:
             self._take(inputs)
+        if self._meeting is not None:
+            if self.process_id:
+                self._meeting.send({**self._state(), "rows": self._rows, "options": _told(early)})
+                self._rows = 0
+                return None
+            self._receive(self._meeting.receive(), _told(early))
         if not self._rows:
             raise ValueError(f"{self.name}: nothing to compute; it needs {', '.join(self._feature_names())}")
         try:
@@ -147,11 +165,25 @@ class StreamingMetric(evaluate.Metric):
             raise ValueError(f"{self.name}: {', '.join(missing) or 'every input'} is missing")
         self._rows += self._add(**inputs)
 
+    def _receive(self, states: list[dict[str, Any]], options: str) -> None:
+        """Take in what the other processes have."""
+        for process, state in enumerate(states, 1):
+            if state["options"] != options:
+                raise ValueError(f"process {process} has the options {state['options']}, process 0 has {options}")
+        for state in states:
+            if state["rows"]:
+                self._join(state)
+                self._rows += state["rows"]
+
     def _check_options(self, options: dict[str, Any]) -> None:
         unknown = [k for k in options if k not in self._early and k not in self._late]
         if unknown:
             known = ", ".join([*self._early, *self._late]) or "none"
             raise ValueError(f"{self.name}: unknown option {', '.join(unknown)}; its options are: {known}")
+
+
+def _told(options: dict[str, Any]) -> str:
+    return json.dumps(options, default=str)
 
 
 def _defaults(method: Any) -> dict[str, Any]:

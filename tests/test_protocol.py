@@ -18,6 +18,7 @@ from evaluate_unimo.protocol import (
     text_to_motion_repeat,
 )
 from modeling_unimo import Answer
+from modeling_unimo.motion_representation import joints_to_features
 
 ENTRIES = entries(24)
 JUDGES = {"main": tiny_judge(), "held_out": tiny_judge(1)}
@@ -140,13 +141,21 @@ def test_repeats_draw_anew_and_one_seed_draws_alike():
 def test_every_judge_scores_both_sides():
     result = text_to_motion_repeat(Given(by_length), ENTRIES, JUDGES, seed=0, halves=True, pool_size=4)
     names = {"r_precision_top1", "r_precision_top2", "r_precision_top3", "mm_dist", "fid", "diversity", "n"}
-    extra = {"held_out", "consistency"} & set(result["real"]) | {"held_out"}
-    assert set(result["real"]) == names | extra and set(result["generated"]) - {"consistency"} == names | {
-        "held_out",
-        "valid",
-    }
+    figures = {side: set(scores) - {"consistency"} for side, scores in result.items()}
+    assert figures == {"real": names | {"held_out"}, "generated": names | {"held_out", "valid"}}
     for side in result.values():
         assert set(side["held_out"]) == names and side["held_out"]["mm_dist"] != side["mm_dist"]
+
+
+def test_instruction_accuracy_is_of_the_captions_that_were_asked():
+    walk, bow = (animate(Plan((Segment(action, count=4),), tail=9)).joints for action in ("walk", "bow"))
+    features = [joints_to_features(joints) for joints in (walk, bow)]
+    assert instruction_accuracy(["a person walks forward.", "a person bows."], features) == {"consistency": 1.0}
+    assert instruction_accuracy(["a person jumps.", "a person bows."], features) == {"consistency": 0.5}
+    # Nothing to settle, another skeleton, and motions without a body make no figure, nor do they spoil one.
+    assert instruction_accuracy(["a person hums."], features[:1]) == {}
+    assert instruction_accuracy(["a person walks."], [np.zeros((9, 251))]) == {}
+    assert instruction_accuracy(["he walks.", "he bows."], [np.zeros((9, 263)), features[1]]) == {"consistency": 1.0}
 
 
 def test_a_pool_larger_than_the_data_shrinks_and_says_so():

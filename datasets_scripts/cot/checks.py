@@ -6,7 +6,7 @@ the action or about the order. Between a clear yes and a clear no there is alway
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ Verdict = Literal["holds", "contradicted", "undecided"]
 # Seconds: how much later "then" is at least, how much earlier the next sentence may begin, and how far a stated time
 # may be off before it is neither right nor, further still, wrong.
 _LATER, _SLACK = 0.05, 0.4
-_TIME_NEAR, _TIME_EARLY, _TIME_LATE = 0.7, 1.1, 0.75
+_TIME_NEAR, _TIME_EARLY, _TIME_LATE = 0.7, 1.0, 0.5
 _NEVER = 1e9
 # What an agreement is worth when statements are assigned to movements, and what a disagreement costs.
 _WORTH = {"sure": 2.0, "unsure": 0.8, "holds": 0.5, "contradicted": -1.0}
@@ -70,11 +70,15 @@ class Checker:
         chosen, bounds = self._assign(statements)
         repeated = self._used_twice(statements, chosen)
         claims: list[Claim] = []
+        alone = not any(s.kind not in _UNORDERED and not s.negated for s in statements)
         for index, statement in enumerate(statements):
             findings = self._findings(statement, chosen.get(index), bounds.get(index))
             if index in repeated:
                 shown = f"once, {self._shown(chosen[index])}"
                 findings = [_Finding("action", f"{_said(statement)} again", shown, "contradicted")]
+            if statement.kind == "still" and not alone:
+                # Whoever does something else as well stands still before or after it, for as long as may be.
+                findings = [replace(finding, verdict="undecided") for finding in findings]
             for finding in findings:
                 passage = text[statement.start : statement.stop]
                 claims.append(
@@ -452,7 +456,9 @@ def _side(statement: Statement, movement: Movement, evidence: Evidence) -> _Find
         return _Finding(kind, statement.side, movement.side, "holds" if certain else "undecided")
     if statement.side == movement.side:
         return _Finding(kind, statement.side, movement.side, "holds" if movement.sure else "undecided")
-    verdict: Verdict = "contradicted" if movement.sure else "undecided"
+    # Two arms that rise alike are not the one arm that a text speaks of, whatever else they do.
+    clear = movement.sure or (statement.kind == "raise" and movement.side == "both")
+    verdict: Verdict = "contradicted" if clear else "undecided"
     if movement.kind == "look" and not movement.sure:
         verdict = "undecided"
     return _Finding(kind, statement.side, movement.side, verdict)

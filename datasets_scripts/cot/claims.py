@@ -38,7 +38,8 @@ class Statement:
     `kind` is a name that `checks` knows. `side` left, right, both or empty; `ways` directions; `count` with `rough`
     for "about" and `least` for "several"; `angle` degrees; `metres` with `of` (what was measured: way or height);
     `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `when` start or end; `link` to the statement
-    before: then (later), next (not earlier), and (not over before it), with (no order). `start`, `stop` are offsets in the whole text.
+    before: then (later), next (not earlier), and (not over before it), with (no order). `start`, `stop` are offsets in
+    the whole text.
     """
 
     kind: str
@@ -88,6 +89,7 @@ class _Mark:
 class _Clause:
     link: str
     marks: list[_Mark] = field(default_factory=list)
+    fronted: bool = False
 
     def of(self, *categories: str) -> list[_Mark]:
         return [mark for mark in self.marks if mark.category in categories]
@@ -230,12 +232,14 @@ def _bound(marks: list[_Mark]) -> list[_Mark]:
         elif mark.category == "part" and isinstance(mark.value, tuple) and mark.value[1] in _HEIGHTS:
             before = next((m.text for m in reversed(marks[max(0, i - 3) : i]) if m.text not in _SMALL_WORDS), "")
             name = _HEIGHTS[mark.value[1]]
-            if following is not None and following.text in _AFTER_LEVEL:
+            if following is not None and following.text in _AFTER_LEVEL and not mark.value[2]:
                 result.append(replace_mark(mark, "level", name))
             elif before in _BEFORE_LEVEL and not mark.value[2]:
                 result.append(replace_mark(mark, "level", name))
             else:
                 result.append(mark)
+        elif mark.text == "half" and any(m.category == "unit" and m.value == "m" for m in marks[i + 1 : i + 3]):
+            result.append(replace_mark(mark, "m", 0.5))
         elif mark.category == "number":
             result.append(_number(mark, marks, i))
         else:
@@ -276,6 +280,9 @@ def _number(mark: _Mark, marks: list[_Mark], i: int) -> _Mark:
     """A number with what it counts: a unit or the noun of a movement a few words on."""
     value = float(mark.value) if isinstance(mark.value, float) else 0.0
     for following in marks[i + 1 : i + 5]:
+        if following.category == "plus half":
+            value += 0.5
+            continue
         if following.category == "unit":
             unit = following.value
             if unit == "times":
@@ -327,8 +334,12 @@ def _clauses(marks: list[_Mark]) -> list[_Clause]:
                 value = "with"
             if clauses[-1].marks:
                 clauses.append(_Clause(value))
+            elif mark.text == "before" and len(clauses) == 1:
+                clauses[-1].fronted = True
             else:
                 clauses[-1].link = _stronger(clauses[-1].link, value)
+        elif mark.text == "without" and clauses[-1].acts:
+            clauses.append(_Clause("with", [mark]))
         else:
             clauses[-1].marks.append(mark)
     return [clause for clause in clauses if any(mark.category not in ("word", "link") for mark in clause.marks)]
@@ -364,6 +375,8 @@ def _read_sentence(text: str, start: int, stop: int, memory: _Memory) -> list[St
         whens = [str(mark.value) for mark in clause.of("when")]
         when = whens[-1] if whens else when
         made = _interpret(clause, pending, when, memory, statements)
+        if not made and clause.link == "then" and statements and _gaps(clause, statements[-1]):
+            made = _gapped(clause, statements[-1])
         if not made:
             if statements and _merges(clause):
                 updated = _modified(statements[-1], clause)
@@ -393,7 +406,35 @@ def _read_sentence(text: str, start: int, stop: int, memory: _Memory) -> list[St
                 statements.append(statement)
             memory.keep(statement)
         first = False
+    if clauses and clauses[0].fronted:
+        # "Before X, Y": what stands first came last.
+        comma = text.find(",", start, stop)
+        early = [s for s in statements if comma < s.start]
+        late = [s for s in statements if s.start < comma]
+        if early and late:
+            statements = [replace(early[0], link="next"), *early[1:], replace(late[0], link="then"), *late[1:]]
     return statements
+
+
+def _gaps(clause: _Clause, last: Statement) -> bool:
+    """Whether a clause leaves its movement out: "bends twice to the left and then twice to the right"."""
+    parts = {str(m.value[0]) for m in clause.of("part") if isinstance(m.value, tuple)}
+    limb = {"arm": {"arm"}, "leg": {"leg", "knee"}}.get(_limb(last.kind), set())
+    return bool(clause.of("times", "lateral", "side")) and parts <= limb
+
+
+def _gapped(clause: _Clause, last: Statement) -> list[Statement]:
+    """The last movement once more, with what the clause says differently."""
+    details = _details(clause, last.kind)
+    if last.kind in ("pose", "hand", "face", "end", "other"):
+        return []
+    other = "other" in {str(m.value) for m in clause.of("side", "lateral")}
+    side = _OTHER.get(last.side, "") if other else details.side or last.side
+    ways = frozenset(way for way in last.ways if way not in ("left", "right"))
+    ways |= details.ways if not other else {_OTHER.get(way, way) for way in last.ways & {"left", "right"}}
+    count = details.count or last.count
+    again = replace(last, start=details.start, stop=details.stop, side=side, ways=ways, count=count)
+    return [replace(again, at=details.at, until=details.until)]
 
 
 def _link(link: str, first: bool) -> str:
@@ -461,6 +502,9 @@ def _details(clause: _Clause, kind: str) -> Statement:
     sides = [str(m.value) for m in clause.of("side")]
     for m in marks:
         if m.category in ("times", "steps"):
+            if any(n.category == "total" for n in marks):
+                # A sum over several movements is nobody's count.
+                continue
             values.setdefault("count", m.value)
             values.setdefault("unit", m.category)
         elif m.category == "several":
@@ -526,10 +570,11 @@ def _interpret(
 
 def _by_act(clause: _Clause, acts: list[_Mark]) -> list[tuple[_Mark, _Clause]]:
     """The marks around each movement of a clause; helping verbs and step nouns give way to what they help."""
-    kinds = [str(act.value) for act in acts]
-    useful = list(acts)
+    # "marches four steps in place" names one movement twice.
+    useful = [act for i, act in enumerate(acts) if act.value not in {before.value for before in acts[:i]}]
     if len(acts) > 1:
         for weak in (
+            "circle",
             "step",
             "go",
             "lift",
@@ -553,7 +598,6 @@ def _by_act(clause: _Clause, acts: list[_Mark]) -> list[tuple[_Mark, _Clause]]:
                 others = {str(other.value) for other in useful if other is not act}
                 if _gives_way(weak, others, act, clause):
                     useful.remove(act)
-    del kinds
     if len(useful) == 1:
         return [(useful[0], clause)]
     groups = []
@@ -567,7 +611,9 @@ def _by_act(clause: _Clause, acts: list[_Mark]) -> list[tuple[_Mark, _Clause]]:
 def _gives_way(weak: str, others: set[str], act: _Mark, clause: _Clause) -> bool:
     parts = {m.value[0] for m in clause.of("part") if isinstance(m.value, tuple)}
     if weak == "step":
-        return bool(others & {"walk", "run", "march", "curve", "sidestep", "go"})
+        return bool(others & {"walk", "run", "march", "curve", "circle", "sidestep", "go", "turn"})
+    if weak == "circle":
+        return "turn" in others
     if weak == "go":
         return not others & {"lower"}
     if weak == "throw":
@@ -579,7 +625,7 @@ def _gives_way(weak: str, others: set[str], act: _Mark, clause: _Clause) -> bool
     if weak == "hold":
         return True
     if weak == "bend":
-        return bool(others & {"pick", "squat", "touch", "kneel", "lean", "bow"})
+        return bool(others & {"pick", "squat", "touch", "kneel", "lean", "bow", "walk", "run"})
     if weak == "swing":
         return bool(others & {"circle", "kick", "walk", "run", "punch", "throw"})
     if weak == "turn":
@@ -603,6 +649,9 @@ def _statement(
     kind, extra = _kind(str(act.value), act, own, names)
     if not kind:
         return []
+    if kind == "low" and not names & {"hip", "body", "knee", "trunk"} and before and _limb(before[-1].kind):
+        # "raises the arm and brings it down again", "... then comes down": the limb, not the body.
+        kind = "lower"
     made = replace(_details(own, kind), **extra)
     if kind in ("pose", "face", "end"):
         made = replace(made, when=when or ("end" if kind == "end" else ""))
@@ -709,6 +758,8 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
             and not own.of("m", "cm", "pace")
         ):
             return ("still", {}) if negated else ("moving", {})
+        if "in place" in ways and verb != "go" and ways & {"around"} and own.of("degrees", "turned"):
+            return "turn", {}
         if "in place" in ways and verb != "go":
             return ("still", {}) if negated else ("march", {})
         if own.of("turned") and verb != "run" and {"curve"} & acts or "curve" in acts:
@@ -720,11 +771,11 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
         gait = {"walk": "walk", "run": "run"}.get(verb, "")
         if "run" in acts:
             gait = "run"
-        return "travel", {"gait": gait, "unit": "steps"}
+        return "travel", {"gait": gait}
     if verb == "curve":
         return "curve", {}
     if verb == "circle":
-        if acts & {"walk", "run", "go", "step"}:
+        if acts & {"walk", "run", "go", "step"} or (own.of("turned") and "arm" not in parts):
             return "curve", {}
         if "arm" in parts or not parts - {"body"}:
             return "circle", {}
@@ -742,7 +793,7 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
     if verb == "knee":
         return "knee", {}
     if verb == "lower":
-        if "arm" in parts:
+        if "arm" in parts or not parts & {"hip", "body", "trunk", "leg", "knee", "head"}:
             return "lower", {}
         if parts & {"leg", "knee", "head"}:
             return "other", {}
@@ -752,6 +803,10 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
             return "raise", {}
         return "other", {}
     if verb == "extend":
+        if "together" in ways and "arm" in parts:
+            return "clap", {}
+        if "leg" in parts and "down" in ways:
+            return "other", {}
         if "arm" in parts:
             if ways & {"down"} or "floor" in {m.category for m in own.marks}:
                 return ("pick", {}) if "floor" in {m.category for m in own.marks} else ("other", {})
@@ -774,6 +829,8 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
             return "other", {}
         if "knee" in parts:
             return "low", {}
+        if act.text.startswith("side"):
+            return "lean", {}
         if ways & {"left", "right", "sideways"} and not ways & {"forward", "down", "backward"}:
             return "lean", {}
         if ways & {"back", "backward"}:
@@ -786,7 +843,9 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
             return "look", {}
         if parts & {"trunk"} and not parts & {"leg"}:
             return "twist", {}
-        if parts & {"arm", "leg", "knee"} and not parts & {"body"}:
+        if "arm" in parts:
+            return "circle", {}
+        if parts & {"leg", "knee"} and not parts & {"body"}:
             return "other", {}
         return "turn", {}
     if verb == "touch":
@@ -799,10 +858,14 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
         return "travel", {"negated": True}
     if verb == "end":
         return "end", {}
-    if verb == "kick":
-        return "kick", {}
-    if verb == "jump" and "in place" in ways:
+    if verb == "hop" and "both" in {m.value for m in own.of("side")}:
         return "jump", {}
+    if (
+        verb == "look"
+        and not ways & {"left", "right", "around", "both", "other"}
+        and act.text.startswith(("look", "g"))
+    ):
+        return "other", {}
     return verb, {}
 
 
@@ -844,7 +907,7 @@ def _states(clause: _Clause, when: str, statements: Sequence[Statement]) -> list
     plural = any(part[2] for part in parts if part[0] == "arm")
     if "arm" in names and clause.of("floor"):
         return [replace(details, kind="pick")]
-    if "arm" in names and high and not ("down" in ways):
+    if "arm" in names and high and "down" not in ways:
         # "hand at shoulder height" after "left arm to the side" speaks of the same hand.
         if statements and statements[-1].kind == "raise" and not details.side:
             return []

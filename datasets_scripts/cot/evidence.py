@@ -12,7 +12,6 @@ from functools import cached_property
 import numpy as np
 
 from datasets_scripts.cot.kinematics import (
-    ANKLES,
     ELBOWS,
     HEAD,
     HIPS,
@@ -157,7 +156,7 @@ class Evidence:
                 front = float(move[0] * np.sin(facing) + move[1] * np.cos(facing))
                 left = float(move[0] * np.cos(facing) - move[1] * np.sin(facing))
                 # A foot that was held up in the air is set down, which is no step.
-                if np.hypot(front, left) >= _SWING_METRES and self.clear[span.start, foot] < 0.1:
+                if np.hypot(front, left) >= _SWING_METRES and self.clear[span.start, foot] < 0.2:
                     found.append(_Step(foot, span.start, span.stop, front, left))
         return sorted(found, key=lambda step: step.middle)
 
@@ -595,19 +594,22 @@ class Evidence:
         gap = np.abs(self.m.foot[span.slice, 0, 2] - self.m.foot[span.slice, 1, 2]) * self.m.leg_length
         return float(np.median(gap)) < 0.3
 
+    def _leaps(self, span: Span) -> bool:
+        """Whether the feet leave the ground right before or after a span."""
+        reach = self.near(0.3)
+        flights = [flight[0] for flight in self._flights if flight[2] > 0.05]
+        return any(f.start - reach < span.stop and span.start < f.stop + reach for f in flights)
+
     @cached_property
     def squats(self) -> list[Movement]:
         """Hips go down over feet side by side and come up again: no crouch before a jump, no seat."""
-        flights = [flight[0] for flight in self._flights if flight[2] > 0.05]
         found: list[tuple[Span, bool]] = []
         for low in self._lows:
             for span in _dips(self.drop, low, 0.10):
                 depth = float(self.drop[span.slice].max())
-                bound = self.near(0.3)
-                jumps = any(f.start - bound < span.stop and span.start < f.stop + bound for f in flights)
                 bottom = span.start + int(self.drop[span.slice].argmax())
                 reaches = float(self.m.hand_height[bottom].min()) < 0.3 and float(self.m.trunk_pitch[bottom]) > 48.0
-                if jumps or not self._feet_side_by_side(span) or depth < 0.13:
+                if self._leaps(span) or not self._feet_side_by_side(span) or depth < 0.13:
                     continue
                 sits = self._sits(span)
                 found.append((span, not reaches and not sits and span.stop < self.frames))
@@ -643,16 +645,12 @@ class Evidence:
     def lows(self) -> list[Movement]:
         """The hips low in any way, again and again."""
         dips = [(dip, float(self.drop[dip.slice].max())) for low in self._lows for dip in _dips(self.drop, low, 0.1)]
-        level = [self._feet_side_by_side(dip) for dip, _ in dips]
-        found = [
-            low
-            for side_by_side in (True, False)
-            for low in self._series(
-                "low",
-                [(dip, depth > 0.18) for (dip, depth), flat in zip(dips, level, strict=True) if flat == side_by_side],
-                gap=1.3,
-            )
-        ]
+        # Squats, lunges and the crouches around a jump follow one another without being one series.
+        form = [(self._feet_side_by_side(dip), self._leaps(dip)) for dip, _ in dips]
+        found = []
+        for one in sorted(set(form)):
+            same = [(dip, depth > 0.18) for (dip, depth), this in zip(dips, form, strict=True) if this == one]
+            found.extend(self._series("low", same, gap=1.3))
         return [replace(low, metres=float(self.drop[low.start : low.stop].max())) for low in found]
 
     @cached_property
@@ -944,9 +942,10 @@ class Evidence:
         found = [w for s in spans_above(hand[:, 1], -0.15, -0.35, self.near(0.35)) if (w := self._wave(side, name, s))]
         if not found:
             # Small or weary waves stay below the shoulder; so do many other things.
-            low = [
-                w for s in spans_above(hand[:, 1], -0.55, -0.75, self.near(0.35)) if (w := self._wave(side, name, s))
-            ]
+            base = float(quantile(hand[:, 1], 0.1))
+            enter = max(-0.55, base + 0.2)
+            spans = spans_above(hand[:, 1], enter, enter - 0.2, self.near(0.35))
+            low = [w for s in spans if (w := self._wave(side, name, s))]
             found = [replace(wave, sure=False) for wave in low]
         return found
 
@@ -964,12 +963,16 @@ class Evidence:
             s == side and form == "punch" and span.overlap(Span(a, b)) > 2 for s, a, b, form, _ in self._thrusts
         )
         cycles = max(few, bent)
-        if max(cycles, many) < 2 or thrusts or self._meets(span):
+        if max(cycles, many) < 2 or thrusts:
             return None
         count = (bent, bent) if float(np.ptp(elbow)) > 30.0 and bent else (few, many)
         high = float(np.median(self.m.hand[span.slice, side, 1]))
+        meets = self._meets(span)
+        if meets and high < -0.1:
+            return None
         first = span.start + (bends[0][0] if bends else 0)
-        return Movement("wave", first, span.stop, sure=cycles >= 2 and high > -0.12, side=name, count=count)
+        sure = cycles >= 2 and high > -0.12 and not meets
+        return Movement("wave", first, span.stop, sure=sure, side=name, count=count)
 
     def _meets(self, span: Span) -> bool:
         return any(span.overlap(clap.span) > 0.3 * len(span) for clap in self.claps)
@@ -983,7 +986,8 @@ class Evidence:
     def claps(self) -> list[Movement]:
         """The hands meet before the body."""
         apart, reach = self.hands_apart, self.m.hand[..., 2]
-        near = np.where(reach.min(axis=1) > 0.2, apart, 1.0)
+        low = self.m.hand[..., 1].max(axis=1) < 0.45
+        near = np.where((reach.min(axis=1) > 0.2) & low, apart, 1.0)
         uneven = np.abs(reach[:, 0] - reach[:, 1])
         spans = []
         for span in spans_above(-near, -0.33, -0.36, 1):
@@ -1084,12 +1088,6 @@ class Evidence:
                     begin, end, rounds = around
                     way = "backward" if turned > 0 else "forward"
                     other = "forward" if turned > 0 else "backward"
-                    # The arm hangs before and after: only where it goes around is the circle.
-                    rate = np.abs(np.gradient(angle[first : last + 1]))
-                    quick = np.flatnonzero(rate > 0.25 * rate.max())
-                    begin, end = first + int(quick[0]), first + int(quick[-1]) + 1
-                    if abs(float(angle[end - 1] - angle[begin])) < 190.0:
-                        continue
                     found.append(
                         Movement(
                             "circle",

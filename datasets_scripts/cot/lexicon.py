@@ -28,9 +28,9 @@ _ACTS = {
     "step": "step footstep",
     "sidestep": "sidestep",
     "march": "march",
-    "turn": "turn rotate spin pivot revolve twirl swivel whirl",
+    "turn": "turn rotate rotation revolution spin pivot revolve twirl swivel whirl",
     "curve": "curve arc loop semicircle",
-    "jump": "jump leap bounce vault bound",
+    "jump": "jump leap bounce vault spring",
     "hop": "hop",
     "kick": "kick punt",
     "lunge": "lunge",
@@ -101,7 +101,7 @@ _ACT_PHRASES = {
     "turn": "u turn|about face",
     "squat": "deep knee bend|knee bend|knee bends",
     "march": "marching steps|marching step|steps in place|step in place|stepping in place|walks in place|"
-    "walking in place|walk in place|runs in place|jogs in place|jogging in place|running in place|on the spot",
+    "walking in place|walk in place|runs in place|jogs in place|jogging in place|running in place",
     "go": "still moving|already moving",
 }
 _PARTS = {
@@ -112,7 +112,7 @@ _PARTS = {
     "hip": "hip pelvis waist",
     "trunk": "trunk torso chest spine shoulder",
     "head": "head face eye gaze chin neck",
-    "body": "body person figure man woman character individual he she they someone somebody guy lady boy girl "
+    "body": "body person figure man woman character individual he she someone somebody guy lady boy girl "
     "performer subject actor stickman human",
 }
 _PLURALS = {"foot": "feet", "body": "bodies", "man": "men", "woman": "women"}
@@ -123,12 +123,13 @@ _WAYS = {
     "back": "back|rear|behind",
     "sideways": "sideways|sideway|laterally|sideward|to one side|to the side|to his side|to her side|to their side|"
     "out to the side|to the sides|out to the sides|to either side|side|lateral",
-    "up": "up|upward|upwards|upright|skyward|raised",
+    "up": "up|up and down|upward|upwards|upright|skyward|raised",
     "overhead": "overhead|above the head|above his head|above her head|above their head|over the head|over his head|"
     "over her head|over their head|above head|over head|above the heads|above their heads|toward the ceiling|"
     "toward the sky|high above",
     "down": "down|downward|downwards|lowered",
-    "in place": "in place|on the spot|in one spot|in the same spot|stationary|still|planted",
+    "in place": "in place|on the spot|in one spot|in the same spot|stationary|planted",
+    "together": "together",
     "around": "around|all the way around|completely around",
     "out": "out|outward|outwards|outstretched|extended",
     "right": "clockwise|rightward|rightwards",
@@ -136,6 +137,7 @@ _WAYS = {
 }
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _TIMES = {
+    "single": 1,
     "once": 1,
     "one time": 1,
     "twice": 2,
@@ -205,7 +207,7 @@ for _text in ("as many times", "the same number of times", "equally often", "jus
 for _text in (
     "does the same|do the same|repeats this|repeats that|repeats it|repeats the same|repeats the motion|"
     "repeats the movement|does so again|does it again|does that again|same again|the same movement|likewise|"
-    "repeats the action|does likewise|the same thing"
+    "repeats the action|does likewise|the same thing|the same on|the same to|the same with"
 ).split("|"):
     _add(_text, "again", None)
 for _pace, _texts in {
@@ -224,8 +226,8 @@ for _unit, _texts in {
     for _text in _texts.split("|"):
         _add(_text, "unit", _unit)
 for _link, _texts in {
-    "then": "then|and then|after that|afterwards|afterward|next|finally|lastly|subsequently|followed by|later|"
-    "thereafter|before|eventually|and finally|and lastly|once done|at last|and after that",
+    "then": "then|and then|after that|after which|afterwards|afterward|next|finally|lastly|subsequently|followed by|"
+    "later|thereafter|before|eventually|and finally|and lastly|once done|at last|and after that",
     "after": "after|having|once he|once she|once they",
     "earlier": "before that|earlier|previously|beforehand|prior to that",
     "while": "while|as|meanwhile|simultaneously|at the same time|whilst|all the while|with",
@@ -285,11 +287,15 @@ for _text in ("right away", "right after", "right now", "left over", "straight a
 # Words that are parts or movements elsewhere, and not here.
 for _text in (
     "at a steady pace|steady pace|pace|back to|back and forth|on the other hand|in turn|on one hand|head first|"
-    "hand in hand|side by side|takes place|step by step|face to face|at once|in a row|in succession|the whole motion|by hand|as if|as though|"
-    "such as|as well|for a moment|something|someone|an object|the way|the same way|this time|at a time|one after|"
-    "bit|bits|on top|goes on"
+    "hand in hand|side by side|takes place|step by step|face to face|at once|in a row|in succession|"
+    "the whole motion|by hand|as if|as though|such as|as well|for a moment|something|someone|an object|the way|"
+    "the same way|this time|at a time|one after|bit|bits|on top|goes on|picks up speed|pick up speed|picking up speed|"
+    "picks up the pace|by turns|on foot|once more|once again|once landed"
 ).split("|"):
     _add(_text, "skip", None)
+for _text in ("in total", "in all", "altogether", "total"):
+    _add(_text, "total", None)
+_add("and a half", "plus half", None)
 for _text in ("ground", "floor"):
     _add(_text, "floor", None)
 MAX_WORDS = max(map(len, PHRASES))

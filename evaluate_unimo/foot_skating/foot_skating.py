@@ -1,5 +1,8 @@
 """Sliding feet as an `evaluate` module."""
 
+from dataclasses import astuple
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -70,6 +73,12 @@ class FootSkating(streaming.StreamingMetric):
             functional.clip_skating(clip, **self._settings, name=name) for clip, name in zip(clips, names, strict=True)
         ]
         return len(clips)
+
+    def _state(self) -> dict[str, Any]:
+        return {"clips": [astuple(clip) for clip in self._clips]}
+
+    def _join(self, state) -> None:
+        self._clips += [functional.ClipSkating(*clip) for clip in state["clips"]]
 
     def _result(self) -> dict[str, float]:
         return functional.merge_skating(self._clips)

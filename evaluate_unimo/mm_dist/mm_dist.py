@@ -1,5 +1,7 @@
 """Distance between texts and their motions as an `evaluate` module."""
 
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -56,11 +58,21 @@ class MmDist(streaming.StreamingMetric):
         texts, motions = functional.as_pairs(
             text_embeddings, motion_embeddings, ("text_embeddings", "motion_embeddings")
         )
-        if self._width not in (None, texts.shape[1]):
-            raise ValueError(f"embeddings have {texts.shape[1]} dimensions, earlier ones had {self._width}")
-        self._width = texts.shape[1]
+        self._check_width(texts.shape[1])
         self._sum += float(functional.pair_distances(texts, motions).sum())
         return len(texts)
+
+    def _state(self) -> dict[str, Any]:
+        return {"sum": self._sum, "width": self._width}
+
+    def _join(self, state) -> None:
+        self._check_width(state["width"])
+        self._sum += state["sum"]
+
+    def _check_width(self, width: int) -> None:
+        if self._width not in (None, width):
+            raise ValueError(f"embeddings have {width} dimensions, earlier ones had {self._width}")
+        self._width = width
 
     def _result(self) -> dict[str, float]:
         return {"mm_dist": self._sum / len(self)}

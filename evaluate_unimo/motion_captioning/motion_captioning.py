@@ -1,5 +1,7 @@
 """Captions of motion against reference captions as an `evaluate` module."""
 
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -84,6 +86,13 @@ class MotionCaptioning(streaming.StreamingMetric):
         self._predictions += predictions
         self._references += references
         return len(predictions)
+
+    def _state(self) -> dict[str, Any]:
+        return {"predictions": self._predictions, "references": self._references}
+
+    def _join(self, state) -> None:
+        self._predictions += state["predictions"]
+        self._references += state["references"]
 
     def _result(
         self,

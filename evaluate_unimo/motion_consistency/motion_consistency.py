@@ -1,5 +1,8 @@
 """Instruction accuracy of motions as an `evaluate` module."""
 
+from dataclasses import asdict
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -58,6 +61,12 @@ class MotionConsistency(streaming.StreamingMetric):
         texts = [texts] if isinstance(texts, str) and len(clips) == 1 else texts
         self._checked += consistency.check_pairs(clips, texts, self._fps, first=len(self._checked))
         return len(clips)
+
+    def _state(self) -> dict[str, Any]:
+        return {"checked": [asdict(one) for one in self._checked]}
+
+    def _join(self, state) -> None:
+        self._checked += [consistency.restored(one) for one in state["checked"]]
 
     def _result(self) -> dict:
         return consistency.merge(self._checked)

@@ -1,10 +1,12 @@
 """Diversity of motions as an `evaluate` module."""
 
+from typing import Any
+
 import datasets
 import evaluate
-import numpy as np
 
 from evaluate_unimo import functional, streaming
+from evaluate_unimo.rows import Rows
 
 _DESCRIPTION = """\
 Mean Euclidean distance between the embeddings of randomly paired motions. Best where it is closest to that of real
@@ -39,7 +41,7 @@ _CITATION = """\
 
 
 class MotionDiversity(streaming.StreamingMetric):
-    """Keeps all rows: which ones the published draw takes depends on how many there are in the end."""
+    """Keeps all rows, beyond a buffer in a temporary file: which the published draw takes depends on their number."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -51,17 +53,23 @@ class MotionDiversity(streaming.StreamingMetric):
         )
 
     def _start(self) -> None:
-        self._batches: list[np.ndarray] = []
+        self._embeddings = Rows()
 
     def _add(self, embeddings) -> int:
         rows = functional.as_array(embeddings, "embeddings", 2)
-        if self._batches and rows.shape[1] != self._batches[0].shape[1]:
-            raise ValueError(
-                f"embeddings have {rows.shape[1]} dimensions, earlier ones had {self._batches[0].shape[1]}"
-            )
-        # Copied: the caller may fill the same array with the next batch.
-        self._batches.append(rows.copy())
+        self._embeddings.append(rows)
         return len(rows)
 
+    def _state(self) -> dict[str, Any]:
+        return {"embeddings": self._embeddings.all()}
+
+    def _join(self, state) -> None:
+        self._embeddings.append(state["embeddings"])
+
     def _result(self, times=300, seed=None) -> dict[str, float]:
-        return {"diversity": functional.diversity(np.concatenate(self._batches), times, seed)}
+        first, second = functional.diversity_pairs(len(self._embeddings), times, seed)
+        return {
+            "diversity": float(
+                functional.pair_distances(self._embeddings.take(first), self._embeddings.take(second)).mean()
+            )
+        }

@@ -1,5 +1,7 @@
 """FID between generated and real motion as an `evaluate` module."""
 
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -64,6 +66,14 @@ class MotionFid(streaming.StreamingMetric):
         for name, array in rows.items():
             self._sides[name].add(array, name)
         return sum(len(array) for array in rows.values())
+
+    def _state(self) -> dict[str, Any]:
+        parts = ("count", "mean", "scatter")
+        return {f"{name}.{part}": getattr(side, part) for name, side in self._sides.items() for part in parts}
+
+    def _join(self, state) -> None:
+        for name, side in self._sides.items():
+            side.merge(functional.Gaussian(*(state[f"{name}.{part}"] for part in ("count", "mean", "scatter"))), name)
 
     def _result(self) -> dict[str, float]:
         return {"fid": functional.gaussian_fid(self._sides["predictions"], self._sides["references"])}

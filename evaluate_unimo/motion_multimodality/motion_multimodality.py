@@ -1,5 +1,7 @@
 """Multimodality of motions as an `evaluate` module."""
 
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -59,11 +61,21 @@ class MotionMultimodality(streaming.StreamingMetric):
         rows = functional.as_array(embeddings, "embeddings", 3)
         if self._shape is None:
             self._pairs = functional.multimodality_pairs(rows.shape[1], self._times, self._seed)
-            self._shape = rows.shape[1:]
-        if rows.shape[1:] != self._shape:
-            raise ValueError(f"embeddings: {rows.shape[1:]} samples and dimensions a text, earlier ones {self._shape}")
+        self._check_shape(rows.shape[1:])
         self._sum += float(functional.sample_distances(rows, *self._pairs).sum())
         return len(rows)
+
+    def _state(self) -> dict[str, Any]:
+        return {"sum": self._sum, "shape": self._shape}
+
+    def _join(self, state) -> None:
+        self._check_shape(tuple(state["shape"]))
+        self._sum += state["sum"]
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if self._shape not in (None, shape):
+            raise ValueError(f"embeddings: {shape} samples and dimensions a text, earlier ones {self._shape}")
+        self._shape = shape
 
     def _result(self) -> dict[str, float]:
         return {"multimodality": self._sum / len(self)}
