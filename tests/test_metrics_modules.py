@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 
 import evaluate_unimo
 from datasets_scripts.synthetic_motion import Plan, Segment, animate
-from evaluate_unimo import consistency, functional
+from evaluate_unimo import consistency, functional, rows
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NAMES = [
@@ -293,11 +294,6 @@ def test_unknown_options():
         evaluate_unimo.load("mm_dist").compute(**paired(), times=3)
 
 
-def test_several_processes():
-    with pytest.raises(ValueError, match="num_process: got 2; .* one process"):
-        evaluate_unimo.load("motion_fid", num_process=2)
-
-
 def test_an_option_that_comes_too_late():
     module = evaluate_unimo.load("r_precision")
     module.add_batch(**paired())
@@ -372,3 +368,136 @@ def test_a_failed_call_leaves_nothing_behind():
     with pytest.raises(ValueError, match="300 pairs need more"):
         module.compute()
     assert set(module.compute(times=10)) == {"diversity"}
+
+
+# Streams that memory does not hold
+
+
+@pytest.mark.parametrize(
+    "name, early, late",
+    [("motion_diversity", {}, CASES["motion_diversity"][2]), ("r_precision", {"shuffle": True}, {})],
+)
+def test_rows_beyond_a_buffer_lie_in_a_file(name, early, late, monkeypatch):
+    """The figures that need all rows in the end: the same with a buffer of three rows, and memory does not grow."""
+    inputs, options = CASES[name][0], early | ({"pool_size": 16, "seed": 5} if early else {})
+    expected = evaluate_unimo.load(name).compute(**inputs, **options, **late)
+    monkeypatch.setattr(rows.Rows.__init__, "__defaults__", (3 * 6 * 8,))
+    module = evaluate_unimo.load(name, **options)
+    for batch in batches(inputs):
+        module.add_batch(**batch)
+    assert module.compute(**late) == close(expected)
+    monkeypatch.setattr(rows.Rows.__init__, "__defaults__", (100_000,))
+    rng, held = np.random.default_rng(0), []
+    tracemalloc.start()
+    for i in range(41):
+        module.add_batch(**{k: rng.standard_normal((256, 32)) for k in inputs})
+        if i in (10, 40):
+            held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.reset_peak()
+    module.compute(**late)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A batch is 64 kB, all of them 2.7 MB.
+    assert held[1] - held[0] < 200_000 and peak - held[1] < 1_000_000
+
+
+def test_rows_are_found_again_wherever_they_lie():
+    kept, numbers = rows.Rows(buffer_bytes=100), np.arange(60.0).reshape(20, 3)
+    assert kept.all().shape == (0, 0)
+    for begin in (0, 2, 4, 9):
+        kept.append(numbers[begin : {0: 2, 2: 4, 4: 9, 9: 20}[begin]])
+    np.testing.assert_array_equal(kept.take(np.array([19, 0, 5])), numbers[[19, 0, 5]])
+    np.testing.assert_array_equal(kept.all(), numbers)
+    with pytest.raises(ValueError, match="embeddings have 2 dimensions, earlier ones had 3"):
+        kept.append(np.zeros((1, 2)))
+
+
+# Several processes
+
+
+def one_of_two(process, folder, answers):
+    """What process 0 or 1 of two does with its half of every case, twice: nothing may be counted again."""
+    for name in NAMES:
+        inputs, early, late, _ = CASES[name]
+        module = evaluate_unimo.load(
+            name, num_process=2, process_id=process, experiment_id="a test", cache_dir=folder, timeout=60.0, **early
+        )
+        for _ in range(2):
+            for batch in halves(inputs)[process]:
+                module.add_batch(**batch)
+            answers.put((process, name, module.compute(**late), len(module)))
+
+
+def halves(inputs):
+    """The batches of two processes: the first has more, and the rows in order are those of both, one after another."""
+    parts = batches(inputs)
+    return parts[:-1], parts[-1:]
+
+
+def test_two_processes_compute_what_one_does(tmp_path):
+    """Real processes, every metric, with nothing between them but files."""
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    running = [context.Process(target=one_of_two, args=(process, str(tmp_path), answers)) for process in (0, 1)]
+    for process in running:
+        process.start()
+    found = [answers.get(timeout=120) for _ in range(4 * len(NAMES))]
+    for process in running:
+        process.join(timeout=60)
+        assert process.exitcode == 0
+    for process, name, scores, rows_left in found:
+        inputs, early, late, expected = CASES[name]
+        if name == "r_precision":  # each process fills pools of its own, then what is left of both
+            order = [*range(16), *range(24, 56), *range(16, 24), *range(56, 70)]
+            inputs = {k: v[order] for k, v in inputs.items()}
+        assert scores == (None if process else close(expected(inputs))) and rows_left == 0, name
+    assert not list(tmp_path.rglob("*.npz")) and not list(tmp_path.rglob("*.part"))
+
+
+def distributed(folder, process, count=2, timeout=5.0, name="mm_dist", **options):
+    shared = {"num_process": count, "process_id": process, "experiment_id": "x", "cache_dir": str(folder)}
+    return evaluate_unimo.load(name, **shared, timeout=timeout, **options)
+
+
+def test_a_process_without_rows(tmp_path):
+    first, second, third = (distributed(tmp_path, process, count=3) for process in range(3))
+    second.add_batch(**paired())
+    assert third.compute() is None and second.compute() is None
+    assert first.compute() == close({"mm_dist": functional.mm_dist(**paired())})
+    second.compute(), third.compute()
+    with pytest.raises(ValueError, match="nothing to compute"):
+        first.compute()
+
+
+def test_what_a_killed_evaluation_left_is_not_counted(tmp_path):
+    first, second = distributed(tmp_path, 0), distributed(tmp_path, 1)
+    second.compute(**paired())
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    contents = {path: path.read_bytes() for path in left}
+    first._meeting._lock.release()
+    del first, second
+    for path, content in contents.items():
+        path.write_bytes(content)
+    first, second = distributed(tmp_path, 0, timeout=0.1), distributed(tmp_path, 1)
+    with pytest.raises(ValueError, match=r"process 1 did not call `compute` within 0\.1 seconds"):
+        first.compute(**paired())
+    second.compute(**paired())
+    first.compute(**paired())
+    assert not any(path.is_file() for path in left)
+
+
+def test_processes_that_do_not_fit_together(tmp_path):
+    with pytest.raises(ValueError, match=r"looked for process 0 in .* for 0\.1 seconds: it is not there"):
+        distributed(tmp_path, 1, timeout=0.1).compute(**paired())
+    first = distributed(tmp_path, 0, name="foot_skating", fps=10.0)
+    with pytest.raises(ValueError, match="another evaluation uses 'x' in .*; give each its own"):
+        distributed(tmp_path, 0, name="foot_skating")
+    distributed(tmp_path, 1, name="foot_skating").compute(joints=CASES["foot_skating"][0]["joints"])
+    with pytest.raises(ValueError, match='process 1 has the options .*"fps": 20.0.* process 0 has .*"fps": 10.0'):
+        first.compute()
+    with pytest.raises(ValueError, match="experiment_id: '../y' is no name"):
+        evaluate_unimo.load("mm_dist", num_process=2, process_id=0, experiment_id="../y", cache_dir=str(tmp_path))
+    widths = distributed(tmp_path, 0), distributed(tmp_path, 1)
+    widths[1].compute(**paired(width=3))
+    with pytest.raises(ValueError, match="embeddings have 3 dimensions, earlier ones had 6"):
+        widths[0].compute(**paired())
