@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig, TrainingArguments
 from trl import TrlParser
 
 from train.cards import SUMMARY
-from train.checkpoints import FINISHING, drop_checkpoints, last_checkpoint
+from train.checkpoints import FINISHING, drop_checkpoints, last_checkpoint, room_for
 from train.push import keep_token_from_files
 from train.yaml_files import read_yaml
 
@@ -139,10 +139,11 @@ def prepare_output(training: TrainingArguments, stage: str, settings: dict[str, 
     if training.process_index == 0:
         folder.mkdir(parents=True, exist_ok=True)
         # The marker last: it claims the folder. Another process sees the whole of a file or nothing of it.
-        for name, content in {TRAINER: trainer, MARKER: own}.items():
-            part = folder / f"{name}.part"
-            part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            os.replace(part, folder / name)
+        with room_for("the settings of the run", folder):
+            for name, content in {TRAINER: trainer, MARKER: own}.items():
+                part = folder / f"{name}.part"
+                part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+                os.replace(part, folder / name)
     return None
 
 
