@@ -25,6 +25,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
     HTTPError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
@@ -50,25 +51,38 @@ class Pushed:
 
 
 class HubRepo:
-    """A repository that may be written to, made where it is not there yet.
+    """A repository that may be written to, made where it is not there yet unless `create` is false.
 
     Args:
         name: "owner/name", or a bare name under the account of the token.
         kind: "model" or "dataset".
         private: True makes it private, and refuses one that is public; None leaves it to the account's default.
         token: None takes the one that is logged in.
+        create: False refuses a repository that is not there.
 
     Raises:
         PushError: no network, no token, no right, or a public repository where a private one was asked for.
     """
 
-    def __init__(self, name: str, kind: str = "model", private: bool | None = None, token: str | None = None):
+    def __init__(
+        self,
+        name: str,
+        kind: str = "model",
+        private: bool | None = None,
+        token: str | None = None,
+        create: bool = True,
+    ):
         _clean_logs()
         self.kind, self.token = kind, token
         self.api = HfApi(token=token)
         with told(name, token):
-            url = self.api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
-            self.name: str = url.repo_id
+            if create:
+                url = self.api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
+                self.name: str = url.repo_id
+            else:
+                # Asked whatever the name is: a token that is none should show here, not when everything is ready.
+                user = self.api.whoami()["name"]
+                self.name = name if "/" in name else f"{user}/{name}"
             info = self.api.dataset_info(self.name) if kind == "dataset" else self.api.model_info(self.name)
         self.head, self.private = str(info.sha), bool(info.private)
         self.files = {sibling.rfilename for sibling in info.siblings or []}
@@ -143,6 +157,9 @@ def told(name: str, token: str | None = None) -> Iterator[None]:
         raise PushError(problem) from None
 
 
+_NOBODY = "nobody is logged in; run `hf auth login`, or set HF_TOKEN to a token that may write"
+
+
 def _reason(error: BaseException, name: str) -> str:
     """Why it failed and what helps, from the error or, for an upload in a thread, from its cause."""
     where = _brief(f"({error})") if isinstance(error, RuntimeError) and error.__cause__ else ""
@@ -150,10 +167,12 @@ def _reason(error: BaseException, name: str) -> str:
         error = error.__cause__
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set; unset it to publish"
+    if isinstance(error, LocalTokenNotFoundError):
+        return _NOBODY
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         if status == 401 and not get_token():
-            return "nobody is logged in; run `hf auth login`, or set HF_TOKEN to a token that may write"
+            return _NOBODY
         if status == 401:
             return (
                 "the Hub does not accept the token (revoked or mistyped?); run `hf auth login`, or set HF_TOKEN anew"

@@ -1,15 +1,26 @@
 """The evaluation command: its files, going on after a kill, and what it refuses."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hub_server import TOKEN, Client, Hub
+from huggingface_hub import ModelCard
 from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import tiny_unimo, tiny_vqvae
 
+from datasets_scripts.hub import Pushed, remember
 from datasets_scripts.schema import Caption, Clip, write_dataset
 from evaluate_unimo import protocol
+from evaluate_unimo.push import push, shown_name
 from evaluate_unimo.run import Repeats, evaluate, main, markdown, parse, pool_length, summarise
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +296,170 @@ def test_pool_length():
     assert pool_length([f"pool-{i:04d}-{j:02d}" for i in range(3) for j in range(8)]) == 8
     with pytest.raises(SystemExit, match=r"differ in size: \[1, 2\]"):
         pool_length(["pool-0-0", "pool-0-1", "pool-1-0"])
+
+
+# -------------------------------------------------------------------------------------------------- several processes
+
+TWO_CPUS = REPOSITORY / "train" / "accelerate_configs" / "two_cpu.yaml"
+
+
+def launch(*more: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(TWO_CPUS)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, "-m", "evaluate_unimo.run", *more],
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_answers_as_one(stages, tmp_path):
+    more = ("--repeats", "2", "--batch_size", "3", "--multimodality", "2", "--free", "5")
+    alone = run(stages, tmp_path / "one", *more)
+    done = launch(*words(stages, tmp_path / "two", *more))
+    assert done.returncode == 0, done.stderr[-3000:]
+    together = json.loads((tmp_path / "two" / "results.json").read_text())
+    assert together["processes"] == 2 and alone["processes"] == 1
+    different = ("processes", "seconds")
+    assert {k: v for k, v in together.items() if k not in different} == {
+        k: v for k, v in json.loads(json.dumps(alone)).items() if k not in different
+    }
+    # One process wrote, and said, everything; another number of processes goes on with it.
+    assert done.stdout.count("# Evaluation\n") == 1 and "evaluate, 2 processes" in done.stderr
+    assert len((tmp_path / "two" / "repeats.jsonl").read_text().splitlines()) == 1 + 2 + 2 + 1 + 2 + 1
+    assert run(stages, tmp_path / "two", *more)["t2m"] == together["t2m"]
+
+
+@pytest.mark.slow
+def test_processes_leave_together_when_the_first_one_refuses(stages, tmp_path):
+    done = launch(*words(stages, tmp_path / "out", "--split", "dev"))
+    assert done.returncode != 0 and done.stderr.count("error: ") >= 1 and "has no split 'dev'" in done.stderr
+    assert "Connection closed" not in done.stderr and not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------------------------------------------------- pushing
+
+CARD = "---\nlicense: mit\n---\n# Mine\n\nMy *own* words.\n"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server, tmp_path_factory):
+    process = Client(server.url, tmp_path_factory.mktemp("client"))
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def hub(server):
+    server.reset()
+    server.seed("tester/unimo", {"README.md": CARD.encode(), "config.json": b"{}"})
+    return server
+
+
+def pushed_results(hub, name="unimo"):
+    card = ModelCard(hub.repo(name).files["README.md"].decode())
+    return card, {
+        (r.task_type, r.metric_type, (r.metric_args or {}).get("judge")): r for r in card.data.eval_results or []
+    }
+
+
+QUICK = ("--repeats", "2", "--m2t_limit", "3", "--tasks", "t2m", "m2t")
+
+
+def test_scores_are_added_to_the_card(stages, tmp_path, hub, client):
+    judges = ("--held_out_evaluator", str(stages / "held_out"))
+    evaluation = words(stages, tmp_path, *QUICK, *judges)
+    done = client.run("evaluate_unimo.run", *evaluation, "--push_to_hub", "tester/unimo")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    card, found = pushed_results(hub)
+    assert card.text.strip() == "# Mine\n\nMy *own* words." and card.data.license == "mit"
+    fid = found["text-to-motion", "fid", None]
+    assert fid.metric_value == results["t2m"]["generated"]["fid"]["mean"]
+    assert fid.metric_args == {"ci95": results["t2m"]["generated"]["fid"]["ci95"], "n": 12}
+    protocol_tag = {k: v for k, v in results["protocol"].items() if v is not None}
+    assert fid.dataset_args["protocol"] == protocol_tag and fid.dataset_name == results["dataset_name"]
+    assert {("text-to-motion", "fid", "held-out judge"), ("motion-to-text", "bleu4", None)} <= set(found)
+    assert str(stages) not in hub.repo("unimo").files["README.md"].decode()
+    assert f'revision="{hub.repo("unimo").branches["main"]}"' in done.stdout and TOKEN not in done.stdout + done.stderr
+    # Pushed again, by the command that computes nothing: the same card.
+    before = hub.repo("unimo").files["README.md"]
+    again = client.run("evaluate_unimo.push", "--results", str(tmp_path), "--repo", "unimo")
+    assert again.returncode == 0 and hub.repo("unimo").files["README.md"] == before
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ("absent", "no repository tester/absent that this token may see"),
+        ("revoked", "the Hub does not accept the token"),
+        ("revoked meanwhile", "the Hub does not accept the token"),
+        ("nobody", "nobody is logged in"),
+        ("no network", "http://127.0.0.1:"),
+    ],
+)
+def test_a_push_that_fails_leaves_the_results(stages, tmp_path, hub, client, wrong, message):
+    token, name = TOKEN, "absent" if wrong == "absent" else "unimo"
+    if wrong == "revoked":
+        token = "hf_" + "a" * 30
+    elif wrong == "nobody":
+        token = None
+    elif wrong == "revoked meanwhile":
+        hub.fail("POST", "/commit/", status=401)
+    elif wrong == "no network":
+        hub.fail("*", ".", cut=True)
+    before = dict(hub.repo("unimo").files)
+    evaluation = words(stages, tmp_path, "--tasks", "m2t", "--repeats", "1", "--m2t_limit", "2")
+    done = client.run("evaluate_unimo.run", *evaluation, "--push_to_hub", f"tester/{name}", token=token)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"error: the results were not pushed: {message}" in done.stderr, done.stderr
+    retry = f"python -m evaluate_unimo.push --results {tmp_path} --repo tester/{name}"
+    assert f"They lie whole in {tmp_path}; try again with: {retry}" in done.stderr
+    assert ("warning: --push_to_hub: " in done.stdout) == (wrong != "revoked meanwhile")
+    assert json.loads((tmp_path / "results.json").read_text())["m2t"]["n"] == 2 and (tmp_path / "results.md").is_file()
+    assert TOKEN not in done.stdout + done.stderr and token is None or token not in done.stdout + done.stderr
+    assert hub.repo("unimo").files == before and ("models", "tester/absent") not in hub.repos
+    hub.heal()
+    hub.seed(f"tester/{name}", {"config.json": b"{}"})
+    module, *arguments = retry.split()[2:]
+    assert client.run(module, *arguments).returncode == 0
+    assert ("motion-to-text", "bleu4", None) in pushed_results(hub, name)[1]
+
+
+def test_pushing_is_no_setting_of_the_figures(stages, tmp_path):
+    """An evaluation that was made without it goes on, and is pushed, with it."""
+    more = ("--tasks", "m2t", "--repeats", "1", "--m2t_limit", "2")
+    run(stages, tmp_path, *more)
+    results = run(stages, tmp_path, *more, "--push_to_hub", "tester/unimo")
+    assert "push_to_hub" not in results["settings"]
+
+
+def test_the_repository_is_the_models_own_unless_another_is_named(stages, tmp_path, capsys):
+    model = shutil.copytree(stages / "unimo", tmp_path / "model")
+    with pytest.raises(SystemExit):
+        parse(words(stages, tmp_path, "--model", str(model), "--push_to_hub"))
+    assert "was not published from here; name the model's repository" in capsys.readouterr().err
+    remember(model, Pushed("tester/mine", "abc", private=True))
+    assert parse(words(stages, tmp_path, "--model", str(model), "--push_to_hub")).push_to_hub == "tester/mine"
+
+
+def test_results_that_are_not_there_or_not_ours(tmp_path):
+    with pytest.raises(SystemExit, match=r"holds no results.json; python -m evaluate_unimo.run writes it"):
+        push(tmp_path, "tester/unimo")
+    (tmp_path / "results.json").write_text('{"t2m": {}}')
+    with pytest.raises(SystemExit, match="is no result of this version"):
+        push(tmp_path, "tester/unimo")
+
+
+def test_a_data_set_is_shown_by_the_name_its_card_gives_it(tmp_path):
+    assert shown_name(tmp_path / "plain") == "plain"
+    (tmp_path / "README.md").write_text("---\npretty_name: Some *motion*\n---\n")
+    assert shown_name(tmp_path) == "Some *motion*"
+    (tmp_path / "README.md").write_text("---\n[\n---\n")
+    assert shown_name(tmp_path) == tmp_path.name

@@ -1,0 +1,78 @@
+"""Add results to the card of a model on the Hub: `python -m evaluate_unimo.push --results DIR --repo NAME`.
+
+The scores go into the card's metadata, each with its protocol tag and its interval; the card's own words stay. Nothing
+is computed: `python -m evaluate_unimo.run --push_to_hub NAME` does the same once it has written its files.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from huggingface_hub import DatasetCard
+
+from datasets_scripts.hub import README, HubRepo, Pushed, PushError
+from evaluate_unimo.card_results import push_results
+
+RESULTS = "results.json"
+
+
+def push(folder: str | Path, repo: str) -> Pushed:
+    """Push the results in `folder` to the card of `repo`, and say where they are.
+
+    Raises:
+        SystemExit: there are none, or the Hub did not take them; with the command that tries again.
+    """
+    path = Path(folder) / RESULTS
+    if not path.is_file():
+        raise SystemExit(f"error: {folder} holds no {RESULTS}; python -m evaluate_unimo.run writes it when it is done")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        pushed = push_results(repo, results, results["dataset_name"])
+    except (ValueError, KeyError) as error:
+        raise SystemExit(f"error: {path} is no result of this version of evaluate_unimo.run: {error!r}") from None
+    except PushError as error:
+        raise SystemExit(f"error: the results were not pushed: {error}. {_again(folder, repo)}") from None
+    print(f'Results are on the card of {pushed.repo}, revision="{pushed.revision}"', flush=True)
+    return pushed
+
+
+def check(repo: str, folder: str | Path) -> None:
+    """Say before an evaluation begins where its results will probably not be taken."""
+    try:
+        HubRepo(repo, create=False)
+    except PushError as error:
+        print(f"warning: --push_to_hub: {error}. The evaluation goes on, and tries again at its end.", flush=True)
+
+
+def shown_name(dataset: Path) -> str:
+    """The name of a dataset folder for a card: what its own card calls it, else the folder's."""
+    path = dataset / README
+    if path.is_file():
+        try:
+            named = DatasetCard.load(path).data.get("pretty_name")
+        except (ValueError, TypeError, yaml.YAMLError):
+            named = None  # a card without metadata that can be read names nothing
+        if isinstance(named, str):
+            return named
+    return dataset.resolve().name
+
+
+def _again(folder: str | Path, repo: str) -> str:
+    return (
+        f"They lie whole in {folder}; try again with: python -m evaluate_unimo.push --results {folder} --repo {repo}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(prog="python -m evaluate_unimo.push", description=__doc__.split("\n")[0])
+    parser.add_argument("--results", required=True, help="--output of python -m evaluate_unimo.run")
+    parser.add_argument("--repo", required=True, help="the model's repository, owner/name or a name of your own")
+    arguments = parser.parse_args(argv)
+    push(arguments.results, arguments.repo)
+
+
+if __name__ == "__main__":
+    main()
