@@ -1,9 +1,10 @@
 """Writing answers in batches: thoughts first, then all codes over the rows of the output head they can come from.
 
 What the library's `generate` would do token by token, with what is known of an answer: the prompt is read once for all
-its samples, tags that must come are not sampled, rows that are done leave the batch, and while codes are written the
-513 rows of the output head that can follow are computed, not the whole vocabulary. No probability changes by that: the
-grammar would forbid the others, and temperature, top-k and top-p act after it.
+its samples, and what all prompts of a batch begin with once for all of them; tags that must come are not sampled, rows
+that are done leave the batch, and while codes are written only the 513 rows of the output head that can follow are
+computed. No probability changes by that: the grammar would forbid the others, and temperature, top-k and top-p act
+after it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,10 @@ from .processing_unimo import UniMoProcessor
 FOLLOWED = ("do_sample", "temperature", "top_k", "top_p")
 # Rows that are done leave once they are this share of the batch: leaving copies the cache of those that stay.
 _LEAVING = 0.125
+# Tokens that reading a common beginning once has to save: it takes a pass through the model of its own.
+_WORTH_SHARING = 64
+# Columns of a draw that are added up first.
+_BLOCK = 512
 
 
 def can_write(language_model: PreTrainedModel) -> bool:
@@ -124,8 +129,19 @@ class AnswerWriter:
         ids, mask = self.inputs["input_ids"], self.inputs["attention_mask"]
         until = ids.shape[1] - int(keep_last)
         cache = answer_cache(self.language_model.config.get_text_config(decoder=True))
-        rows = _Rows(torch.arange(len(ids), device=self.device), cache, mask[:, :0], ids[:, :until])
-        rows.advance(self.language_model, mask[:, :until])
+        shared = min(_common_beginning(ids, mask), int(mask.sum(-1).min()) - 1 - int(keep_last))
+        if (len(ids) - 1) * shared < _WORTH_SHARING:
+            shared = 0
+        else:
+            start = int(mask[0].argmax())
+            beginning = _Rows(ids.new_zeros(1), cache, mask[:1, :0], ids[:1, start : start + shared])
+            beginning.advance(self.language_model)
+            cache.batch_repeat_interleave(len(ids))
+        # A shorter row has its padding, and what it has read already, between the common beginning and the rest.
+        rest = (mask.cumsum(-1) > shared).to(mask.dtype)[:, shared:until]
+        known = mask.new_ones(len(ids), shared)
+        rows = _Rows(torch.arange(len(ids), device=self.device), cache, known, ids[:, shared:until])
+        rows.advance(self.language_model, rest)
         if self.num_samples > 1:
             cache.batch_repeat_interleave(self.num_samples)
         index = torch.arange(len(self.prompts), device=self.device)
@@ -161,7 +177,8 @@ class AnswerWriter:
                     states = rules.thought_state(inside, seen)
                 else:
                     states = rules.part_state(inside, start[rows.index], seen)
-                tokens = self._pick(scores.masked_fill(rules.forbidden(states, columns), -torch.inf))
+                # In place: a new tensor of the whole vocabulary takes longer than writing into it.
+                tokens = self._pick(scores.masked_fill_(rules.forbidden(states, columns), -torch.inf))
                 tokens = tokens if columns is None else columns[tokens]
                 inside += 1
                 rows.finish(tokens == end)
@@ -179,7 +196,7 @@ class AnswerWriter:
         # The library's warpers are given the written ids as well, which these three do not look at.
         for warper in self.warpers:
             scores = warper(None, scores)
-        return torch.multinomial(scores.softmax(-1), 1).squeeze(-1)
+        return draw(scores.softmax(-1))
 
 
 class _Rows:
@@ -250,6 +267,43 @@ class _Rows:
         """Some rows, of their first `columns` columns (None: all), with a cache of their own."""
         layers = [(layer.keys[kept, :, :columns], layer.values[kept, :, :columns]) for layer in self.cache.layers]
         return _Rows(self.index[kept], filled_cache(layers), self.mask[kept, :columns], self.pending[kept])
+
+
+def draw(probabilities: torch.Tensor) -> torch.Tensor:
+    """(R, W) probabilities, which need not add up to 1 -> (R,) columns, each drawn by its own.
+
+    By two random numbers a row, one for a block of columns and one for a column of it: `torch.multinomial` takes as
+    many as there are columns, and on a CPU as long for them as for the output head.
+
+    Raises:
+        ValueError: a probability that is no finite number.
+    """
+    whole = probabilities.shape[1] // _BLOCK * _BLOCK
+    blocks = probabilities[:, :whole].unflatten(1, (-1, _BLOCK)).sum(-1)
+    blocks = torch.cat([blocks, probabilities[:, whole:].sum(-1, keepdim=True)], dim=1)
+    if not torch.isfinite(blocks).all():
+        raise ValueError("The language model gives scores that are not numbers; nothing can be drawn by them.")
+    block = _at_random(blocks)[:, None]
+    columns = block * _BLOCK + torch.arange(_BLOCK, device=probabilities.device)
+    last = probabilities.shape[1] - 1
+    inside = probabilities.gather(1, columns.clamp(max=last)).masked_fill(columns > last, 0)
+    return (block[:, 0] * _BLOCK) + _at_random(inside)
+
+
+def _at_random(weights: torch.Tensor) -> torch.Tensor:
+    """(R, N) -> (R,) columns by weight; one of weight 0 never."""
+    upto = weights.cumsum(-1)
+    total = upto[:, -1:]
+    # Below the total even where the product is rounded up, so that the column found adds something to the sum.
+    goal = torch.minimum(torch.rand_like(total) * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(upto, goal, right=True).squeeze(-1)
+
+
+def _common_beginning(ids: torch.Tensor, mask: torch.Tensor) -> int:
+    """How many tokens all rows of left-padded (B, L) ids begin with."""
+    starts, shortest = mask.argmax(-1, keepdim=True), int(mask.sum(-1).min())
+    firsts = ids.gather(1, starts + torch.arange(shortest, device=ids.device))
+    return int((firsts == firsts[:1]).all(0).int().cumprod(0).sum())
 
 
 def merged(parts: Sequence[_Rows]) -> _Rows | None:

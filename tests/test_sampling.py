@@ -5,8 +5,8 @@ import torch
 from tiny_unimo import tiny_unimo
 from transformers import LogitsProcessorList
 
-from modeling_unimo import AnswerGrammar, UniMoProcessor
-from modeling_unimo.sampling_unimo import AnswerWriter, can_write, head_of
+from modeling_unimo import AnswerGrammar, UniMoProcessor, sampling_unimo
+from modeling_unimo.sampling_unimo import AnswerWriter, can_write, draw, head_of
 
 REQUESTS = [
     ("t2m", "a person walks forward", None),
@@ -108,13 +108,12 @@ def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
     model, processor = pair
     inputs, rules = prompts_and_rules(model, processor, requests=REQUESTS[:1])
     seen: list[torch.Tensor] = []
-    draw = torch.multinomial
 
-    def recorded(probabilities, count):
+    def recorded(probabilities):
         seen.append(probabilities[0])
-        return draw(probabilities, count)
+        return draw(probabilities)
 
-    monkeypatch.setattr(torch, "multinomial", recorded)
+    monkeypatch.setattr(sampling_unimo, "draw", recorded)
     torch.manual_seed(3)
     answer = AnswerWriter(model.language_model, processor, inputs, rules, **settings).write()[0]
     ours, seen = seen, []
@@ -142,6 +141,60 @@ def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
             warped += 1
         torch.testing.assert_close(found.to(expected.dtype), expected, atol=1e-5, rtol=1e-4)
     assert next(given, None) is None and warped > 0
+
+
+@pytest.mark.parametrize("width", [1, 7, 512, 513, 1300])
+def test_columns_are_drawn_by_their_probability(width):
+    torch.manual_seed(0)
+    probabilities = torch.rand(width).square()
+    probabilities[1::3] = 0.0
+    draws = 40_000
+    columns = draw(probabilities.expand(draws, -1))
+    counts = torch.bincount(columns, minlength=width)
+    assert len(counts) == width and not counts[probabilities == 0].any()
+    expected = draws * probabilities / probabilities.sum()
+    # As many standard deviations as 1,300 columns hardly ever reach.
+    assert ((counts - expected).abs() <= 5 * expected.clamp(min=1).sqrt()).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_certain_column_is_drawn(dtype, monkeypatch):
+    certain = torch.zeros(3, 1200, dtype=dtype)
+    certain[[0, 1, 2], [0, 700, 1199]] = torch.tensor([1e-30, 0.3, 1.0], dtype=dtype)
+    for number in (0.0, 0.5, 1.0):  # 1.0: what a product rounded up comes to
+        monkeypatch.setattr(torch, "rand_like", lambda total, number=number: torch.full_like(total, number))
+        assert draw(certain).tolist() == [0, 700, 1199]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_scores_that_are_no_numbers_are_refused(value):
+    probabilities = torch.ones(2, 600)
+    probabilities[1, 3] = value
+    with pytest.raises(ValueError, match="not numbers"):
+        draw(probabilities)
+
+
+@pytest.mark.parametrize("grammar", [True, False])
+def test_a_common_beginning_is_read_once(pair, monkeypatch, grammar):
+    """With it and without, greedy answers in float64 are the same; the tokens that are read are fewer."""
+    model, processor = pair
+    inputs, rules = prompts_and_rules(model, processor)
+    read: list[int] = []
+
+    def count(module, args, kwargs):
+        read.append(kwargs["input_ids"].numel())
+
+    hook = model.language_model.register_forward_pre_hook(count, with_kwargs=True)
+    answers, reads = [], []
+    for worth in (10_000, 1):
+        monkeypatch.setattr(sampling_unimo, "_WORTH_SHARING", worth)
+        read.clear()
+        writer = AnswerWriter(model.language_model, processor, inputs, rules, num_samples=2, do_sample=False)
+        answers.append(writer.write() if grammar else writer.write_freely([processor.end_id], 12))
+        reads.append(sum(read))
+    hook.remove()
+    assert answers[0] == answers[1]
+    assert reads[1] < reads[0]
 
 
 def test_the_head_is_narrowed_and_put_back(pair):
