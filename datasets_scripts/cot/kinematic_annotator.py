@@ -13,16 +13,21 @@ import numpy as np
 
 from datasets_scripts.cot.events import (
     Bow,
+    Circle,
+    Clap,
     Event,
     HandRaise,
     Jump,
+    Lean,
     LegRaise,
     Lowering,
+    March,
     Posture,
     Reach,
     Reading,
     Travel,
     Turn,
+    Twist,
     read,
 )
 from datasets_scripts.cot.kinematics import Span, measure
@@ -163,13 +168,27 @@ class _Writer:
             case HandRaise():
                 text = self._hand_raise(event)
             case Reach():
-                text = f"{self._when(event.span)} the {event.side} hand reaches forward{_times(event.count)}"
+                act = self.choose(("punches", "is thrust")) if event.thrust else "reaches"
+                text = f"{self._when(event.span)} the {event.side} hand {act} forward{_times(event.count)}"
+            case Clap():
+                act = self.choose(("come together", "clap"))
+                text = f"{self._when(event.span)} both hands {act}{_times(event.count)}"
+            case Circle():
+                text = self._circle(event)
+            case Twist():
+                text = f"{self._when(event.span)} the upper body turns to the {event.side}"
+                text += f" and back by {self._by(event.span.stop)[3:]}" if event.returns else ""
+            case Lean():
+                text = f"{self._when(event.span)} the trunk leans to the {event.side} about {_degrees(event.angle)}"
+                text += _times(event.count)
             case Bow():
                 text = self._bow(event)
             case Lowering():
                 text = self._lowering(event)
             case LegRaise():
                 text = self._leg_raise(event)
+            case March():
+                text = f"{self._when(event.span)} {self.subject} takes {event.count} steps in place, lifting the knees"
             case Jump():
                 text = self._jump(event)
         return text + "."
@@ -256,18 +275,23 @@ class _Writer:
         return f"{text} and comes up {self._by(event.span.stop)}" if event.returns else text
 
     def _lowering(self, event: Lowering) -> str:
-        if event.span.start == 0:
+        if event.span.start == 0 and event.pose not in ("lunging", "reaching down"):
             text = f"{self._when(event.span)} {self.subject} is {event.pose}"
         else:
             act = {
                 "crouching": "bends the knees into a crouch",
                 "squatting": "goes down into a squat",
+                "lunging": f"lunges forward with the {event.side} leg",
+                "reaching down": f"bends down and reaches to the floor with {_hands(event.side)}",
                 "sitting": "sits down",
                 "kneeling": "kneels down",
                 "lying": "lies down",
             }[event.pose]
-            text = f"{self._when(event.span)} {self.subject} {act}"
-        return f"{text} and rises {self._by(event.span.stop)}" if event.returns else text
+            text = f"{self._when(event.span)} {self.subject} {act}{_times(event.count)}"
+        if not event.returns:
+            return text
+        comes = "stands up" if event.pose in ("sitting", "lying") else "is up again"
+        return f"{text} and {comes} {self._by(event.span.stop)}"
 
     def _leg_raise(self, event: LegRaise) -> str:
         when = self._when(event.span)
@@ -276,9 +300,23 @@ class _Writer:
         return f"{when} the {event.side} knee lifts to {event.level}{_times(event.count)}"
 
     def _jump(self, event: Jump) -> str:
-        times = f" {event.count} times" if event.count > 1 else ""
+        when = self._when(event.span)
+        if event.spread:
+            jacks = "jumping jacks" if event.count > 1 else "jumping jack"
+            return f"{when} {self.subject} does {event.count if event.count > 1 else 'a'} {jacks}"
+        if event.foot:
+            return f"{when} {self.subject} hops on the {event.foot} foot{_times(event.count)}"
+        if event.forward:
+            each = " each" if event.count > 1 else ""
+            return f"{when} {self.subject} jumps forward{_times(event.count)}, about {_meters(event.forward)}{each}"
         height = max(5, 5 * round(20 * event.rise))
-        return f"{self._when(event.span)} {self.subject} jumps{times}, rising about {height} centimeters"
+        return f"{when} {self.subject} jumps{_times(event.count)}, rising about {height} centimeters"
+
+    def _circle(self, event: Circle) -> str:
+        both = len(event.sides) == 2
+        arms = "both arms circle" if both else f"the {event.sides[0]} arm circles"
+        way = "backward" if event.backward else "forward"
+        return f"{self._when(event.span)} {arms} {way}{_times(event.count)}"
 
     def _details(self) -> list[str]:
         """What else was measured, the most characteristic first: used where the events leave room."""
@@ -334,10 +372,12 @@ def _salience(event: Event) -> float:
             return 2.0 + 4.0 * (1.0 - event.share)
         case Bow():
             return 1.0 + event.angle / 30.0
-        case LegRaise():
+        case LegRaise() | March() | Clap() | Circle():
             return 3.0
+        case Twist() | Lean():
+            return 2.0
         case Reach():
-            return 1.5
+            return 3.0 if event.thrust else 1.5
 
 
 def _pose(posture: Posture) -> str:
@@ -360,6 +400,10 @@ def _at(level: str) -> str:
 
 def _level(level: str, where: str) -> str:
     return f"{level} {where}" if where else level
+
+
+def _hands(side: str) -> str:
+    return "both hands" if side == "both" else f"the {side} hand"
 
 
 def _times(count: int) -> str:

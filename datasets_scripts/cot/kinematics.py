@@ -46,6 +46,10 @@ class Measurements:
     foot_clearance (T, 2): the foot's lowest point over its own floor level, metres.
     foot_height (T, 2): the ankle over its own floor level, as a share of the leg's length.
     knee_height (T, 2): the knee over the ankles' floor level, as a share of the leg's length.
+    hip_heading (T,): as `heading`, of the hips alone: a chest that twists does not turn the body.
+    chest_twist (T,): the shoulders' direction against that of the hips, degrees, positive to the left.
+    toes (T, 2, 2): toes on the ground as metres to the (front, left) of the first frame's pelvis and facing.
+    hands_apart (T,): distance between the wrists, metres.
     """
 
     fps: float
@@ -67,6 +71,10 @@ class Measurements:
     foot_clearance: np.ndarray
     foot_height: np.ndarray
     knee_height: np.ndarray
+    hip_heading: np.ndarray
+    chest_twist: np.ndarray
+    toes: np.ndarray
+    hands_apart: np.ndarray
     arm_length: float
     leg_length: float
 
@@ -125,9 +133,20 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
         raise ValueError(f"the body has no extent: arm {arm:.4f} m, leg {leg:.4f} m")
 
     heading = np.degrees(np.unwrap(np.arctan2(front[:, 0], front[:, 2])))
-    root = np.concatenate([pose[:, PELVIS, ::2], heading[:, None]], axis=1)
+    hips = _direction(pose[:, HIPS[0]] - pose[:, HIPS[1]])
+    twist = _direction(pose[:, SHOULDERS[0]] - pose[:, SHOULDERS[1]]) - hips
+    first = np.arctan2(front[0, 0], front[0, 2])
+    root = np.concatenate([pose[:, PELVIS, ::2], heading[:, None], hips[:, None]], axis=1)
     root = smooth(root, ROOT_SMOOTHING * fps)
-    position, heading = root[:, :2] - root[0, :2], root[:, 2]
+    position, heading, hip_heading = root[:, :2] - root[0, :2], root[:, 2], root[:, 3]
+    toes = pose[:, TOES][..., ::2] - pose[0, PELVIS, ::2]
+    toes = np.stack(
+        [
+            toes[..., 0] * np.sin(first) + toes[..., 1] * np.cos(first),
+            toes[..., 0] * np.cos(first) - toes[..., 1] * np.sin(first),
+        ],
+        axis=-1,
+    )
     # The heading that velocities refer to is the smoothed one: a runner's shoulders swing, the direction does not.
     angle = np.radians(heading)
     step = np.gradient(position, axis=0) * fps
@@ -165,6 +184,10 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
         foot_clearance=np.minimum(ankle_clear, toe_clear),
         foot_height=ankle_clear / leg,
         knee_height=(pose[:, KNEES, 1] - ankle_floor.min()) / leg,
+        hip_heading=hip_heading - hip_heading[0],
+        chest_twist=(twist + 180.0) % 360.0 - 180.0,
+        toes=toes,
+        hands_apart=np.linalg.norm(pose[:, WRISTS[0]] - pose[:, WRISTS[1]], axis=-1),
         arm_length=arm,
         leg_length=leg,
     )
@@ -296,6 +319,11 @@ def _body_axes(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     left = left / length[:, None]
     front = np.stack([-left[:, 2], np.zeros(len(left)), left[:, 0]], axis=-1)
     return left, front
+
+
+def _direction(across: np.ndarray) -> np.ndarray:
+    """Facing (T,) of a pair of joints whose left minus right is `across` (T, 3): unwrapped degrees, left positive."""
+    return np.degrees(np.unwrap(np.arctan2(-across[:, 2], across[:, 0])))
 
 
 def _in_body(vectors: np.ndarray, left: np.ndarray, front: np.ndarray) -> np.ndarray:
