@@ -100,6 +100,8 @@ class Checker:
     def candidates(self, statement: Statement) -> list[Movement]:
         """Movements that a statement may speak of."""
         key = (statement.kind, statement.gait)
+        if statement.kind == "raise" and statement.level in ("waist", "chest"):
+            key = ("low raise", "")
         if key not in self._found:
             self._found[key] = self._candidates(*key)
         return self._found[key]
@@ -147,6 +149,8 @@ class Checker:
                 return e.lies
             case "raise":
                 return e.raises
+            case "low raise":
+                return e.raises + e.unsure(e.hand_swings)
             case "reach":
                 return e.reaches + e.unsure(e.raises)
             case "wave":
@@ -162,7 +166,7 @@ class Checker:
             case "bow":
                 return e.bows
             case "bend":
-                return e.bows + e.picks + e.unsure(e.lows)
+                return e.bows + e.picks + e.unsure(e.lows) + e.stoops
             case "lean":
                 return e.leans
             case "look" | "twist":
@@ -532,6 +536,9 @@ def _count(statement: Statement, movement: Movement, evidence: Evidence) -> _Fin
     # One step that may be part of something else is still not four steps.
     allowed = max(allowed, 0 if movement.sure else 1)
     verdict = "holds" if off == 0 else "undecided" if off <= allowed else "contradicted"
+    if statement.kind == "wave" and statement.rough and verdict == "contradicted":
+        # Where one wave ends and the next begins is a matter of opinion.
+        verdict = "undecided"
     if not movement.sure and (off == 0 or statement.kind != "travel"):
         verdict = "undecided"
     return _Finding("count", str(statement.count), shown, verdict)

@@ -780,6 +780,9 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
         if "arm" in parts or not parts - {"body"}:
             return "circle", {}
         return "other", {}
+    if verb == "lift" and own.of("m", "cm") and not parts & {"arm", "leg", "knee"}:
+        # "jumps, rising about 20 cm": how high, not another movement.
+        return "other", {}
     if verb == "lift":
         if "knee" in parts:
             return "knee", {}
@@ -827,6 +830,11 @@ def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, di
     if verb in ("bend", "lean"):
         if parts & {"arm"} and not parts & {"trunk", "knee"} and not ways & {"down", "forward", "left", "right"}:
             return "other", {}
+        if "elbow" in parts and not parts & {"trunk", "knee"}:
+            return "other", {}
+        if "trunk" in parts and verb == "lean" and not ways & {"left", "right", "back", "backward"}:
+            # "the trunk leans forward": how it is held.
+            return "pose", {"pose": "leaning"}
         if "knee" in parts:
             return "low", {}
         if act.text.startswith("side"):

@@ -547,7 +547,12 @@ class Evidence:
         runs: list[list[tuple[Span, int, str]]] = []
         for lift in lifts:
             previous = runs[-1][-1] if runs else None
-            if previous and previous[1] != lift[1] and lift[0].start - previous[0].stop < self.near(0.6):
+            if (
+                previous
+                and previous[1] != lift[1]
+                and lift[0].start - previous[0].stop < self.near(0.6)
+                and abs(self._knee_top(previous) - self._knee_top(lift)) < 0.15
+            ):
                 runs[-1].append(lift)
             else:
                 runs.append([lift])
@@ -568,6 +573,10 @@ class Evidence:
                 )
             )
         return found
+
+    def _knee_top(self, lift: tuple[Span, int, str]) -> float:
+        """How high the knee of a lift gets, in leg lengths: a march keeps to one height."""
+        return float(self.m.knee_height[lift[0].slice, lift[1]].max())
 
     @cached_property
     def lunges(self) -> list[Movement]:
@@ -609,7 +618,12 @@ class Evidence:
                 depth = float(self.drop[span.slice].max())
                 bottom = span.start + int(self.drop[span.slice].argmax())
                 reaches = float(self.m.hand_height[bottom].min()) < 0.3 and float(self.m.trunk_pitch[bottom]) > 48.0
-                if self._leaps(span) or not self._feet_side_by_side(span) or depth < 0.13:
+                if (
+                    self._leaps(span)
+                    or float(self.clear[span.slice].max()) > 0.08
+                    or not self._feet_side_by_side(span)
+                    or depth < 0.13
+                ):
                     continue
                 sits = self._sits(span)
                 found.append((span, not reaches and not sits and span.stop < self.frames))
@@ -659,7 +673,7 @@ class Evidence:
         found = []
         for low in self._lows:
             depth = float(self.drop[low.slice].max())
-            if low.stop >= self.frames or depth < 0.2:
+            if low.stop >= self.frames or depth < 0.14:
                 continue
             start = low.start + int(np.flatnonzero(self.drop[low.slice] > 0.9 * depth)[-1])
             sure = self._sits(low) or (low.start == 0 and depth > 0.25)
@@ -721,6 +735,15 @@ class Evidence:
     def _standing(self, span: Span) -> bool:
         """Both feet stay on the ground and where they are."""
         return float(self.clear[span.slice].max()) < 0.06 and float(np.median(self.toe_speed[span.slice])) < 0.25
+
+    @cached_property
+    def stoops(self) -> list[Movement]:
+        """The trunk held forward all the time: perhaps what a text calls bending."""
+        pitch = self.m.trunk_pitch
+        return [
+            Movement("bow", span.start, span.stop, sure=False, directions=frozenset({"forward", "down"}))
+            for span in spans_above(pitch, 14.0, 9.0, max(2, self.near(0.5)))
+        ]
 
     @cached_property
     def leans(self) -> list[Movement]:
@@ -808,8 +831,14 @@ class Evidence:
     # -- the arms ---------------------------------------------------------------------------------------------------
 
     @cached_property
-    def raises(self) -> list[Movement]:
-        """A hand goes up and may come down; the movement is the way up."""
+    def hand_swings(self) -> list[Movement]:
+        """Hands that go up, not very far, as part of another movement."""
+        return [
+            one for one in self._rises if not one.sure and float(one.metres or 0.0) <= -0.1 and self._incidental(one)
+        ]
+
+    @cached_property
+    def _rises(self) -> list[Movement]:
         m, found = self.m, []
         hands: list[list[tuple[Span, Movement]]] = [[], []]
         for side, name in enumerate(SIDES):
@@ -847,8 +876,13 @@ class Evidence:
         # Hands that rise together are raised together: neither is the one hand that a text may speak of.
         found.extend(one for side in (0, 1) for _, one in hands[side] if id(one) not in joint)
         found = [replace(one, sure=False) if self._incidental(one) else one for one in found]
+        return found
+
+    @cached_property
+    def raises(self) -> list[Movement]:
+        """A hand goes up and may come down; the movement is the way up. With series of them."""
         # Arms that swing below the shoulders as part of something else are not raised by anybody's account.
-        found = [one for one in found if one.sure or float(one.metres or 0.0) > -0.1 or not self._incidental(one)]
+        found = [one for one in self._rises if one not in self.hand_swings]
         return found + self._repeated(found)
 
     def _incidental(self, one: Movement) -> bool:
