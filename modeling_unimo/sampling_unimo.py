@@ -15,7 +15,6 @@ from transformers import (
     BatchEncoding,
     DynamicCache,
     PreTrainedModel,
-    TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
@@ -67,9 +66,9 @@ class AnswerWriter:
         self.num_samples, self.do_sample = num_samples, do_sample
         self.prompts = torch.arange(len(inputs["input_ids"]), device=self.device).repeat_interleave(num_samples)
         self.rules = rules.select(self.prompts)
+        self.temperature = temperature
+        self._memory = torch.empty(0)
         self.warpers: list = []
-        if do_sample and temperature != 1.0:
-            self.warpers.append(TemperatureLogitsWarper(temperature))
         if do_sample and top_k:
             self.warpers.append(TopKLogitsWarper(top_k))
         if do_sample and top_p is not None and top_p < 1.0:
@@ -116,7 +115,7 @@ class AnswerWriter:
         written: list[list[int]] = [[] for _ in range(len(self.prompts))]
         stops = torch.tensor(list(ends), device=self.device)
         for _ in range(max_new_tokens):
-            tokens = self._pick(rows.advance(self.language_model))
+            tokens = self._pick(self._wide(rows.advance(self.language_model)))
             rows.note(tokens, written)
             rows.finish(torch.isin(tokens, stops))
             rows, _ = rows.part(_LEAVING)
@@ -169,7 +168,7 @@ class AnswerWriter:
         inside = 0
         with head_of(self.language_model, columns):
             while len(rows):
-                scores = rows.advance(self.language_model)
+                scores = self._wide(rows.advance(self.language_model))
                 if columns is not None and scores.shape[-1] != len(columns):  # a head that could not be narrowed
                     scores = scores[:, columns]
                 rules, seen = self.rules.select(rows.index), shown[rows.index]
@@ -189,14 +188,26 @@ class AnswerWriter:
                     closed += left
         return closed
 
+    def _wide(self, scores: torch.Tensor) -> torch.Tensor:
+        """(R, W) scores in float32 or wider, in memory that may be written to: half precision always in the same."""
+        if scores.dtype in (torch.float32, torch.float64):
+            return scores
+        size = scores.numel()
+        if self._memory.numel() < size:
+            self._memory = torch.empty(size, device=scores.device)
+        return self._memory[:size].view(scores.shape).copy_(scores)
+
     def _pick(self, scores: torch.Tensor) -> torch.Tensor:
         """(R, W) scores -> (R,) columns, drawn or best."""
         if not self.do_sample:
             return scores.argmax(-1)
-        # The library's warpers are given the written ids as well, which these three do not look at.
+        # In place as above: the scores are nobody else's, and what is drawn from need not add up to 1.
+        if self.temperature != 1.0:
+            scores = scores.div_(self.temperature)
+        # The library's warpers are given the written ids as well, which these two do not look at.
         for warper in self.warpers:
             scores = warper(None, scores)
-        return draw(scores.softmax(-1))
+        return draw(scores.sub_(scores.amax(-1, keepdim=True)).exp_())
 
 
 class _Rows:
@@ -218,11 +229,11 @@ class _Rows:
         return len(self.index)
 
     def advance(self, language_model: PreTrainedModel, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Read what is pending; (R, W) scores, float32 or wider, of what may follow."""
+        """Read what is pending; (R, W) scores of what may follow."""
         news = torch.ones_like(self.pending) if mask is None else mask
         positions = self.mask.sum(-1, keepdim=True) + news.cumsum(-1) - 1
         self.mask = torch.cat([self.mask, news], dim=1)
-        logits = language_model(
+        return language_model(
             input_ids=self.pending,
             attention_mask=self.mask,
             position_ids=positions.clamp(min=0),
@@ -230,7 +241,6 @@ class _Rows:
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]
-        return logits if logits.dtype == torch.float64 else logits.float()
 
     def finish(self, ended: torch.Tensor) -> None:
         """Mark the (R,) rows that end with what they have just written; they may stay in the batch for a while."""

@@ -110,7 +110,7 @@ def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
     seen: list[torch.Tensor] = []
 
     def recorded(probabilities):
-        seen.append(probabilities[0])
+        seen.append(probabilities[0] / probabilities[0].sum())
         return draw(probabilities)
 
     monkeypatch.setattr(sampling_unimo, "draw", recorded)
@@ -128,6 +128,7 @@ def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
         begin = inputs["input_ids"].shape[1] + position
         step = rules(ids[:, :begin], scores[begin - 1][None])
         writer = AnswerWriter(model.language_model, processor, inputs, rules, **full)
+        step = step / writer.temperature
         for warper in writer.warpers:
             step = warper(None, step)
         expected = step.softmax(-1)[0]
