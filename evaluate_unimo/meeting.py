@@ -58,7 +58,7 @@ class Meeting:
         arrays[_JSON] = np.frombuffer(rest.encode(), np.uint8)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # its `allow_pickle` is none of ours
         os.replace(part, path)
         self.round += 1
 

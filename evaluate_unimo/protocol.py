@@ -44,37 +44,32 @@ class Sampler:
 
         Raises:
             ValueError: a request that the model refuses.
-            RuntimeError: another process failed.
+            RuntimeError: one of several processes failed.
         """
         asked = {"texts": None if texts is None else list(texts), "codes": None if codes is None else list(codes)}
         request = {"task": task, "count": count, **asked, "seed": seed, "grammar": grammar}
         self.team.tell(request)
-        found, error = self._work(request)
-        if error is not None:
-            raise error
-        return found
+        shares = self._work(request)
+        for rank, share in enumerate(shares):
+            if "error" in share:
+                raise RuntimeError(f"process {rank}: {share['error']}")
+        answers = {row: [Answer(**one) for one in many] for share in shares for row, many in share["rows"]}
+        return [answers[row] for row in range(len(answers))]
 
     def serve(self) -> None:
         """Answer this process's share of what the one that leads asks, until that sends it home."""
         while (request := self.team.tell()) is not None:
             self._work(request)
 
-    def _work(self, request: dict[str, Any]) -> tuple[list[list[Answer]], Exception | None]:
-        """The answers of all processes, of which this one gives its share; and what went wrong, in whichever."""
-        own: dict[str, Any] = {}
-        failed: Exception | None = None
+    def _work(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        """What each process answers, this one among them, by rank: {"rows": [[row, answers], ..]} or {"error": ..}."""
+        if self.team.size == 1:
+            return [_as_share(self._own(**request))]
         try:
-            own["rows"] = [[row, [asdict(one) for one in many]] for row, many in self._own(**request).items()]
-        except Exception as error:  # whatever it was: the others wait for this one's share and must hear of it
-            failed, own["error"] = error, f"{type(error).__name__}: {error}"
-        shares = self.team.collect(own)
-        for rank, part in enumerate(shares):
-            if "error" in part and failed is None:
-                failed = RuntimeError(f"process {rank}: {part['error']}")
-        if failed is not None:
-            return [], failed
-        answers = {row: [Answer(**one) for one in many] for part in shares for row, many in part["rows"]}
-        return [answers[row] for row in range(len(answers))], None
+            share = _as_share(self._own(**request))
+        except Exception as error:  # whatever it was: the others wait for this share, and the first one tells
+            share = {"error": f"{type(error).__name__}: {error}"}
+        return self.team.collect(share)
 
     def _own(self, task, count, texts, codes, seed, grammar) -> dict[int, list[Answer]]:
         """The answers of the batches that are this process's, by row."""
@@ -96,6 +91,10 @@ class Sampler:
             )
             answers |= dict(zip(rows, found, strict=True))
         return answers
+
+
+def _as_share(answers: dict[int, list[Answer]]) -> dict[str, Any]:
+    return {"rows": [[row, [asdict(answer) for answer in samples]] for row, samples in answers.items()]}
 
 
 def embedding_scores(

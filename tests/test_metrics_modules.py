@@ -1,9 +1,12 @@
 """The `evaluate` modules: one call and batch by batch, from anywhere and from a checkout, alone and combined."""
 
+import configparser
 import doctest
 import inspect
+import json
 import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
 import tracemalloc
@@ -13,12 +16,17 @@ import evaluate
 import numpy as np
 import pytest
 import torch
+from hub_server import Hub, run_client
 
 import evaluate_unimo
 from datasets_scripts.synthetic_motion import Plan, Segment, animate
-from evaluate_unimo import consistency, functional, rows
+from evaluate_unimo import consistency, functional, rows, space
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SETUP = configparser.ConfigParser()
+SETUP.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+# The commands of this environment, `hf` among them, are found by name.
+COMMANDS = f"import os; os.environ['PATH'] = {str(Path(sys.executable).parent)!r} + ':' + os.environ['PATH']\n"
 NAMES = [
     "foot_skating",
     "mm_dist",
@@ -501,3 +509,67 @@ def test_processes_that_do_not_fit_together(tmp_path):
     widths[1].compute(**paired(width=3))
     with pytest.raises(ValueError, match="embeddings have 3 dimensions, earlier ones had 6"):
         widths[0].compute(**paired())
+
+
+# Spaces
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_a_space_is_that_of_its_metric(name, monkeypatch):
+    opened = []
+    monkeypatch.setattr(space, "launch", opened.append)
+    runpy.run_path(str(REPOSITORY / "evaluate_unimo" / name / "app.py"), run_name="__main__")
+    assert opened == [name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_in_gradio(name):
+    gradio = pytest.importorskip("gradio", reason="a Space brings Gradio along; it is not installed here")
+    page = space.page(name)
+    assert isinstance(page, gradio.Interface) and "## Limits" in page.article
+    if name == "mm_dist":
+        assert json.loads(page.fn([["[0.0, 0.0]", "[3.0, 4.0]"], ["", None]])) == {"mm_dist": 5.0}
+        with pytest.raises(gradio.Error, match="row 1"):
+            page.fn([["[0.0", "[3.0, 4.0]"]])
+
+
+def test_what_is_typed_into_a_table():
+    cells = [["[0.5, 1]", " a man walks "], ["", None], ["[2, 3]", "[0]"]]
+    read = {"numbers": [[0.5, 1], [2, 3]], "words": ["a man walks", "[0]"]}
+    assert space.read_table(cells, ["numbers", "words"], {"words"}) == read
+    with pytest.raises(ValueError, match=r"numbers, row 2: 'a man' is no JSON"):
+        space.read_table([["1"], ["a man"]], ["numbers"], set())
+
+
+@pytest.mark.slow
+def test_pushed_as_the_card_says_and_loaded_from_there(tmp_path):
+    """Every module, by the Hub's own command, through the loopback Hub, and the example of one from a fresh cache."""
+    source = """
+import subprocess, sys
+from pathlib import Path
+import evaluate
+for name in sys.argv[2:]:
+    card = Path(sys.argv[1], "evaluate_unimo", name, "README.md").read_text(encoding="utf-8")
+    for line in card.split("```bash")[1].split("```")[0].strip().splitlines():
+        subprocess.run(line.replace("NAME/", "tester/"), shell=True, cwd=sys.argv[1], check=True)
+    module = evaluate.load(f"tester/{name}")
+    assert type(module).__module__.startswith("evaluate_modules.metrics.tester--"), type(module).__module__
+fid = evaluate.load("tester/motion_fid")
+print(fid.compute(predictions=[[0.0], [2.0]], references=[[1.0], [3.0], [5.0]]))
+"""
+    with Hub() as hub:
+        # A run of the module here may have left what no Space needs.
+        done = run_client(hub.url, tmp_path, str(REPOSITORY), *NAMES, source=COMMANDS + source)
+        assert done.returncode == 0, done.stderr[-3000:]
+        for name in NAMES:
+            files = set(hub.repo(name, "spaces").files)
+            assert files == {".gitattributes", "README.md", "app.py", "requirements.txt", f"{name}.py"}
+    assert json.loads(done.stdout.splitlines()[-1].replace("'", '"'))["fid"] == pytest.approx(4.343146)
+
+
+def test_requirements_name_this_package_and_what_it_requires_is_there():
+    for name in NAMES:
+        lines = (REPOSITORY / "evaluate_unimo" / name / "requirements.txt").read_text().split()
+        assert lines == ["unimo"]
+    required = {line.split(">")[0].split("<")[0].strip() for line in SETUP["options"]["install_requires"].splitlines()}
+    assert {"evaluate", "datasets", "numpy", "scipy", "nltk", "rouge-score", "pycocoevalcap"} <= required

@@ -1,5 +1,6 @@
 """One repeat of the protocol, with answers given: who is compared with whom, and what becomes of invalid ones."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,12 +8,15 @@ import pytest
 from tiny_data import entries, tiny_judge
 from tiny_unimo import tiny_unimo
 
+from datasets_scripts.synthetic_motion import Plan, Segment, animate
 from evaluate_unimo import functional
+from evaluate_unimo.processes import Team
 from evaluate_unimo.protocol import (
     Sampler,
     attribute_pools_repeat,
     embedding_scores,
     free_validity,
+    instruction_accuracy,
     motion_to_text_repeat,
     multimodality_repeat,
     text_to_motion_repeat,
@@ -243,15 +247,54 @@ def test_free_validity():
 # --------------------------------------------------------------------------------------------------- a real sampler
 
 
+REQUESTS = ["a person walks", "jump", "a person waves with the left hand, then turns around"]
+
+
 def test_a_sampler_keeps_order_settings_and_seed():
-    sampler = Sampler(MODEL, PROCESSOR, batch_size=2, generate_kwargs={"temperature": 0.5})
-    texts = ["a person walks", "jump", "a person waves with the left hand, then turns around"]
-    answers = sampler.answers("t2m", texts=texts, seed=3)
-    direct = MODEL.generate_answers("t2m", texts, None, PROCESSOR, seed=3, batch_size=2, temperature=0.5)
+    sampler = Sampler(MODEL, PROCESSOR, batch_size=4, generate_kwargs={"temperature": 0.5})
+    answers = sampler.answers("t2m", texts=REQUESTS, seed=3)
+    direct = MODEL.generate_answers("t2m", REQUESTS, None, PROCESSOR, seed=3, batch_size=4, temperature=0.5)
     assert answers == [one for [one] in direct] and all(answer.valid for answer in answers)
     described = sampler.answers("m2t", codes=[[1, 2], [3]], seed=3)
     assert all(answer.valid and answer.caption and not answer.codes for answer in described)
-    assert sampler.answers("t2m", texts=texts, seed=3) == answers != sampler.answers("t2m", texts=texts, seed=4)
+    assert sampler.answers("t2m", texts=REQUESTS, seed=3) == answers
+    assert sampler.answers("t2m", texts=REQUESTS, seed=4) != answers
+
+
+class Recorded(Team):
+    """One of several processes, whose others have said beforehand what they have."""
+
+    def __init__(self, rank, size, others=()):
+        super().__init__(rank, size)
+        self.others, self.sent = list(others), []
+
+    def tell(self, message=None):
+        return json.loads(json.dumps(message))
+
+    def collect(self, value):
+        self.sent.append(json.loads(json.dumps(value)))
+        return [*self.sent[-1:], *self.others]
+
+
+def test_batches_are_shared_out_and_the_answers_are_those_of_one_process():
+    texts = REQUESTS * 3
+    request = {"task": "t2m", "count": 2, "texts": texts, "codes": None, "seed": 5, "grammar": True}
+    other = Recorded(1, 2)
+    Sampler(MODEL, PROCESSOR, batch_size=4, team=other)._work(request)
+    sampler = Sampler(MODEL, PROCESSOR, batch_size=4, team=Recorded(0, 2, other.sent))
+    together = sampler.samples("t2m", 2, texts=texts, seed=5)
+    assert together == Sampler(MODEL, PROCESSOR, batch_size=4).samples("t2m", 2, texts=texts, seed=5)
+    assert 2 < len(other.sent[0]["rows"]) < 7
+    # No batch repeats the draws of another.
+    assert len({answer.thought for samples in together for answer in samples}) == 18
+
+
+def test_a_process_that_fails_is_named():
+    sampler = Sampler(MODEL, PROCESSOR, team=Recorded(0, 2, [{"error": "MemoryError: full"}]))
+    with pytest.raises(RuntimeError, match="process 1: MemoryError: full"):
+        sampler.answers("t2m", texts=["jump"])
+    with pytest.raises(ValueError, match="blank|empty|text"):
+        Sampler(MODEL, PROCESSOR).answers("t2m", texts=[""])
 
 
 def test_a_model_that_learned_nothing_is_hardly_valid_when_free():

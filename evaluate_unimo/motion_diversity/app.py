@@ -1,7 +1,5 @@
 """The page of this metric as a Hugging Face Space."""
 
-from evaluate.utils import launch_gradio_widget
+from evaluate_unimo.space import launch
 
-import evaluate_unimo
-
-launch_gradio_widget(evaluate_unimo.load("motion_diversity"))
+launch("motion_diversity")
