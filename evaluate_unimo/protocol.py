@@ -5,12 +5,13 @@ BLEU, ROUGE-L, CIDEr against up to three references) with two differences that a
 are sampled in batches, and FID compares with motions whose captions were not asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from datasets_scripts.cot.verify import Verification, verify
 from datasets_scripts.examples import CaptionedMotion
 from evaluate_unimo import consistency, functional
 from evaluate_unimo.processes import Team
@@ -127,17 +128,53 @@ def instruction_accuracy(texts: Sequence[str], motions: Sequence[np.ndarray]) ->
     Motions too short or without a body to measure are left out. Empty where there is no such figure: another skeleton,
     or nothing that joints could settle.
     """
-    checked = []
-    for text, motion in zip(texts, motions, strict=True):
-        if motion.shape[1] != HUMANML3D.feature_dim:
-            return {}
-        try:
-            checked += consistency.check_pairs([features_to_joints(np.asarray(motion))], [text])
-        except ValueError:
-            continue
+    pairs = zip(texts, motions, strict=True)
+    return share_done([checked for text, motion in pairs for checked in check_claims([text], motion)])
+
+
+def check_claims(texts: Sequence[str], motion: np.ndarray) -> list[Verification]:
+    """What a motion (T, D) says to each of the texts; nothing, where it cannot be measured."""
+    if motion.shape[1] != HUMANML3D.feature_dim:
+        return []
+    try:
+        return verify(texts, features_to_joints(np.asarray(motion)))
+    except ValueError:
+        return []
+
+
+def share_done(checked: Sequence[Verification]) -> dict[str, float]:
+    """{"consistency": ..} of checked texts, or nothing, where nothing was decided."""
     if not any(one.consistency is not None for one in checked):
         return {}
     return {"consistency": consistency.merge(checked)["consistency"]}
+
+
+class RealSide:
+    """What real motion says, which is the same in every repeat: its embeddings and its claims, found once.
+
+    Args:
+        entries: the motions.
+        judges: by name.
+    """
+
+    def __init__(self, entries: Sequence[CaptionedMotion], judges: Mapping[str, Any]) -> None:
+        self.entries, self.judges = entries, judges
+        self._embeddings: dict[str, np.ndarray] = {}
+        self._claims: dict[int, list[Verification]] = {}
+
+    def embeddings(self, judge: str, indices: Sequence[int]) -> np.ndarray:
+        """(K, E): of the motions of these entries, by this judge."""
+        if judge not in self._embeddings:
+            features = self.judges[judge].get_motion_features([entry.motion for entry in self.entries])
+            self._embeddings[judge] = features.cpu().numpy()
+        return self._embeddings[judge][list(indices)]
+
+    def accuracy(self, indices: Sequence[int], choices: Sequence[int]) -> dict[str, float]:
+        """`instruction_accuracy` of these entries' motions with the captions chosen of each."""
+        for index in set(indices) - set(self._claims):
+            self._claims[index] = check_claims(self.entries[index].texts, self.entries[index].motion)
+        pairs = zip(indices, choices, strict=True)
+        return share_done([self._claims[index][choice] for index, choice in pairs if self._claims[index]])
 
 
 def text_to_motion_repeat(
@@ -147,11 +184,12 @@ def text_to_motion_repeat(
     seed: int,
     halves: bool,
     pool_size: int,
+    real_side: RealSide | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Generate from half A of the entries and score against half B; real motion of A is scored the same way.
 
     With `halves` false every caption is asked for and FID compares with the same motions' real versions, as published.
-    An invalid answer is counted and left out of the scores, never replaced.
+    An invalid answer is counted and left out of the scores, never replaced. `real_side` saves repeats what they share.
 
     Returns:
         {"real" | "generated": {metric: value, "held_out": {...}}}, the generated side with `valid` (share); both with
@@ -160,13 +198,14 @@ def text_to_motion_repeat(
     Raises:
         ValueError: fewer than two entries or valid answers, which no distribution can be made of.
     """
+    real_side = real_side or RealSide(entries, judges)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(entries))
+    order = rng.permutation(len(entries)).tolist()
     half = len(entries) // 2 if halves else len(entries)
-    asked = [entries[i] for i in order[:half]]
-    compared = [entries[i] for i in order[half : 2 * half]] if halves else asked
-    choices = [int(rng.integers(len(entry.texts))) for entry in asked]
-    answers = sampler.answers("t2m", texts=[e.texts[c] for e, c in zip(asked, choices, strict=True)], seed=seed)
+    asked, compared = order[:half], order[half : 2 * half] if halves else order[:half]
+    choices = [int(rng.integers(len(entries[i].texts))) for i in asked]
+    captions = [entries[i].texts[choice] for i, choice in zip(asked, choices, strict=True)]
+    answers = sampler.answers("t2m", texts=captions, seed=seed)
     valid = [i for i, answer in enumerate(answers) if answer.valid]
     if len(valid) < 2:
         raise ValueError(f"{len(valid)} of {len(answers)} answers are valid; a score takes at least 2")
@@ -174,15 +213,14 @@ def text_to_motion_repeat(
 
     result: dict[str, dict[str, Any]] = {"real": {}, "generated": {"valid": len(valid) / len(answers)}}
     for name, judge in judges.items():
-        texts = judge.get_text_features([e.tokens[c] for e, c in zip(asked, choices, strict=True)]).cpu().numpy()
-        real = judge.get_motion_features([entry.motion for entry in asked]).cpu().numpy()
-        references = judge.get_motion_features([entry.motion for entry in compared]).cpu().numpy() if halves else real
+        tokens = [entries[i].tokens[choice] for i, choice in zip(asked, choices, strict=True)]
+        texts = judge.get_text_features(tokens).cpu().numpy()
+        real, references = real_side.embeddings(name, asked), real_side.embeddings(name, compared)
         made = judge.get_motion_features(generated).cpu().numpy()
         for side, (side_texts, motions) in {"real": (texts, real), "generated": (texts[valid], made)}.items():
             scores = embedding_scores(side_texts, motions, references, pool_size)
             add_scores(result[side], name, scores)
-    captions = [entry.texts[choice] for entry, choice in zip(asked, choices, strict=True)]
-    result["real"] |= instruction_accuracy(captions, [entry.motion for entry in asked])
+    result["real"] |= real_side.accuracy(asked, choices)
     result["generated"] |= instruction_accuracy([captions[i] for i in valid], generated)
     return result
 

@@ -267,6 +267,7 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
                     judges=judges,
                     halves=halves,
                     pool_size=arguments.pool_size,
+                    real_side=protocol.RealSide(members, judges),
                 )
             add(task, arguments.repeats if task == "t2m" else arguments.hard_repeats or arguments.repeats, job)
         if arguments.multimodality:

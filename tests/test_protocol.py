@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from tiny_data import entries, tiny_judge
 from tiny_unimo import tiny_unimo
 
@@ -12,6 +13,7 @@ from datasets_scripts.synthetic_motion import Plan, Segment, animate
 from evaluate_unimo import functional
 from evaluate_unimo.processes import Team
 from evaluate_unimo.protocol import (
+    RealSide,
     Sampler,
     attribute_pools_repeat,
     embedding_scores,
@@ -300,3 +302,18 @@ def test_a_process_that_fails_is_named():
 def test_a_model_that_learned_nothing_is_hardly_valid_when_free():
     sampler = Sampler(MODEL, PROCESSOR, batch_size=8)
     assert free_validity(sampler, "t2m", ["a person walks"] * 4, seed=0) == 0.0
+
+
+def test_what_repeats_share_changes_no_figure():
+    real_side = RealSide(ENTRIES, JUDGES)
+    for seed in (0, 1):
+        given = (Given(by_length), ENTRIES, JUDGES, seed, True, 4)
+        shared, alone = text_to_motion_repeat(*given, real_side), text_to_motion_repeat(*given)
+        for side in ("real", "generated"):
+            for judge in (lambda scores: scores, lambda scores: scores["held_out"]):
+                numbers = {k: v for k, v in judge(shared[side]).items() if k != "held_out"}
+                assert numbers == pytest.approx({k: judge(alone[side])[k] for k in numbers}, abs=1e-5)
+    calls = []
+    judge = SimpleNamespace(get_motion_features=lambda motions: calls.append(len(motions)) or torch.zeros(24, 2))
+    real_side = RealSide(ENTRIES, {"main": judge})
+    assert [real_side.embeddings("main", [3, 1]).shape for _ in range(3)] == [(2, 2)] * 3 and calls == [24]
