@@ -588,6 +588,12 @@ def _time(statement: Statement, movement: Movement, evidence: Evidence) -> _Find
         return None
     start, stop = movement.start / evidence.fps, movement.stop / evidence.fps
     shown = f"{start:.1f} to {stop:.1f} s"
+    if statement.until is not None:
+        said = f"{statement.at:g} to {statement.until:g} s"
+        both = min(stop, statement.until) - max(start, statement.at)
+        near = both >= 0.5 * min(stop - start, statement.until - statement.at)
+        verdict: Verdict = "holds" if near else "contradicted" if both < -_TIME_LATE else "undecided"
+        return _Finding("time", said, shown, verdict)
     said = f"{statement.at:g} s"
     if start - _TIME_NEAR <= statement.at <= max(stop, start + _TIME_NEAR):
         return _Finding("time", said, shown, "holds")

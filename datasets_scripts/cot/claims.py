@@ -9,6 +9,7 @@ guessed. Time is linear in the length of the text.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from datasets_scripts.cot.lexicon import MAX_WORDS, PHRASES
 
@@ -36,8 +37,7 @@ class Statement:
     """One movement or pose that a text asserts, with everything it says about it.
 
     `kind` is a name that `checks` knows. `side` left, right, both or empty; `ways` directions; `count` with `rough`
-    for "about" and `least` for "several"; `angle` degrees; `metres` with `of` (what was measured: way or height);
-    `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `when` start or end; `link` to the statement
+    for "about" and `least` for "several"; `angle` degrees; `metres` of way or height; `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `when` start or end; `link` to the statement
     before: then (later), next (not earlier), and (not over before it), with (no order). `start`, `stop` are offsets in
     the whole text.
     """
@@ -56,7 +56,6 @@ class Statement:
     pace: str = ""
     at: float | None = None
     until: float | None = None
-    lasts: float | None = None
     when: str = ""
     link: str = "next"
     negated: bool = False
@@ -64,7 +63,6 @@ class Statement:
     pose: str = ""
     gait: str = ""
     unit: str = ""
-    quoted_count: bool = False
 
 
 @dataclass(frozen=True)
@@ -470,7 +468,7 @@ def _merges(clause: _Clause) -> bool:
 def _modified(statement: Statement, clause: _Clause) -> Statement:
     """A statement with what a later clause adds: nothing that it has already is overwritten."""
     more = _details(clause, statement.kind)
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in ("count", "angle", "metres", "level", "pace", "at", "until", "least", "unit"):
         value = getattr(more, name)
         if value not in (None, "") and getattr(statement, name) in (None, ""):
@@ -496,7 +494,7 @@ def _details(clause: _Clause, kind: str) -> Statement:
     marks = clause.marks
     start = min((m.start for m in marks), default=0)
     stop = max((m.stop for m in marks), default=0)
-    values: dict[str, object] = {"rough": any(m.text in ("about", "around", "roughly") for m in marks)}
+    values: dict[str, Any] = {"rough": any(m.text in ("about", "around", "roughly") for m in marks)}
     ways = {str(m.value) for m in clause.of("way")}
     laterals = [str(m.value) for m in clause.of("lateral")]
     sides = [str(m.value) for m in clause.of("side")]
@@ -540,17 +538,16 @@ def _details(clause: _Clause, kind: str) -> Statement:
     if kind in _SIDED_BY_WAY:
         named = ways & {"left", "right"}
         side = next(iter(named)) if len(named) == 1 else ""
-    return Statement(kind, start, stop, side=side, ways=frozenset(ways), **values)  # type: ignore[arg-type]
+    return Statement(kind, start, stop, side=side, ways=frozenset(ways), **values)
 
 
-def _time(value: tuple) -> dict[str, object]:
+def _time(value: tuple) -> dict[str, Any]:
     if value[0] == "range":
         return {"at": value[1], "until": value[2]}
     if value[0] in ("at", "after", "around", "from", "near", "about"):
         return {"at": value[1]}
-    if value[0] in ("by", "until"):
-        return {}
-    return {"lasts": value[1]}
+    # "by 2 s", "for 2 s": ends and lengths are left alone, a movement's fading out has no sharp end.
+    return {}
 
 
 def _interpret(
@@ -723,7 +720,7 @@ def _again(act: _Mark, own: _Clause, memory: _Memory) -> list[Statement]:
     ]
 
 
-def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, dict[str, object]]:
+def _kind(verb: str, act: _Mark, own: _Clause, parts: set[str]) -> tuple[str, dict[str, Any]]:
     """What a movement word means with the body parts and directions beside it: a kind, and what follows from it."""
     ways = {str(m.value) for m in own.of("way")} | {str(m.value) for m in own.of("lateral")}
     sideways = bool(ways & {"sideways"})

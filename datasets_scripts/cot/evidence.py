@@ -212,8 +212,7 @@ class Evidence:
         # Feet that pass each other walk; a body that shifts over planted feet, lunges or jumps does not.
         alternate = sum(a.foot != b.foot for a, b in zip(sure, sure[1:], strict=False))
         walks = len(feet) == 2 and alternate >= 1 and len(sure) >= 2 and metres > 0.25
-        shift = len(taken) == 0
-        if shift:
+        if not taken:
             return None
         names, unlike = _way(ahead, left, turned, self._net(span))
         return Movement(
@@ -221,7 +220,7 @@ class Evidence:
             span.start,
             span.stop,
             sure=walks,
-            count=(len(sure), len(taken)) if len(sure) <= len(taken) else (len(taken), len(sure)),
+            count=(len(sure), len(taken)),
             directions=names,
             unlike=unlike,
             angle=turned,
@@ -246,7 +245,7 @@ class Evidence:
     @cached_property
     def side_steps(self) -> list[Movement]:
         """Travel to a side: the count is that of the leading foot's steps."""
-        found = []
+        found: list[Movement] = []
         for bout in self.bouts:
             for side in SIDES:
                 if side not in bout.directions or side in bout.unlike:
@@ -283,7 +282,7 @@ class Evidence:
         """Changes of the hips' heading, whole and divided where travel begins or ends."""
         edges = sorted({frame for bout in self.bouts for frame in (bout.start, bout.stop)})
         rate = np.abs(np.gradient(self.hip_heading)) * self.fps
-        found = []
+        found: list[Movement] = []
         for first, last, angle in swings(self.hip_heading, 10.0):
             if abs(angle) < _TURN:
                 continue
@@ -320,7 +319,7 @@ class Evidence:
         """Changes of heading that only hips and shoulders together show: perhaps a turn, perhaps a twist."""
         if self.turns:
             return []
-        found = []
+        found: list[Movement] = []
         for first, last, angle in swings(self.m.heading, 12.0):
             span = Span(first, last + 1)
             if abs(angle) > 22.0 and not any(look.sure and look.span.overlap(span) for look in self.looks):
@@ -333,7 +332,7 @@ class Evidence:
     @cached_property
     def single_steps(self) -> list[Movement]:
         """Steps that make no travel: enough for "takes a step", not for a walk."""
-        found = []
+        found: list[Movement] = []
         for step in self.steps:
             names, unlike = _way(step.front, step.left, 0.0, (step.front, step.left))
             found.append(
@@ -420,7 +419,7 @@ class Evidence:
                 onward.append((span, sure))
             else:
                 upward.append((span, sure))
-        found = []
+        found: list[Movement] = []
         for spans in (onward, upward, within):
             found.extend(self._jump(jump) for jump in self._series("jump", spans, gap=1.1))
         return found
@@ -448,10 +447,10 @@ class Evidence:
     @cached_property
     def hops(self) -> list[Movement]:
         """Flights from one foot to the same foot, the other held up."""
-        found = []
+        found: list[Movement] = []
         for side in SIDES:
             spans = [(span, sure) for span, kind, _, sure in self._flights if kind == f"hop {side}"]
-            found.extend(replace(hop, side=side) for hop in self._series("hop", spans, gap=1.0, every=True))
+            found.extend(replace(hop, side=side) for hop in self._series("hop", spans, gap=1.0))
         return found
 
     @cached_property
@@ -500,7 +499,7 @@ class Evidence:
     @cached_property
     def kicks(self) -> list[Movement]:
         """A leg put out from the body while the other stands."""
-        found = []
+        found: list[Movement] = []
         for foot, side in enumerate(SIDES):
             lifts = [(span, top) for span, which, form, top in self._lifts if which == foot and form == "kick"]
             by_way: dict[tuple[frozenset[str], frozenset[str]], list[tuple[Span, bool]]] = {}
@@ -556,7 +555,7 @@ class Evidence:
                 runs[-1].append(lift)
             else:
                 runs.append([lift])
-        found = []
+        found: list[Movement] = []
         for run in runs:
             if len(run) < 2:
                 continue
@@ -583,12 +582,12 @@ class Evidence:
         """One foot far before the other, the hips low."""
         m = self.m
         gap = (m.foot[:, 0, 2] - m.foot[:, 1, 2]) * m.leg_length
-        found = []
+        found: list[Movement] = []
         for foot, side in enumerate(SIDES):
             ahead = gap if foot == 0 else -gap
             both = np.minimum(ahead / 0.45, self.drop / 0.15)
             spans = [(span, bool(both[span.slice].max() > 1.2)) for span in spans_above(both, 0.8, 0.4, 2)]
-            for lunge in self._series("lunge", spans, gap=1.3, every=True):
+            for lunge in self._series("lunge", spans, gap=1.3):
                 depth = float(self.drop[lunge.start : lunge.stop].max())
                 found.append(replace(lunge, side=side, directions=frozenset({"forward"}), metres=depth))
         return found
@@ -627,8 +626,8 @@ class Evidence:
                     continue
                 sits = self._sits(span)
                 found.append((span, not reaches and not sits and span.stop < self.frames))
-        squats = self._series("squat", [f for f in found if f[1]], gap=1.3, every=True)
-        others = self._series("squat", [f for f in found if not f[1]], gap=1.3, every=True)
+        squats = self._series("squat", [f for f in found if f[1]], gap=1.3)
+        others = self._series("squat", [f for f in found if not f[1]], gap=1.3)
         return [
             replace(squat, metres=float(self.drop[squat.start : squat.stop].max())) for squat in [*squats, *others]
         ]
@@ -645,7 +644,7 @@ class Evidence:
     @cached_property
     def sits(self) -> list[Movement]:
         """Hips go down behind the feet and stay."""
-        found = []
+        found: list[Movement] = []
         for low in self._lows:
             sure = self._sits(low)
             depth = float(self.drop[low.slice].max())
@@ -661,7 +660,7 @@ class Evidence:
         dips = [(dip, float(self.drop[dip.slice].max())) for low in self._lows for dip in _dips(self.drop, low, 0.1)]
         # Squats, lunges and the crouches around a jump follow one another without being one series.
         form = [(self._feet_side_by_side(dip), self._leaps(dip)) for dip, _ in dips]
-        found = []
+        found: list[Movement] = []
         for one in sorted(set(form)):
             same = [(dip, depth > 0.18) for (dip, depth), this in zip(dips, form, strict=True) if this == one]
             found.extend(self._series("low", same, gap=1.3))
@@ -670,7 +669,7 @@ class Evidence:
     @cached_property
     def stands(self) -> list[Movement]:
         """Hips come up from a seat or another low pose and stay up."""
-        found = []
+        found: list[Movement] = []
         for low in self._lows:
             depth = float(self.drop[low.slice].max())
             if low.stop >= self.frames or depth < 0.14:
@@ -726,7 +725,7 @@ class Evidence:
                 unlike=frozenset({"backward"}),
             )
             for group in ([s for s in spans if s[1]], [s for s in spans if not s[1]])
-            for bow in self._series("bow", group, gap=1.0, every=True)
+            for bow in self._series("bow", group, gap=1.0)
         ]
 
     def _hand_off_floor(self, frame: int) -> bool:
@@ -749,13 +748,13 @@ class Evidence:
     def leans(self) -> list[Movement]:
         """The trunk bends to a side."""
         lean = self.m.trunk_lean - float(np.median(self.m.trunk_lean))
-        found = []
+        found: list[Movement] = []
         for sign, side in ((1.0, "left"), (-1.0, "right")):
             spans = [
                 (s, bool(np.abs(lean[s.slice]).max() > 13.0) and float(self.clear[s.slice].max()) < 0.1)
                 for s in spans_above(sign * lean, 8.0, 4.0, max(2, self.near(0.2)))
             ]
-            for one in self._series("lean", spans, gap=1.2, every=True):
+            for one in self._series("lean", spans, gap=1.2):
                 angle = float(np.abs(lean[one.start : one.stop]).max())
                 other = "right" if side == "left" else "left"
                 names = frozenset({side, "sideways"})
@@ -767,7 +766,7 @@ class Evidence:
         """A hand goes down to the ground."""
         hand = self.m.hand_height
         lowest = np.minimum(hand[:, 0], hand[:, 1])
-        found = []
+        found: list[Movement] = []
         for span in spans_above(-lowest, -0.45, -0.55, 2):
             frame = span.start + int(lowest[span.slice].argmin())
             apart = float(hand[frame, 0] - hand[frame, 1])
@@ -798,7 +797,7 @@ class Evidence:
         # With the head straight above the neck its direction is noise.
         turned = np.where(length > 0.02, _wrapped(head - below), 0.0)
         turned = turned - float(np.clip(np.median(turned), -12.0, 12.0))
-        found = []
+        found: list[Movement] = []
         for sign, side in ((1.0, "left"), (-1.0, "right")):
             # The chest goes along with a look but also with every punch and step.
             both = np.where(
@@ -1031,8 +1030,9 @@ class Evidence:
                 # Fists held before the chest are as near to each other; there, one of them is thrust out.
                 if float(uneven[around].max()) < 0.3:
                     opens = float(apart[around].max()) > float(near[middle]) + 0.08
-                    spans.append((part, opens and bool(near[middle] < 0.26)))
-        return self._series("clap", spans, gap=0.9, every=True)
+                    if opens:
+                        spans.append((part, bool(near[middle] < 0.26)))
+        return self._series("clap", spans, gap=0.9)
 
     @cached_property
     def _thrusts(self) -> list[tuple[int, int, int, str, float]]:
@@ -1082,32 +1082,30 @@ class Evidence:
         return self._arm_series("throw", 1.6)
 
     def _arm_series(self, form: str, gap: float) -> list[Movement]:
-        found = []
+        found: list[Movement] = []
         for side, name in enumerate(SIDES):
             spans = [(Span(a, b), quick > 0.9) for s, a, b, kind, quick in self._thrusts if s == side and kind == form]
             spans = [(span, sure) for span, sure in spans if not self._meets(span)]
-            found.extend(replace(one, side=name) for one in self._series(form, spans, gap=gap, every=True))
+            found.extend(replace(one, side=name) for one in self._series(form, spans, gap=gap))
         return found
 
     @cached_property
     def reaches(self) -> list[Movement]:
         """A hand put out to the front."""
-        found = []
+        found: list[Movement] = []
         for side, name in enumerate(SIDES):
             spans = [
                 (s, bool(self.m.hand[s.slice, side, 2].max() > 0.7))
                 for s in spans_above(self.m.hand[:, side, 2], 0.5, 0.35, 2)
             ]
             names = frozenset({"forward", "front"})
-            found.extend(
-                replace(one, side=name, directions=names) for one in self._series("reach", spans, gap=1.5, every=True)
-            )
+            found.extend(replace(one, side=name, directions=names) for one in self._series("reach", spans, gap=1.5))
         return found
 
     @cached_property
     def circles(self) -> list[Movement]:
         """A hand goes all around its shoulder."""
-        found = []
+        found: list[Movement] = []
         for side, name in enumerate(SIDES):
             hand = self.m.hand[:, side]
             for plane, across in (("front", hand[:, 2]), ("side", hand[:, 0] * (1.0 if side == 0 else -1.0))):
@@ -1115,7 +1113,7 @@ class Evidence:
                 for first, last, turned in swings(angle, 60.0):
                     if abs(turned) < 200.0:
                         continue
-                    around = _around(angle, first, last)
+                    around = _around(angle, hand[:, 1], first, last)
                     # A round seen edge-on winds as well, but says little: only the plane it really runs in counts.
                     if around is None or np.ptp(across[around[0] : around[1]]) < 0.9:
                         continue
@@ -1144,11 +1142,10 @@ class Evidence:
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
-    def _series(self, kind: str, spans: list[tuple[Span, bool]], gap: float, every: bool = False) -> list[Movement]:
-        """Repetitions closer than `gap` seconds as one movement with a count.
+    def _series(self, kind: str, spans: list[tuple[Span, bool]], gap: float) -> list[Movement]:
+        """Repetitions, each with whether it is sure, closer than `gap` seconds as one movement with a count.
 
-        `every`: also each run of fewer of them, since two statements may share one series. Unsure repetitions widen
-        the count downward.
+        Unsure repetitions widen the count downward.
         """
         runs: list[list[tuple[Span, bool]]] = []
         for span, sure in sorted(spans, key=lambda item: item[0].start):
@@ -1178,27 +1175,28 @@ def _climbs(series: np.ndarray, first: int, last: int) -> list[Span]:
     return [Span(first + s.start, first + s.stop) for s in spans] or [Span(first, last + 1)]
 
 
-def _around(angle: np.ndarray, first: int, last: int) -> tuple[int, int, int] | None:
+def _around(angle: np.ndarray, up: np.ndarray, first: int, last: int) -> tuple[int, int, int] | None:
     """First and last frame of the rounds within `first..last` of an angle about the shoulder (0 hangs), and how many.
 
-    A round goes over the top (180 degrees); what the arm does near hanging before and after is no part of it.
+    A round goes over the top (180 degrees) with the hand really up there (`up` in arm lengths); what the arm does near
+    hanging before and after is no part of it.
     """
     part = angle[first : last + 1]
-    sign = 1.0 if part[-1] > part[0] else -1.0
-    part = sign * part
+    part = part if part[-1] > part[0] else -part
     lowest = int(np.ceil((part[0] - 180.0) / 360.0))
     highest = int(np.floor((part[-1] - 180.0) / 360.0))
-    if highest < lowest:
+    over = [int(np.argmax(part >= 360.0 * turn + 180.0)) for turn in range(lowest, highest + 1)]
+    tops = [(top, turn) for top, turn in zip(over, range(lowest, highest + 1), strict=True) if up[first + top] > 0.58]
+    if not tops:
         return None
-    moving = np.abs(np.gradient(part)) if len(part) > 1 else np.zeros(len(part))
+    (begin, lowest), (end, highest) = tops[0], tops[-1]
+    moving = np.abs(np.gradient(part))
     moving = (moving > 0.12 * moving.max()) & (part > 360.0 * lowest + 15.0) & (part < 360.0 * highest + 345.0)
-    begin = int(np.argmax(part >= 360.0 * lowest + 180.0))
-    end = int(np.argmax(part >= 360.0 * highest + 180.0))
     while begin > 0 and moving[begin - 1]:
         begin -= 1
     while end < len(part) and (moving[end] or end <= begin):
         end += 1
-    return first + begin, first + end, highest - lowest + 1
+    return first + begin, first + end, len(tops)
 
 
 def _parts(series: np.ndarray, span: Span, factor: float) -> list[Span]:
