@@ -510,3 +510,15 @@ def test_check_features_names_what_and_where() -> None:
 
 def test_large_finite_numbers_are_not_taken_for_infinite() -> None:
     mr.check_joints(rest_pose(10).astype(np.float32) * np.float32(1e38))
+
+
+@pytest.mark.parametrize("leading", [(7,), (2, 3), (1, 1)])
+@pytest.mark.parametrize("facing", ["corrected", "published"])
+def test_a_large_stack_is_worked_on_in_parts(monkeypatch, leading, facing):
+    clips = np.stack([moving_body(seed=i, frames=12) for i in range(int(np.prod(leading)))])
+    expected = np.stack([mr.joints_to_features(clip, facing=facing) for clip in clips])
+    monkeypatch.setattr(mr, "_TOGETHER", 12)
+    stack = clips.reshape(*leading, *clips.shape[1:])
+    np.testing.assert_array_equal(
+        mr.joints_to_features(stack, facing=facing), expected.reshape(*leading, *expected.shape[1:])
+    )
