@@ -36,10 +36,11 @@ _SIDED_BY_WAY = frozenset({"turn", "curve", "sidestep", "lean", "look", "travel"
 class Statement:
     """One movement or pose that a text asserts, with everything it says about it.
 
-    `kind` is a name that `checks` knows. `side` left, right, both or empty; `ways` directions; `count` with `rough`
-    for "about" and `least` for "several"; `angle` degrees; `metres` of way or height; `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `when` start or end; `link` to the statement
-    before: then (later), next (not earlier), and (not over before it), with (no order). `start`, `stop` are offsets in
-    the whole text.
+    `kind` is a name that `checks` knows. `side` left, right, both or empty; `ways` directions; `count` (its `unit`
+    steps or times) with `rough` for "about" and `least` for "several"; `angle` degrees; `metres` of way or height;
+    `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `when` start or end; `link` to the statement
+    before: then (later), next (not earlier), and (not over before it), with (no order). `negated`: it does not
+    happen; `vague`: hardly. `start`, `stop` are offsets in the whole text.
     """
 
     kind: str
