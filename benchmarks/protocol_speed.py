@@ -9,6 +9,7 @@
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import torch
 
 from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
-from evaluate_unimo import functional
 from evaluate_unimo.protocol import RealSide, Sampler, embedding_scores, text_to_motion_repeat
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 
@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=320, help="captions of a repeat")
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats")
     parser.add_argument("--single", type=int, default=64, help="captions asked for one by one, by generate_motion")
+    parser.add_argument("--single_passes", type=int, default=4, help="times that they are asked for, for the scores")
     parser.add_argument("--library", type=int, default=16, help="and by the library's generate")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
@@ -83,45 +84,51 @@ def main() -> None:
     def repeat(seed: int) -> dict:
         return text_to_motion_repeat(sampler, entries, judges, seed, False, POOL, real_side)
 
-    spent = np.array([timed(lambda seed=seed: repeat(seed))[1:] for seed in range(arguments.repeats)]) / len(entries)
+    spent = np.array([timed(partial(repeat, seed))[1:] for seed in range(arguments.repeats)]) / len(entries)
     # What real motion says is found in the first repeat alone, of the published 20.
     wall, used = (spent[0] + 19 * spent[1:].mean(0)) / 20
     print(f"protocol, {arguments.repeats} repeats timed: {wall:.4f} s, {used:.4f} CPU s a caption", flush=True)
 
     asked = entries[: arguments.single]
-    (texts, motions), single_wall, single_used = timed(
-        lambda: one_by_one(model, processor, judge, asked, arguments.seed)
-    )
-    ratios = single_wall / len(asked) / wall, single_used / len(asked) / used
+    passes = [
+        timed(partial(one_by_one, model, processor, judge, asked, first))
+        for first in range(arguments.seed, arguments.seed + arguments.single_passes * len(asked), len(asked))
+    ]
+    alone, alone_used = np.mean([spent for _, *spent in passes], axis=0) / len(asked)
+    minutes = 20 * len(entries) * np.array([wall, alone]) / 60
     print(
-        f"one by one, {len(asked)} captions: {single_wall / len(asked):.4f} s, {single_used / len(asked):.4f} CPU s a "
-        f"caption; the protocol is {ratios[0]:.1f} times faster (CPU {ratios[1]:.1f}). 20 repeats of {len(entries)} "
-        f"captions, extrapolated: {20 * len(entries) * wall / 60:.1f} min, one by one "
-        f"{20 * len(entries) * single_wall / len(asked) / 60:.1f} min",
+        f"one by one, {len(passes)} x {len(asked)} captions: {alone:.4f} s, {alone_used:.4f} CPU s a caption; the "
+        f"protocol is {alone / wall:.1f} times faster (CPU {alone_used / used:.1f}). 20 repeats of {len(entries)} captions, "
+        f"extrapolated: {minutes[0]:.1f} min, one by one {minutes[1]:.1f} min",
         flush=True,
     )
 
-    # The same captions again and again by the protocol's way: how far one pass of either may lie from another.
+    # Scores of the same captions, by passes of either kind.
     real = judge.get_motion_features([entry.motion for entry in asked]).cpu().numpy()
-    passes = [embedding_scores(*together(sampler, judge, asked, seed), real, POOL) for seed in range(100, 110)]
-    single = embedding_scores(texts, motions, real, POOL)
+    scored = {
+        "together": [together(sampler, judge, asked, seed) for seed in range(100, 120)],
+        "one by one": [embedded for embedded, *_ in passes],
+    }
+    scores = {kind: [embedding_scores(t, m, real, POOL) for t, m in embedded] for kind, embedded in scored.items()}
     for name in ("r_precision_top1", "fid"):
-        values = [scores[name] for scores in passes]
-        mean, half, spread = np.mean(values), functional.mean_ci95(values)["ci95"], 1.96 * np.std(values, ddof=1)
-        within = "within" if abs(single[name] - mean) <= spread else "OUTSIDE"
-        print(
-            f"{name}: together {mean:.4f} ± {half:.4f} ({len(values)} passes, one pass ± {spread:.4f}), "
-            f"one by one {single[name]:.4f}, {within} what one pass may be"
-        )
+        values = {kind: np.array([figures[name] for figures in passes]) for kind, passes in scores.items()}
+        # Few passes one by one say little of their own spread, which is that of any pass.
+        spread = values["together"].std(ddof=1)
+        halves = {kind: 1.96 * spread / len(found) ** 0.5 for kind, found in values.items()}
+        words = [
+            f"{kind} {found.mean():.4f} ± {halves[kind]:.4f} ({len(found)} passes)" for kind, found in values.items()
+        ]
+        apart, half = values["together"].mean() - values["one by one"].mean(), np.hypot(*halves.values())
+        print(f"{name}: {', '.join(words)}: {apart:+.4f}, {'within' if abs(apart) <= half else 'BEYOND'} ± {half:.4f}")
 
     if arguments.library:
         by_the_library(model)
         few = entries[: arguments.library]
-        _, *spent = timed(lambda: one_by_one(model, processor, judge, few, arguments.seed))
-        library = np.array(spent) / len(few)
+        spent_alone = timed(lambda: one_by_one(model, processor, judge, few, arguments.seed))
+        library_wall, library_used = (figure / len(few) for figure in spent_alone[1:])
         print(
-            f"one by one by the library's generate, {len(few)} captions: {library[0]:.4f} s, {library[1]:.4f} CPU s a "
-            f"caption; the protocol is {library[0] / wall:.1f} times faster (CPU {library[1] / used:.1f})"
+            f"one by one by the library's generate, {len(few)} captions: {library_wall:.4f} s, {library_used:.4f} CPU "
+            f"s a caption; the protocol is {library_wall / wall:.1f} times faster (CPU {library_used / used:.1f})"
         )
 
 

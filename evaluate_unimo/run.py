@@ -11,6 +11,7 @@ the same whatever the number of processes, which may also change when a run goes
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from datasets_scripts.card_words import cached_name
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
-from datasets_scripts.hub import published
+from datasets_scripts.hub import PushError, published, told
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol
 from evaluate_unimo.processes import Team
@@ -36,14 +39,20 @@ from modeling_unimo.files_unimo import whole
 
 Job = tuple[str, int, Callable[[], Any]]  # task, number of the repeat, what computes it
 COUNTS = ("n", "multimodality_n", "pool_size")
+FETCHED = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "merges.txt"]
 AFTERWARDS = ("output", "push_to_hub")  # settings that no figure depends on
-FOLDERS = ("model", "vqvae", "dataset", "evaluator", "held_out_evaluator", "bertscore")
+MODELS = ("model", "vqvae", "evaluator", "held_out_evaluator")  # folders, or names on the Hub
+FOLDERS = (*MODELS, "dataset", "bertscore")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line, with numbers and folders that can be used."""
-    parser = argparse.ArgumentParser(prog="python -m evaluate_unimo.run", description=__doc__.split("\n")[0])
-    parser.add_argument("--model", required=True, help="UniMo folder, or with --vqvae the folder of a plain LM")
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluate_unimo.run",
+        description=__doc__.split("\n")[0],
+        epilog="Models may also be named as they are on the Hub, owner/name.",
+    )
+    parser.add_argument("--model", required=True, help="UniMo folder, or with --vqvae that of a plain LM")
     parser.add_argument("--vqvae", help="VQ-VAE folder to put under a plain LM")
     parser.add_argument("--dataset", required=True, help="dataset folder (python -m datasets_scripts.build)")
     parser.add_argument("--evaluator", required=True, help="the judge: a text-motion evaluator folder")
@@ -88,7 +97,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     for name in FOLDERS:
         folder = getattr(arguments, name)
-        if folder is not None and not Path(folder).is_dir():
+        if folder is not None and not Path(folder).is_dir() and not (name in MODELS and is_hub_name(folder)):
             parser.error(f"--{name} {folder}: no such folder")
     if Path(arguments.output).is_file():
         parser.error(f"--output {arguments.output}: is a file; name a folder")
@@ -101,12 +110,37 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--{name} {getattr(arguments, name)}: must not be negative")
     if arguments.push_to_hub == "":
         pushed = published(arguments.model)
-        if pushed is None:
+        if pushed is None and Path(arguments.model).is_dir():
             parser.error(f"--push_to_hub: {arguments.model} was not published from here; name the model's repository")
-        arguments.push_to_hub = pushed.repo
+        arguments.push_to_hub = pushed.repo if pushed is not None else arguments.model
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature {arguments.temperature:g}: must be above 0")
     return arguments
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether this may be owner/name of a repository."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) is not None
+
+
+def located(arguments: argparse.Namespace) -> argparse.Namespace:
+    """The arguments with a folder for each model that was named as it is on the Hub.
+
+    What is fetched is weights and settings: no code, and nothing that could hold any.
+
+    Raises:
+        ValueError: no such repository, or it cannot be fetched.
+    """
+    found = argparse.Namespace(**vars(arguments))
+    for flag in MODELS:
+        name = getattr(arguments, flag)
+        if name is not None and not Path(name).is_dir():
+            try:
+                with told(name):
+                    setattr(found, flag, snapshot_download(name, allow_patterns=FETCHED))
+            except PushError as error:
+                raise ValueError(f"--{flag} {name}: no such folder, and from the Hub: {error}") from None
+    return found
 
 
 def load_sampler(arguments: argparse.Namespace, team: Team) -> protocol.Sampler:
@@ -229,13 +263,14 @@ def tag_of(arguments: argparse.Namespace, entries: Sequence[CaptionedMotion]) ->
     """The protocol tag of a run: what its figures were made with, by content."""
 
     def content(folder: str | None) -> str | None:
-        return (
-            None if folder is None else f"{Path(folder).resolve().name}, sha256 {functional.fingerprint(Path(folder))}"
-        )
+        if folder is None:
+            return None
+        name = cached_name(folder, "models") or Path(folder).resolve().name
+        return f"{name}, sha256 {functional.fingerprint(Path(folder))}"
 
     tokens = [" ".join(words) for entry in entries for words in entry.tokens]
     return functional.protocol_tag(
-        evaluator=arguments.evaluator,
+        evaluator=str(content(arguments.evaluator)),
         statistics="the evaluator's own",
         caption_set=[text for entry in entries for text in entry.texts],
         tokeniser=f"the dataset's word/POS tokens, sha256 {functional.fingerprint(tokens)}",
@@ -304,11 +339,12 @@ def evaluate(arguments: argparse.Namespace, team: Team | None = None) -> dict[st
     """
     output, team = Path(arguments.output), team or Team()
     with refusals():
-        inputs = load_inputs(arguments, team)
+        folders = located(arguments)
+        inputs = load_inputs(folders, team)
         if arguments.halves and len(inputs.entries) < 4:
             print(f"--halves: {len(inputs.entries)} motions make no two halves; the FID is to the same motions")
             arguments.halves = False
-        tag = tag_of(arguments, inputs.entries)
+        tag = tag_of(folders, inputs.entries)
         jobs = plan_jobs(arguments, inputs)
     settings = {k: v for k, v in vars(arguments).items() if k not in AFTERWARDS}
     # By content, not by path: a model that was trained anew in the same place is another model.
@@ -347,7 +383,7 @@ def serve(arguments: argparse.Namespace, team: Team) -> None:
     if team.tell() is None:
         return
     with refusals():
-        sampler = load_sampler(arguments, team)
+        sampler = load_sampler(located(arguments), team)
     sampler.serve()
 
 

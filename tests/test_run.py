@@ -394,6 +394,30 @@ def test_scores_are_added_to_the_card(stages, tmp_path, hub, client):
     assert again.returncode == 0 and hub.repo("unimo").files["README.md"] == before
 
 
+def test_a_model_on_the_hub_is_scored_and_told_there(stages, tmp_path, hub, client):
+    """Named as it is there: its weights and settings are fetched, and no code; the scores are those of the folder."""
+    files = {path.name: path.read_bytes() for path in (stages / "unimo").iterdir() if path.is_file()}
+    assert any(name.endswith(".py") for name in files)
+    hub.seed("tester/small", files)
+    more = ("--tasks", "t2m", "--repeats", "1")
+    evaluation = words(stages, tmp_path / "hub", *more, "--model", "tester/small", "--push_to_hub")
+    done = client.run("evaluate_unimo.run", *evaluation)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "hub" / "results.json").read_text())
+    local = run(stages, tmp_path / "folder", *more)
+    assert results["t2m"] == json.loads(json.dumps(local["t2m"]))
+    assert results["protocol"]["model"] == local["protocol"]["model"].replace("unimo,", "tester/small,")
+    fetched = [path for method, path, _ in hub.requests if "/tester/small/resolve/" in path]
+    assert any("model.safetensors" in path for path in fetched) and not any(".py" in path for path in fetched)
+    assert (
+        pushed_results(hub, "small")[1]["text-to-motion", "fid", None].metric_value
+        == results["t2m"]["generated"]["fid"]["mean"]
+    )
+    absent = client.run("evaluate_unimo.run", *evaluation, "--model", "tester/nowhere")
+    assert absent.returncode == 1 and "Traceback" not in absent.stderr
+    assert "error: --model tester/nowhere: no such folder, and from the Hub: no repository" in absent.stderr
+
+
 @pytest.mark.parametrize(
     "wrong, message",
     [
