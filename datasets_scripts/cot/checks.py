@@ -76,6 +76,9 @@ class Checker:
             if index in repeated:
                 shown = f"once, {self._shown(chosen[index])}"
                 findings = [_Finding("action", f"{_said(statement)} again", shown, "contradicted")]
+            elif statement.link == "then" and index in chosen and any(before < index for before in chosen):
+                shown = self._shown(chosen[index])
+                findings.append(_Finding("order", f"{_said(statement)} later", shown, "holds"))
             if statement.kind == "still" and not alone:
                 # Whoever does something else as well stands still before or after it, for as long as may be.
                 findings = [replace(finding, verdict="undecided") for finding in findings]
