@@ -38,6 +38,7 @@ from datasets_scripts.cot.events import (
     March,
     Reach,
     Reading,
+    Rise,
     Travel,
     Turn,
     Twist,
@@ -45,7 +46,7 @@ from datasets_scripts.cot.events import (
 )
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator, direction
 from datasets_scripts.cot.kinematics import Span, measure
-from datasets_scripts.synthetic import draw_clip
+from datasets_scripts.synthetic import SPLITS, draw_clip
 from datasets_scripts.synthetic_motion import Plan, Segment
 from modeling_unimo.motion_representation import joints_to_features
 
@@ -94,6 +95,7 @@ _ACTIONS: dict[str, frozenset[str]] = {
     "lunging": frozenset({"lunge"}),
     "reaching down": frozenset({"pick"}),
     "sitting": frozenset({"sit"}),
+    "standing up": frozenset({"stand"}),
     "kneeling": frozenset(),
     "lying": frozenset(),
 }
@@ -125,6 +127,7 @@ _TELLS: dict[str, frozenset[str]] = {
     "lunge": frozenset({"lunging"}),
     "pick": frozenset({"reaching down"}),
     "sit": frozenset({"sitting"}),
+    "stand": frozenset({"standing up"}),
 }
 # Which arms go up in an action with a side; in the others both may.
 _ARM_OF_SIDE = frozenset({"raise", "wave", "circle", "pick"})
@@ -178,6 +181,8 @@ def kind_of(event: Event) -> str:
             return "bow"
         case Lowering():
             return event.pose
+        case Rise():
+            return "standing up"
         case LegRaise():
             return "kick" if event.kick else "knee"
         case March():
@@ -283,15 +288,16 @@ def found_by(segment: Segment, span: tuple[int, int], events: tuple[Event, ...])
     )
 
 
-def synthetic(clips: int, seed: int, examples: int) -> None:
-    """Print precision and recall by kind on `clips` planned motions (the test split's), with wrong `examples`."""
+def synthetic(clips: int, split: str, seed: int, examples: int) -> None:
+    """Print precision and recall by kind on the first `clips` planned motions of a split, with wrong `examples`."""
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
     recalled: Counter[str] = Counter()
     planned: Counter[str] = Counter()
     shown: Counter[str] = Counter()
     for index in tqdm(range(clips), unit="clip"):
-        plan, motion = draw_clip(np.random.default_rng((seed, 2, index)))
+        rng = np.random.default_rng((seed, SPLITS.index(split), index))
+        plan, motion = draw_clip(rng, split == "test_hard")
         reading = read(measure(motion.joints))
         facts = [(fact, event) for event in reading.events for fact in judged(event, plan, motion.spans)]
         facts += [(fact, reading.end) for fact in judged_postures(reading, plan)]
@@ -377,8 +383,10 @@ def main() -> None:
         mocap(arguments)
     elif arguments.synthetic < 1:
         raise SystemExit(f"error: --synthetic needs at least one clip, got {arguments.synthetic}")
+    elif arguments.split not in SPLITS[:4]:
+        raise SystemExit(f"error: --split {arguments.split}: planned motion has {', '.join(SPLITS[:4])}")
     else:
-        synthetic(arguments.synthetic, arguments.seed, arguments.examples)
+        synthetic(arguments.synthetic, arguments.split, arguments.seed, arguments.examples)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,26 @@ def test_heading_is_positive_to_the_left_and_runs_past_a_half_turn(degrees):
     assert m.heading[-1] == pytest.approx(degrees, abs=2.0)
 
 
+def test_a_twisted_chest_does_not_turn_the_hips():
+    joints = bodies.standing(80)
+    turned = bodies.turn(joints, 40.0 * bodies.ramp(80, 1.0, 2.0))
+    joints[:, bodies.UPPER_BODY] = turned[:, bodies.UPPER_BODY]
+    m = measure(joints)
+    assert np.abs(m.hip_heading).max() < 1.0 and m.chest_twist[-1] == pytest.approx(40.0, abs=1.0)
+    m = measure(turned)
+    assert m.hip_heading[-1] == pytest.approx(40.0, abs=1.0) and np.abs(m.chest_twist).max() < 3.0
+
+
+@pytest.mark.parametrize("facing", [0.0, 77.0, 180.0])
+def test_toes_and_hands(facing):
+    share = bodies.ramp(100, 0.5, 4.5)
+    joints = bodies.travel(bodies.standing(100), 3.0 * share, -1.0 * share)
+    m = measure(bodies.rotate_scene(joints, facing, (5, 2, -3)))
+    np.testing.assert_allclose((m.toes[-1] - m.toes[0]).mean(0), (3.0, -1.0), atol=0.03)
+    assert m.toes[0, 0, 1] > 0 > m.toes[0, 1, 1], "left is positive"
+    np.testing.assert_allclose(m.hands_apart, np.linalg.norm(joints[:, 20] - joints[:, 21], axis=-1), atol=0.01)
+
+
 @pytest.mark.parametrize("facing", [0.0, 77.0, 180.0, -135.0])
 @pytest.mark.parametrize(("forward", "left"), [(3.0, 0.0), (-2.0, 0.0), (0.0, 1.5), (1.0, -1.0)])
 def test_velocity_is_in_the_bodys_own_directions(facing, forward, left):

@@ -21,9 +21,11 @@ from datasets_scripts.cot.kinematics import (
 )
 
 # Travel: smoothed pelvis speed, m/s, and metres gained.
-_MOVING, _STANDING, _MIN_TRAVEL, _MIN_TRAVEL_SECONDS = 0.30, 0.15, 0.30, 0.4
+_MOVING, _STANDING, _MIN_TRAVEL, _MIN_TRAVEL_SECONDS = 0.25, 0.12, 0.25, 0.4
 # Each foot goes about as far as the body does; a body that shifts over a planted foot travels nowhere.
 _FOOT_TRAVEL = 0.5
+# Between two bouts of travel the speed falls to less than this share of both.
+_VALLEY = 0.5
 # A run is fast, or has both feet in motion (m/s) for a share of the time; a walk is slow and has none of that. A
 # shuffling jog and a hurried walk lie between and are called neither.
 _RUN_SPEED, _RUN_STRIDE_SPEED, _WALK_SPEED = 2.2, 0.9, 1.8
@@ -38,28 +40,30 @@ _TWIST, _TWIST_LEAVE, _TWIST_HANDS = 26.0, 12.0, 0.25
 _HAND_UP, _HAND_DOWN, _HAND_RISE, _HAND_LEAVE_RISE = -0.35, -0.60, 0.30, 0.18
 # While travelling the arms swing: only what goes clearly over the shoulder is a raised hand.
 _HAND_UP_TRAVELLING, _HAND_UP_SEATED = 0.30, -0.15
-_WAVE_SWING, _MIN_WAVES = 0.15, 3
+_WAVE_SWING, _MIN_WAVES, _MIN_WAVE_SECONDS = 0.15, 3, 0.8
 # A wave is a raised hand, and goes across more than it goes to the front.
 _WAVE_HEIGHT, _WAVE_FRONT = -0.12, 0.75
 _MIN_REACH, _REACH_FROM = 0.80, 0.45
 # A thrust starts with the arm bent and the fist before the body, and ends with the arm nearly straight; the hand gains
 # that much to the front, that fast (arm lengths a second).
 _THRUST_FROM, _THRUST_TO, _THRUST_GAIN, _THRUST_SPEED = 0.75, 0.85, 0.30, 1.8
-# Hands that meet before the body: metres apart, the way they open, how unequal their reach may be.
-_MEET, _MEET_OPEN, _MEET_UNEVEN, _MEET_FRONT = 0.26, 0.07, 0.25, 0.2
+# Hands that meet before the body: metres apart, the way they open, how unequal their reach may be, and not much over
+# the shoulders, since hands that wave may pass as near to each other above.
+_MEET, _MEET_OPEN, _MEET_UNEVEN, _MEET_FRONT, _MEET_UP = 0.26, 0.07, 0.25, 0.2, 0.05
 # An arm that goes all around the shoulder, degrees, and how far to the front and back the hand gets.
-_ROUND, _ROUND_REACH = 290.0, 1.1
+_ROUND, _ROUND_PART, _ROUND_REACH = 290.0, 230.0, 1.1
 # Trunk, degrees of forward pitch over the clip's usual one.
-_MIN_BOW, _BOW_LEAVE = 18.0, 9.0
+_MIN_BOW, _MIN_BOW_TRAVELLING, _BOW_LEAVE = 18.0, 35.0, 9.0
 # Trunk to a side, degrees over the clip's usual lean.
-_LEAN, _LEAN_LEAVE = 18.0, 8.0
+_LEAN, _LEAN_LEAVE, _USUAL_LEAN = 18.0, 8.0, 5.0
 # Hips over the ankles' floor, in leg lengths; a lunge has one foot that far before the other; a hand at the floor,
 # metres.
 _LOWERED = 0.80
 # The same below the clip's usual standing height, which is kept between two bounds: some stand with bent knees, and
 # some clips hold no standing at all.
 _STANDING_LOW, _STANDING_HIGH, _LOWERED_BY, _UPRIGHT_BY = 0.85, 0.97, 0.17, 0.09
-_LUNGE, _HAND_AT_FLOOR = 0.55, 0.28
+_MIN_STOOP, _ONE_HAND = 40.0, 0.08
+_LUNGE, _HAND_AT_FLOOR, _HANDS_AT_FLOOR = 0.55, 0.30, 0.22
 # Feet: a raised foot or knee, in leg lengths; how far a kick goes out from the hip; feet apart sideways.
 _FOOT_UP, _FOOT_DOWN, _KNEE_UP = 0.20, 0.09, 0.74
 _KICK_REACH, _STRAIGHT_KNEE, _KNEE_REACH = 0.58, 105.0, 0.56
@@ -191,6 +195,13 @@ class Lowering:
 
 
 @dataclass(frozen=True)
+class Rise:
+    """The hips come up again from a seat, from the knees or from lying."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
 class LegRaise:
     """A foot leaves the ground while the other stands: a kick (foot put out) or a knee lift, `count` times."""
 
@@ -226,7 +237,9 @@ class Jump:
     spread: bool = False
 
 
-Event = Travel | Turn | HandRaise | Reach | Clap | Circle | Twist | Lean | Bow | Lowering | LegRaise | March | Jump
+Event = (
+    Travel | Turn | HandRaise | Reach | Clap | Circle | Twist | Lean | Bow | Lowering | Rise | LegRaise | March | Jump
+)
 
 
 @dataclass(frozen=True)
@@ -266,7 +279,7 @@ def read(m: Measurements) -> Reading:
     turns = _turns(m)
     legs = [] if m.num_frames < 4 else _leg_raises(m, travels, leaps)
     lowerings = _lowerings(m, [*leaps, *(leg.span for leg in legs)])
-    bows = _bows(m)
+    bows = _bows(m, [travel.span for travel in travels])
     # What the whole body does takes the arms along.
     busy = [event.span for event in (*travels, *jumps, *legs)]
     busy += [event.span for event in lowerings if event.pose == "lunging"]
@@ -275,7 +288,8 @@ def read(m: Measurements) -> Reading:
     thrusts = _thrusts(m, busy)
     engaged = [(side, c.span) for c in circles for side in c.sides]
     engaged += [(side, c.span) for c in claps for side in SIDES]
-    engaged += [(side, t.span) for t in thrusts for side in SIDES]
+    # Boxers hold both hands before the body, before the first blow and after the last.
+    engaged += [(side, _widened(t.span, 0.5 * m.fps)) for t in thrusts for side in SIDES]
     engaged += [(side, jump.span) for jump in jumps if jump.spread for side in SIDES]
     # Arms that hang from a bent trunk, and those that come along on the way to a seat, are not raised.
     bent = [event.span for event in bows] + [e.span for e in lowerings if e.pose == "reaching down"]
@@ -286,6 +300,7 @@ def read(m: Measurements) -> Reading:
         *jumps,
         *bows,
         *lowerings,
+        *_rises(m, lowerings),
         *circles,
         *claps,
         *thrusts,
@@ -307,7 +322,7 @@ def read(m: Measurements) -> Reading:
         trunk_pitch=float(quantile(m.trunk_pitch, 0.5)),
         elbows_bent=bool(quantile(m.elbow, 0.5).mean() < 110.0),
         arm_swing=bool(np.ptp(m.hand[..., 2], axis=0).min() > 0.35),
-        still=bool(not events and reach.max() < 0.2),
+        still=bool(not events and reach.max() < 0.2 and shifts < 0.1),
         hands_used=(bool(reach[0] > 0.25), bool(reach[1] > 0.25)),
         feet_planted=bool(planted),
     )
@@ -359,7 +374,8 @@ def _within(span: Span, others: list[Span], share: float = 0.5) -> bool:
 
 
 def _travels(m: Measurements, leaps: list[Span]) -> list[Travel]:
-    spans = spans_above(m.speed, _MOVING, _STANDING, round(_MIN_TRAVEL_SECONDS * m.fps))
+    shortest = round(_MIN_TRAVEL_SECONDS * m.fps)
+    spans = [part for span in spans_above(m.speed, _MOVING, _STANDING, shortest) for part in _bouts(m.speed, span)]
     toe_speed = np.linalg.norm(np.gradient(m.toes, axis=0), axis=-1) * m.fps
     found = []
     for span in spans:
@@ -377,6 +393,13 @@ def _travels(m: Measurements, leaps: list[Span]) -> list[Travel]:
             gait = "walk" if speed < _WALK_SPEED and both < _WALK_SHARE else "move"
         found.append(Travel(span, float(forward), float(left), speed, gait, steps(m, span)))
     return found
+
+
+def _bouts(speed: np.ndarray, span: Span) -> list[Span]:
+    """Divide a span at the deep valleys of its speed."""
+    stretches = swings(np.log(speed[span.slice]), -float(np.log(_VALLEY)))
+    cuts = [span.start, *(span.start + last for _, last, change in stretches[:-1] if change < 0), span.stop]
+    return [Span(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
 
 
 def _turns(m: Measurements) -> list[Turn]:
@@ -410,13 +433,21 @@ def _hand_raises(
         else:
             enter = max(_HAND_UP, base + _HAND_RISE)
             leave = max(_HAND_DOWN, base + _HAND_LEAVE_RISE)
-        for span in spans_above(height, enter, leave, round(0.25 * m.fps), round(0.4 * m.fps)):
+        free = np.ones(m.num_frames, dtype=bool)
+        for arm, span in engaged:
+            if arm == name:
+                free[max(span.start, 0) : span.stop] = False
+        spans = spans_above(np.where(free, height, -2.0), enter, leave, round(0.25 * m.fps), round(0.4 * m.fps))
+        for span in spans:
             part = height[span.slice]
+            cut = (span.start > 0 and not free[span.start - 1], span.stop < m.num_frames and not free[span.stop])
+            if cut[0] and part.max() - part[0] < _HAND_RISE:
+                continue
             if carried[span.slice].mean() > 0.3 and part.max() < _HAND_UP_TRAVELLING:
                 continue
             if _within(span, seated, 0.3) and part.max() < _HAND_UP_SEATED:
                 continue
-            if _within(span, [other for arm, other in engaged if arm == name], 0.4):
+            if _also_rises(m, 1 - side, span, float(part.max())):
                 continue
             top = span.start + int(part.argmax())
             waves = _waves(m, side, span)
@@ -434,10 +465,17 @@ def _hand_raises(
                     ("" if level == "above the head" else where,),
                     waves,
                     rises=span.start > 0 or bool(part.max() - part[0] > _HAND_RISE),
-                    lowers=span.stop < m.num_frames or bool(part.max() - part[-1] > 2 * _HAND_RISE),
+                    lowers=(span.stop < m.num_frames and not cut[1]) or bool(part.max() - part[-1] > 2 * _HAND_RISE),
                 )
             )
     return found
+
+
+def _also_rises(m: Measurements, side: int, span: Span, top: float) -> bool:
+    """Whether the other hand nearly does the same without being called raised: then neither is the one that rises."""
+    height = m.hand[:, side, 1]
+    high = float(height[span.slice].max())
+    return _HAND_UP > high > top - 0.2 and high - float(quantile(height, 0.03)) > 0.15
 
 
 def _waves(m: Measurements, side: int, span: Span) -> int:
@@ -446,8 +484,10 @@ def _waves(m: Measurements, side: int, span: Span) -> int:
     if high.mean() < 0.5:
         return 0
     # What the hand does on its way up and down, or lower down afterwards, is no part of it.
-    top = max(spans_above(m.hand[:, side, 1], _WAVE_HEIGHT, _WAVE_HEIGHT - 0.1), key=span.overlap)
-    waves, axis = oscillations(m.hand[top.slice, side], m.fps, _WAVE_SWING)
+    top = max(spans_above(m.hand[span.slice, side, 1], _WAVE_HEIGHT, _WAVE_HEIGHT - 0.1), key=len)
+    if len(top) < _MIN_WAVE_SECONDS * m.fps:
+        return 0
+    waves, axis = oscillations(m.hand[span.slice, side][top.slice], m.fps, _WAVE_SWING)
     return waves if waves >= _MIN_WAVES and abs(float(axis[2])) < _WAVE_FRONT else 0
 
 
@@ -504,11 +544,12 @@ def _reaches(
     found = []
     for side, name in enumerate(SIDES):
         front = m.hand[:, side, 2]
+        low = float(quantile(front, 0.3))
         taken = [*busy, *(span for arm, span in engaged if arm == name)]
         taken += [up.span for up in raises if name in up.sides]
         spans = [
             span
-            for span in spans_above(front, _MIN_REACH, _REACH_FROM, 2)
+            for span in spans_above(front, max(_MIN_REACH, low + 0.35), max(_REACH_FROM, low + 0.2), 2)
             if span.start > 0 and not _within(span, taken, 0.3)
         ]
         if spans:
@@ -547,7 +588,8 @@ def _claps(m: Measurements, busy: list[Span]) -> list[Clap]:
         near = float(m.hands_apart[last])
         first = max(first, last - round(0.5 * m.fps))
         even = float(np.abs(front[first : last + 1, 0] - front[first : last + 1, 1]).max()) < _MEET_UNEVEN
-        if change < 0 and near < _MEET and even and float(front[last].min()) > _MEET_FRONT:
+        before = float(front[last].min()) > _MEET_FRONT and float(m.hand[last, :, 1].max()) < _MEET_UP
+        if change < 0 and near < _MEET and even and before:
             span = Span(last, last + 1)
             if not _within(span, busy):
                 meets.append(span)
@@ -566,21 +608,32 @@ def _circles(m: Measurements) -> list[Circle]:
         for first, last, turned in swings(angle, 60.0):
             if abs(turned) < _ROUND or float(np.ptp(hand[first : last + 1, 2])) < _ROUND_REACH:
                 continue
-            span = changing_span(angle, first, last, 0.05)
-            circle = Circle(span, (name,), turned > 0, round(abs(turned) / 360.0))
-            other = next(
-                (
-                    c
-                    for c in found
-                    if len(c.sides) == 1 and side and c.span.overlap(span) > 0.7 * min(len(c.span), len(span))
-                ),
-                None,
-            )
-            if other is not None and (other.backward, other.count) == (circle.backward, circle.count):
-                found[found.index(other)] = replace(other, sides=SIDES)
-            else:
-                found.append(circle)
+            rate = np.abs(np.gradient(angle[first : last + 1]))
+            parts = spans_above(rate, 0.3 * float(rate.max()), 0.1 * float(rate.max()), 2)
+            rounds = [Span(first + part.start, first + part.stop) for part in parts]
+            rounds = [part for part in rounds if _change(angle, part) > _ROUND_PART]
+            for run in _series(rounds, 1.2 * m.fps):
+                around = sum(_change(angle, part) for part in run)
+                if around < _ROUND:
+                    continue
+                circle = Circle(Span(run[0].start, run[-1].stop), (name,), turned > 0, round(around / 360.0))
+                other = next((c for c in found if side and _same_circle(c, circle)), None)
+                if other is None:
+                    found.append(circle)
+                else:
+                    found[found.index(other)] = replace(other, sides=SIDES)
     return found
+
+
+def _change(series: np.ndarray, span: Span) -> float:
+    """How much a series changes over a span."""
+    return abs(float(series[span.stop - 1] - series[span.start]))
+
+
+def _same_circle(one: Circle, other: Circle) -> bool:
+    """Whether the left and the right arm circle together."""
+    together = one.span.overlap(other.span) > 0.7 * min(len(one.span), len(other.span))
+    return together and len(one.sides) == 1 and (one.backward, one.count) == (other.backward, other.count)
 
 
 def _series(spans: list[Span], gap: float) -> list[list[Span]]:
@@ -595,7 +648,8 @@ def _series(spans: list[Span], gap: float) -> list[list[Span]]:
 
 
 def _leans(m: Measurements, busy: list[Span]) -> list[Lean]:
-    lean = m.trunk_lean - float(quantile(m.trunk_lean, 0.5))
+    # A clip may hold little else than the lean: only a small slant is taken for the usual one.
+    lean = m.trunk_lean - min(max(float(quantile(m.trunk_lean, 0.5)), -_USUAL_LEAN), _USUAL_LEAN)
     found = []
     for sign, side in ((1.0, "left"), (-1.0, "right")):
         spans = spans_above(sign * lean, _LEAN, _LEAN_LEAVE, round(0.2 * m.fps))
@@ -617,12 +671,15 @@ def _twists(m: Measurements, busy: list[Span]) -> list[Twist]:
     return found
 
 
-def _bows(m: Measurements) -> list[Bow]:
+def _bows(m: Measurements, travels: list[Span]) -> list[Bow]:
     usual = max(0.0, float(quantile(m.trunk_pitch, 0.2)))
     found = []
     for span in spans_above(m.trunk_pitch, usual + _MIN_BOW, usual + _BOW_LEAVE, round(0.3 * m.fps), 5):
         part = m.trunk_pitch[span.slice]
         if span.start == 0 or m.hip_height[span.slice].min() < _LOWERED:
+            continue
+        # A runner's trunk pitches as well.
+        if part.max() < usual + _MIN_BOW_TRAVELLING and _within(span, travels, 0.3):
             continue
         found.append(Bow(span, float(part.max()), span.stop < m.num_frames))
     return found
@@ -643,9 +700,12 @@ def _lowerings(m: Measurements, explained: list[Span]) -> list[Lowering]:
         hand = m.hand_height[low]
         if pose in ("crouching", "squatting", "kneeling") and abs(gap) > _LUNGE and share > 0.45:
             pose, side = "lunging", SIDES[0] if gap > 0 else SIDES[1]
-        elif pose in ("crouching", "squatting") and hand.min() < _HAND_AT_FLOOR and m.trunk_pitch[low] > 40.0:
-            pose = "reaching down"
-            side = "both" if abs(float(hand[0] - hand[1])) < 0.08 else SIDES[int(hand.argmin())]
+        elif pose in ("crouching", "squatting") and m.trunk_pitch[low] > _MIN_STOOP:
+            # Both hands get low in a deep squat as well.
+            if abs(float(hand[0] - hand[1])) > _ONE_HAND and hand.min() < _HAND_AT_FLOOR:
+                pose, side = "reaching down", SIDES[int(hand.argmin())]
+            elif hand.max() < _HANDS_AT_FLOOR:
+                pose, side = "reaching down", "both"
         event = Lowering(span, pose, share, span.stop < m.num_frames, side)
         last = found[-1] if found else None
         if (
@@ -658,6 +718,16 @@ def _lowerings(m: Measurements, explained: list[Span]) -> list[Lowering]:
             found[-1] = replace(event, span=joined, share=min(last.share, share), count=last.count + 1)
         else:
             found.append(event)
+    return found
+
+
+def _rises(m: Measurements, lowerings: list[Lowering]) -> list[Rise]:
+    found = []
+    for event in lowerings:
+        if event.returns and event.pose in ("sitting", "kneeling", "lying"):
+            hips = m.hip_height[event.span.slice]
+            bottom = float(hips.min()) + 0.1 * float(hips[-1] - hips.min())
+            found.append(Rise(Span(event.span.start + int(np.flatnonzero(hips <= bottom)[-1]), event.span.stop)))
     return found
 
 

@@ -25,6 +25,7 @@ from datasets_scripts.cot.events import (
     Posture,
     Reach,
     Reading,
+    Rise,
     Travel,
     Turn,
     Twist,
@@ -38,7 +39,7 @@ MIN_WORDS, MAX_WORDS = 25, 60
 _STRAIGHT, _STRAIGHT_SHORT, _SHORT_TRAVEL = 0.28, 0.45, 1.0
 _SIDEWAYS = 2.4
 # m/s: slower is slow, faster is quick.
-_PACES = {"walk": (0.75, 1.4), "move": (1.2, 1.9), "run": (2.2, 3.3)}
+_PACES = {"walk": (0.75, 1.4), "move": (1.2, 1.9), "run": (0.0, 3.3)}  # nobody runs slowly
 _PACE_WORDS = ("slowly", "at a steady pace", "quickly")
 _GAITS = {"walk": "walks", "run": "runs", "move": "moves"}
 _UPRIGHT_PITCH, _LEANING_PITCH = 8.0, 12.0
@@ -171,8 +172,7 @@ class _Writer:
                 act = self.choose(("punches", "is thrust")) if event.thrust else "reaches"
                 text = f"{self._when(event.span)} the {event.side} hand {act} forward{_times(event.count)}"
             case Clap():
-                act = self.choose(("come together", "clap"))
-                text = f"{self._when(event.span)} both hands {act}{_times(event.count)}"
+                text = f"{self._when(event.span)} both hands come together{_times(event.count)}"
             case Circle():
                 text = self._circle(event)
             case Twist():
@@ -185,6 +185,8 @@ class _Writer:
                 text = self._bow(event)
             case Lowering():
                 text = self._lowering(event)
+            case Rise():
+                text = f"{self._when(event.span)} {self.subject} stands up"
             case LegRaise():
                 text = self._leg_raise(event)
             case March():
@@ -288,10 +290,10 @@ class _Writer:
                 "lying": "lies down",
             }[event.pose]
             text = f"{self._when(event.span)} {self.subject} {act}{_times(event.count)}"
-        if not event.returns:
+        # Whoever sits, kneels or lies stays so for a while: getting up is an event of its own.
+        if not event.returns or event.pose in ("sitting", "kneeling", "lying"):
             return text
-        comes = "stands up" if event.pose in ("sitting", "lying") else "is up again"
-        return f"{text} and {comes} {self._by(event.span.stop)}"
+        return f"{text} and is up again {self._by(event.span.stop)}"
 
     def _leg_raise(self, event: LegRaise) -> str:
         when = self._when(event.span)
@@ -374,7 +376,7 @@ def _salience(event: Event) -> float:
             return 1.0 + event.angle / 30.0
         case LegRaise() | March() | Clap() | Circle():
             return 3.0
-        case Twist() | Lean():
+        case Twist() | Lean() | Rise():
             return 2.0
         case Reach():
             return 3.0 if event.thrust else 1.5
