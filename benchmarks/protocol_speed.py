@@ -98,8 +98,8 @@ def main() -> None:
     minutes = 20 * len(entries) * np.array([wall, alone]) / 60
     print(
         f"one by one, {len(passes)} x {len(asked)} captions: {alone:.4f} s, {alone_used:.4f} CPU s a caption; the "
-        f"protocol is {alone / wall:.1f} times faster (CPU {alone_used / used:.1f}). 20 repeats of {len(entries)} captions, "
-        f"extrapolated: {minutes[0]:.1f} min, one by one {minutes[1]:.1f} min",
+        f"protocol is {alone / wall:.1f} times faster (CPU {alone_used / used:.1f}). 20 repeats of {len(entries)} "
+        f"captions, extrapolated: {minutes[0]:.1f} min, one by one {minutes[1]:.1f} min",
         flush=True,
     )
 
