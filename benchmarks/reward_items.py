@@ -53,7 +53,7 @@ def reward(setting: Setting) -> Item:
     for dtype in (torch.float32, torch.bfloat16):
         ways[f"ours, {str(dtype)[6:]}"] = lambda dtype=dtype: reward_step(rows, *parts, dtype)
     results = {name: np.array(way()) for name, way in ways.items()}  # also warms up
-    seconds = alternate(ways, setting.repeats(5), setting.device, warm_up=False)
+    seconds = alternate(ways, setting.repeats(3), setting.device, warm_up=False)
     operations = operations_of(ways["ours, float32"])
     goals = _GOALS[setting.device.type]
     item = Item("reward", f"GRPO reward step, {len(rows)} answers", "answers")

@@ -93,7 +93,7 @@ def decode_step(setting: Setting) -> Item:
         for by_library in (True, False):
             written(few, by_library)
             steps = []
-            for _ in range(setting.repeats(3)):
+            for _ in range(setting.repeats(2)):
                 # What a step takes, prompts and decoding apart: a longer answer against a shorter one.
                 longer = timed(lambda by=by_library: written(many, by), setting.device)
                 steps.append(max(1e-9, longer - timed(lambda by=by_library: written(few, by), setting.device)))
