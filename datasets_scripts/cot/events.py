@@ -28,7 +28,7 @@ _FOOT_TRAVEL = 0.5
 _VALLEY = 0.5
 # A run is fast, or has both feet in motion (m/s) for a share of the time; a walk is slow and has none of that. A
 # shuffling jog and a hurried walk lie between and are called neither.
-_RUN_SPEED, _RUN_STRIDE_SPEED, _WALK_SPEED = 2.2, 0.9, 1.8
+_RUN_SPEED, _RUN_STRIDE_SPEED, _WALK_SPEED, _AMBLE_SPEED = 2.2, 0.9, 1.8, 0.75
 _SWING_SPEED, _RUN_SHARE, _WALK_SHARE = 0.9, 0.06, 0.015
 # Turns, degrees: a change of heading that counts, and a reversal that separates two.
 _MIN_TURN, _TURN_REVERSAL = 30.0, 20.0
@@ -54,6 +54,7 @@ _MEET, _MEET_OPEN, _MEET_UNEVEN, _MEET_FRONT, _MEET_UP = 0.26, 0.07, 0.25, 0.2, 
 _ROUND, _ROUND_PART, _ROUND_REACH = 290.0, 230.0, 1.1
 # Trunk, degrees of forward pitch over the clip's usual one.
 _MIN_BOW, _MIN_BOW_TRAVELLING, _BOW_LEAVE = 18.0, 35.0, 9.0
+_STEADY_TRUNK = 12.0
 # Trunk to a side, degrees over the clip's usual lean.
 _LEAN, _LEAN_LEAVE, _USUAL_LEAN = 18.0, 8.0, 5.0
 # Hips over the ankles' floor, in leg lengths; a lunge has one foot that far before the other; a hand at the floor,
@@ -260,6 +261,7 @@ class Reading:
     start: Posture
     end: Posture
     trunk_pitch: float
+    trunk_steady: bool
     elbows_bent: bool
     arm_swing: bool
     still: bool
@@ -320,6 +322,7 @@ def read(m: Measurements) -> Reading:
         start=posture(m, 0),
         end=posture(m, m.num_frames - 1),
         trunk_pitch=float(quantile(m.trunk_pitch, 0.5)),
+        trunk_steady=bool(np.ptp(m.trunk_pitch) < _STEADY_TRUNK),
         elbows_bent=bool(quantile(m.elbow, 0.5).mean() < 110.0),
         arm_swing=bool(np.ptp(m.hand[..., 2], axis=0).min() > 0.35),
         still=bool(not events and reach.max() < 0.2 and shifts < 0.1),
@@ -390,7 +393,8 @@ def _travels(m: Measurements, leaps: list[Span]) -> list[Travel]:
         if speed > _RUN_SPEED or (speed > _RUN_STRIDE_SPEED and both > _RUN_SHARE and forward > 0.9 * distance):
             gait = "run"
         else:
-            gait = "walk" if speed < _WALK_SPEED and both < _WALK_SHARE else "move"
+            walks = speed < _AMBLE_SPEED or (speed < _WALK_SPEED and both < _WALK_SHARE)
+            gait = "walk" if walks else "move"
         found.append(Travel(span, float(forward), float(left), speed, gait, steps(m, span)))
     return found
 

@@ -340,9 +340,7 @@ class _Writer:
             details.append("both arms stay down.")
         elif not travels and len(down) == 1:
             details.append(f"the {down[0]} arm stays down.")
-        if abs(reading.trunk_pitch) < _UPRIGHT_PITCH and not any(
-            isinstance(e, Bow | Lowering) for e in reading.events
-        ):
+        if abs(reading.trunk_pitch) < _UPRIGHT_PITCH and reading.trunk_steady and not bends:
             details.append("the trunk stays upright.")
         details.append(f"the whole motion takes about {_seconds(max(0.5, _half(reading.duration)))}.")
         if reading.still:
