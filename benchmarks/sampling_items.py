@@ -30,17 +30,17 @@ def text_to_motion(setting: Setting) -> Item:
     model, processor = model_of(setting)
     texts = networks.captions(count)
     prompts = sum(processor.encode_prompts(["t2m"] * count, texts, [None] * count)["attention_mask"].sum(-1).tolist())
-    seconds_of = codes * processor.feature_extractor.unit_length / processor.feature_extractor.fps
+    a_code = processor.feature_extractor.unit_length / processor.feature_extractor.fps  # seconds
 
-    def ours(budget: int = thought) -> None:
+    def ours(thought: int = thought, codes: int = codes) -> None:
         motions = model.generate_motion(
-            texts, processor, duration=seconds_of, max_thought_tokens=budget, batch_size=64, seed=0
+            texts, processor, duration=codes * a_code, max_thought_tokens=thought, batch_size=64, seed=0
         )
         if any(len(motion.codes) != codes for motion in motions):
             raise RuntimeError("an answer does not have the number of codes that it was asked for")
 
-    def published(text: str, budget: int = thought) -> None:
-        plain.text_to_motion(model, processor, text, codes, max_thought_tokens=budget)
+    def published(text: str, thought: int = thought, codes: int = codes) -> None:
+        plain.text_to_motion(model, processor, text, codes, max_thought_tokens=thought)
 
     item = Item(
         "text_to_motion",
@@ -53,7 +53,8 @@ def text_to_motion(setting: Setting) -> Item:
     operations = 2.0 * (body_size(model.language_model) * tokens + vocabulary * count * (thought + 1))
     for name, dtype in DTYPES.items():
         model.language_model.to(dtype)
-        published(texts[0], 1), ours(1)  # warms up
+        published(texts[0], 1, 1)
+        ours(1, 1)
         alone = [timed(lambda text=text: published(text), setting.device) for text in texts[:baseline]]
         together = [timed(ours, setting.device) for _ in range(setting.repeats(2))]
         published_way = Way(f"one by one, whole head, {name}", alone, 1, dtype=name)
@@ -70,7 +71,7 @@ def text_to_motion(setting: Setting) -> Item:
 
 def decode_step(setting: Setting) -> Item:
     """A step of a batch that writes codes: 513 rows of the head against all, the bytes against the bandwidth."""
-    batch, few, many = (4, 2, 4) if setting.tiny else (64, 4, 20 if setting.device.type == "cpu" else 40)
+    batch, few, many = (4, 2, 4) if setting.tiny else (64, 4, 12 if setting.device.type == "cpu" else 40)
     model, processor = model_of(setting)
     plainly = UniMoProcessor(processor.feature_extractor, processor.tokenizer, thoughts=False)
     texts = networks.captions(batch)
