@@ -30,7 +30,7 @@ class GuardArguments:
         default=3, metadata={"help": "Bad readings in a row that end the run; one bad batch is no collapse."}
     )
     guard_stops: str = field(
-        default="collapse,motion_tokens,reward_gaming",
+        default="collapse",
         metadata={"help": f"Guards that may end a run; the others only warn. Of {', '.join(NAMES)}."},
     )
     held_out_evaluator: str = field(
