@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import motion_files
@@ -277,7 +278,9 @@ def _child(tmp_path: Path, server: ChatApi | None, data: Path, out: Path) -> sub
         arguments += ["--annotator", "vlm", "--server", server.address, "--model", "m", "--size", 28]
         arguments += ["--frame_rate", 2, "--timeout", 5, "--concurrency", 3]
     log = open(tmp_path / "log", "ab")
-    return subprocess.Popen([str(argument) for argument in arguments], stdout=log, stderr=log)
+    # As from a terminal: the child of a job in the background would not hear of Ctrl-C.
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([str(argument) for argument in arguments], stdout=log, stderr=log, preexec_fn=hears)
 
 
 def _wait(condition, seconds: float = 120.0) -> None:
