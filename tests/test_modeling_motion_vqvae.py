@@ -393,8 +393,8 @@ def test_all_processes_end_with_one_codebook(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # Forked: a fresh process would spend its time on imports.
-    mp.start_processes(_train_on_rank, args=(port, str(tmp_path)), nprocs=2, start_method="fork")
+    # Not forked: threads that earlier tests left in this process may hold a lock for ever in its copy.
+    mp.start_processes(_train_on_rank, args=(port, str(tmp_path)), nprocs=2, start_method="spawn")
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["quantizer.codebook"].any()
     for key, value in first.items():
