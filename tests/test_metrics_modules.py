@@ -444,7 +444,7 @@ def halves(inputs):
 
 def test_two_processes_compute_what_one_does(tmp_path):
     """Real processes, every metric, with nothing between them but files."""
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     running = [context.Process(target=one_of_two, args=(process, str(tmp_path), answers)) for process in (0, 1)]
     for process in running:
