@@ -19,6 +19,7 @@ from datasets_scripts.clips import SUBCLIPS, ClipRules
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
 from datasets_scripts.texts import FILE, Joiner, write_records
+from modeling_unimo.commands import count, positive
 from modeling_unimo.motion_representation import FACINGS, HUMANML3D
 
 SOURCES = ("synthetic", "joints", "bvh", "humanml3d")
@@ -190,8 +191,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", help="folder of the source's data (not for synthetic)")
     parser.add_argument("--output", required=True, help="dataset folder to write: new, empty or an earlier build")
     parser.add_argument("--seed", type=int, default=0, help="of the generator and of the wording of thoughts")
-    parser.add_argument("--limit", type=_positive, help="stop after so many clips were kept")
-    parser.add_argument("--workers", type=_positive, default=1, help="processes that read and convert")
+    parser.add_argument("--limit", type=positive, help="stop after so many clips were kept")
+    parser.add_argument("--workers", type=positive, default=1, help="processes that read and convert")
     parser.add_argument(
         "--annotator",
         choices=ANNOTATORS,
@@ -200,15 +201,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--thoughts", metavar="DIR", help="texts-only folder to take thoughts from, before that")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group("synthetic")
-    group.add_argument("--num_train", type=_count, default=3600)
-    group.add_argument("--num_validation", type=_count, default=200)
-    group.add_argument("--num_test", type=_count, default=1100)
-    group.add_argument("--num_hard", type=_count, default=400, help="clips of the split test_hard")
-    group.add_argument("--attribute_pools", type=_count, default=40, help="pools of 8 clips in test_attributes")
+    group.add_argument("--num_train", type=count, default=3600)
+    group.add_argument("--num_validation", type=count, default=200)
+    group.add_argument("--num_test", type=count, default=1100)
+    group.add_argument("--num_hard", type=count, default=400, help="clips of the split test_hard")
+    group.add_argument("--attribute_pools", type=count, default=40, help="pools of 8 clips in test_attributes")
     group = parser.add_argument_group("lengths, in frames (default: the source's)")
-    group.add_argument("--min_frames", type=_positive, help="drop shorter ones (joints, humanml3d 40, kit 24, bvh 8)")
-    group.add_argument("--max_frames", type=_positive, help="what counts as long (joints, humanml3d 199, bvh 196)")
-    group.add_argument("--crop_frames", type=_positive, help="no row is longer (196)")
+    group.add_argument("--min_frames", type=positive, help="drop shorter ones (joints, humanml3d 40, kit 24, bvh 8)")
+    group.add_argument("--max_frames", type=positive, help="what counts as long (joints, humanml3d 199, bvh 196)")
+    group.add_argument("--crop_frames", type=positive, help="no row is longer (196)")
     group.add_argument("--long_clips", choices=("drop", "crop", "split"), help="joints, humanml3d: drop; bvh: crop")
     group.add_argument(
         "--subclips",
@@ -229,23 +230,9 @@ def make_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("humanml3d")
     group.add_argument("--texts", help="subfolder with the captions (the only texts_think*, else texts)")
     group.add_argument("--no_mirrored", action="store_true", help="leave out the clips named M...")
-    group.add_argument("--min_codes", type=_count, default=0, help="published 20-token rule; 0 is off")
+    group.add_argument("--min_codes", type=count, default=0, help="published 20-token rule; 0 is off")
     group.add_argument("--subclip_fps", type=float, help="fps of the time tags (20; kit 12.5, published elsewhere 20)")
     return parser
-
-
-def _positive(word: str) -> int:
-    value = int(word)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{word} where a number of at least 1 is due")
-    return value
-
-
-def _count(word: str) -> int:
-    value = int(word)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{word} where a number of at least 0 is due")
-    return value
 
 
 def main(argv: list[str] | None = None) -> int:

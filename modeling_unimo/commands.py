@@ -1,8 +1,9 @@
-"""What the commands share: saved models checked and loaded whole, and bad input told in one line.
+"""What the commands share: saved models checked and loaded whole, bad input told in one line, kinds of options.
 
 A command's module; it stays in the package and never travels to a Hub repo.
 """
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,3 +102,20 @@ def _kind(name: str | Path, needed: str) -> str:
 def _brief(error: Exception) -> str:
     """The first line of the library's message, which may go on for a page."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def positive(word: str) -> int:
+    """An option's whole number of at least 1, as a `type` of argparse."""
+    return _at_least(1, word)
+
+
+def count(word: str) -> int:
+    """An option's whole number of at least 0, as a `type` of argparse."""
+    return _at_least(0, word)
+
+
+def _at_least(least: int, word: str) -> int:
+    value = int(word)
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{word} where a number of at least {least} is due")
+    return value
