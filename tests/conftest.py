@@ -20,6 +20,7 @@ os.environ["HF_EVALUATE_OFFLINE"] = "1"
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hub_server import Client, Hub  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -82,3 +83,25 @@ def golden(shared_dir: Path) -> Iterator[Callable[[str], dict[str, np.ndarray]]]
         return read[name]
 
     yield load
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Hub]:
+    """A loopback Hub; a module that wants it otherwise has a `server` of its own."""
+    with Hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A process with the real clients, which talks to `server`."""
+    process = Client(server.url, tmp_path_factory.mktemp("client"))
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def hub(server: Hub) -> Hub:
+    """`server` as it was when new."""
+    server.reset()
+    return server

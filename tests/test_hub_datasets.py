@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hub_server import SIGNATURE, TOKEN, Client, Hub, run_client
+from hub_server import SIGNATURE, TOKEN, run_client
 from tiny_data import clip, features
 
 from datasets_scripts.publish import BEGIN, END, read_configs
@@ -25,25 +25,6 @@ def dataset(folder, source="synthetic", card="Some *motion*.", **splits):
 
 def records(count=3):
     return [ThoughtRecord("train", f"{n:06d}", 0, "ab", thought=f"first this, then {n}") for n in range(count)]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with Hub() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server, tmp_path_factory):
-    process = Client(server.url, tmp_path_factory.mktemp("client"))
-    yield process
-    process.close()
-
-
-@pytest.fixture
-def hub(server):
-    server.reset()
-    return server
 
 
 @pytest.fixture

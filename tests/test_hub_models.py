@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hub_server import SIGNATURE, TOKEN, Client, Hub, run_client
+from hub_server import SIGNATURE, TOKEN, Hub, run_client
 from huggingface_hub import ModelCard
 from safetensors.numpy import save_file
 
@@ -64,19 +64,6 @@ def tells_no_secret(done, *folders):
 def server():
     with Hub(multipart_above=8_000, part_size=5_000) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def client(server, tmp_path_factory):
-    process = Client(server.url, tmp_path_factory.mktemp("client"))
-    yield process
-    process.close()
-
-
-@pytest.fixture
-def hub(server):
-    server.reset()
-    return server
 
 
 @pytest.fixture

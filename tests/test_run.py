@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import TOKEN, Client, Hub
+from hub_server import TOKEN
 from huggingface_hub import ModelCard
 from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import tiny_unimo, tiny_vqvae
@@ -342,24 +342,10 @@ def test_processes_leave_together_when_the_first_one_refuses(stages, tmp_path):
 CARD = "---\nlicense: mit\n---\n# Mine\n\nMy *own* words.\n"
 
 
-@pytest.fixture(scope="module")
-def server():
-    with Hub() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server, tmp_path_factory):
-    process = Client(server.url, tmp_path_factory.mktemp("client"))
-    yield process
-    process.close()
-
-
 @pytest.fixture
-def hub(server):
-    server.reset()
-    server.seed("tester/unimo", {"README.md": CARD.encode(), "config.json": b"{}"})
-    return server
+def hub(hub):
+    hub.seed("tester/unimo", {"README.md": CARD.encode(), "config.json": b"{}"})
+    return hub
 
 
 def pushed_results(hub, name="unimo"):
