@@ -162,11 +162,14 @@ def _label(row: Mapping[str, Any]) -> str:
     return f"{row['figure']}, {row['split']}" + (f" ({row['judge']} judge)" if row["judge"] else "")
 
 
-def _grouped(table: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+def _lines(
+    table: Sequence[Mapping[str, Any]], arms: Sequence[str]
+) -> list[tuple[str, list[Mapping[str, Any] | None]]]:
+    """The table as it is shown: each figure with its row of every arm, None where an arm has not got it."""
+    by_figure: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in table:
-        groups.setdefault(_label(row), []).append(row)
-    return groups
+        by_figure.setdefault(_label(row), {})[row["arm"]] = row
+    return [(label, [rows_of.get(arm) for arm in arms]) for label, rows_of in by_figure.items()]
 
 
 def _markdown(about: Mapping[str, Any], baseline: str, table: Sequence[Mapping[str, Any]]) -> str:
@@ -180,11 +183,9 @@ def _markdown(about: Mapping[str, Any], baseline: str, table: Sequence[Mapping[s
         "| | " + " | ".join(arms) + " |",
         "| --- |" + " ---: |" * len(arms),
     ]
-    for label, group in _grouped(table).items():
-        by_arm = {row["arm"]: row for row in group}
+    for label, of_arms in _lines(table, arms):
         cells = []
-        for arm in arms:
-            row = by_arm.get(arm)
+        for row in of_arms:
             if row is None:
                 cells.append("")
                 continue
@@ -202,11 +203,9 @@ def _html(about: Mapping[str, Any], baseline: str, table: Sequence[Mapping[str, 
     arms = list(dict.fromkeys(row["arm"] for row in table))
     head = "".join(f"<th>{escape(arm)}</th>" for arm in arms)
     body = []
-    for label, group in _grouped(table).items():
-        by_arm = {row["arm"]: row for row in group}
+    for label, of_arms in _lines(table, arms):
         cells = []
-        for arm in arms:
-            row = by_arm.get(arm)
+        for row in of_arms:
             if row is None:
                 cells.append("<td></td>")
                 continue
