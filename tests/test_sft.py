@@ -14,13 +14,14 @@ from packaging.version import Version
 from tiny_data import dataset_folder, entries
 from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, tiny_lm, tiny_vqvae
 from torch.utils.data import BatchSampler, SequentialSampler
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, Qwen2Model
 from trl import SFTConfig, SFTTrainer, pack_dataset
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from modeling_unimo import UniMoProcessor, extend_vocabulary
 from train import sft, stages
 from train.lora import merged, with_adapters
+from train.position_gaps import LONGEST_GAP, gapped_positions
 from train.sft_data import every_pair, schedule, tokenized
 from train.stages import StageTrainer
 from train.vocabulary_rows import owned_ids, rows_to_train
@@ -42,7 +43,7 @@ NEW_MODEL = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A dataset, a VQ-VAE and two base models, tied (qwen) and not (llama)."""
+    """A dataset, a VQ-VAE and base models: tied (qwen), not tied (llama), with a table of positions (gpt2)."""
     root = tmp_path_factory.mktemp("sft")
     dataset_folder(root / "data", train=10, validation=3)
     (root / "new_model.yaml").write_text(json.dumps({"new_model": NEW_MODEL, "new_vocab_size": 320}))
@@ -53,6 +54,9 @@ def folders(tmp_path_factory):
         tokenizer = TOKENIZERS[family]()
         tiny_lm(tokenizer, family).save_pretrained(root / family)
         tokenizer.save_pretrained(root / family)
+    with_table = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2)
+    GPT2LMHeadModel(with_table).save_pretrained(root / "gpt2")
+    tokenizer.save_pretrained(root / "gpt2")
     return root
 
 
@@ -364,6 +368,9 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"lora_rank": 4}, "lora_rank needs a base_model"),
         ({"lora_rank": -1}, "lora_rank is -1"),
         ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for whole matrices"),
+        ({"position_gaps": 1.5}, "position_gaps 1.5 is a share"),
+        ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
+        ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
         ({"max_length": 20}, "all 8 examples are longer than max_length 20"),
     ],
 )
@@ -390,6 +397,34 @@ def test_a_codebook_of_another_size_than_the_vocabulary_is_refused(folders, tmp_
     with pytest.raises(SystemExit, match="motion vocabulary of 64 codes.* a codebook of 512"):
         train(folders, tmp_path / "run", base_model=tmp_path / "base")
     assert not (tmp_path / "run").exists()
+
+
+# ----------------------------------------------------------------------------------------------------- position gaps
+
+
+def test_gaps_leave_an_order_and_most_neighbours():
+    torch.manual_seed(0)
+    positions = gapped_positions(400, 200, 0.1)
+    steps = positions.diff(dim=1)
+    assert positions.shape == (400, 200) and steps.min() == 1 and steps.max() == LONGEST_GAP
+    shares = (steps > 1).float().mean(1)
+    assert shares.max() < 0.25 and 0.04 < shares.mean() < 0.06
+    assert (shares == 0).sum() > 0, "some rows are as they are at sampling"
+    assert torch.equal(gapped_positions(2, 5, 0.0), torch.arange(5).expand(2, 5))
+
+
+def test_training_rows_have_gaps_and_validation_rows_none(folders, tmp_path, monkeypatch):
+    seen = {True: [], False: []}
+    forward = Qwen2Model.forward
+
+    def watched(self, *args, **kwargs):
+        seen[self.training].append(kwargs.get("position_ids"))
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(Qwen2Model, "forward", watched)
+    train(folders, tmp_path / "run", position_gaps=0.5, eval_strategy="steps", eval_steps=4)
+    assert len(seen[True]) == 4 and all((positions.diff(dim=1) > 1).any() for positions in seen[True])
+    assert seen[False] and all(positions is None for positions in seen[False])
 
 
 # --------------------------------------------------------------------------------------------------------- launching

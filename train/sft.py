@@ -67,6 +67,10 @@ class SFTArguments:
     m2t_captions: int = field(
         default=0, metadata={"help": "Motion-to-text learns the first so many captions of a motion; 0: all."}
     )
+    position_gaps: float = field(
+        default=0.0,
+        metadata={"help": "Up to this share of a row's tokens comes after a gap: a new model reads longer captions."},
+    )
     attention: Literal["sdpa", "eager", "flash_attention_2"] = field(
         default="sdpa", metadata={"help": "Attention of the training; at 200 tokens on CPU eager is faster."}
     )
@@ -101,6 +105,10 @@ def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
             "error: with packing a step holds as many examples as fit, so max_steps does not say how many are seen; "
             "give num_train_epochs instead"
         )
+    if not 0 <= arguments.position_gaps <= 1:
+        raise SystemExit(f"error: position_gaps {arguments.position_gaps} is a share of the tokens: 0 to 1")
+    if arguments.position_gaps and (training.packing or training.padding_free):
+        raise SystemExit("error: packing and padding_free tell rows apart by their positions; set position_gaps to 0")
     check_lora(arguments.lora_rank, arguments.base_dtype, training)
     if arguments.lora_rank and not arguments.base_model:
         raise SystemExit("error: lora_rank needs a base_model: a new model has to learn every weight")
@@ -184,6 +192,10 @@ def main(argv: list[str] | None = None) -> None:
 
     with refusals():
         model, tokenizer = backbone(arguments, training, entries)
+        if arguments.position_gaps and not hasattr(model.config, "rope_parameters"):
+            raise ValueError(
+                f"position_gaps is for rotary positions; {arguments.base_model} has a table of positions: set it to 0"
+            )
     owned = owned_ids(tokenizer)
     vocabulary = extend_vocabulary(
         tokenizer,
@@ -239,6 +251,7 @@ def main(argv: list[str] | None = None) -> None:
         eval_dataset=validation_dataset,
         processing_class=tokenizer,
         vocabulary=vocabulary,
+        position_gaps=arguments.position_gaps,
         optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
     )
     guards = watch_sft(trainer, guarding, processor, arguments.t2m_only_fraction, arguments.t2m_share)

@@ -6,6 +6,7 @@ import torch
 from trl import SFTTrainer
 
 from modeling_unimo.tokenization_unimo import MotionVocabulary
+from train.position_gaps import gapped_positions
 from train.stages import StageTrainer
 from train.token_parts import part_means, part_sums, token_parts
 
@@ -15,15 +16,20 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
 
     Logged as `loss/thought`, `accuracy/motion`, `loss/m2t` and so on, means over the tokens of all processes since the
     last log; of a validation as `eval_loss/m2t` and so on. They are read off the forward pass of the training itself.
+    Rows that are trained on, not those of a validation, have gaps in their positions if `position_gaps` is above 0.
     """
 
-    def __init__(self, *args: Any, vocabulary: MotionVocabulary, **kwargs: Any):
+    def __init__(self, *args: Any, vocabulary: MotionVocabulary, position_gaps: float = 0.0, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.vocabulary = vocabulary
+        self.position_gaps = position_gaps
         self._sums: dict[str, torch.Tensor] = {}  # by "train" and "eval"
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         labels = inputs.get("labels")
+        if self.position_gaps and self.model.training:
+            rows = inputs["input_ids"]
+            inputs["position_ids"] = gapped_positions(*rows.shape, self.position_gaps, rows.device)
         seen = []
 
         def forward(*args: Any, **kwargs: Any) -> Any:
