@@ -321,7 +321,7 @@ VARIANTS = [
     ("evaluator", 9, {"save_strategy": "epoch"}),
     ("sft", 7, {"packing": True, "max_steps": -1, "num_train_epochs": 12, "max_length": 900}),
     ("sft", 9, {"lora_rank": 2, "muon": False, "base_model": "base"}),
-    ("sft", 7, {"position_gaps": 0.2}),
+    ("sft", 7, {"position_gaps": 1.0}),
     ("sft", 9, {"train_sampling_strategy": "group_by_length", "bf16": True}),
     ("grpo", 4, {"algorithm": "gspo"}),
     ("grpo", 4, {"algorithm": "rloo"}),

@@ -21,7 +21,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from modeling_unimo import UniMoProcessor, extend_vocabulary
 from train import sft, stages
 from train.lora import merged, with_adapters
-from train.position_gaps import LONGEST_GAP, gapped_positions
+from train.position_gaps import gapped_positions
 from train.sft_data import every_pair, schedule, tokenized
 from train.stages import StageTrainer
 from train.vocabulary_rows import owned_ids, rows_to_train
@@ -368,7 +368,7 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"lora_rank": 4}, "lora_rank needs a base_model"),
         ({"lora_rank": -1}, "lora_rank is -1"),
         ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for whole matrices"),
-        ({"position_gaps": 1.5}, "position_gaps 1.5 is a share"),
+        ({"position_gaps": -0.5}, "position_gaps -0.5: must be between 0 and 10"),
         ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
         ({"max_length": 20}, "all 8 examples are longer than max_length 20"),
@@ -402,14 +402,12 @@ def test_a_codebook_of_another_size_than_the_vocabulary_is_refused(folders, tmp_
 # ----------------------------------------------------------------------------------------------------- position gaps
 
 
-def test_gaps_leave_an_order_and_most_neighbours():
+def test_every_row_leaves_out_positions_at_its_own_rate():
     torch.manual_seed(0)
-    positions = gapped_positions(400, 200, 0.1)
-    steps = positions.diff(dim=1)
-    assert positions.shape == (400, 200) and steps.min() == 1 and steps.max() == LONGEST_GAP
-    shares = (steps > 1).float().mean(1)
-    assert shares.max() < 0.25 and 0.04 < shares.mean() < 0.06
-    assert (shares == 0).sum() > 0, "some rows are as they are at sampling"
+    steps = gapped_positions(400, 200, 2.0).diff(dim=1)
+    rates = steps.float().mean(1) - 1
+    assert steps.min() == 1
+    assert rates.min() < 0.1 and rates.max() > 1.7 and 0.9 < rates.mean() < 1.1
     assert torch.equal(gapped_positions(2, 5, 0.0), torch.arange(5).expand(2, 5))
 
 
@@ -422,7 +420,7 @@ def test_training_rows_have_gaps_and_validation_rows_none(folders, tmp_path, mon
         return forward(self, *args, **kwargs)
 
     monkeypatch.setattr(Qwen2Model, "forward", watched)
-    train(folders, tmp_path / "run", position_gaps=0.5, eval_strategy="steps", eval_steps=4)
+    train(folders, tmp_path / "run", position_gaps=1.0, eval_strategy="steps", eval_steps=4)
     assert len(seen[True]) == 4 and all((positions.diff(dim=1) > 1).any() for positions in seen[True])
     assert seen[False] and all(positions is None for positions in seen[False])
 

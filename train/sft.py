@@ -69,7 +69,7 @@ class SFTArguments:
     )
     position_gaps: float = field(
         default=0.0,
-        metadata={"help": "Up to this share of a row's tokens comes after a gap: a new model reads longer captions."},
+        metadata={"help": "Up to so many positions are left out a token: a new model reads longer captions."},
     )
     attention: Literal["sdpa", "eager", "flash_attention_2"] = field(
         default="sdpa", metadata={"help": "Attention of the training; at 200 tokens on CPU eager is faster."}
@@ -105,8 +105,8 @@ def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
             "error: with packing a step holds as many examples as fit, so max_steps does not say how many are seen; "
             "give num_train_epochs instead"
         )
-    if not 0 <= arguments.position_gaps <= 1:
-        raise SystemExit(f"error: position_gaps {arguments.position_gaps} is a share of the tokens: 0 to 1")
+    if not 0 <= arguments.position_gaps <= 10:
+        raise SystemExit(f"error: position_gaps {arguments.position_gaps}: must be between 0 and 10")
     if arguments.position_gaps and (training.packing or training.padding_free):
         raise SystemExit("error: packing and padding_free tell rows apart by their positions; set position_gaps to 0")
     check_lora(arguments.lora_rank, arguments.base_dtype, training)
