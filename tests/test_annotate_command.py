@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from datasets import load_dataset
 from filelock import FileLock
 
 from datasets_scripts import annotate, schema
+from datasets_scripts.cot import evidence
+from datasets_scripts.cot.clip_annotator import verifier_version
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.cot.verify import verify
 from datasets_scripts.cot.vlm_annotator import VlmAnnotator, joints_of
@@ -97,6 +100,18 @@ def test_kinematic_fills_thoughts_and_says_where_they_come_from(tmp_path, capsys
     assert list(read_records(tmp_path / "texts")) == list(read_records(tmp_path / "out"))
     blob = b"".join(path.read_bytes() for path in (tmp_path / "texts").iterdir())
     assert b"someone strolls" not in blob and b"Words of the source" not in blob and b"motion.list" not in blob
+
+
+def test_the_version_of_the_verifier_names_every_file_of_its_reading(tmp_path, monkeypatch) -> None:
+    copy = shutil.copytree(Path(evidence.__file__).parent, tmp_path / "evidence")
+    version = verifier_version()
+    monkeypatch.setattr(evidence, "__file__", str(copy / "__init__.py"))
+    assert verifier_version() == version
+    seen = {version}
+    for file in sorted(copy.glob("*.py")):
+        file.write_text(file.read_text() + "# another bound\n")
+        seen.add(verifier_version())
+    assert len(seen) == 1 + len(list(copy.glob("*.py"))) > 5
 
 
 def test_overwrite_and_other_wordings(tmp_path) -> None:

@@ -274,8 +274,10 @@ def verifier_version() -> str:
 
 
 def _digest(*modules: Any) -> str:
-    """Names the state of source files: a thought can be made again with the same one only."""
+    """Names the state of source files, all those of a package: a thought can be made again with the same one only."""
     digest = hashlib.sha256()
     for module in modules:
-        digest.update(Path(module.__file__).read_bytes())
+        file = Path(module.__file__)
+        for source in sorted(file.parent.glob("*.py")) if hasattr(module, "__path__") else [file]:
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
