@@ -404,11 +404,11 @@ def test_a_codebook_of_another_size_than_the_vocabulary_is_refused(folders, tmp_
 
 def test_every_row_leaves_out_positions_at_its_own_rate():
     torch.manual_seed(0)
-    steps = gapped_positions(400, 200, 2.0).diff(dim=1)
+    steps = gapped_positions((400, 200), 2.0).diff(dim=1)
     rates = steps.float().mean(1) - 1
     assert steps.min() == 1
     assert rates.min() < 0.1 and rates.max() > 1.7 and 0.9 < rates.mean() < 1.1
-    assert torch.equal(gapped_positions(2, 5, 0.0), torch.arange(5).expand(2, 5))
+    assert torch.equal(gapped_positions((2, 5), 0.0), torch.arange(5).expand(2, 5))
 
 
 def test_training_rows_have_gaps_and_validation_rows_none(folders, tmp_path, monkeypatch):

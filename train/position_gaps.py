@@ -11,17 +11,17 @@ It has to reach most neighbours: a rare long gap, which shows a model the longer
 import torch
 
 
-def gapped_positions(rows: int, length: int, rate: float, device: torch.device | str = "cpu") -> torch.Tensor:
+def gapped_positions(shape: tuple[int, ...], rate: float, device: torch.device | str = "cpu") -> torch.Tensor:
     """Rising positions with gaps, drawn by torch's generator of the device, which a resumed run restores.
 
     Args:
-        rows, length: the shape of a batch, padded on the right.
+        shape: (rows, length) of a batch, padded on the right.
         rate: the most positions left out before a token, in the mean of a row. Each row draws its own rate between 0
             and this, so that some are nearly as they are at sampling.
 
     Returns:
         (rows, length) int64, each greater than the one before.
     """
-    own = rate * torch.rand(rows, 1, device=device)
-    left_out = torch.poisson(own.expand(rows, length)).long()
+    own = rate * torch.rand(shape[0], 1, device=device)
+    left_out = torch.poisson(own.expand(shape)).long()
     return (1 + left_out).cumsum(1) - 1

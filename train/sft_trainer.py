@@ -29,7 +29,7 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
         labels = inputs.get("labels")
         if self.position_gaps and self.model.training:
             rows = inputs["input_ids"]
-            inputs["position_ids"] = gapped_positions(*rows.shape, self.position_gaps, rows.device)
+            inputs["position_ids"] = gapped_positions(rows.shape, self.position_gaps, rows.device)
         seen = []
 
         def forward(*args: Any, **kwargs: Any) -> Any:
