@@ -226,9 +226,21 @@ def text_to_motion_repeat(
 
 
 def attribute_pools_repeat(
-    sampler: Sampler, entries: Sequence[CaptionedMotion], judges: dict[str, Any], seed: int, pool_size: int
+    sampler: Sampler,
+    entries: Sequence[CaptionedMotion],
+    judges: dict[str, Any],
+    seed: int,
+    pool_size: int,
+    real_side: RealSide | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """R-Precision within pools whose members differ in one attribute: consecutive entries form a pool."""
+    """R-Precision within pools whose members differ in one attribute: consecutive entries form a pool.
+
+    `real_side` saves repeats what they share.
+
+    Raises:
+        ValueError: every pool has an invalid answer.
+    """
+    real_side = real_side or RealSide(entries, judges)
     rng = np.random.default_rng(seed)
     choices = [int(rng.integers(len(entry.texts))) for entry in entries]
     answers = sampler.answers("t2m", texts=[e.texts[c] for e, c in zip(entries, choices, strict=True)], seed=seed)
@@ -241,8 +253,8 @@ def attribute_pools_repeat(
     result: dict[str, dict[str, Any]] = {"real": {}, "generated": {}}
     for name, judge in judges.items():
         texts = judge.get_text_features([entries[i].tokens[choices[i]] for i in rows]).cpu().numpy()
-        for side, motions in {"real": [entries[i].motion for i in rows], "generated": generated}.items():
-            embedded = judge.get_motion_features(motions).cpu().numpy()
+        made = judge.get_motion_features(generated).cpu().numpy()
+        for side, embedded in {"real": real_side.embeddings(name, rows), "generated": made}.items():
             scores = functional.r_precision(texts, embedded, top_k=3, pool_size=pool_size) | {"n": len(rows)}
             add_scores(result[side], name, scores)
     return result

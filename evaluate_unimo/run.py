@@ -291,9 +291,16 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
 
     if "t2m" in arguments.tasks:
         for task, members in inputs.splits.items():
+            real_side = protocol.RealSide(members, judges)
             if task == "t2m_attributes":
                 pool = pool_length([entry.id for entry in members])
-                job = partial(protocol.attribute_pools_repeat, entries=members, judges=judges, pool_size=pool)
+                job = partial(
+                    protocol.attribute_pools_repeat,
+                    entries=members,
+                    judges=judges,
+                    pool_size=pool,
+                    real_side=real_side,
+                )
             else:
                 halves = arguments.halves and task == "t2m"
                 job = partial(
@@ -302,7 +309,7 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
                     judges=judges,
                     halves=halves,
                     pool_size=arguments.pool_size,
-                    real_side=protocol.RealSide(members, judges),
+                    real_side=real_side,
                 )
             add(task, arguments.repeats if task == "t2m" else arguments.hard_repeats or arguments.repeats, job)
         if arguments.multimodality:

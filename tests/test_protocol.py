@@ -304,11 +304,18 @@ def test_a_model_that_learned_nothing_is_hardly_valid_when_free():
     assert free_validity(sampler, "t2m", ["a person walks"] * 4, seed=0) == 0.0
 
 
-def test_what_repeats_share_changes_no_figure():
+@pytest.mark.parametrize("task", ["t2m", "t2m_attributes"])
+def test_what_repeats_share_changes_no_figure(task):
+    def repeat(seed, *shared):
+        if task == "t2m":
+            return text_to_motion_repeat(Given(by_length), ENTRIES, JUDGES, seed, True, 4, *shared)
+        # An invalid answer leaves a pool out, so that the rows are not those of the entries.
+        some = Given(lambda place, request: INVALID if place == 5 else by_length(place, request))
+        return attribute_pools_repeat(some, ENTRIES, JUDGES, seed, 4, *shared)
+
     real_side = RealSide(ENTRIES, JUDGES)
     for seed in (0, 1):
-        given = (Given(by_length), ENTRIES, JUDGES, seed, True, 4)
-        shared, alone = text_to_motion_repeat(*given, real_side), text_to_motion_repeat(*given)
+        shared, alone = repeat(seed, real_side), repeat(seed)
         for side in ("real", "generated"):
             for judge in (lambda scores: scores, lambda scores: scores["held_out"]):
                 numbers = {k: v for k, v in judge(shared[side]).items() if k != "held_out"}
@@ -317,3 +324,23 @@ def test_what_repeats_share_changes_no_figure():
     judge = SimpleNamespace(get_motion_features=lambda motions: calls.append(len(motions)) or torch.zeros(24, 2))
     real_side = RealSide(ENTRIES, {"main": judge})
     assert [real_side.embeddings("main", [3, 1]).shape for _ in range(3)] == [(2, 2)] * 3 and calls == [24]
+
+
+class Counted:
+    """A judge that counts the motions it embeds."""
+
+    def __init__(self, judge):
+        self.judge, self.embedded = judge, 0
+        self.get_text_features = judge.get_text_features
+
+    def get_motion_features(self, motions):
+        self.embedded += len(motions)
+        return self.judge.get_motion_features(motions)
+
+
+def test_real_motion_of_pools_is_embedded_once_for_all_repeats():
+    judge = Counted(JUDGES["main"])
+    real_side = RealSide(ENTRIES, {"main": judge})
+    for seed in range(3):
+        attribute_pools_repeat(Given(by_length), ENTRIES, {"main": judge}, seed, 4, real_side)
+    assert judge.embedded == 24 + 3 * 24  # the real ones, and what each repeat generates

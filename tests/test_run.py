@@ -19,6 +19,7 @@ from datasets_scripts.schema import Caption, Clip, write_dataset
 from evaluate_unimo import protocol
 from evaluate_unimo.push import push, shown_name
 from evaluate_unimo.run import Repeats, evaluate, main, markdown, parse, pool_length, summarise
+from modeling_unimo import TextMotionEvaluatorModel
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -111,6 +112,19 @@ def test_a_finished_evaluation_computes_nothing_again(whole, stages, monkeypatch
         monkeypatch.setattr(protocol, name, fail)
     again = run(stages, whole, *EVERYTHING, "--held_out_evaluator", str(stages / "held_out"))
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in before.items() if k != "seconds"}
+
+
+def test_real_motion_is_embedded_once_for_all_repeats(stages, tmp_path, monkeypatch):
+    embedded = []
+    embed = TextMotionEvaluatorModel.get_motion_features
+    monkeypatch.setattr(
+        TextMotionEvaluatorModel,
+        "get_motion_features",
+        lambda judge, motions: embedded.append(len(motions)) or embed(judge, motions),
+    )
+    run(stages, tmp_path, "--repeats", "3", "--tasks", "t2m", "--hard")
+    split_sizes = 12 + 4 + 8
+    assert sum(embedded) == split_sizes + 3 * split_sizes  # the real ones, and what each repeat generates
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.75, 0.999])
