@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -29,6 +29,7 @@ class Arguments:
     model: dict[str, Any] = field(default_factory=dict)
     window: int = 64
     muon: bool = False
+    judge: Literal["main", "held_out"] = "main"
 
 
 def parsed(tmp_path, text: str, *more: str):
@@ -72,6 +73,9 @@ def test_everything_may_come_from_the_command_line(tmp_path):
         ("", ["must hold a YAML mapping", "found NoneType"]),
         ("just words", ["must hold a YAML mapping", "found str"]),
         ("dataset: [d\n", ["is not valid YAML"]),
+        ("dataset: d\njudge: heldout\n", ["judge is 'heldout'", "did you mean 'held_out'?", "can be main, held_out"]),
+        ("dataset: d\njudge: 3\n", ["judge is 3; it can be"]),
+        ("dataset: d\ntrain_sampling_strategy: sequental\n", ["did you mean 'sequential'?"]),
     ],
 )
 def test_bad_yaml_is_refused_by_name(tmp_path, text, words):
@@ -105,6 +109,14 @@ def test_nested_settings_must_be_known(config_class):
 
 def test_the_kernel_of_a_language_model_may_be_chosen():
     check_settings({"attn_implementation": "eager"}, Qwen2Config, "new_model")
+
+
+def test_a_choice_may_come_from_either(tmp_path):
+    assert parsed(tmp_path, "dataset: d\njudge: held_out\nuse_cpu: true\n")[0].judge == "held_out"
+    arguments, training = parsed(
+        tmp_path, "dataset: d\nuse_cpu: true\ntrain_sampling_strategy: sequential\n", "--judge", "held_out"
+    )
+    assert (arguments.judge, training.train_sampling_strategy) == ("held_out", "sequential")
 
 
 # ------------------------------------------------------------------------------------------------- the output folder

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from datasets import DatasetDict
 from transformers import PreTrainedConfig, TrainingArguments
@@ -40,8 +40,8 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None 
     """Read `--config FILE.yaml` and `--key value` overrides into the dataclasses.
 
     Raises:
-        SystemExit: the file is missing or no YAML mapping, or a key is not a field of any of the dataclasses (the
-            message names the nearest one that is).
+        SystemExit: the file is missing or no YAML mapping, a key is not a field of any of the dataclasses, or a value
+            is none that its field may have (the message names the nearest one that is).
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if "--config" in argv:
@@ -54,9 +54,28 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None 
     except (ValueError, TypeError) as error:
         raise SystemExit(f"error: {error}") from error
     for part in parsed:
+        check_choices(part)
         if isinstance(part, TrainingArguments):
             keep_token_from_files(part)
     return parsed
+
+
+def check_choices(part: Any) -> None:
+    """Refuse a value that is none of those its field may have; the parser looks at those of the command line alone.
+
+    Raises:
+        SystemExit: naming field, value, the nearest choice and all of them.
+    """
+    hints = get_type_hints(type(part))
+    for field in fields(part):
+        value = getattr(part, field.name)
+        choices = get_args(hints[field.name]) if get_origin(hints[field.name]) is Literal else None
+        choices = choices or field.metadata.get("choices")  # as the Trainer's own fields have them
+        if choices is not None and value not in choices and value != field.default:
+            raise SystemExit(
+                f"error: {field.name} is {value!r}{meant(value, map(str, choices))}; "
+                f"it can be {', '.join(map(str, choices))}"
+            )
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:
