@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -63,18 +68,25 @@ def iter_clips(
         raise ValueError(f"facing is {facing!r}; it must be one of {', '.join(FACINGS)}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of joint positions")
-    motions, rate = _motions(folder, fps)
-    records, splits, skipped = captioned(folder, motions)
+    source = _motions(folder, fps)
+    records, splits, skipped = captioned(folder, source.names)
     yield from skipped
-    jobs = ((name, motion, records[name], splits[name]) for name, motion in motions.items() if name in records)
-    for rows in map_in_order(
-        partial(_convert, fps=rate, rules=rules, subclips=subclips, up=up, facing=facing), jobs, workers
-    ):
+    jobs = ((name, motion, records[name], splits[name]) for name, motion in source.motions if name in records)
+    convert = partial(_convert, fps=source.fps, rules=rules, subclips=subclips, up=up, facing=facing)
+    for rows in map_in_order(convert, jobs, workers):
         yield from rows
 
 
-def _motions(folder: Path, fps: float | None) -> tuple[dict[str, np.ndarray | Path], float]:
-    """Arrays or files by clip name, and their frames per second."""
+@dataclass
+class _Motions:
+    """Clip names, frames per second, and in the order of the names what each motion is read from."""
+
+    names: list[str]
+    fps: float
+    motions: Iterable[tuple[str, np.ndarray | Path]]
+
+
+def _motions(folder: Path, fps: float | None) -> _Motions:
     archives = sorted(folder.glob("*.npz"))
     if len(archives) > 1:
         raise ValueError(f"{folder} holds several .npz files ({', '.join(a.name for a in archives)}); keep one")
@@ -85,22 +97,24 @@ def _motions(folder: Path, fps: float | None) -> tuple[dict[str, np.ndarray | Pa
         raise FileNotFoundError(
             f"{folder} holds neither .npy files of shape (frames, 22, 3) nor an .npz with {', '.join(_KEYS)}"
         )
-    return dict(files), FPS if fps is None else fps
+    return _Motions(list(files), FPS if fps is None else fps, files.items())
 
 
-def _archive(path: Path) -> tuple[dict[str, np.ndarray | Path], float]:
+def _archive(path: Path) -> _Motions:
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in _KEYS if key not in archive.files]
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
-            joints, offsets, names = archive["joints"], archive["offsets"], archive["names"]
+            offsets, names = archive["offsets"], archive["names"]
             fps = float(archive["fps"])
+        with _joints_member(path) as member:
+            shape, dtype = member.shape, member.dtype
     except (*UNREADABLE, TypeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    if joints.ndim != 3 or joints.shape[1:] != (HUMANML3D.num_joints, 3) or joints.dtype.kind != "f":
+    if len(shape) != 3 or shape[1:] != (HUMANML3D.num_joints, 3) or dtype.kind != "f":
         raise ValueError(
-            f"{path}: joints of shape {joints.shape} and type {joints.dtype}; (frames, 22, 3) of floats is due, "
+            f"{path}: joints of shape {shape} and type {dtype}; (frames, 22, 3) of floats is due, "
             f"in the order {', '.join(HUMANML3D.joint_names)}"
         )
     if (
@@ -113,16 +127,63 @@ def _archive(path: Path) -> tuple[dict[str, np.ndarray | Path], float]:
             f"{path}: {len(names)} names and offsets of shape {offsets.shape} and type {offsets.dtype}; "
             "one whole number more than names is due"
         )
-    if offsets[0] != 0 or offsets[-1] != len(joints) or (np.diff(offsets) < 0).any():
-        raise ValueError(f"{path}: offsets must rise from 0 to the number of frames, {len(joints)}")
+    bounds = [int(offset) for offset in offsets]
+    if bounds[0] != 0 or bounds[-1] != shape[0] or sorted(bounds) != bounds:
+        raise ValueError(f"{path}: offsets must rise from 0 to the number of frames, {shape[0]}")
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"{path}: fps is {fps}; a positive number is due")
-    clips: dict[str, np.ndarray | Path] = {}
-    for index, name in enumerate(names):
-        if str(name) in clips:
-            raise ValueError(f"{path}: the name {str(name)!r} occurs twice; give every clip its own")
-        clips[str(name)] = joints[offsets[index] : offsets[index + 1]]
-    return clips, fps
+    clips = [str(name) for name in names]
+    twice = next((name for name, times in Counter(clips).items() if times > 1), None)
+    if twice is not None:
+        raise ValueError(f"{path}: the name {twice!r} occurs twice; give every clip its own")
+    lengths = [stop - start for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return _Motions(clips, fps, zip(clips, _stream(path, lengths), strict=True))
+
+
+@dataclass
+class _Member:
+    """The array `joints` of an .npz, open behind its header: its shape and type, and the numbers that follow."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    by_column: bool  # its numbers are not frame after frame
+    numbers: IO[bytes]
+
+
+@contextmanager
+def _joints_member(path: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(path) as archive, archive.open("joints.npy") as numbers:
+        version = np.lib.format.read_magic(numbers)
+        readers = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        if version not in readers:
+            raise ValueError(f"joints is written in version {version} of the .npy format, which no numbers need")
+        shape, by_column, dtype = readers[version](numbers)
+        yield _Member(shape, dtype, by_column, numbers)
+
+
+def _stream(path: Path, lengths: Sequence[int]) -> Iterator[np.ndarray]:
+    """The clips of `joints` one after another, (T, 22, 3) each; only one at a time is in memory.
+
+    Raises:
+        ValueError: the numbers are damaged, which shows where they are read.
+    """
+    try:
+        with _joints_member(path) as member:
+            if member.by_column:  # as an array that was transposed is saved: no clip lies in one piece
+                with np.load(path, allow_pickle=False) as archive:
+                    yield from np.split(archive["joints"], np.cumsum(lengths)[:-1])
+                return
+            frame = int(np.prod(member.shape[1:])) * member.dtype.itemsize
+            for length in lengths:
+                numbers = bytearray(member.numbers.read(length * frame))
+                if len(numbers) != length * frame:
+                    raise ValueError("joints ends before its last frame")
+                yield np.ndarray((length, *member.shape[1:]), member.dtype, numbers)
+    except UNREADABLE as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def _convert(

@@ -3,6 +3,8 @@
 import io
 import json
 import pickle
+import tracemalloc
+import zipfile
 
 import motion_files as files
 import numpy as np
@@ -48,6 +50,57 @@ def test_archive_and_files_give_the_same_clips(tmp_path) -> None:
     assert first["a"].features.shape == (80, 263) and first["a"].source == "joints" and first["a"].fps == 20.0
     body = np.asarray(features_to_joints(first["a"].features))
     assert abs(body[..., 1].min()) < 1e-4 and body[-1, 0, 2] > 2.5
+
+
+@pytest.mark.parametrize("way", ["stored", "compressed", "by column", "float64", "big-endian"])
+def test_every_way_to_save_an_archive_gives_the_same_clips(tmp_path, way: str) -> None:
+    walks = {"a": files.joints(81), "none": files.joints(0), "unnamed": files.joints(70), "b": files.joints(61)}
+    captioned(tmp_path, ["a", "none", "b"])
+    archive(tmp_path, walks)
+    expected, reasons = outcome(tmp_path)
+    assert list(expected) == ["a", "b"] and reasons["none"].startswith("too short")
+    with np.load(tmp_path / "clips.npz") as saved:
+        arrays = dict(saved)
+    kind = {"float64": "<f8", "big-endian": ">f4"}.get(way, "<f4")
+    arrays["joints"] = np.asarray(arrays["joints"], dtype=kind, order="F" if way == "by column" else "C")
+    (np.savez_compressed if way == "compressed" else np.savez)(tmp_path / "clips.npz", **arrays)
+    found, faults = outcome(tmp_path)
+    assert found.keys() == expected.keys() and faults == reasons
+    for name, clip in expected.items():
+        np.testing.assert_array_equal(found[name].features, clip.features)
+
+
+def test_an_archive_is_never_in_memory_as_a_whole(tmp_path) -> None:
+    """Clips too short to convert, so that what is traced is the reading: 12 MB of them, in less than 3."""
+    stretch = files.joints(30)
+    archive(tmp_path, {f"clip{index}": stretch for index in range(1500)})
+    captioned(tmp_path, [f"clip{index}" for index in range(1500)])
+    whole = 1500 * 30 * 22 * 3 * 4
+    tracemalloc.start()
+    try:
+        items = sum(1 for _ in joints.iter_clips(tmp_path))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert items == 1500 and peak < whole / 4
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # damaged numbers may be very large
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damage_inside_an_archive_ends_the_build(tmp_path, compressed: bool) -> None:
+    """It shows where it is read; no clip that came before it makes a dataset of the rest."""
+    archive(tmp_path, {name: files.joints(60, speed=index) for index, name in enumerate("abcd")})
+    if compressed:
+        with np.load(tmp_path / "clips.npz") as saved:
+            arrays = dict(saved)
+        np.savez_compressed(tmp_path / "clips.npz", **arrays)
+    captioned(tmp_path, "abcd")
+    data = bytearray((tmp_path / "clips.npz").read_bytes())
+    middle = zipfile.ZipFile(tmp_path / "clips.npz").getinfo("joints.npy").compress_size // 2
+    data[middle : middle + 4] = b"\xff\xfe\xfd\xfc"
+    (tmp_path / "clips.npz").write_bytes(data)
+    with pytest.raises(ValueError, match="clips.npz cannot be read"):
+        list(joints.iter_clips(tmp_path))
 
 
 def test_other_frame_rates_and_units_become_20_fps_and_metres(tmp_path) -> None:
@@ -127,6 +180,7 @@ def test_pickled_and_cut_arrays_are_refused(tmp_path) -> None:
         ({"joints": np.zeros((120, 21, 3), np.float32)}, "22, 3"),
         ({"offsets": np.array([0, 60])}, "one whole number more"),
         ({"offsets": np.array([0, 70, 119])}, "offsets must rise"),
+        ({"offsets": np.array([0, 130, 120], np.uint32)}, "offsets must rise"),
         ({"names": np.array(["a", "a"])}, "occurs twice"),
         ({"names": np.array([{}, {}], dtype=object)}, "cannot be read"),
     ],
