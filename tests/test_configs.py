@@ -93,6 +93,33 @@ def test_a_recipe_has_known_keys_and_possible_values(path):
             config_class(**settings)
 
 
+@pytest.mark.parametrize(
+    "stage, settings, told",
+    [
+        ("vqvae", {"window": 0}, "window is 0; it must be at least 1"),
+        ("vqvae", {"window_step": 0}, "window_step is 0; it must be at least 1"),
+        ("vqvae", {"kmeans_latents": -1}, "kmeans_latents is -1; it must be at least 1"),
+        ("vqvae", {"feat_bias": 0}, "feat_bias is 0.0; it must be above 0"),
+        ("vqvae", {"autoencoder_fraction": 1}, "autoencoder_fraction is 1.0; it must be at least 0 and below 1"),
+        ("evaluator", {"held_out_fraction": 50}, "held_out_fraction is 50.0; it must be above 0 and at most 1"),
+        ("evaluator", {"feat_bias": -5}, "feat_bias is -5.0; it must be above 0"),
+        ("evaluator", {"min_word_count": -1}, "min_word_count is -1; it must be at least 0"),
+        ("sft", {"t2m_share": 60}, "t2m_share is 60.0; it must be at least 0 and at most 1"),
+        ("sft", {"t2m_only_fraction": -0.1}, "t2m_only_fraction is -0.1; it must be at least 0 and at most 1"),
+        ("sft", {"m2t_captions": -3}, "m2t_captions is -3; it must be at least 0"),
+        ("sft", {"position_gaps": 10.5}, "position_gaps is 10.5; it must be at least 0 and at most 10"),
+        ("sft", {"new_vocab_size": 0}, "new_vocab_size is 0; it must be at least 1"),
+        ("sft", {"lora_alpha": 0}, "lora_alpha is 0; it must be at least 1"),
+        ("grpo", {"t2m_share": "nan"}, "t2m_share is nan; it must be at least 0 and at most 1"),
+        ("grpo", {"dpo_beta": 0}, "dpo_beta is 0.0; it must be above 0"),
+        ("grpo", {"dpo_margin": -1}, "dpo_margin is -1.0; it must be at least 0"),
+    ],
+)
+def test_a_share_or_size_out_of_range_is_refused(stage, settings, told):
+    with pytest.raises(SystemExit, match=f"^error: {told}$"):
+        parsed(paper(stage), **settings)
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_a_recipe_has_a_schedule_that_can_be_built(path):
     assert schedule(path, steps=1000)(0) >= 0

@@ -368,7 +368,7 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"lora_rank": 4}, "lora_rank needs a base_model"),
         ({"lora_rank": -1}, "lora_rank is -1"),
         ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for whole matrices"),
-        ({"position_gaps": -0.5}, "position_gaps -0.5: must be between 0 and 10"),
+        ({"position_gaps": -0.5}, "position_gaps is -0.5; it must be at least 0 and at most 10"),
         ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
         ({"max_length": 20}, "all 8 examples are longer than max_length 20"),

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import os
 import re
 import sys
@@ -76,6 +77,27 @@ def check_choices(part: Any) -> None:
                 f"error: {field.name} is {value!r}{meant(value, map(str, choices))}; "
                 f"it can be {', '.join(map(str, choices))}"
             )
+
+
+def require_range(
+    settings: Any,
+    *names: str,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> None:
+    """Refuse numbers of a dataclass that are out of range or no numbers, for its `__post_init__`.
+
+    Raises:
+        ValueError: naming the field, its value and the range.
+    """
+    limits = {"at least": least, "above": above, "at most": most, "below": below}
+    said = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
+    for name in names:
+        value = getattr(settings, name)
+        if not (least <= value <= most and above < value < below):
+            raise ValueError(f"{name} is {value}; it must be {said}")
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:

@@ -22,6 +22,7 @@ from train.arguments import (
     parse_arguments,
     prepare_output,
     require_folder,
+    require_range,
     require_splits,
 )
 from train.drawn_rows import DrawnRows
@@ -45,6 +46,11 @@ class EvaluatorArguments:
     held_out_fraction: float = field(default=0.5, metadata={"help": "Share of the clips the held-out judge learns."})
     feat_bias: float = field(default=5.0, metadata={"help": "Divide the std of root and contact features by this."})
     min_word_count: int = field(default=2, metadata={"help": "Rarer words are left to the unknown word."})
+
+    def __post_init__(self) -> None:
+        require_range(self, "held_out_fraction", above=0, most=1)
+        require_range(self, "feat_bias", above=0)
+        require_range(self, "min_word_count", least=0)
 
 
 class TextMotionPairs(DrawnRows):

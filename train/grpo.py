@@ -20,7 +20,14 @@ from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForC
 from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
 from train.algorithms import Algorithm, check_save_steps, make_trainer, pairs_a_step, settings_for
-from train.arguments import already_finished, parse_arguments, prepare_output, require_folder, require_splits
+from train.arguments import (
+    already_finished,
+    parse_arguments,
+    prepare_output,
+    require_folder,
+    require_range,
+    require_splits,
+)
 from train.caption_encoder import CaptionEncoder, Pooling
 from train.cards import write_unimo_card
 from train.guards.base import Guard, GuardArguments, require_sound
@@ -78,6 +85,12 @@ class GRPOArguments:
     dpo_margin: float = field(
         default=0.1, metadata={"help": "DPO: total reward by which a prompt's best must beat its worst."}
     )
+
+    def __post_init__(self) -> None:
+        require_range(self, "t2m_share", least=0, most=1)
+        require_range(self, "lora_alpha", least=1)
+        require_range(self, "dpo_beta", above=0)
+        require_range(self, "dpo_margin", least=0)
 
 
 class PolicyConfig(GRPOConfig):

@@ -30,6 +30,7 @@ from train.arguments import (
     parse_arguments,
     prepare_output,
     require_folder,
+    require_range,
     require_splits,
 )
 from train.base_lm import new_causal_lm, train_tokenizer
@@ -83,6 +84,12 @@ class SFTArguments:
         default="float32", metadata={"help": "Weights of base_model in memory; bfloat16 only where LoRA freezes them."}
     )
 
+    def __post_init__(self) -> None:
+        require_range(self, "t2m_only_fraction", "t2m_share", least=0, most=1)
+        require_range(self, "position_gaps", least=0, most=10)
+        require_range(self, "m2t_captions", least=0)
+        require_range(self, "new_vocab_size", "lora_alpha", least=1)
+
 
 def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
     """Stop, before anything is loaded, where two settings exclude each other.
@@ -105,8 +112,6 @@ def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
             "error: with packing a step holds as many examples as fit, so max_steps does not say how many are seen; "
             "give num_train_epochs instead"
         )
-    if not 0 <= arguments.position_gaps <= 10:
-        raise SystemExit(f"error: position_gaps {arguments.position_gaps}: must be between 0 and 10")
     if arguments.position_gaps and (training.packing or training.padding_free):
         raise SystemExit("error: packing and padding_free tell rows apart by their positions; set position_gaps to 0")
     check_lora(arguments.lora_rank, arguments.base_dtype, training)

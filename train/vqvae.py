@@ -20,6 +20,7 @@ from train.arguments import (
     parse_arguments,
     prepare_output,
     require_folder,
+    require_range,
     require_splits,
 )
 from train.drawn_rows import DrawnRows
@@ -48,6 +49,12 @@ class VQVAEArguments:
     )
     muon: bool = field(default=False, metadata={"help": "Muon for the weights instead of AdamW alone."})
     kmeans_latents: int = field(default=16_000, metadata={"help": "Latent vectors that k-means clusters."})
+
+    def __post_init__(self) -> None:
+        require_range(self, "window", "window_step", "kmeans_latents", least=1)
+        require_range(self, "feat_bias", above=0)
+        # All of the steps would leave none for the codes.
+        require_range(self, "autoencoder_fraction", least=0, below=1)
 
 
 class MotionWindows(DrawnRows):
@@ -137,6 +144,11 @@ def main(argv: list[str] | None = None) -> None:
         skeleton = skeleton_for(motions[0].shape[1])
         mean, std = feature_statistics(motions, skeleton, feat_bias=arguments.feat_bias)
         config = MotionVQVAEConfig(**{"feature_dim": skeleton.feature_dim, "fps": skeleton.fps} | arguments.model)
+        if arguments.autoencoder_fraction and arguments.kmeans_latents < config.codebook_size:
+            raise ValueError(
+                f"kmeans_latents is {arguments.kmeans_latents}, too few for {config.codebook_size} codes; raise it, "
+                "or give a smaller codebook_size under model"
+            )
         set_seed(training.seed)
         model = MotionVQVAEModel(config)
         require_width(model, skeleton.feature_dim, "the VQ-VAE with feature_dim as under model")
