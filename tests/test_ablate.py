@@ -52,6 +52,12 @@ def test_single_tasks_see_as_many_examples_as_in_the_joint_arm():
     assert shares["text-to-motion alone"] + shares["motion-to-text alone"] == pytest.approx(1)
 
 
+def test_gspo_is_compared_with_grpo_at_as_many_passes():
+    arms = {arm.name: arm.grpo for arm in ALL["algorithm"].arms}
+    assert arms["gspo, two passes"] == {**arms["grpo, two passes"], "algorithm": "gspo"}
+    assert arms["grpo, two passes"] == {"num_iterations": 2} and arms["grpo"] == {}
+
+
 def test_rewards_are_named_as_the_script_names_them():
     from train.rewards import make_rewards
 

@@ -44,7 +44,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("algorithm", ["grpo", "gspo", "rloo", "dpo"])
 def test_an_algorithm_trains_and_leaves_the_same_folder(algorithm, folders, tmp_path, capsys):
-    grpo.main(words(folders, tmp_path / "out", algorithm=algorithm, rewards="length_closeness=0.5"))
+    changed = {"num_iterations": 2} if algorithm == "gspo" else {}
+    grpo.main(words(folders, tmp_path / "out", algorithm=algorithm, rewards="length_closeness=0.5", **changed))
     before, after = weights(Path(folders["sft_model"])), weights(tmp_path / "out")
     assert before.keys() == after.keys() and any(not torch.equal(before[k], after[k]) for k in before)
     left = {path.name for path in (tmp_path / "out").iterdir()}
@@ -61,6 +62,14 @@ def test_an_algorithm_trains_and_leaves_the_same_folder(algorithm, folders, tmp_
     else:
         assert "rewards/length_closeness/mean" in log[0] and "kl" in log[0]
     AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+
+
+def test_gspo_does_not_end_where_grpo_does(folders, tmp_path):
+    settings = {"num_iterations": 2, "loss_type": "grpo", "guard_every": 0}
+    for algorithm in ("grpo", "gspo"):
+        grpo.main(words(folders, tmp_path / algorithm, algorithm=algorithm, **settings))
+    ours, theirs = weights(tmp_path / "gspo"), weights(tmp_path / "grpo")
+    assert max((ours[name] - theirs[name]).abs().max() for name in ours) > 1e-5
 
 
 def test_guards_read_and_change_nothing(folders, tmp_path):
@@ -115,6 +124,11 @@ def test_a_learning_rate_that_ruins_the_policy_is_noticed(folders, tmp_path):
         ({"rewards": "format_reward=nan"}, "finite"),
         ({"reward_weights": "1"}, "name them instead"),
         ({"algorithm": "ppo"}, "ppo"),
+        ({"algorithm": "gspo"}, "where gspo is grpo: their ratios are all 1; set num_iterations 2,"),
+        (
+            {"algorithm": "gspo", "gradient_accumulation_steps": 4, "steps_per_generation": 2},
+            "set num_iterations 3, or steps_per_generation 8,",
+        ),
         ({"guard_stops": "colapse"}, "did you mean 'collapse'"),
         ({"guard_patience": 0}, "at least 1"),
         ({"caption_encoder": "nowhere"}, "caption_encoder nowhere"),

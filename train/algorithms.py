@@ -1,5 +1,6 @@
 """GRPO, GSPO, RLOO and DPO from one set of arguments: what each makes of them, and the trainer that runs it."""
 
+import itertools
 import math
 from dataclasses import fields
 from typing import Any, Literal, get_args
@@ -63,6 +64,24 @@ def check_save_steps(training: GRPOConfig) -> None:
             f"(steps_per_generation {training.steps_per_generation} x num_iterations {training.num_iterations} / "
             f"gradient_accumulation_steps {training.gradient_accumulation_steps}), which cannot be resumed; use "
             f"save_steps {nearest}"
+        )
+
+
+def check_off_policy(training: GRPOConfig) -> None:
+    """Refuse GSPO where each answer is learned from by the very policy that gave it: every ratio is 1, as in GRPO.
+
+    Then TRL keeps no log-probabilities of the sampling policy, and neither ratios of sequences nor their clipping act.
+
+    Raises:
+        SystemExit: with settings under which they do.
+    """
+    accumulated, batches = training.gradient_accumulation_steps, training.steps_per_generation
+    if accumulated % (batches * training.num_iterations) == 0:
+        iterations = next(n for n in itertools.count(2) if accumulated % (batches * n))
+        raise SystemExit(
+            f"error: with num_iterations {training.num_iterations}, steps_per_generation {batches} the policy learns "
+            "from answers before it has moved, where gspo is grpo: their ratios are all 1; set num_iterations "
+            f"{iterations}, or steps_per_generation {2 * accumulated}, above gradient_accumulation_steps"
         )
 
 

@@ -19,7 +19,7 @@ from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
-from train.algorithms import Algorithm, check_save_steps, make_trainer, pairs_a_step, settings_for
+from train.algorithms import Algorithm, check_off_policy, check_save_steps, make_trainer, pairs_a_step, settings_for
 from train.arguments import (
     already_finished,
     parse_arguments,
@@ -131,6 +131,8 @@ def refuse_contradictions(arguments: GRPOArguments, training: GRPOConfig) -> Non
         )
     if arguments.algorithm == "dpo":
         return
+    if arguments.algorithm == "gspo":
+        check_off_policy(training)
     check_save_steps(training)
 
 

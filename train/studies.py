@@ -84,8 +84,15 @@ def studies(t2m_only_fraction: float, t2m_share: float) -> dict[str, Study]:
         "algorithm": Study(
             "Is it GRPO, or would another algorithm on the same rewards do?",
             "no reinforcement learning",
-            (Arm("no reinforcement learning"), Arm("grpo", grpo={}))
-            + tuple(Arm(name, grpo={"algorithm": name}) for name in ("gspo", "rloo", "dpo")),
+            (
+                Arm("no reinforcement learning"),
+                Arm("grpo", grpo={}),
+                # GSPO differs from GRPO where answers serve more than one step, so GRPO has an arm of that kind too.
+                Arm("grpo, two passes", grpo={"num_iterations": 2}),
+                Arm("gspo, two passes", grpo={"algorithm": "gspo", "num_iterations": 2}),
+                Arm("rloo", grpo={"algorithm": "rloo"}),
+                Arm("dpo", grpo={"algorithm": "dpo"}),
+            ),
         ),
         "embedding_init": Study(
             "How should the rows of the motion tokens start?",
