@@ -222,7 +222,9 @@ def test_logs_and_checkpoints_may_be_made_otherwise(tmp_path):
     assert claim(tmp_path.parent / tmp_path.name, **others) is None  # another spelling of the path
 
 
-@pytest.mark.parametrize("name", ["save_only_model", "ignore_data_skip", "auto_find_batch_size"])
+@pytest.mark.parametrize(
+    "name", ["save_only_model", "ignore_data_skip", "auto_find_batch_size", "enable_jit_checkpoint"]
+)
 def test_what_rules_out_resuming_is_refused(tmp_path, name):
     with pytest.raises(SystemExit, match=f"{name} is set"):
         claim(tmp_path / "new", **{name: True})

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from tiny_unimo import feature_extractor, tiny_vqvae
-from transformers import AutoModel, TrainingArguments
+from transformers import AutoModel, TrainerCallback, TrainingArguments
 
 from train.stages import CURVES, SUMMARY, StageTrainer, finish_stage
 
@@ -31,6 +31,23 @@ def trainer(tmp_path):
         train_dataset=[0] * 8,
         data_collator=lambda rows: {k: v.clone() for k, v in batch.items()},
     )
+
+
+class Stops(TrainerCallback):
+    """Ends a training after its third step, as whatever is told that the machine goes away."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step == 3
+
+
+def test_a_stopped_run_is_not_finished(trainer, tmp_path):
+    trainer.add_callback(Stops())
+    trainer.train()
+    with pytest.raises(SystemExit, match="error: vqvae was stopped after 3 of 4 steps; the same command goes on"):
+        finish_stage(trainer, "vqvae")
+    folder = tmp_path / "vqvae"
+    assert (folder / "checkpoint-2" / "optimizer.pt").is_file()
+    assert not (folder / SUMMARY).exists() and not (folder / "model.safetensors").exists()
 
 
 def test_a_finished_folder(trainer, tmp_path, capsys):

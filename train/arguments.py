@@ -26,7 +26,7 @@ TRAINER = "trainer_settings.json"  # the Trainer's, which only resuming compares
 HARMLESS = re.compile(
     r"output_dir|(logging|log|save|hub|trackio|do|include|vllm_server)_.*|report_to|run_name|project|push_to_hub|"
     r"disable_tqdm|local_rank|ddp_timeout|debug|skip_memory_metrics|resume_from_checkpoint|dataloader_pin_memory|"
-    r"dataloader_prefetch_factor|dataset_num_proc|num_completions_to_print|enable_jit_checkpoint|vllm_group_port"
+    r"dataloader_prefetch_factor|dataset_num_proc|num_completions_to_print|vllm_group_port"
 )
 UNRESUMABLE = {
     "save_only_model": "its checkpoints lack the optimizer",
@@ -34,6 +34,7 @@ UNRESUMABLE = {
     "auto_find_batch_size": "the batch then depends on free memory",
     "dataloader_persistent_workers": "what its workers draw is not kept with a checkpoint",
     "sync_ref_model": "the reference that moves is not kept with a checkpoint",
+    "enable_jit_checkpoint": "its checkpoint may fall within a step or a generation cycle",
 }
 
 

@@ -191,11 +191,16 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
         leave: called by the main process when model, summary and card are there; writes what else the stage leaves.
 
     Raises:
-        SystemExit: not one step was trained, which leaves the model as it was made; the model is not finite; or there
-            is no room for it.
+        SystemExit: not one step was trained, which leaves the model as it was made; something other than a guard
+            stopped the training early; the model is not finite; or there is no room for it.
     """
     if trainer.state.global_step == 0:
         raise SystemExit(f"error: {stage} made no step: there is less data than one batch, or max_steps is 0")
+    if trainer.state.global_step < trainer.state.max_steps:
+        raise SystemExit(
+            f"error: {stage} was stopped after {trainer.state.global_step} of {trainer.state.max_steps} steps; "
+            "the same command goes on from the last whole checkpoint"
+        )
     trainer.require_finite_weights()
     folder = Path(trainer.args.output_dir)
     with room_for("the finished model", folder):
