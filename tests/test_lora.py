@@ -1,6 +1,7 @@
 """Reinforcement learning on adapters: the policy moves, a plain model comes out, contradictions are refused."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from trl import import_utils
 
 from modeling_unimo import UniMoProcessor
 from train import grpo
+from train.lora import check_lora
 from train.vocabulary_rows import spare_ids
 
 
@@ -91,6 +93,15 @@ def test_vllm_settings_reach_trl(folders, tmp_path, monkeypatch):
     assert (settings.temperature, settings.top_p, settings.top_k) == (1.0, 1.0, 0)
     expected = {"logit_bias": dict.fromkeys(seen["spare"], -100.0)} if seen["spare"] else None
     assert settings.generation_kwargs == expected
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_deepspeed_which_would_save_adapters_unmerged_is_refused(folders, stage):
+    """Its engine keeps the adapted model, whatever the Trainer's model has become by the time it is saved."""
+    training = SimpleNamespace(deepspeed_plugin=SimpleNamespace(zero_stage=stage), fsdp=None)
+    with pytest.raises(SystemExit, match=r"DeepSpeed saves its own copy.*single_gpu.yaml or multi_gpu.yaml$"):
+        check_lora(4, "float32", training)
+    check_lora(0, "float32", training)
 
 
 def test_contradictions_are_refused(folders, tmp_path):

@@ -25,11 +25,11 @@ def check_lora(rank: int, base_dtype: str, training: TrainingArguments) -> None:
         return
     if not is_peft_available():
         raise SystemExit("error: lora_rank needs PEFT: pip install 'unimo[peft]' (or pip install peft)")
-    sharded = training.deepspeed_plugin is not None and training.deepspeed_plugin.zero_stage == 3
-    if sharded or training.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+    fsdp = training.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    if fsdp or training.deepspeed_plugin is not None:
         raise SystemExit(
-            "error: adapters are merged at the end, which needs whole weights on each process, and FSDP and ZeRO-3 "
-            "split them; launch lora_rank with single_gpu.yaml, multi_gpu.yaml or deepspeed_zero2.yaml"
+            "error: adapters are merged at the end, where FSDP has the weights in shards and DeepSpeed saves its own "
+            "copy, with the adapters apart; launch lora_rank with single_gpu.yaml or multi_gpu.yaml"
         )
 
 
