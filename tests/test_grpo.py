@@ -129,6 +129,15 @@ def test_a_learning_rate_that_ruins_the_policy_is_noticed(folders, tmp_path):
             {"algorithm": "gspo", "gradient_accumulation_steps": 4, "steps_per_generation": 2},
             "set num_iterations 3, or steps_per_generation 8,",
         ),
+        ({"temperature": 0.3}, "temperature is 0.3, but answers are sampled free"),
+        ({"top_p": 0.9}, "top_p is 0.9, but answers are sampled free"),
+        ({"top_k": 50}, "top_k is 50, but"),
+        ({"min_p": 0.1}, "min_p is 0.1, but"),
+        ({"repetition_penalty": 1.2, "algorithm": "dpo"}, "repetition_penalty is 1.2, but"),
+        ({"generation_kwargs": '{"temperature": 0.3}'}, "temperature in generation_kwargs is 0.3, but"),
+        ({"generation_kwargs": '{"suppress_tokens": [5]}'}, "suppress_tokens in generation_kwargs is [5], but"),
+        ({"generation_kwargs": '{"max_time": 9}', "algorithm": "dpo"}, "dpo samples its answers beforehand"),
+        ({"remove_unused_columns": "true"}, "remove_unused_columns is True, but the rewards read the columns"),
         ({"guard_stops": "colapse"}, "did you mean 'collapse'"),
         ({"guard_patience": 0}, "at least 1"),
         ({"caption_encoder": "nowhere"}, "caption_encoder nowhere"),
@@ -216,11 +225,14 @@ def test_each_algorithm_gets_the_same_settings(capsys):
     gspo = settings_for("gspo", policy_config(epsilon=0.2))
     assert (gspo.importance_sampling_level, gspo.loss_type) == ("sequence", "grpo")
     assert (gspo.epsilon, gspo.epsilon_high) == (3e-4, 4e-4)
+    told = capsys.readouterr().out
+    assert "gspo has its own" in told and "epsilon 0.0003 (not 0.2), epsilon_high 0.0004 (not None)" in told
     rloo = settings_for("rloo", policy_config(loss_type="grpo", beta=0.02))
     assert isinstance(rloo, RLOOConfig) and (rloo.beta, rloo.generation_batch_size) == (0.02, 32)
     assert "RLOOConfig has no loss_type" in capsys.readouterr().out
     dpo = settings_for("dpo", policy_config(beta=0.02), dpo_beta=0.3, max_length=99)
     assert isinstance(dpo, DPOConfig) and (dpo.beta, dpo.max_length, dpo.max_steps) == (0.3, 99, 7)
+    assert "[grpo] dpo has its own loss_type sigmoid (not dapo), beta 0.3 (not 0.02)" in capsys.readouterr().out
     # 32 answers are 4 prompts: 4 pairs a step, no more than 16 sequences at once.
     assert dpo.per_device_train_batch_size * dpo.gradient_accumulation_steps == 4
     assert {rloo.learning_rate, dpo.learning_rate, gspo.learning_rate} == {3e-5}

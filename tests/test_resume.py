@@ -322,7 +322,7 @@ VARIANTS = [
     ("sft", 7, {"packing": True, "max_steps": -1, "num_train_epochs": 12, "max_length": 900}),
     ("sft", 9, {"lora_rank": 2, "muon": False, "base_model": "base"}),
     ("sft", 7, {"position_gaps": 1.0}),
-    ("sft", 9, {"train_sampling_strategy": "group_by_length", "bf16": True}),
+    ("sft", 9, {"bf16": True}),
     ("grpo", 4, {"algorithm": "gspo"}),
     ("grpo", 4, {"algorithm": "rloo"}),
     ("grpo", 4, {"algorithm": "dpo", "beta": 0.0}),

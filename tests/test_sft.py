@@ -132,7 +132,7 @@ def test_logging_leaves_the_training_as_it_is(folders, tmp_path, monkeypatch):
     train(folders, tmp_path / "ours", bf16=True, gradient_accumulation_steps=2)
 
     class Plain(StageTrainer, SFTTrainer):
-        def __init__(self, *args, vocabulary, **kwargs):
+        def __init__(self, *args, vocabulary, position_gaps, **kwargs):
             super().__init__(*args, **kwargs)
 
     monkeypatch.setattr(sft, "MotionSFTTrainer", Plain)
@@ -368,6 +368,10 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"lora_rank": 4}, "lora_rank needs a base_model"),
         ({"lora_rank": -1}, "lora_rank is -1"),
         ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for whole matrices"),
+        ({"train_sampling_strategy": "group_by_length"}, "train_sampling_strategy is 'group_by_length', but .* order"),
+        ({"shuffle_dataset": True}, "shuffle_dataset is True, but .*; leave it away"),
+        ({"completion_only_loss": False}, "completion_only_loss is False, but .* learns thoughts and answers alone"),
+        ({"assistant_only_loss": True}, "assistant_only_loss is True"),
         ({"position_gaps": -0.5}, "position_gaps is -0.5; it must be at least 0 and at most 10"),
         ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),

@@ -15,7 +15,7 @@ from train.stages import StageTrainer
 Algorithm = Literal["grpo", "gspo", "rloo", "dpo"]
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 # Clipping of GSPO, whose ratio is of whole sequences (Zheng et al., 2025, section 5.1).
-GSPO_EPSILON, GSPO_EPSILON_HIGH = 3e-4, 4e-4
+GSPO = {"importance_sampling_level": "sequence", "loss_type": "grpo", "epsilon": 3e-4, "epsilon_high": 4e-4}
 
 
 class MotionGRPOTrainer(StageTrainer, GRPOTrainer):
@@ -105,8 +105,9 @@ def settings_for(
     if algorithm == "grpo":
         return training
     if algorithm == "gspo":
-        training.importance_sampling_level, training.loss_type = "sequence", "grpo"
-        training.epsilon, training.epsilon_high = GSPO_EPSILON, GSPO_EPSILON_HIGH
+        _tell_changes("gspo", training, GSPO)
+        for name, value in GSPO.items():
+            setattr(training, name, value)
         return training
     if algorithm == "rloo":
         # GRPO's has derived one of the two from the other; both given count as a contradiction.
@@ -120,6 +121,7 @@ def settings_for(
     share = pairs // processes
     # A pair is two sequences: no more of them at once than GRPO holds.
     at_once = max(n for n in range(1, share + 1) if share % n == 0 and (n == 1 or 2 * n <= training.train_batch_size))
+    _tell_changes("dpo", training, {"loss_type": "sigmoid", "beta": dpo_beta})
     return _converted(
         DPOConfig,
         training,
@@ -132,6 +134,13 @@ def settings_for(
     )
 
 
+def _tell_changes(algorithm: str, training: GRPOConfig, own: dict[str, Any]) -> None:
+    """Say which settings of GRPO the algorithm has its own values of."""
+    told = [f"{name} {value} (not {getattr(training, name)})" for name, value in own.items()]
+    if training.process_index == 0:
+        print(f"[grpo] {algorithm} has its own {', '.join(told)}", flush=True)
+
+
 def _converted(config_class: type[Any], training: GRPOConfig, **changed: Any) -> Any:
     """Another trainer's arguments with all that both know; what the user set and it does not know is said."""
     known = {field.name for field in fields(config_class) if field.init}
@@ -139,7 +148,7 @@ def _converted(config_class: type[Any], training: GRPOConfig, **changed: Any) ->
     values = {field.name: getattr(training, field.name) for field in fields(GRPOConfig) if field.init}
     # Derived ones, and those that answers are sampled and scored by whatever learns from them.
     used = {"generation_batch_size", "steps_per_generation", "reward_weights", "temperature", "top_p", "top_k"}
-    used |= {"num_generations", "max_completion_length"}
+    used |= {"num_generations", "max_completion_length", "generation_kwargs"}
     unused = sorted(n for n, v in values.items() if n not in known | used and v != defaults[n])
     if unused and training.process_index == 0:
         print(f"[grpo] {config_class.__name__} has no {', '.join(unused)}: not used", flush=True)

@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -99,6 +99,23 @@ def require_range(
         value = getattr(settings, name)
         if not (least <= value <= most and above < value < below):
             raise ValueError(f"{name} is {value}; it must be {said}")
+
+
+def refuse_decided(training: TrainingArguments, decided: Mapping[str, Any], why: str) -> None:
+    """Refuse a setting that the script decides, where another value was given: it would be recorded and not used.
+
+    Args:
+        decided: what the script sets, by field.
+        why: the rest of the sentence.
+
+    Raises:
+        SystemExit: naming the setting.
+    """
+    defaults = {field.name: field.default for field in fields(training)}
+    for name, value in decided.items():
+        given = getattr(training, name)
+        if given != value and given != defaults[name]:
+            raise SystemExit(f"error: {name} is {given!r}, but {why}; leave it away")
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:

@@ -24,6 +24,7 @@ from train.arguments import (
     already_finished,
     parse_arguments,
     prepare_output,
+    refuse_decided,
     require_folder,
     require_range,
     require_splits,
@@ -39,6 +40,23 @@ from train.push import push_stage
 from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
 from train.stages import StageTrainer, finish_stage
 from train.vocabulary_rows import never_sampled
+
+# Sampled free: sampling and training log-probabilities are one distribution.
+SAMPLED = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
+# And what else can be among generation_kwargs, of the library or of vLLM, and would part the two.
+GENERATED = SAMPLED | {
+    "do_sample": True,
+    "num_beams": 1,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "no_repeat_ngram_size": 0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "logit_bias": None,
+}
 
 
 @dataclass
@@ -120,6 +138,14 @@ def refuse_contradictions(arguments: GRPOArguments, training: GRPOConfig) -> Non
         raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
     if training.reward_weights is not None:
         raise SystemExit("error: reward_weights goes by position; name them instead, like rewards: format_reward=0.5")
+    why = "answers are sampled free, so that sampling and training log-probabilities are one distribution"
+    refuse_decided(training, SAMPLED, why)
+    refuse_decided(training, {"remove_unused_columns": False}, "the rewards read the columns")
+    for name, value in (training.generation_kwargs or {}).items():
+        if name in GENERATED and value != GENERATED[name]:
+            raise SystemExit(f"error: {name} in generation_kwargs is {value!r}, but {why}; leave it away")
+    if training.generation_kwargs and arguments.algorithm == "dpo":
+        raise SystemExit("error: dpo samples its answers beforehand, with no generation_kwargs; leave them away")
     if arguments.reference_model and not training.beta:
         raise SystemExit("error: reference_model is given, but beta is 0, so nothing holds on to it; set beta above 0")
     check_lora(arguments.lora_rank, arguments.base_dtype, training)
@@ -233,7 +259,8 @@ def main(argv: list[str] | None = None) -> None:
     recorder = RolloutRecorder()
     rewards = recorder.watch(make_rewards(processor, scorer, weights, arguments.caption_references))
     training.reward_weights = list(weights.values())
-    training.temperature, training.top_p, training.top_k = 1.0, 1.0, 0
+    for name, value in SAMPLED.items():
+        setattr(training, name, value)
     tokens = never_sampled(processor.tokenizer, model, training.use_vllm)
     training.generation_kwargs = tokens | (training.generation_kwargs or {}) or None
     if arguments.lora_rank:

@@ -29,6 +29,7 @@ from train.arguments import (
     check_settings,
     parse_arguments,
     prepare_output,
+    refuse_decided,
     require_folder,
     require_range,
     require_splits,
@@ -46,6 +47,13 @@ from train.vocabulary_rows import owned_ids, rows_to_train
 
 NEW_BASE = "new_base"  # subfolder with the untrained LM and its tokenizer
 BASE = "as base_model a causal language model"
+# The schedule is the order, and holds every pass over the data; prompts are not learned.
+DECIDED = {
+    "train_sampling_strategy": "sequential",
+    "shuffle_dataset": False,
+    "completion_only_loss": True,
+    "assistant_only_loss": False,
+}
 
 
 @dataclass
@@ -105,6 +113,7 @@ def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
             "error: train/sft.py gives new rows to the embedding, which ZeRO-3 has split when it is loaded; "
             "launch with train/accelerate_configs/fsdp2.yaml or deepspeed_zero2.yaml"
         )
+    refuse_decided(training, DECIDED, "train/sft.py has an order of its own and learns thoughts and answers alone")
     if training.packing and training.packing_strategy != "bfd":
         raise SystemExit(f"error: packing_strategy {training.packing_strategy} cuts examples in two; use bfd")
     if training.packing and training.max_steps > 0:
@@ -246,9 +255,9 @@ def main(argv: list[str] | None = None) -> None:
         if training.process_index == 0:
             print(f"[sft] {trainable_share(model)}, {len(rows)} rows of the vocabulary among them")
 
-    # The schedule above is the order, and holds every pass over the data.
-    training.train_sampling_strategy, training.num_train_epochs = "sequential", 1
-    training.completion_only_loss = True
+    for name, value in DECIDED.items():
+        setattr(training, name, value)
+    training.num_train_epochs = 1
     trainer = MotionSFTTrainer(
         model=model,
         args=training,
