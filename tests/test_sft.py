@@ -14,7 +14,7 @@ from packaging.version import Version
 from tiny_data import dataset_folder, entries
 from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, tiny_lm, tiny_vqvae
 from torch.utils.data import BatchSampler, SequentialSampler
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, Qwen2Model
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, Qwen2Model, Trainer
 from trl import SFTConfig, SFTTrainer, pack_dataset
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -122,6 +122,16 @@ def test_other_losses_are_logged_by_part_too(folders, tmp_path, settings):
     plain = train(folders, tmp_path / "plain", max_steps=1)[0]
     other = train(folders, tmp_path / "other", max_steps=1, **settings)[0]
     assert other["loss"] != plain["loss"] and other["loss/t2m"] == plain["loss/t2m"]
+
+
+def test_a_trl_without_a_loss_a_token_is_told_once(folders, tmp_path, monkeypatch, capsys):
+    """As on Python 3.10; TRL itself goes by the Trainer's own loss there."""
+    train(folders, tmp_path / "first", max_steps=1)
+    assert ("gives no loss a token" in capsys.readouterr().out) == (not BY_PART)
+    monkeypatch.setattr(SFTTrainer, "compute_loss", Trainer.compute_loss)
+    curves = train(folders, tmp_path / "second")
+    assert capsys.readouterr().out.count(f"[sft] TRL {trl.__version__} gives no loss a token") == 1
+    assert not [key for entry in curves for key in entry if key.startswith(("loss/", "accuracy/"))]
 
 
 def tasks_of(entry):

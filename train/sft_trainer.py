@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import trl
 from trl import SFTTrainer
 
 from modeling_unimo.tokenization_unimo import MotionVocabulary
@@ -24,6 +25,7 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
         self.vocabulary = vocabulary
         self.position_gaps = position_gaps
         self._sums: dict[str, torch.Tensor] = {}  # by "train" and "eval"
+        self._told = False
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         labels = inputs.get("labels")
@@ -47,6 +49,14 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
                 sums = self.accelerator.reduce(sums, "sum")
             mode = "train" if self.model.training else "eval"
             self._sums[mode] = self._sums[mode] + sums if mode in self._sums else sums
+        if not seen and not self._told:
+            self._told = True
+            if self.is_world_process_zero():
+                print(
+                    f"[sft] TRL {trl.__version__} gives no loss a token: loss and accuracy are logged of all tokens "
+                    "together, not apart for thought, motion, answer and each task; TRL 1.16 does, from Python 3.11 on",
+                    flush=True,
+                )
         return result
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
