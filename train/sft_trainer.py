@@ -54,7 +54,7 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
             if self.is_world_process_zero():
                 print(
                     f"[sft] TRL {trl.__version__} gives no loss a token: loss and accuracy are logged of all tokens "
-                    "together, not apart for thought, motion, answer and each task; TRL 1.16 does, from Python 3.11 on",
+                    "together, not of thought, motion, answer and each task; TRL 1.16 does, from Python 3.11 on",
                     flush=True,
                 )
         return result
