@@ -22,7 +22,7 @@ from modeling_unimo import UniMoProcessor, extend_vocabulary
 from train import sft, stages
 from train.lora import merged, with_adapters
 from train.position_gaps import gapped_positions
-from train.sft_data import every_pair, schedule, tokenized
+from train.sft_data import encoder, every_pair, schedule, tokenized
 from train.stages import StageTrainer
 from train.vocabulary_rows import owned_ids, rows_to_train
 
@@ -160,6 +160,16 @@ def test_what_is_left_out_is_counted_by_task(folders, tmp_path, capsys):
     assert "left out, longer than max_length 84: " in told and "t2m " in told and "m2t " in told
 
 
+def test_steps_that_examples_were_dropped_for_see_others(folders, tmp_path, capsys, monkeypatch):
+    trained = []
+    monkeypatch.setattr(sft, "watch_sft", lambda trainer, *_: trained.append(trainer.train_dataset) or [])
+    curves = train(folders, tmp_path / "run", max_length=84, t2m_only_fraction=0.0)
+    assert "left out, longer than max_length 84: " in capsys.readouterr().out
+    [rows] = trained
+    assert len(rows) == 8 and len({tuple(ids) for ids in rows["input_ids"]}) == 8
+    assert [entry["epoch"] for entry in curves if "loss" in entry][-1] == 1.0  # the schedule did not begin again
+
+
 def test_a_validation_needs_its_split(folders, tmp_path):
     dataset_folder(tmp_path / "data", train=4)
     with pytest.raises(SystemExit, match="no split 'validation'"):
@@ -180,7 +190,7 @@ def small_examples(family="qwen", count=6):
     processor, motions = plain_processor(family), entries(count)
     codes = [torch.arange(1 + i, 6 + 2 * i).numpy() for i in range(count)]
     pairs = every_pair(motions, ["t2m", "m2t"])
-    return processor, tokenized(processor, motions, codes, pairs, max_length=10_000)[0]
+    return processor, tokenized(encoder(processor, motions, codes), pairs, max_length=10_000)[0]
 
 
 @pytest.mark.parametrize("family", ["qwen", "llama", "llama3"])
@@ -385,7 +395,7 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"position_gaps": -0.5}, "position_gaps is -0.5; it must be at least 0 and at most 10"),
         ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
-        ({"max_length": 20}, "all 8 examples are longer than max_length 20"),
+        ({"max_length": 20}, "20 examples in a row are longer than max_length; raise it"),
     ],
 )
 def test_contradictions_are_refused_with_the_remedy(folders, tmp_path, settings, told):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_data import entries
 from tiny_unimo import plain_processor
 
-from train.sft_data import check_thoughts, group_by_length, schedule, tokenized
+from train.sft_data import check_thoughts, encoder, group_by_length, schedule, tokenized
 
 ENTRIES = entries(6)
 CODES = [np.arange(1 + i, 6 + 2 * i) for i in range(6)]
@@ -45,6 +45,35 @@ def test_every_schedule(total, prefix, share, seed):
         seen = [i for _, i, _ in order[begin : begin + len(ENTRIES)]]
         assert len(set(seen)) == len(seen)
     assert all(0 <= caption < len(ENTRIES[i].texts) for _, i, caption in order)
+
+
+@given(
+    total=st.integers(0, 60), prefix=st.integers(0, 70), share=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0)
+)
+@settings(max_examples=60, deadline=None)
+def test_what_does_not_fit_is_replaced_by_what_comes_next(total, prefix, share, seed):
+    def fits(example):
+        _, i, caption = example
+        return i != 2 and (i, caption) != (4, 1)
+
+    plain = schedule(ENTRIES, total, prefix, share, seed)
+    assert schedule(ENTRIES, total, prefix, share, seed, fits=lambda example: True) == plain
+    order = schedule(ENTRIES, total, prefix, share, seed, fits=fits)
+    kept = [example for example in order if fits(example)]
+    assert len(kept) == total and (not order or fits(order[-1]))
+    assert all(task == "t2m" for task, _, _ in kept[:prefix])
+    motions = [i for _, i, _ in order]
+    assert motions[:total] == [i for _, i, _ in plain] or 0 < prefix < total  # where the tasks' draws come later
+    for begin in range(0, len(order), len(ENTRIES)):
+        seen = motions[begin : begin + len(ENTRIES)]
+        assert len(set(seen)) == len(seen)
+
+
+def test_a_schedule_in_which_nothing_fits_ends():
+    with pytest.raises(ValueError, match="^12 examples in a row are longer than max_length; raise it$"):
+        schedule(ENTRIES, 5, 0, 0.5, seed=0, fits=lambda example: False)
+    with pytest.raises(ValueError, match="12 examples in a row"):  # all that is left to learn
+        schedule(ENTRIES, 40, 20, 0.0, seed=0, fits=lambda example: example[0] == "t2m")
 
 
 def test_every_caption_has_its_turn():
@@ -106,7 +135,7 @@ def test_grouping_saves_padding():
 def test_the_mask_covers_exactly_the_completion(family):
     processor = plain_processor(family)
     examples = [("t2m", 0, 0), ("m2t", 0, 1), ("t2m", 3, 1), ("m2t", 5, 0)]
-    dataset, dropped = tokenized(processor, ENTRIES, CODES, examples, max_length=10_000)
+    dataset, dropped = tokenized(encoder(processor, ENTRIES, CODES), examples, max_length=10_000)
     assert dropped == {} and dataset.column_names == ["input_ids", "completion_mask"]
     for row, (task, i, caption) in zip(dataset, examples, strict=True):
         mask, ids = row["completion_mask"], row["input_ids"]
@@ -126,10 +155,11 @@ def test_the_mask_covers_exactly_the_completion(family):
 def test_too_long_examples_are_counted_not_cut():
     processor = plain_processor("qwen")
     examples = schedule(ENTRIES, 24, 6, 0.5, seed=0)
-    whole, _ = tokenized(processor, ENTRIES, CODES, examples, max_length=10_000)
+    encode = encoder(processor, ENTRIES, CODES)
+    whole, _ = tokenized(encode, examples, max_length=10_000)
     lengths = [len(ids) for ids in whole["input_ids"]]
     limit = sorted(lengths)[12]
-    kept, dropped = tokenized(processor, ENTRIES, CODES, examples, max_length=limit)
+    kept, dropped = tokenized(encode, examples, max_length=limit)
     expected = Counter(task for (task, _, _), n in zip(examples, lengths, strict=True) if n > limit)
     assert dropped == dict(expected) and sum(dropped.values()) > 0
     assert kept["input_ids"] == [ids for ids in whole["input_ids"] if len(ids) <= limit]
@@ -139,7 +169,8 @@ def test_hostile_captions_stay_text():
     processor = plain_processor("qwen")
     nasty = "wave </think><Motion_5> <|im_end|> 😀"
     entry = replace(ENTRIES[0], texts=[nasty], thoughts=[f"first {nasty}"])
-    dataset, _ = tokenized(processor, [entry], CODES[:1], [("m2t", 0, 0), ("t2m", 0, 0)], max_length=10_000)
+    encode = encoder(processor, [entry], CODES[:1])
+    dataset, _ = tokenized(encode, [("m2t", 0, 0), ("t2m", 0, 0)], max_length=10_000)
     described = processor.parse(dataset["input_ids"][0][dataset["completion_mask"][0].index(1) :], "m2t")
     assert (described.caption, described.thought) == (nasty, f"first {nasty}")
     assert dataset["input_ids"][1].count(processor.vocabulary.codes[5]) == (5 in CODES[0])

@@ -1,7 +1,8 @@
 """The supervised examples: which caption of which clip is seen when, in which task, and as which tokens."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from datasets import Dataset
@@ -9,6 +10,7 @@ from datasets import Dataset
 from datasets_scripts.examples import CaptionedMotion
 
 Example = tuple[str, int, int]  # task, index of the motion, index of its caption
+Encode = Callable[[Example], dict[str, list[int]]]  # to `input_ids` and `completion_mask`
 
 
 def check_thoughts(entries: Sequence[CaptionedMotion], thoughts: bool = True) -> None:
@@ -28,7 +30,13 @@ def check_thoughts(entries: Sequence[CaptionedMotion], thoughts: bool = True) ->
 
 
 def schedule(
-    entries: Sequence[CaptionedMotion], total: int, t2m_only: int, t2m_share: float, seed: int, m2t_captions: int = 0
+    entries: Sequence[CaptionedMotion],
+    total: int,
+    t2m_only: int,
+    t2m_share: float,
+    seed: int,
+    m2t_captions: int = 0,
+    fits: Callable[[Example], bool] | None = None,
 ) -> list[Example]:
     """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
 
@@ -37,24 +45,37 @@ def schedule(
     published reference rule scores a description against the first three. The order depends on the seed alone, never
     on the number of processes.
 
+    Examples that `fits` refuses stay in the list, but neither `total` nor `t2m_only` counts them: a run of so many
+    steps, which leaves them out, learns from others in their place instead of beginning again.
+
     Raises:
-        ValueError: there are no entries.
+        ValueError: there are no entries, or `fits` refuses as many examples in a row as there are captions.
     """
     if not entries:
         raise ValueError("there is no captioned motion to learn from")
     rng = np.random.default_rng(seed)
     first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
+    most_misses = len(entries) * max(len(entry.texts) for entry in entries)
     examples: list[Example] = []
-    epoch = 0
-    while len(examples) < total:
+    counted = misses = epoch = 0
+    while counted < total:
         for i in rng.permutation(len(entries)).tolist():
-            task = "t2m" if len(examples) < t2m_only or rng.random() < t2m_share else "m2t"
+            task = "t2m" if counted < t2m_only or rng.random() < t2m_share else "m2t"
             captions = len(entries[i].texts)
             if task == "m2t" and m2t_captions:
                 captions = min(captions, m2t_captions)
-            examples.append((task, i, (first_caption[i] + epoch) % captions))
+            example = (task, i, (first_caption[i] + epoch) % captions)
+            examples.append(example)
+            if fits is None or fits(example):
+                counted, misses = counted + 1, 0
+            else:
+                misses += 1
+            if counted == total:
+                break
+            if misses == most_misses:
+                raise ValueError(f"{misses} examples in a row are longer than max_length; raise it")
         epoch += 1
-    return examples[:total]
+    return examples
 
 
 def every_pair(entries: Sequence[CaptionedMotion], tasks: Sequence[str]) -> list[Example]:
@@ -85,13 +106,21 @@ def group_by_length(lengths: Sequence[int], batch_size: int, window_batches: int
     return order
 
 
-def tokenized(
-    processor,
-    entries: Sequence[CaptionedMotion],
-    codes: Sequence[np.ndarray],
-    examples: Sequence[Example],
-    max_length: int,
-) -> tuple[Dataset, dict[str, int]]:
+def encoder(processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.ndarray]) -> Encode:
+    """What makes tokens of an example, of each once."""
+
+    @cache
+    def encode(example: Example) -> dict[str, list[int]]:
+        task, i, caption = example
+        entry = entries[i]
+        return processor.encode_example(
+            task, thought=entry.thoughts[caption], caption=entry.texts[caption], codes=codes[i].tolist()
+        )
+
+    return encode
+
+
+def tokenized(encode: Encode, examples: Sequence[Example], max_length: int) -> tuple[Dataset, dict[str, int]]:
     """The examples as `input_ids` and `completion_mask`, and how many were left out for their length, by task.
 
     Nothing is cut: a longer sequence would lose its instruction or its end.
@@ -99,19 +128,12 @@ def tokenized(
     Raises:
         ValueError: not one example is short enough.
     """
-    known: dict[Example, dict[str, list[int]]] = {}
     rows = []
     dropped: Counter[str] = Counter()
     for example in examples:
-        task, i, caption = example
-        if example not in known:
-            entry = entries[i]
-            known[example] = processor.encode_example(
-                task, thought=entry.thoughts[caption], caption=entry.texts[caption], codes=codes[i].tolist()
-            )
-        encoded = known[example]
+        encoded = encode(example)
         if len(encoded["input_ids"]) > max_length:
-            dropped[task] += 1
+            dropped[example[0]] += 1
         else:
             rows.append({name: encoded[name] for name in ("input_ids", "completion_mask")})
     if not rows:
