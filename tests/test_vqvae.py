@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from tiny_data import dataset_folder
+from tiny_data import dataset_folder, features
 
 from train import vqvae
 
@@ -27,9 +27,29 @@ def train(data, output, **settings):
     vqvae.main(["--config", str(config)])
 
 
-def test_fewer_latents_than_codes_are_refused(data, tmp_path):
-    with pytest.raises(SystemExit, match="kmeans_latents is 20, too few for 24 codes; raise it"):
-        train(data, tmp_path / "run", kmeans_latents=20)
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ({"kmeans_latents": 20}, "kmeans_latents is 20, too few for 24 codes; raise it or"),
+        ({"model": MODEL | {"codebook_size": 900}, "kmeans_latents": 900}, "the motions give [0-9]+ .* for 900 codes"),
+        ({"max_steps": -1, "num_train_epochs": 1}, "autoencoder_fraction needs max_steps"),
+    ],
+)
+def test_after_a_refusal_the_folder_is_free(data, tmp_path, settings, told):
+    with pytest.raises(SystemExit, match=told):
+        train(data, tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
-    train(data, tmp_path / "run", kmeans_latents=24)
-    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_as_many_latents_as_codes_are_enough(data, tmp_path):
+    """All that the motions give, of every later start: what is said before training is what k-means then finds."""
+    found = sum((len(motion) - later) // 4 for motion in map(features, range(6)) for later in range(4))
+    for codes, enough in ((found, True), (found + 1, False)):
+        output = tmp_path / str(codes)
+        settings = {"model": MODEL | {"codebook_size": codes}, "kmeans_latents": 1000}
+        if enough:
+            train(data, output, **settings)
+        else:
+            with pytest.raises(SystemExit, match=f"give {found} latent vectors, too few for {codes} codes"):
+                train(data, output, **settings)
+        assert (output / "model.safetensors").is_file() == enough

@@ -122,12 +122,29 @@ class PlaceCodes(TrainerCallback):
                 collected.append(model.encoder_latents(**{k: v.to(model.device) for k, v in batch.items()}))
                 found += len(collected[-1])
         model.train()
-        if found < codes:
-            raise SystemExit(
-                f"error: the motions give {found} latent vectors, too few for {codes} codes; "
-                "give more motion, or a smaller codebook_size under model"
-            )
         model.initialize_codebook(torch.cat(collected)[: self.latents], seed=self.seed)
+
+
+def require_latents(motions: list[np.ndarray], config: MotionVQVAEConfig, most: int) -> None:
+    """Refuse what gives k-means fewer latent vectors than codes to place, while nothing has been trained yet.
+
+    Args:
+        most: latent vectors that it takes.
+
+    Raises:
+        ValueError: with both numbers and the remedy.
+    """
+    codes, frames = config.codebook_size, config.downsample
+    if most < codes:
+        raise ValueError(
+            f"kmeans_latents is {most}, too few for {codes} codes; raise it or give a smaller codebook_size under model"
+        )
+    found = sum(max(0, len(motion) - later) // frames for motion in motions for later in range(frames))
+    if found < codes:
+        raise ValueError(
+            f"the motions give {found} latent vectors, too few for {codes} codes; "
+            "give more motion, or a smaller codebook_size under model"
+        )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -135,6 +152,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments, training = parse_arguments((VQVAEArguments, TrainingArguments), argv)
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     check_settings(arguments.model, MotionVQVAEConfig, "model")
+    if training.max_steps <= 0 and arguments.autoencoder_fraction:
+        raise SystemExit("error: autoencoder_fraction needs max_steps, whose share it is")
     if already_finished(training, "vqvae", asdict(arguments)):
         push_stage(training)
         return
@@ -144,11 +163,8 @@ def main(argv: list[str] | None = None) -> None:
         skeleton = skeleton_for(motions[0].shape[1])
         mean, std = feature_statistics(motions, skeleton, feat_bias=arguments.feat_bias)
         config = MotionVQVAEConfig(**{"feature_dim": skeleton.feature_dim, "fps": skeleton.fps} | arguments.model)
-        if arguments.autoencoder_fraction and arguments.kmeans_latents < config.codebook_size:
-            raise ValueError(
-                f"kmeans_latents is {arguments.kmeans_latents}, too few for {config.codebook_size} codes; raise it, "
-                "or give a smaller codebook_size under model"
-            )
+        if arguments.autoencoder_fraction:
+            require_latents(motions, config, arguments.kmeans_latents)
         set_seed(training.seed)
         model = MotionVQVAEModel(config)
         require_width(model, skeleton.feature_dim, "the VQ-VAE with feature_dim as under model")
@@ -162,10 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     checkpoint = prepare_output(training, "vqvae", asdict(arguments))
     keep_short_batch(training, len(motions))
     windows = MotionWindows(motions, extractor, arguments.window, arguments.window_step)
-    total_steps = training.max_steps if training.max_steps > 0 else None
-    if total_steps is None and arguments.autoencoder_fraction > 0:
-        raise SystemExit("error: autoencoder_fraction needs max_steps, whose share it is")
-    autoencoder_steps = int((total_steps or 0) * arguments.autoencoder_fraction)
+    autoencoder_steps = int(max(0, training.max_steps) * arguments.autoencoder_fraction)
 
     callbacks = (
         [PlaceCodes(windows, autoencoder_steps, arguments.kmeans_latents, training.seed)] if autoencoder_steps else []
