@@ -24,10 +24,16 @@ def peak(device: torch.device, dtype: torch.dtype, size: int) -> float:
 
 
 def measure(device: torch.device, tiny: bool = False) -> dict[str, float]:
-    """{"bandwidth": bytes/s, "float32", "bfloat16": operations/s}; `tiny`: of small operands, for tests."""
+    """{"bandwidth": bytes/s, "float32", "bfloat16": operations/s} of the device, and "host bandwidth", "host float64".
+
+    Those of the host are for what numpy does wherever the networks are. `tiny`: of small operands, for tests.
+    """
+    copied, host = 2**22 if tiny else _COPIED, torch.device("cpu")
     size = 256 if tiny else 8192 if device.type == "cuda" else 2048
-    return {
-        "bandwidth": bandwidth(device, 2**22 if tiny else _COPIED),
+    measured = {
+        "bandwidth": bandwidth(device, copied),
         "float32": peak(device, torch.float32, size),
         "bfloat16": peak(device, torch.bfloat16, size),
+        "host float64": peak(host, torch.float64, min(size, 2048)),
     }
+    return measured | {"host bandwidth": measured["bandwidth"] if device.type == "cpu" else bandwidth(host, copied)}

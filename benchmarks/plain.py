@@ -18,7 +18,7 @@ from transformers import LogitsProcessorList
 
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.examples import CaptionedMotion
-from modeling_unimo import AnswerGrammar
+from modeling_unimo import Answer, AnswerGrammar
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 
 
@@ -133,18 +133,19 @@ def features(joints: np.ndarray) -> np.ndarray:
 
 # ---------------------------------------------------------------- sampling: a caption at a time, the whole head
 @torch.no_grad()
-def answer(model, processor, text: str, num_codes: int | None = None, **budgets: int):
-    """One text-to-motion answer by the library's `generate`, its own cache and the whole vocabulary at every step.
+def answers(model, processor, texts: Sequence[str], num_codes: int | None = None, **budgets: int) -> list[Answer]:
+    """Text-to-motion answers by the library's `generate`, its own cache and the whole vocabulary at every step.
 
     The grammar is what makes the lengths of both ways equal; it costs little beside a model.
     """
-    inputs = processor.encode_prompts(["t2m"], [text], [None]).to(model.device)
+    tasks = ["t2m"] * len(texts)
+    inputs = processor.encode_prompts(tasks, texts, [None] * len(texts)).to(model.device)
     rules = AnswerGrammar(
         processor,
-        ["t2m"],
+        tasks,
         prompt_length=inputs["input_ids"].shape[1],
         vocab_size=model.config.text_config.vocab_size,
-        num_codes=[num_codes],
+        num_codes=[num_codes] * len(texts),
         device=model.device,
         **budgets,
     )
@@ -153,7 +154,7 @@ def answer(model, processor, text: str, num_codes: int | None = None, **budgets:
     generated = model.language_model.generate(
         **inputs, logits_processor=LogitsProcessorList([rules]), generation_config=settings
     )
-    return processor.parse(generated[0, rules.prompt_length :].tolist(), "t2m")
+    return [processor.parse(ids, "t2m") for ids in generated[:, rules.prompt_length :].tolist()]
 
 
 @torch.no_grad()
@@ -164,7 +165,7 @@ def decoded(vqvae, extractor, codes: Sequence[int]) -> np.ndarray:
 
 def text_to_motion(model, processor, text: str, num_codes: int, **budgets: int) -> np.ndarray:
     """Joints (4 L, 22, 3) for one caption."""
-    written = answer(model, processor, text, num_codes, **budgets)
+    (written,) = answers(model, processor, [text], num_codes, **budgets)
     return np.asarray(features_to_joints(decoded(model.motion_vqvae, processor.feature_extractor, written.codes)))
 
 

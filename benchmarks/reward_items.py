@@ -1,5 +1,7 @@
 """GRPO's reward step: 64 answers to 8 prompts scored at once, against one after the other."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -54,7 +56,9 @@ def reward(setting: Setting) -> Item:
         ways[f"ours, {str(dtype)[6:]}"] = lambda dtype=dtype: reward_step(rows, *parts, dtype)
     results = {name: np.array(way()) for name, way in ways.items()}  # also warms up
     seconds = alternate(ways, setting.repeats(3), setting.device, warm_up=False)
-    operations = operations_of(ways["ours, float32"])
+    vqvae, extractor, judge = parts
+    on_cpu = (copy.deepcopy(vqvae).cpu(), extractor, copy.deepcopy(judge).cpu())
+    operations = operations_of(lambda: reward_step(rows, *on_cpu, torch.float32))
     goals = _GOALS[setting.device.type]
     item = Item("reward", f"GRPO reward step, {len(rows)} answers", "answers")
     for name, times in seconds.items():

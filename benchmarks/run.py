@@ -2,14 +2,17 @@
 
     python -m benchmarks.run [--only ITEM ...] [--quick] [--run runs/quickstart] [--output runs/benchmarks]
 
-Writes `benchmarks.json`, `benchmarks.md` and `benchmarks.html`, anew after every item. Ways of one item are timed in
-turn, so that other work on the machine slows all of them alike; networks have the published sizes and random weights.
+Writes `benchmarks.json`, `benchmarks.md` and `benchmarks.html`, anew after every item; items that are not asked for
+stay in them as an earlier run on the same machine left them. Ways of one item are timed in turn, so that other work on
+the machine slows all of them alike; networks have the published sizes and random weights.
 """
 
 import argparse
 import gc
 import platform
+import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,6 +50,7 @@ ITEMS: dict[str, Callable[[Setting], Item]] = {
     "fid": motion_items.fid,
     "render": motion_items.render,
 }
+_WORDS = 400  # letters of an error in the table
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -86,32 +90,63 @@ def machine_of(device: torch.device) -> dict[str, str]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+def in_order(items: dict[str, Item]) -> list[Item]:
+    """Items as the table has them."""
+    return [items[name] for name in ITEMS if name in items]
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, in one line that is not too long for a table."""
+    words = " ".join(f"{type(error).__name__}: {error}".split()).replace("|", "/")
+    return words if len(words) <= _WORDS else f"{words[:_WORDS]} ..."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns 0, or 1 where an item failed."""
     arguments = parse(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     begun = time.perf_counter()
+    kind = "quick" if arguments.quick else "tiny: no figures to quote" if arguments.tiny else ""
+    machine = machine_of(device)
+    try:
+        items, missing = table.read(arguments.output, machine)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
     measured = limits.measure(device, arguments.tiny)
     setting = Setting(device, arguments.quick, arguments.tiny, arguments.run, measured)
-    machine, items, missing = machine_of(device), [], {}
-    kind = " (quick)" if arguments.quick else " (tiny: no figures to quote)" if arguments.tiny else ""
+    done, failed = 0, []
     bar = tqdm([name for name in ITEMS if name in arguments.only], unit="item")
     for name in bar:
         bar.set_postfix_str(name)
         started = time.perf_counter()
+        items.pop(name, None)
+        missing.pop(name, None)
         try:
-            items.append(ITEMS[name](setting))
-            items[-1].facts["seconds this item took"] = round(time.perf_counter() - started, 1)
+            item = ITEMS[name](setting)
         except Unavailable as reason:
             missing[name] = str(reason)
+        except (RuntimeError, MemoryError) as error:  # too little memory is one, of torch
+            traceback.print_exc()
+            missing[name] = words_of(error)
+            failed.append(name)
+        else:
+            item.facts["seconds this item took"] = round(time.perf_counter() - started, 1)
+            item.limits, item.kind, item.measured = measured, kind, time.strftime("%Y-%m-%d %H:%M")
+            items[name] = item
+            done += 1
         gc.collect()
-        machine["run"] = f"{len(items)} items in {time.perf_counter() - begun:.0f} s{kind}"
-        table.write(arguments.output, items, machine, measured, missing)
-    print(table.markdown(items, machine, measured, missing))
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        machine["latest run"] = f"{done} items in {time.perf_counter() - begun:.0f} s{f' ({kind})' if kind else ''}"
+        table.write(arguments.output, in_order(items), machine, measured, missing)
+    print(table.markdown(in_order(items), machine, measured, missing))
     print(f"-> {arguments.output / 'benchmarks.md'}, .json and .html")
+    if failed:
+        print(f"error: {', '.join(failed)} failed; the table says why", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,13 @@
 """Text to motion with a language model of Qwen2.5-0.5B's shape, and its decode step inside `<Motion>`."""
 
+import os
+from collections.abc import Sequence
+
 import torch
 
 from benchmarks import networks, plain
 from benchmarks.networks import Setting
-from benchmarks.timing import Item, Way, timed
+from benchmarks.timing import Item, Way, in_turns
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
 
 _GOALS = {"cpu": 8.0, "cuda": 40.0}
@@ -23,13 +26,53 @@ def body_size(language_model) -> int:
     return sum(parameter.numel() for parameter in language_model.model.parameters()) - embeddings
 
 
+def least_work(
+    model: UniMoForConditionalGeneration,
+    processor: UniMoProcessor,
+    texts: Sequence[str],
+    thoughts: Sequence[int],
+    codes: Sequence[int],
+    dtype: torch.dtype,
+) -> tuple[float, float]:
+    """Operations and bytes that text-to-motion answers of such lengths take at least, however they are batched.
+
+    What all prompts begin with is read once. A token goes through the body once; the whole head is for tokens of a
+    thought and the rows of the motion tokens for codes. A pass reads the weights and every state cached so far, and
+    there are as many as tokens to choose in the longest answer. Products of attention are left out.
+
+    Args:
+        thoughts, codes: tokens of each answer's thought and of its motion.
+    """
+    config = model.config.text_config
+    prompts = processor.encode_prompts(["t2m"] * len(texts), list(texts), [None] * len(texts), return_tensors=None)
+    prompts = [
+        [token for token, real in zip(*row, strict=True) if real]
+        for row in zip(prompts["input_ids"], prompts["attention_mask"], strict=True)
+    ]
+    shared = len(os.path.commonprefix(prompts))
+    body, head = body_size(model.language_model), model.language_model.get_output_embeddings().weight.numel()
+    narrow = (len(processor.vocabulary.codes) + 1) * config.hidden_size
+    tags = 3 if processor.thoughts else 1  # around a thought, and before the codes, of which the last is not read
+    read = shared + sum(len(prompt) - shared for prompt in prompts)
+    read += sum(thoughts) + sum(codes) + len(texts) * (tags - 1)
+    operations = 2.0 * (body * read + head * sum(thoughts) + narrow * sum(codes))
+    passes = max(thoughts) + max(codes)
+    states = shared * passes
+    for prompt, thought, code in zip(prompts, thoughts, codes, strict=True):
+        chosen = thought + code
+        states += chosen * (len(prompt) - shared) + chosen * (chosen - 1) // 2
+    states *= 2 * config.num_hidden_layers * config.num_key_value_heads
+    states *= config.hidden_size // config.num_attention_heads
+    moved = body * passes + head * max(thoughts) + narrow * max(codes) + states
+    return operations, float(moved * dtype.itemsize)
+
+
 def text_to_motion(setting: Setting) -> Item:
     """64 captions with a thought of 60 tokens and 40 codes each, decoded to joints."""
     count, thought, codes = (6, 5, 4) if setting.tiny else (64, 60, 40)
     baseline = 1 if setting.tiny or setting.quick else 4
     model, processor = model_of(setting)
     texts = networks.captions(count)
-    prompts = sum(processor.encode_prompts(["t2m"] * count, texts, [None] * count)["attention_mask"].sum(-1).tolist())
     a_code = processor.feature_extractor.unit_length / processor.feature_extractor.fps  # seconds
 
     def ours(thought: int = thought, codes: int = codes) -> None:
@@ -48,23 +91,22 @@ def text_to_motion(setting: Setting) -> Item:
         f"{model.config.text_config.vocab_size:,} rows, {thought} thought tokens and {codes} codes",
         "captions",
     )
-    vocabulary = model.language_model.get_output_embeddings().weight.numel()
-    tokens = prompts + count * (thought + codes + 4)
-    operations = 2.0 * (body_size(model.language_model) * tokens + vocabulary * count * (thought + 1))
     for name, dtype in DTYPES.items():
         model.language_model.to(dtype)
         published(texts[0], 1, 1)
         ours(1, 1)
-        alone = [timed(lambda text=text: published(text), setting.device) for text in texts[:baseline]]
-        together = [timed(ours, setting.device) for _ in range(setting.repeats(2))]
-        published_way = Way(f"one by one, whole head, {name}", alone, 1, dtype=name)
+        alone = [lambda text=text: published(text) for text in texts[:baseline]]
+        seconds = in_turns({"alone": alone, "ours": [ours] * setting.repeats(2)}, setting.device)
+        published_way = Way(f"one by one, whole head, {name}", seconds["alone"], 1, dtype=name)
+        operations, moved = least_work(model, processor, texts, [thought] * count, [codes] * count, dtype)
         goal = _GOALS[setting.device.type]
         item.ways += [
             published_way,
-            Way(f"ours, {name}", together, count, operations, None, name, published_way.name, goal),
+            Way(f"ours, {name}", seconds["ours"], count, operations, moved, name, published_way.name, goal),
         ]
     item.note = (
-        f"The baseline answers {baseline} of the captions, one a repeat, by the library's `generate` with the grammar."
+        f"The baseline answers {baseline} captions, one a repeat, by the library's `generate` with the grammar; "
+        "ours comes between. The limit reads what all prompts begin with once, and the weights once a token."
     )
     return item
 
@@ -78,11 +120,12 @@ def decode_step(setting: Setting) -> Item:
     config = model.config.text_config
     item = Item("decode_step", f"one decode step inside <Motion>, batch {batch}", "steps")
 
-    def written(codes: int, by_library: bool) -> None:
-        # A setting that only the library follows, and that changes nothing, sends the batch to its `generate`.
-        more = {"min_p": 1e-12} if by_library else {}
+    def library(codes: int) -> None:
+        plain.answers(model, plainly, texts, codes)
+
+    def ours(codes: int) -> None:
         length = codes * plainly.feature_extractor.unit_length / plainly.feature_extractor.fps
-        model.generate_answers("t2m", texts, None, plainly, durations=[length] * batch, batch_size=batch, **more)
+        model.generate_answers("t2m", texts, None, plainly, durations=[length] * batch, batch_size=batch)
 
     for name in ("bfloat16",) if setting.device.type == "cuda" else DTYPES:
         dtype = DTYPES[name]
@@ -91,23 +134,23 @@ def decode_step(setting: Setting) -> Item:
         cached = 2 * config.num_hidden_layers * batch * config.num_key_value_heads
         cached *= context * config.hidden_size // config.num_attention_heads
         read = body_size(model.language_model) + 513 * config.hidden_size + cached
-        for by_library in (True, False):
-            written(few, by_library)
-            steps = []
-            for _ in range(setting.repeats(2)):
-                # What a step takes, prompts and decoding apart: a longer answer against a shorter one.
-                longer = timed(lambda by=by_library: written(many, by), setting.device)
-                steps.append(max(1e-9, longer - timed(lambda by=by_library: written(few, by), setting.device)))
-            library = f"library's generate, whole head, {name}"
-            if by_library:
-                item.ways.append(Way(library, steps, many - few, dtype=name))
-                continue
-            goal = 0.6 if setting.device.type == "cuda" else None
-            moved = float((many - few) * read * dtype.itemsize)
-            operations = 2.0 * batch * (many - few) * body_size(model.language_model)
-            item.ways.append(
-                Way(f"ours, {name}", steps, many - few, operations, moved, name, library, limit_goal=goal)
-            )
+        ways = {f"library's generate, whole head, {name}": library, f"ours, {name}": ours}
+        calls = {}
+        for title, write in ways.items():
+            write(few)
+            for codes in (many, few):
+                calls[title, codes] = [lambda write=write, codes=codes: write(codes)] * setting.repeats(2)
+        seconds = in_turns(calls, setting.device)
+        # What a step takes, prompts and decoding apart: a longer answer against a shorter one.
+        steps = {
+            title: [max(1e-9, a - b) for a, b in zip(seconds[title, many], seconds[title, few], strict=True)]
+            for title in ways
+        }
+        baseline, way = (Way(title, times, many - few, dtype=name) for title, times in steps.items())
+        way.baseline, way.limit_goal = baseline.name, 0.6 if setting.device.type == "cuda" else None
+        way.operations = 2.0 * batch * (many - few) * body_size(model.language_model)
+        way.moved = float((many - few) * read * dtype.itemsize)
+        item.ways += [baseline, way]
     item.note = "A step is the difference of answers of two lengths; the limit reads weights, 513 rows and the cache."
     return item
 
@@ -127,9 +170,10 @@ def batch_growth(setting: Setting) -> Item:
         )
 
     write(1)
+    # Every size as often, in turn: what else the machine does falls on all of them.
+    times = in_turns({n: [lambda n=n: write(n)] * setting.repeats(2) for n in sizes}, setting.device)
     for size in sizes:
-        times = [timed(lambda size=size: write(size), setting.device) for _ in range(setting.repeats(2))]
-        item.ways.append(Way(f"batch {size}", times, size, baseline="batch 1" if size > 1 else None))
+        item.ways.append(Way(f"batch {size}", times[size], size, baseline="batch 1" if size > 1 else None))
     points = [(size, 1 / way.rate) for size, way in zip(sizes, item.ways, strict=True)]
     falls = all(after < before for (_, before), (_, after) in zip(points, points[1:], strict=False))
     item.facts = {"time a clip falls with every larger batch": falls}

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Item, Way
+from benchmarks.timing import Figure, Item, Way
 from modeling_unimo.files_unimo import whole
 from train.report import line_chart
 
-_HEAD = ("item", "way", "rate", "slowest to fastest", "times the baseline", "goal", "share of the limit")
+_FORM = 2  # of benchmarks.json; figures of another form are not taken over
+_SAME = ("machine", "versions")  # what figures must have in common to stand in one table
+_HEAD = ("item", "way", "rate or figure", "slowest to fastest", "times the baseline", "goal", "share of the limit")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; } th, td { padding: .2em .7em; border-bottom: 1px solid #ccc; text-align: left; }
@@ -28,85 +30,136 @@ def number(value: float) -> str:
 
 def limit_share(way: Way, limits: dict[str, float]) -> tuple[str, float] | None:
     """The limit that leaves the least time to gain, and which share of it a way reaches; None: not counted."""
-    least = {}
+    least, host = {}, "host " if way.host else ""
     if way.operations is not None:
-        least[f"{way.dtype} peak"] = way.operations / limits[way.dtype]
+        least[f"{host}{way.dtype} peak"] = way.operations / limits[f"{host}{way.dtype}"]
     if way.moved is not None:
-        least["bandwidth"] = way.moved / limits["bandwidth"]
+        least[f"{host}bandwidth"] = way.moved / limits[f"{host}bandwidth"]
     if not least:
         return None
     name = max(least, key=lambda key: least[key])
     return name, least[name] * way.rate / way.amount
 
 
-def as_json(items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
+def as_json(
+    items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]
+) -> dict[str, Any]:
     """Everything, with the rates, ratios and shares that follow from the seconds."""
     told = []
     for item in items:
         entry = asdict(item)
         for way, written in zip(item.ways, entry["ways"], strict=True):
-            share = limit_share(way, limits)
+            share = limit_share(way, item.limits)
             written |= {"rate": way.rate, "times_the_baseline": item.ratio(way)}
             written |= {"limit": share[0] if share else None, "share_of_limit": share[1] if share else None}
         told.append(entry)
-    return {"machine": machine, "limits": limits, "items": told}
+    return {"form": _FORM, "machine": machine, "limits": limits, "items": told, "missing": missing}
 
 
-def rows(items: Sequence[Item], limits: dict[str, float]) -> list[tuple[str, ...]]:
+def read(folder: Path, machine: dict[str, Any]) -> tuple[dict[str, Item], dict[str, str]]:
+    """Items by name, and what was missing, of an earlier run on the same machine with the same versions; else nothing.
+
+    Raises:
+        ValueError: the folder's benchmarks.json is not one of this program.
+    """
+    file = folder / "benchmarks.json"
+    if not file.is_file():
+        return {}, {}
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told.get("form") != _FORM or any(told["machine"][name] != machine[name] for name in _SAME):
+            return {}, {}
+        return {entry["name"]: _item(entry) for entry in told["items"]}, dict(told["missing"])
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is no table of benchmarks ({error!r}); delete it, or name another folder") from error
+
+
+def _item(entry: dict[str, Any]) -> Item:
+    names = {place.name for place in fields(Way)}  # without what follows from the seconds
+    ways = [Way(**{name: value for name, value in way.items() if name in names}) for way in entry["ways"]]
+    return Item(**(entry | {"ways": ways, "figures": [Figure(**figure) for figure in entry["figures"]]}))
+
+
+def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
     """The lines of the table."""
     lines = []
     for item in items:
+        titles = iter([item.title + (f" ({item.kind})" if item.kind else "")])
         for way in item.ways:
             slowest, fastest = way.spread
-            ratio, share = item.ratio(way), limit_share(way, limits)
+            ratio, share = item.ratio(way), limit_share(way, item.limits)
             goals = [f">= {way.goal:g}"] if way.goal else []
             goals += [f">= {way.limit_goal:.0%} of the limit"] if way.limit_goal else []
             lines.append(
                 (
-                    item.title if way is item.ways[0] else "",
+                    next(titles, ""),
                     way.name,
                     f"{number(way.rate)} {item.unit}/s",
-                    f"{number(slowest)} to {number(fastest)} ({len(way.seconds)})",
+                    f"{number(slowest)} to {number(fastest)} ({way.spread_of or len(way.seconds)})",
                     "" if ratio is None else f"{ratio:.1f}",
                     ", ".join(goals),
                     "" if share is None else f"{share[1]:.0%} of {share[0]}",
                 )
             )
+        for figure in item.figures:
+            unit = f" {figure.unit}" if figure.unit else ""
+            goal = "" if figure.at_most is None else f"<= {number(figure.at_most)}{unit}"
+            lines.append((next(titles, ""), figure.name, f"{number(figure.value)}{unit}", "", "", goal, ""))
     return lines
+
+
+def _machine(machine: dict[str, Any], limits: dict[str, float]) -> list[str]:
+    """What the figures were taken on, and what it can do at most, as two paragraphs."""
+    host = (
+        f" The host, for what runs on it in any case: {limits['host bandwidth'] / 1e9:.1f} GB/s and "
+        f"{limits['host float64'] / 1e9:,.0f} GFLOP/s in float64."
+    )
+    return [
+        "; ".join(f"{name}: {value}" for name, value in machine.items()) + ".",
+        f"Limits measured in the same run: memory bandwidth {limits['bandwidth'] / 1e9:.1f} GB/s (a large copy, read "
+        f"and written), arithmetic peak {limits['float32'] / 1e9:,.0f} GFLOP/s in float32 and "
+        f"{limits['bfloat16'] / 1e9:,.0f} in bfloat16 (a large matrix product).{host} A rate is that of the median "
+        "repeat. A share of a limit goes by the limits of the run in which its item was measured.",
+    ]
+
+
+def _notes(items: Sequence[Item], missing: dict[str, str]) -> list[tuple[str, str]]:
+    """The further figures and notes of each item, and what was not measured: (name, words)."""
+    notes = []
+    for item in items:
+        facts = [f"{name}: {number(v) if isinstance(v, float) else v}" for name, v in item.facts.items()]
+        facts += [f"measured {item.measured}"] if item.measured else []
+        words = " ".join(part for part in (item.note, "; ".join(facts)) if part)
+        notes += [(item.name, f": {words}")] if words else []
+    return notes + [(name, f" was not measured: {reason}") for name, reason in missing.items()]
 
 
 def markdown(items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]) -> str:
     """The table, and below it the further figures and notes of each item."""
-    words = [f"{name}: {value}" for name, value in machine.items()]
-    lines = ["# Benchmarks", "", "; ".join(words) + ".", ""]
-    lines.append(
-        f"Limits measured in the same run: memory bandwidth {limits['bandwidth'] / 1e9:.1f} GB/s (a large copy, read "
-        f"and written), arithmetic peak {limits['float32'] / 1e9:,.0f} GFLOP/s in float32 and "
-        f"{limits['bfloat16'] / 1e9:,.0f} in bfloat16 (a large matrix product). A rate is that of the median repeat."
-    )
-    lines += ["", f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
-    lines += [f"| {' | '.join(row)} |" for row in rows(items, limits)]
+    lines = ["# Benchmarks", ""]
+    for paragraph in _machine(machine, limits):
+        lines += [paragraph, ""]
+    lines += [f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows(items)]
     lines += [""]
-    for item in items:
-        if item.facts or item.note:
-            facts = "; ".join(f"{k}: {number(v) if isinstance(v, float) else v}" for k, v in item.facts.items())
-            lines.append(f"- **{item.name}**: {' '.join(part for part in (item.note, facts) if part)}")
-    lines += [f"- **{name}** was not measured: {reason}" for name, reason in missing.items()]
+    lines += [f"- **{name}**{words}" for name, words in _notes(items, missing)]
     return "\n".join(lines) + "\n"
 
 
-def page(items: Sequence[Item], limits: dict[str, float]) -> str:
-    """The table and the curves."""
+def page(items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]) -> str:
+    """All that the Markdown says, and the curves."""
     head = "".join(f"<th>{escape(name)}</th>" for name in _HEAD)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows(items, limits))
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows(items))
     charts = [
         line_chart(chart["points"], chart["x"], chart["y"], title)
         for item in items
         for title, chart in item.series.items()
     ]
+    paragraphs = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in _machine(machine, limits))
+    notes = "".join(f"<li><b>{escape(name)}</b>{escape(words)}</li>" for name, words in _notes(items, missing))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Benchmarks</title><style>{_STYLE}</style>'
-        f"<h1>Benchmarks</h1>{''.join(charts)}<table><tr>{head}</tr>{body}</table></html>\n"
+        f"<h1>Benchmarks</h1>{paragraphs}{''.join(charts)}<table><tr>{head}</tr>{body}</table><ul>{notes}</ul></html>\n"
     )
 
 
@@ -120,9 +173,9 @@ def write(
     """`benchmarks.json`, `benchmarks.md` and `benchmarks.html` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "benchmarks.json": json.dumps(as_json(items, machine, limits) | {"missing": missing}, indent=2) + "\n",
+        "benchmarks.json": json.dumps(as_json(items, machine, limits, missing), indent=2) + "\n",
         "benchmarks.md": markdown(items, machine, limits, missing),
-        "benchmarks.html": page(items, limits),
+        "benchmarks.html": page(items, machine, limits, missing),
     }
     for name, text in texts.items():
         with whole(folder / name) as part:

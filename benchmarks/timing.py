@@ -2,11 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+
+LINEAR = 1.1  # a power of growth up to this is called linear: repeats differ by some percent
 
 
 class Unavailable(Exception):
@@ -22,10 +25,12 @@ class Way:
         seconds: of each repeat.
         amount: units of work a repeat does.
         operations, moved: floating point operations and bytes a repeat cannot do without; None: not counted.
-        dtype: "float32" or "bfloat16": whose arithmetic peak is the limit.
+        dtype: "float32", "bfloat16" or, on the host, "float64": whose arithmetic peak is the limit.
         baseline: the way of the same item that it is compared with.
         goal: how many times as fast as the baseline it should be.
         limit_goal: the share of its limit that it should reach.
+        host: done by the processor in any case, so that its limits count and not those of a GPU.
+        spread_of: what the seconds are of, where they are no repeats, such as a bootstrap's quantiles.
     """
 
     name: str
@@ -37,6 +42,8 @@ class Way:
     baseline: str | None = None
     goal: float | None = None
     limit_goal: float | None = None
+    host: bool = False
+    spread_of: str = ""
 
     @property
     def rate(self) -> float:
@@ -50,6 +57,23 @@ class Way:
 
 
 @dataclass
+class Figure:
+    """A figure that is no rate, as a line of the table.
+
+    Attributes:
+        name: as the table shows it.
+        value: the figure.
+        unit: of it, such as "MiB"; empty: none.
+        at_most: what it should not exceed; None: reported only.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    at_most: float | None = None
+
+
+@dataclass
 class Item:
     """What was measured of one item.
 
@@ -60,6 +84,10 @@ class Item:
         facts: further figures by name, such as by how much the results of two ways differ.
         note: what the figures are of, in words.
         series: for a picture: {chart title: {"x", "y", "points": {name: [(x, y), ...]}}}.
+        figures: what is no rate but has a line of the table, such as a peak of memory.
+        limits: of the machine, measured in the same run; see `limits.measure`.
+        kind: "" of a whole run, "quick" or "tiny".
+        measured: when.
     """
 
     name: str
@@ -69,6 +97,10 @@ class Item:
     facts: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     series: dict[str, Any] = field(default_factory=dict)
+    figures: list[Figure] = field(default_factory=list)
+    limits: dict[str, float] = field(default_factory=dict)
+    kind: str = ""
+    measured: str = ""
 
     def ratio(self, way: Way) -> float | None:
         """How many times as fast as its baseline; None where it has none."""
@@ -101,15 +133,55 @@ def alternate(
     if warm_up:
         for way in ways.values():
             way()
+    return in_turns({name: [way] * repeats for name, way in ways.items()}, device)
+
+
+def in_turns(
+    ways: Mapping[str, Sequence[Callable[[], object]]], device: torch.device | str = "cpu"
+) -> dict[str, list[float]]:
+    """Seconds of each call by way: those of every way spread evenly over the whole time, however many it has."""
+    calls = [
+        ((place + 0.5) / len(several), name, call)
+        for name, several in ways.items()
+        for place, call in enumerate(several)
+    ]
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, way in ways.items():
-            seconds[name].append(timed(way, device))
+    for _, name, call in sorted(calls, key=lambda entry: entry[0]):
+        seconds[name].append(timed(call, device))
     return seconds
 
 
+def bootstrapped(parts: Sequence[float], count: int, draws: int = 2000) -> list[float]:
+    """Seconds of `count` parts of which some were timed: 2.5%, median and 97.5% over which ones they might have been.
+
+    Args:
+        parts: seconds of each timed part.
+        count: parts of the whole.
+    """
+    chosen = np.random.default_rng(0).choice(np.asarray(parts), (draws, len(parts)))
+    return (np.quantile(chosen.mean(1), (0.025, 0.5, 0.975)) * count).tolist()
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """By which power y grows with x: the least-squares slope of log y over log x; 1 is linear."""
+    x, y = np.log(np.asarray(points, dtype=np.float64)).T
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def growth_figures(points: Sequence[tuple[float, float]]) -> list[Figure]:
+    """How seconds grow with work, for (work, seconds) from little to much: linear is 1, with what is fixed less."""
+    name = "time grows by this power of the number"
+    return [
+        Figure(f"{name}, over all", slope(points), at_most=LINEAR),
+        Figure(f"{name}, last step", slope(points[-2:]), at_most=LINEAR),
+    ]
+
+
 def operations_of(function: Callable[[], object]) -> float:
-    """Floating point operations of the matrix products and convolutions of one call."""
+    """Floating point operations of the matrix products and convolutions of one call.
+
+    Of networks on a CPU: recurrent layers are one fused operation on a GPU, which the counter does not know.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
