@@ -94,15 +94,40 @@ def test_the_embedded_benchmark_is_made_once(tmp_path):
     assert held_out[held_out.index("--held_out_output_dir") + 1] == str(benchmark.held_out.path)
 
 
-def test_equal_time_follows_the_measured_times(tmp_path):
+def equal_time(tmp_path, resumed) -> int:
+    """Steps of the arm at equal time where 100 steps of the two take 30 and 20 s; `resumed`: those timed."""
     planner, folders = planned(tmp_path, "cot")
-    for (arm, _), score in folders.items():
+    for (arm, seed), score in folders.items():
         sft = next(planner.stages[n] for n in planner.stages[score.stage].after if n.startswith("sft"))
         sft.folder.mkdir(parents=True, exist_ok=True)
         seconds = 30.0 if arm == "with thoughts" else 20.0
-        (sft.folder / "training_summary.json").write_text(json.dumps({"train_cpu_seconds_per_process": seconds}))
+        timed = resumed.get((arm, seed), 100)
+        # Loading what was kept takes a second.
+        summary = {"steps": 100, "train_cpu_seconds_per_process": seconds * timed / 100 if timed else 1.0}
+        if timed < 100:  # earlier versions had no such key
+            summary["train_steps_timed"] = timed
+        (sft.folder / "training_summary.json").write_text(json.dumps(summary))
     arm = next(arm for arm in ALL["cot"].arms if arm.time_of)
-    assert ablate.equal_time_steps(planner, arm, folders, 2, 100) == 150
+    return ablate.equal_time_steps(planner, arm, folders, 2, 100)
+
+
+@pytest.mark.parametrize(
+    "resumed",
+    [
+        {},
+        {("with thoughts", 0): 10},
+        {("without thoughts", 1): 40, ("with thoughts", 1): 90},
+        {("with thoughts", 0): 0},
+    ],
+    ids=str,
+)
+def test_equal_time_follows_the_measured_times(tmp_path, resumed):
+    assert equal_time(tmp_path, resumed) == 150
+
+
+def test_equal_time_needs_a_time(tmp_path):
+    with pytest.raises(SystemExit, match="training time of arm 'with thoughts' is not known"):
+        equal_time(tmp_path, {("with thoughts", 0): 0, ("with thoughts", 1): 0})
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,16 @@ def test_a_stopped_run_is_not_finished(trainer, tmp_path):
     assert not (folder / SUMMARY).exists() and not (folder / "model.safetensors").exists()
 
 
+def test_the_time_of_a_resumed_run_is_that_of_its_last_steps(trainer, tmp_path):
+    trainer.add_callback(Stops())
+    trainer.train()
+    trainer.remove_callback(Stops)
+    trainer.train(str(tmp_path / "vqvae" / "checkpoint-2"))
+    finish_stage(trainer, "vqvae")
+    summary = json.loads((tmp_path / "vqvae" / SUMMARY).read_text())
+    assert (summary["steps"], summary["train_steps_timed"]) == (4, 2)
+
+
 def test_a_finished_folder(trainer, tmp_path, capsys):
     trainer.train()
     trainer.log({"eval_mpjpe_mm": 12.3456789})
@@ -62,6 +72,7 @@ def test_a_finished_folder(trainer, tmp_path, capsys):
     assert not list(folder.glob("checkpoint-*"))
     summary = json.loads((folder / SUMMARY).read_text())
     assert (summary["stage"], summary["steps"], summary["processes"]) == ("vqvae", 4, 1)
+    assert summary["train_steps_timed"] == 4
     assert summary["eval_mpjpe_mm"] == 12.34568 and summary["peak_memory_mb_per_process"] > 50
     curves = json.loads((folder / CURVES).read_text())
     assert [entry["step"] for entry in curves if "loss" in entry] == [1, 2, 3, 4]

@@ -187,24 +187,40 @@ def plan_study(
     }
 
 
-def training_seconds(planner: Planner, score: Made) -> float:
-    """Seconds of the supervised training behind a folder of scores, loading and saving left out.
+def training_time(planner: Planner, score: Made) -> tuple[float, int, int]:
+    """Seconds of the supervised training behind a folder of scores, the steps made in them, and all of its steps.
 
-    On CPU those of the processor: the clock also counts whatever else the machine does during one arm or the other.
+    A training that was killed and resumed knows the time of its last piece alone. Loading and saving are left out. On
+    CPU seconds are the processor's: the clock also counts whatever else the machine does during one arm or the other.
     """
     stage = planner.stages[score.stage]
     sft = next(planner.stages[name] for name in stage.after if name.startswith("sft"))
     summary = json.loads((sft.folder / "training_summary.json").read_text(encoding="utf-8"))
-    return summary["train_runtime" if count_gpus() else "train_cpu_seconds_per_process"]
+    steps = summary["steps"]
+    timed = summary.get("train_steps_timed", steps)  # earlier versions kept no such number
+    if not timed:  # killed as it ended: the seconds of its last piece are of no step
+        return 0.0, 0, steps
+    return summary["train_runtime" if count_gpus() else "train_cpu_seconds_per_process"], timed, steps
 
 
 def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], Made], seeds: int, steps: int) -> int:
-    """Supervised steps that take `arm` as long as `arm.time_of` took, by the times of all seeds."""
-    theirs, ours = (
-        sum(training_seconds(planner, planned[name, seed]) for seed in range(seeds))
-        for name in (arm.time_of, arm.time_from)
-    )
-    return max(2, round(steps * theirs / ours))
+    """Supervised steps that take `arm` as long as `arm.time_of` took, by the times of a step of all seeds.
+
+    Raises:
+        SystemExit: the time of no step of an arm is known.
+    """
+
+    def seconds_of(name: str) -> float:
+        times = [training_time(planner, planned[name, seed]) for seed in range(seeds)]
+        seconds, timed, made = (sum(column) for column in zip(*times, strict=True))
+        if not timed:
+            raise SystemExit(
+                f"error: the training time of arm {name!r} is not known, since it was killed as it ended with every "
+                "seed; delete the stages behind it to train it again"
+            )
+        return seconds * (made / timed)
+
+    return max(2, round(steps * seconds_of(arm.time_of) / seconds_of(arm.time_from)))
 
 
 def announce(planner: Planner) -> None:

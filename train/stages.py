@@ -24,6 +24,7 @@ from train.checkpoints import (
     last_checkpoint,
     room_for,
     seal,
+    step_of,
 )
 from train.drawn_rows import DrawnRows
 from train.push import PushesAtEnd
@@ -78,6 +79,7 @@ class StageTrainer(PushesAtEnd):
             write_stage_card(self.args.output_dir)
 
     train_cpu_seconds = 0.0
+    first_step = 0  # the steps that were there before this process made some
 
     def train(self, resume_from_checkpoint: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """Trains, from the checkpoint of that path where one is given, and takes the processor time of it.
@@ -87,6 +89,7 @@ class StageTrainer(PushesAtEnd):
         """
         if resume_from_checkpoint is not None and isinstance(self.train_dataset, DrawnRows):
             self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
+        self.first_step = 0 if resume_from_checkpoint is None else step_of(Path(resume_from_checkpoint))
         begin = time.process_time()
         output = super().train(resume_from_checkpoint, *args, **kwargs)
         self.train_cpu_seconds = time.process_time() - begin
@@ -217,8 +220,10 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             "processes": trainer.args.world_size,
             "peak_memory_mb_per_process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
-        # Other programs on the machine lengthen the run, but hardly this; of a resumed run it is the last piece.
+        # Other programs on the machine lengthen the run, but hardly this; of a resumed run it is the last piece, as is
+        # train_runtime: both are of so many steps.
         summary["train_cpu_seconds_per_process"] = round(trainer.train_cpu_seconds, 1)
+        summary["train_steps_timed"] = trainer.state.global_step - trainer.first_step
         summary |= {k: round(float(last[k]), 5) for k in SHOWN if k in last}
         used = trainer.args.to_dict()
         training: dict[str, Any] = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
