@@ -1,6 +1,7 @@
 """train/sft.py on tiny folders: what is logged, packed, adapted, validated, refused, and what stays when it breaks."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -395,14 +396,48 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"position_gaps": -0.5}, "position_gaps is -0.5; it must be at least 0 and at most 10"),
         ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
+        ({"max_steps": -1, "num_train_epochs": 0.01}, "num_train_epochs 0.01 of 10 motions is no example"),
         ({"max_length": 20}, "20 examples in a row are longer than max_length; raise it"),
     ],
 )
 def test_contradictions_are_refused_with_the_remedy(folders, tmp_path, settings, told):
     if "base_model" in settings:
         settings = settings | {"base_model": folders / settings["base_model"]}
-    with pytest.raises((SystemExit, ValueError), match=told):
+    with pytest.raises(SystemExit, match=told):
         train(folders, tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("base", [None, "qwen"])
+def test_what_a_refusal_advises_can_be_done(folders, tmp_path, base):
+    """Also where it came only once the folder was claimed, by a new base that had to be made there."""
+    settings = {"max_steps": 1, "guard_every": 0} | ({"base_model": folders / base} if base else {})
+    with pytest.raises(SystemExit, match="longer than max_length; raise it"):
+        train(folders, tmp_path / "run", max_length=20, **settings)
+    train(folders, tmp_path / "run", **settings)
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_refusal_leaves_what_was_trained(folders, tmp_path):
+    """The data became others since: the run keeps its claim and its checkpoint."""
+    data = shutil.copytree(folders / "data", tmp_path / "data")
+    settings = {"dataset": data, "max_length": 200, "save_strategy": "steps", "save_steps": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sft, "finish_stage", lambda *_, **__: None)
+        patch.setattr(sft, "push_stage", lambda *_: None)
+        with pytest.raises(FileNotFoundError, match="curves"):
+            train(folders, tmp_path / "run", **settings)
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert "checkpoint-4" in before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sft, "tokenized", refusing)
+        with pytest.raises(SystemExit, match="error: too long"):
+            train(folders, tmp_path / "run", **settings)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+
+
+def refusing(*_):
+    raise ValueError("too long")
 
 
 def test_sharded_weights_and_adapters_exclude_each_other(folders, tmp_path, monkeypatch):

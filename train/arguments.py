@@ -5,8 +5,10 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,6 +17,7 @@ from datasets import DatasetDict
 from transformers import PreTrainedConfig, TrainingArguments
 from trl import TrlParser
 
+from modeling_unimo.commands import refusals
 from train.cards import SUMMARY
 from train.checkpoints import FINISHING, drop_checkpoints, last_checkpoint, room_for
 from train.push import keep_token_from_files
@@ -204,6 +207,34 @@ def prepare_output(training: TrainingArguments, stage: str, settings: dict[str, 
                 part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
                 os.replace(part, folder / name)
     return None
+
+
+@contextmanager
+def refusals_once_claimed(training: TrainingArguments, checkpoint: str | None, *made: str) -> Iterator[None]:
+    """As `refusals`, for what can only be seen in a folder already claimed: a run that has not begun gives it back.
+
+    The same command with other settings, which the refusal may advise, would else be refused as another run.
+
+    Args:
+        checkpoint: what `prepare_output` returned; where there is one, the folder is left as it is.
+        made: what else this start may have put into the folder.
+
+    Raises:
+        SystemExit: in place of what `refusals` ends the program for.
+    """
+    try:
+        with refusals():
+            yield
+    except SystemExit:
+        folder = Path(training.output_dir)
+        if checkpoint is None and training.process_index == 0 and folder.is_dir():
+            for name in made:
+                shutil.rmtree(folder / name, ignore_errors=True)
+            for name in (MARKER, TRAINER):  # the marker first: without it the folder is no run's
+                (folder / name).unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        raise
 
 
 def refuse_unresumable(training: TrainingArguments) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from accelerate import PartialState
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -29,6 +30,7 @@ from train.arguments import (
     check_settings,
     parse_arguments,
     prepare_output,
+    refusals_once_claimed,
     refuse_decided,
     require_folder,
     require_range,
@@ -147,6 +149,16 @@ def check_codebook(base_model: str, codebook_size: int, vqvae: str) -> None:
         )
 
 
+def check_positions(base_model: str, position_gaps: float) -> None:
+    """Refuse gaps in the positions of a base that has a table of them.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if position_gaps and not hasattr(AutoConfig.from_pretrained(base_model), "rope_parameters"):
+        raise ValueError(f"position_gaps is for rotary positions; {base_model} has a table of positions: set it to 0")
+
+
 def backbone(
     arguments: SFTArguments, training: SFTConfig, entries: list[CaptionedMotion]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -195,21 +207,20 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.base_model:
             require_kind(AutoModelForCausalLM, arguments.base_model, BASE)
             check_codebook(arguments.base_model, vqvae.config.codebook_size, arguments.vqvae)
+            check_positions(arguments.base_model, arguments.position_gaps)
         entries = captioned_motions(dataset["train"])
         check_thoughts(entries, arguments.thoughts)
         held_back = captioned_motions(dataset["validation"]) if validated else []
         if validated:
             check_validation(held_back, arguments.thoughts)
         codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
+        if training.max_steps <= 0 and training.num_train_epochs * len(entries) < 1:
+            raise ValueError(f"num_train_epochs {training.num_train_epochs} of {len(entries)} motions is no example")
     checkpoint = prepare_output(training, "sft", asdict(arguments))
     set_seed(training.seed)
 
-    with refusals():
+    with refusals_once_claimed(training, checkpoint, NEW_BASE, f"{NEW_BASE}.part"):
         model, tokenizer = backbone(arguments, training, entries)
-        if arguments.position_gaps and not hasattr(model.config, "rope_parameters"):
-            raise ValueError(
-                f"position_gaps is for rotary positions; {arguments.base_model} has a table of positions: set it to 0"
-            )
     owned = owned_ids(tokenizer)
     vocabulary = extend_vocabulary(
         tokenizer,
@@ -225,7 +236,7 @@ def main(argv: list[str] | None = None) -> None:
     per_epoch = len(entries)
     total = training.max_steps * step_size if training.max_steps > 0 else int(training.num_train_epochs * per_epoch)
     encode, max_length = encoder(processor, entries, codes), training.max_length
-    with refusals():
+    with refusals_once_claimed(training, checkpoint, NEW_BASE):
         examples = schedule(
             entries,
             total,
@@ -241,7 +252,7 @@ def main(argv: list[str] | None = None) -> None:
     if validated:
         pairs = every_pair(held_back, tasks=sorted({task for task, _, _ in examples}))
         motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
-        with refusals():
+        with refusals_once_claimed(training, checkpoint, NEW_BASE):
             validation_dataset, _ = tokenized(encoder(processor, held_back, motions), pairs, max_length)
     if dropped and training.process_index == 0:
         print(f"[sft] left out, longer than max_length {training.max_length}: {dropped_report(dropped, examples)}")

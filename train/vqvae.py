@@ -137,7 +137,8 @@ def require_latents(motions: list[np.ndarray], config: MotionVQVAEConfig, most: 
     codes, frames = config.codebook_size, config.downsample
     if most < codes:
         raise ValueError(
-            f"kmeans_latents is {most}, too few for {codes} codes; raise it or give a smaller codebook_size under model"
+            f"kmeans_latents is {most}, too few for {codes} codes; "
+            "raise it or give a smaller codebook_size under model"
         )
     found = sum(max(0, len(motion) - later) // frames for motion in motions for later in range(frames))
     if found < codes:
