@@ -181,6 +181,53 @@ def test_what_is_so_holds_and_what_is_not_is_contradicted(motion, true, false, k
     assert kind in contradicted(f"a person {false}." if "person" not in false else false, motion)
 
 
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("a person jumps, in the air for about 0.5 seconds", (0.5, 0.5)),
+        ("jumps twice, rising about 20 centimeters, off the ground for 0.4 seconds each", (0.4, 0.4)),
+        ("jumps and is airborne about 0.6 s each time", (0.6, 0.6)),
+        ("jumps 3 times, in the air for 0.3 to 0.6 seconds each", (0.3, 0.6)),
+        ("hops on the left foot with an air time of 0.3 s", (0.3, 0.3)),
+        ("leaps and spends half a second in the air", (0.5, 0.5)),
+        ("the person is in the air for 0.5 seconds", (0.5, 0.5)),
+    ],
+)
+def test_a_time_in_the_air_is_a_length_and_no_moment(text, seconds):
+    [leap] = [statement for statement in statements(text) if statement.kind in ("jump", "hop")]
+    assert leap.airborne == seconds and leap.at is None and not leap.side == "both"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jumps off the ground at 2 seconds",
+        "raises the left hand in the air for 2 seconds, then jumps",
+        "hops on the left foot, the right foot off the ground for 3 seconds",
+        "jumps, one hand in the air for 1 second",
+        "jumps for 3 seconds",
+    ],
+)
+def test_other_times_are_no_time_in_the_air(text):
+    assert [s.airborne for s in statements(text) if s.kind in ("jump", "hop")] == [None]
+
+
+def test_the_time_in_the_air_is_checked():
+    joints = bodies.standing(80)
+    t = np.arange(80) / bodies.FPS - 1.25
+    joints[..., 1] += np.maximum(0.0, 0.3 - 0.5 * 9.81 * t**2)[:, None]  # 0.49 s
+    verdicts = {}
+    for seconds in ("0.1", "0.25", "0.5", "0.75", "1.2"):
+        [claim] = [
+            claim
+            for claim in verify([f"the person jumps, in the air for {seconds} seconds."], joints)[0].claims
+            if claim.kind == "time"
+        ]
+        verdicts[seconds] = claim.verdict
+    assert verdicts["0.5"] == "holds" and verdicts["0.1"] == verdicts["1.2"] == "contradicted"
+    assert "contradicted" not in (verdicts["0.25"], verdicts["0.75"])
+
+
 INVENTED = (
     "jumps",
     "kicks with the left leg",

@@ -21,6 +21,8 @@ Verdict = Literal["holds", "contradicted", "undecided"]
 _LATER, _SLACK = 0.05, 0.4
 _TIME_NEAR, _TIME_EARLY, _TIME_LATE = 0.7, 1.0, 0.5
 _NEVER = 1e9
+# The same for seconds in the air: some see the heels leave the ground and some the toes.
+_AIRBORNE_NEAR, _AIRBORNE_FAR = 0.15, 0.35
 # What an agreement is worth when statements are assigned to movements, and what a disagreement costs.
 _WORTH = {"sure": 2.0, "unsure": 0.8, "holds": 0.5, "contradicted": -1.0}
 _LEVELS = ("down", "waist", "chest", "shoulder", "head", "overhead")
@@ -575,6 +577,20 @@ def _metres(statement: Statement, movement: Movement, evidence: Evidence) -> _Fi
     return _Finding(kind, f"{statement.metres:g} m", f"{movement.metres:.2f} m", verdict)
 
 
+def _airborne(statement: Statement, movement: Movement, evidence: Evidence) -> _Finding | None:
+    if statement.airborne is None or movement.airborne is None:
+        return None
+    (least, most), (shortest, longest) = statement.airborne, movement.airborne
+    off = max(least - longest, shortest - most, 0.0)
+    wrong = off > _AIRBORNE_FAR and movement.sure
+    verdict: Verdict = "holds" if off <= _AIRBORNE_NEAR else "contradicted" if wrong else "undecided"
+    return _Finding("time", f"{_between(least, most)} in the air", _between(shortest, longest), verdict)
+
+
+def _between(least: float, most: float) -> str:
+    return f"{least:.2g} s" if least == most else f"{least:.2g} to {most:.2g} s"
+
+
 def _level(statement: Statement, movement: Movement, evidence: Evidence) -> _Finding | None:
     if statement.kind != "raise" or statement.level not in _LEVELS or not movement.levels:
         return None
@@ -631,6 +647,7 @@ _TESTS: tuple[Callable[[Statement, Movement, Evidence], _Finding | None], ...] =
     _count,
     _angle,
     _metres,
+    _airborne,
     _level,
     _time,
     _speed,

@@ -24,10 +24,20 @@ _POINT = re.compile(
     rf"(?:about\s+|around\s+|roughly\s+)?{_NUMBER}{_UNIT}",
     re.I,
 )
+# "in the air for about 0.4 seconds", "for half a second off the ground", "an air time of 0.4 s": how long, not when.
+_ALOFT = r"(?:in(?:to)?\s+the\s+air|(?:in\s+)?mid-?\s?air|airborne|aloft|in\s+flight|off\s+the\s+(?:ground|floor))"
+_AIR_TIME = r"(?:(?:airborne|air|hang|flight)[\s-]?time(?:\s+(?:of|is|was))?)"
+_ABOUT = r"(?:(?:for|about|around|roughly|approximately|some|only|just|nearly|almost)\s+)*"
+_LENGTH = rf"{_ABOUT}(?:(half\s+a\s+second)|{_NUMBER}(?:\s*(?:to|and|-)\s*{_NUMBER})?{_UNIT})"
+_EACH = r"(?:\s+(?:each(?:\s+time)?|every\s+time|per\s+(?:jump|hop|leap)))?"
+_AIRBORNE = re.compile(
+    rf"\b(?:{_ALOFT}|{_AIR_TIME})\s+{_LENGTH}{_EACH}|\b(?:for|spends|spending)\s+{_LENGTH}\s+{_ALOFT}{_EACH}", re.I
+)
 _OTHER = {"left": "right", "right": "left", "both": "both", "": ""}
 _LETTER = re.compile(r"[^\W\d_]")
 # Movements done with a hand, with a leg: only these take over the side of the clause before.
 ARM_KINDS = frozenset({"raise", "wave", "punch", "throw", "reach", "circle", "pick", "clap", "arm", "lower"})
+LEAP_KINDS = frozenset({"jump", "hop", "jack"})
 LEG_KINDS = frozenset({"kick", "knee", "leg", "hop", "lunge"})
 _SIDED_BY_WAY = frozenset({"turn", "curve", "sidestep", "lean", "look", "travel", "step", "jump", "face", "twist"})
 
@@ -38,9 +48,10 @@ class Statement:
 
     `kind` is a name that `checks` knows. `side` left, right, both or empty; `ways` directions; `count` (its `unit`
     steps or times) with `rough` for "about" and `least` for "several"; `angle` degrees; `metres` of way or height;
-    `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `when` start or end; `link` to the statement
-    before: then (later), next (not earlier), and (not over before it), with (no order). `negated`: it does not
-    happen; `vague`: hardly. `start`, `stop` are offsets in the whole text.
+    `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `airborne` the least and the most seconds that
+    a leap is in the air; `when` start or end; `link` to the statement before: then (later), next (not earlier), and
+    (not over before it), with (no order). `negated`: it does not happen; `vague`: hardly. `start`, `stop` are offsets
+    in the whole text.
     """
 
     kind: str
@@ -57,6 +68,7 @@ class Statement:
     pace: str = ""
     at: float | None = None
     until: float | None = None
+    airborne: tuple[float, float] | None = None
     when: str = ""
     link: str = "next"
     negated: bool = False
@@ -129,12 +141,13 @@ def _sentences(text: str) -> list[tuple[int, int]]:
 
 
 class _Memory:
-    """What later words refer back to: the last statement, and the last sides of arm and leg."""
+    """What later words refer back to: the last statement, the last sides of arm and leg, the last kind of leap."""
 
     def __init__(self) -> None:
         self.last: Statement | None = None
         self.sides = {"arm": "", "leg": ""}
         self.lateral = ""
+        self.leap = "jump"
 
     def keep(self, statement: Statement) -> None:
         self.last = statement
@@ -143,6 +156,8 @@ class _Memory:
             self.sides[limb] = statement.side
         if statement.kind in _SIDED_BY_WAY and statement.side:
             self.lateral = statement.side
+        if statement.kind in LEAP_KINDS:
+            self.leap = statement.kind
 
 
 def _limb(kind: str) -> str:
@@ -156,9 +171,14 @@ def _marks(text: str, start: int, stop: int) -> list[_Mark]:
     """The known phrases of a sentence, times first, then the longest phrase at each word."""
     found: list[_Mark] = []
     taken: list[tuple[int, int]] = []
-    for match in _RANGE.finditer(text, start, stop):
-        found.append(_Mark("time", ("range", float(match[1]), float(match[2])), match.start(), match.end(), match[0]))
+    for match in _AIRBORNE.finditer(text, start, stop):
+        found.append(_Mark("airborne", _length(match), match.start(), match.end(), match[0]))
         taken.append(match.span())
+    for match in _RANGE.finditer(text, start, stop):
+        if not any(a < match.end() and match.start() < b for a, b in taken):
+            between = ("range", float(match[1]), float(match[2]))
+            found.append(_Mark("time", between, match.start(), match.end(), match[0]))
+            taken.append(match.span())
     for match in _POINT.finditer(text, start, stop):
         if not any(a < match.end() and match.start() < b for a, b in taken):
             value = (match[1].lower(), float(match[2]))
@@ -203,6 +223,13 @@ def _marks(text: str, start: int, stop: int) -> list[_Mark]:
             i += 1
     found.sort(key=lambda mark: mark.start)
     return _bound(found)
+
+
+def _length(match: re.Match[str]) -> tuple[float, float]:
+    """The least and the most seconds that a passage about time in the air states."""
+    groups = [group for group in match.groups() if group is not None]
+    numbers = [float(group) if group[0].isdigit() else 0.5 for group in groups]
+    return min(numbers), max(numbers)
 
 
 _HEIGHTS = {
@@ -376,6 +403,14 @@ def _read_sentence(text: str, start: int, stop: int, memory: _Memory) -> list[St
         made = _interpret(clause, pending, when, memory, statements)
         if not made and clause.link == "then" and statements and _gaps(clause, statements[-1]):
             made = _gapped(clause, statements[-1])
+        if not made and clause.of("airborne") and _whole_body(clause):
+            leap = next((i for i in reversed(range(len(statements))) if statements[i].kind in LEAP_KINDS), None)
+            if leap is None:
+                made = [_details(clause, memory.leap)]
+            else:
+                # "jumps twice, rising about 20 cm, in the air for 0.4 seconds each": of the jumps, not of the rising.
+                statements[leap] = _modified(statements[leap], clause)
+                continue
         if not made:
             if statements and _merges(clause):
                 updated = _modified(statements[-1], clause)
@@ -442,6 +477,12 @@ def _link(link: str, first: bool) -> str:
     return {"then": "then", "and": "and", "while": "with", "with": "with", "comma": "next"}.get(link, "next")
 
 
+def _whole_body(clause: _Clause) -> bool:
+    """Whether it is the body (both feet at least) and not a hand or one foot that a clause has in the air."""
+    limbs = [m.value for m in clause.of("part") if isinstance(m.value, tuple) and m.value[0] != "body"]
+    return all(limb[0] == "leg" and limb[2] for limb in limbs)
+
+
 def _merges(clause: _Clause) -> bool:
     """Whether a clause without a movement adds to the one before."""
     kinds = {mark.category for mark in clause.marks}
@@ -461,6 +502,7 @@ def _merges(clause: _Clause) -> bool:
             "several",
             "turned",
             "time",
+            "airborne",
             "as many",
         }
     )
@@ -470,10 +512,12 @@ def _modified(statement: Statement, clause: _Clause) -> Statement:
     """A statement with what a later clause adds: nothing that it has already is overwritten."""
     more = _details(clause, statement.kind)
     changes: dict[str, Any] = {}
-    for name in ("count", "angle", "metres", "level", "pace", "at", "until", "least", "unit"):
+    for name in ("count", "angle", "metres", "level", "pace", "at", "until", "airborne", "least", "unit"):
         value = getattr(more, name)
         if value not in (None, "") and getattr(statement, name) in (None, ""):
             if name == "metres" and any(m.category == "part" for m in clause.marks) and statement.kind in ("travel",):
+                continue
+            if name == "airborne" and not _whole_body(clause):
                 continue
             changes[name] = value
     parts = {m.value[0] for m in clause.of("part") if isinstance(m.value, tuple)}
@@ -523,6 +567,8 @@ def _details(clause: _Clause, kind: str) -> Statement:
             values.setdefault("pace", m.value)
         elif m.category == "time" and isinstance(m.value, tuple):
             values |= _time(m.value)
+        elif m.category == "airborne" and kind in LEAP_KINDS:
+            values.setdefault("airborne", m.value)
         elif m.category == "not":
             values["negated"] = True
         elif m.category == "vague":

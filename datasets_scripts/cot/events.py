@@ -227,7 +227,8 @@ class Jump:
     """Off the ground and back, `count` times; `rise` of the pelvis and `forward` per jump in metres.
 
     `foot` is the side that hops while the other foot stays up, empty where both leave the ground; `spread` when the
-    feet part and the arms go up with it.
+    feet part and the arms go up with it. `airborne` are the seconds off the ground of each jump in turn, but for those
+    that the clip cuts off and those with `spread`.
     """
 
     span: Span
@@ -236,6 +237,7 @@ class Jump:
     forward: float = 0.0
     foot: str = ""
     spread: bool = False
+    airborne: tuple[float, ...] = ()
 
 
 Event = (
@@ -831,9 +833,11 @@ def _jumps(m: Measurements) -> list[Jump]:
         elif rise > _JUMP_RISE and gap < _SIDE_BY_SIDE and level < _HELD_FOOT:
             parts.append((span, "", rise))
     for span, foot, rise in parts:
+        whole = span.start > 0 and span.stop < m.num_frames
+        airborne = (_airborne(low, span) / m.fps,) if whole else ()
         start, stop = max(span.start - margin, 0), min(span.stop + margin, m.num_frames) - 1
         forward = float(m.velocity[start : stop + 1, 0].sum()) / m.fps
-        event = Jump(span, rise, 1, forward if forward > _JUMP_DISTANCE else 0.0, foot)
+        event = Jump(span, rise, 1, forward if forward > _JUMP_DISTANCE else 0.0, foot, airborne=airborne)
         last = found[-1] if found else None
         if (
             last is not None
@@ -847,7 +851,19 @@ def _jumps(m: Measurements) -> list[Jump]:
                 rise=max(last.rise, rise),
                 forward=last.forward + event.forward,
                 count=last.count + 1,
+                airborne=last.airborne + airborne,
             )
         else:
             found.append(event)
     return [replace(jump, forward=jump.forward / jump.count) for jump in found]
+
+
+def _airborne(low: np.ndarray, span: Span) -> float:
+    """Frames, and parts of one at either end, that the lower foot's clearance `low` (T,) is over what ends a flight.
+
+    Flights of a few frames are told in tenths of a second, so where it is passed between two frames matters.
+    """
+    first, last = span.start, span.stop - 1
+    up = (low[first] - _AIRBORNE_LEAVE) / (low[first] - low[first - 1])
+    down = (low[last] - _AIRBORNE_LEAVE) / (low[last] - low[last + 1])
+    return float(up + last - first + down)

@@ -128,10 +128,17 @@ class _Writer:
             if _words(sentence) <= room:
                 told.append((position, sentence))
                 room -= _words(sentence)
-        sentences = [sentence for _, sentence in sorted(told)]
-        # What happened comes before how it ended.
+        # What happened comes before how it ended, and both before how long a jump took.
         ending = [closing] if _words(closing) <= room else []
-        count = MAX_WORDS - room + sum(map(_words, ending))
+        room -= sum(map(_words, ending))
+        sentences = []
+        for position, sentence in sorted(told):
+            aloft = self._aloft(groups[position][0])
+            if aloft and _words(aloft) <= room:
+                sentence = f"{sentence[:-1]}, {aloft}."
+                room -= _words(aloft)
+            sentences.append(sentence)
+        count = MAX_WORDS - room
         for detail in self._details():
             if count >= MIN_WORDS and (len(sentences) > 1 or count >= MIN_WORDS + 8):
                 break
@@ -314,6 +321,13 @@ class _Writer:
         height = max(5, 5 * round(20 * event.rise))
         return f"{when} {self.subject} jumps{_times(event.count)}, rising about {height} centimeters"
 
+    def _aloft(self, event: Event) -> str:
+        """How long the jumps of an event are in the air; empty for other events and where it is not known."""
+        if not isinstance(event, Jump) or not event.airborne:
+            return ""
+        where = self.choose(("in the air", "off the ground"))
+        return f"{where} {_airborne(event.airborne)}{' each' if event.count > 1 else ''}"
+
     def _circle(self, event: Circle) -> str:
         both = len(event.sides) == 2
         arms = "both arms circle" if both else f"the {event.sides[0]} arm circles"
@@ -417,6 +431,13 @@ def _half(value: float) -> float:
 
 def _seconds(value: float) -> str:
     return f"{value:g} second" if value == 1 else f"{value:g} seconds"
+
+
+def _airborne(seconds: Sequence[float]) -> str:
+    """How long jumps last, to a tenth: one figure where all take about as long."""
+    if max(seconds) - min(seconds) < 0.15:
+        return f"for about {_seconds(round(sum(seconds) / len(seconds), 1))}"
+    return f"for {round(min(seconds), 1):g} to {_seconds(round(max(seconds), 1))}"
 
 
 def _meters(value: float) -> str:

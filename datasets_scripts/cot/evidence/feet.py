@@ -57,7 +57,17 @@ class Feet(Ground):
         elif each > 0.12:
             unlike = frozenset()
         height = float(self.clear[jump.start : jump.stop].min(axis=1).max())
-        return replace(jump, directions=names, unlike=unlike, metres=height)
+        airborne = self._airborne(jump, "jump")
+        return replace(jump, directions=names, unlike=unlike, metres=height, airborne=airborne)
+
+    def _airborne(self, leaps: Movement, kind: str) -> tuple[float, float] | None:
+        """Seconds of the shortest and of the longest flight of a kind in a movement that is made of such flights.
+
+        None where the clip shows none of them from the take-off to the landing.
+        """
+        flights = [span for span, name, *_ in self.flights if name == kind and span.overlap(leaps.span)]
+        seconds = [len(span) / self.fps for span in flights if span.start > 0 and span.stop < self.frames]
+        return (min(seconds), max(seconds)) if seconds else None
 
     def _gain(self, first: int, last: int) -> tuple[float, float]:
         move = self.pose[last, PELVIS, ::2] - self.pose[first, PELVIS, ::2]
@@ -72,8 +82,10 @@ class Feet(Ground):
         """Flights from one foot to the same foot, the other held up."""
         found: list[Movement] = []
         for side in SIDES:
-            spans = [(span, sure) for span, kind, _, sure in self.flights if kind == f"hop {side}"]
-            found.extend(replace(hop, side=side) for hop in series_of("hop", spans, gap=self.near(1.0)))
+            kind = f"hop {side}"
+            spans = [(span, sure) for span, name, _, sure in self.flights if name == kind]
+            for hop in series_of("hop", spans, gap=self.near(1.0)):
+                found.append(replace(hop, side=side, airborne=self._airborne(hop, kind)))
         return found
 
     @cached_property

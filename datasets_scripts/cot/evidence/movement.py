@@ -17,7 +17,7 @@ class Movement:
     `side`: left, right, both or empty. `count`: fewest and most repetitions that can be read. `directions`: every
     name that fits; a name in `unlike` clearly does not. `angle` degrees (signed, positive to the left, for turns),
     `metres` the extent that a text would give, `speed` m/s, `levels` names of heights reached, `gait` walk, run or
-    empty.
+    empty, `airborne` the seconds of the shortest and of the longest flight in it.
     """
 
     kind: str
@@ -33,6 +33,7 @@ class Movement:
     speed: float | None = None
     levels: frozenset[str] = frozenset()
     gait: str = ""
+    airborne: tuple[float, float] | None = None
 
     @property
     def span(self) -> Span:
