@@ -56,15 +56,17 @@ class MotionVQVAEOutput(ModelOutput):
     trajectory_loss: torch.FloatTensor | None = None
 
 
-def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int] | Sequence[tuple[int, ...]], batch_size: int) -> Iterator[list[int]]:
     """Indices in batches of like length, the longest first, so that little is padding.
+
+    Of lengths in several respects the first counts most.
 
     Raises:
         ValueError: `batch_size` is below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     for begin in range(0, len(order), batch_size):
         yield order[begin : begin + batch_size]
 

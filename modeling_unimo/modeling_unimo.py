@@ -16,7 +16,7 @@ from .generation_unimo import AnswerGrammar, default_generation_config
 from .modeling_motion_vqvae import MotionVQVAEModel, batches_by_length, evaluating
 from .motion_representation import features_to_joints, skeleton_for
 from .processing_unimo import Answer, UniMoProcessor
-from .sampling_unimo import FOLLOWED, AnswerWriter, can_write
+from .sampling_unimo import FOLLOWED, AnswerWriter, can_write, draw_keys, random_numbers
 from .visualization_unimo import player_html
 
 # Generation settings that change nothing at these values, and those that are no matter of how a token is chosen.
@@ -240,8 +240,11 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             grammar: sample under the answer grammar, so that every answer is valid; False: freely.
             durations: seconds of each t2m answer, None where free.
             num_samples: answers a request.
-            seed: of the draws; leaves the global random state as it was.
-            batch_size: sequences generated at once; requests are sorted by length for it.
+            seed: of the draws; leaves the global random state as it was. None: one from that state. What is drawn for
+                a request hangs on seed and request (of equal ones, on which of them it is), not on the others beside
+                it nor on `batch_size`, unless `generate_kwargs` hold more than temperature, top_k and top_p.
+            batch_size: sequences generated at once, at most (the beams of a request stay together); requests are
+                sorted for it by the codes asked for, then by length.
             max_thought_tokens, max_motion_codes, max_answer_tokens, max_new_tokens: budgets; None: the processor's.
             generate_kwargs: for `generate` (temperature, num_beams, ..), over `generation_config`.
 
@@ -267,9 +270,21 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             num_codes = [None if d is None else processor.codes_of_duration(d) for d in durations]
         prompts = [processor.prompt(*request) for request in requests]
         lengths = [len(ids) for ids in processor.tokenizer(prompts, add_special_tokens=False)["input_ids"]]
-        answers: dict[int, list[Answer]] = {}
+        # All of a prompt takes one pass through the model, and so does every single code.
+        sizes = [(codes or 0, length) for codes, length in zip(num_codes, lengths, strict=True)]
+        beams = (generate_kwargs.get("generation_config") or self.generation_config).num_beams
+        together = (generate_kwargs.get("num_beams") or beams or 1) > 1
+        at_once = num_samples if together else min(num_samples, batch_size)
+        batches = [
+            (rows, range(first, min(first + at_once, num_samples)))
+            for rows in batches_by_length(sizes, max(1, batch_size // num_samples))
+            for first in range(0, num_samples, at_once)
+        ]
+        keys = draw_keys(prompts)
+        answers: list[list[Answer]] = [[] for _ in requests]
         with _seeded(seed, self.device), evaluating(self):
-            for rows in batches_by_length(lengths, max(1, batch_size // num_samples)):
+            own_seed = int(torch.randint(2**62, ())) if seed is None else seed % 2**64
+            for rows, samples in batches:
                 row_tasks = [requests[row][0] for row in rows]
                 inputs = processor.tokenizer(
                     [prompts[row] for row in rows],
@@ -291,11 +306,12 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                     device=self.device,
                 )
                 self._check_positions(rules.prompt_length + rules.max_new_tokens)
-                written = self._write(processor, inputs, rules, grammar, num_samples, generate_kwargs)
-                for position, row in enumerate(rows):
-                    samples = written[position * num_samples : (position + 1) * num_samples]
-                    answers[row] = [processor.parse(ids, requests[row][0]) for ids in samples]
-        return [answers[row] for row in range(len(requests))]
+                drawn = [(own_seed, *keys[row], sample) for row in rows for sample in samples]
+                numbers = random_numbers(drawn, rules.max_new_tokens)
+                written = self._write(processor, inputs, rules, grammar, numbers, generate_kwargs)
+                for ids, row in zip(written, [row for row in rows for _ in samples], strict=True):
+                    answers[row].append(processor.parse(ids, requests[row][0]))
+        return answers
 
     def _write(
         self,
@@ -303,14 +319,15 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         inputs: BatchEncoding,
         rules: AnswerGrammar,
         grammar: bool,
-        num_samples: int,
+        numbers: torch.Tensor,
         settings: dict[str, Any],
     ) -> list[list[int]]:
-        """Generated ids of each row, `num_samples` rows a prompt."""
+        """Generated ids of each answer, as many a prompt as there are `numbers` for, drawn by these."""
+        num_samples = len(numbers) // len(inputs["input_ids"])
         ours = {name: getattr(self.generation_config, name) for name in FOLLOWED} | settings
         followed = ours.keys() == set(FOLLOWED) and None not in ours.values() and self._is_plain_otherwise()
         if followed and can_write(self.language_model):
-            writer = AnswerWriter(self.language_model, processor, inputs, rules, num_samples, **ours)
+            writer = AnswerWriter(self.language_model, processor, inputs, rules, num_samples, numbers, **ours)
             return writer.write() if grammar else writer.write_freely(self._end_ids(), rules.max_new_tokens)
         others = settings.get("logits_processor") or ()
         generated = self.generate(

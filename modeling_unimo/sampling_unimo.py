@@ -4,12 +4,15 @@ What the library's `generate` would do token by token, with what is known of an 
 its samples, and what all prompts of a batch begin with once for all of them; tags that must come are not sampled, rows
 that are done leave the batch, and while codes are written only the 513 rows of the output head that can follow are
 computed. No probability changes by that: the grammar would forbid the others, and temperature, top-k and top-p act
-after it.
+after it. Each answer is drawn by random numbers of its own, so that nothing hangs on which others it is written with.
 """
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from transformers import (
     BatchEncoding,
@@ -46,6 +49,8 @@ class AnswerWriter:
         inputs: left-padded prompts, `input_ids` and `attention_mask` (B, L).
         rules: the grammar of these prompts.
         num_samples: answers a prompt.
+        numbers: (B * num_samples, rules.max_new_tokens, 2) uniform in [0, 1], by which the tokens of each answer are
+            drawn; None: taken from torch's global state.
         do_sample, temperature, top_k, top_p: as for `generate`.
     """
 
@@ -56,6 +61,7 @@ class AnswerWriter:
         inputs: BatchEncoding,
         rules: AnswerGrammar,
         num_samples: int = 1,
+        numbers: torch.Tensor | None = None,
         do_sample: bool = True,
         temperature: float = 1.0,
         top_k: int | None = 0,
@@ -66,6 +72,9 @@ class AnswerWriter:
         self.num_samples, self.do_sample = num_samples, do_sample
         self.prompts = torch.arange(len(inputs["input_ids"]), device=self.device).repeat_interleave(num_samples)
         self.rules = rules.select(self.prompts)
+        if numbers is None:
+            numbers = torch.rand(len(self.prompts), rules.max_new_tokens, 2)
+        self.numbers = numbers.to(self.device)
         self.temperature = temperature
         self._memory = torch.empty(0)
         self.warpers: list = []
@@ -114,8 +123,9 @@ class AnswerWriter:
         rows = self._read_prompts(keep_last=True)
         written: list[list[int]] = [[] for _ in range(len(self.prompts))]
         stops = torch.tensor(list(ends), device=self.device)
-        for _ in range(max_new_tokens):
-            tokens = self._pick(self._wide(rows.advance(self.language_model)))
+        for place in range(max_new_tokens):
+            scores = self._wide(rows.advance(self.language_model))
+            tokens = self._pick(scores, self._numbers(rows, place))
             rows.note(tokens, written)
             rows.finish(torch.isin(tokens, stops))
             rows, _ = rows.part(_LEAVING)
@@ -176,8 +186,10 @@ class AnswerWriter:
                     states = rules.thought_state(inside, seen)
                 else:
                     states = rules.part_state(inside, start[rows.index], seen)
+                places = inside if start is None else start[rows.index] + inside
                 # In place: a new tensor of the whole vocabulary takes longer than writing into it.
-                tokens = self._pick(scores.masked_fill_(rules.forbidden(states, columns), -torch.inf))
+                scores = scores.masked_fill_(rules.forbidden(states, columns), -torch.inf)
+                tokens = self._pick(scores, self._numbers(rows, places))
                 tokens = tokens if columns is None else columns[tokens]
                 inside += 1
                 rows.finish(tokens == end)
@@ -197,8 +209,14 @@ class AnswerWriter:
             self._memory = torch.empty(size, device=scores.device)
         return self._memory[:size].view(scores.shape).copy_(scores)
 
-    def _pick(self, scores: torch.Tensor) -> torch.Tensor:
-        """(R, W) scores -> (R,) columns, drawn or best."""
+    def _numbers(self, rows: "_Rows", places: int | torch.Tensor) -> torch.Tensor:
+        """(R, 2) random numbers for the tokens at these places of the answers."""
+        places = torch.as_tensor(places, device=self.device)
+        # A row that is done, and still in the batch, may be past the last place; what it draws is not kept.
+        return self.numbers[rows.index, places.clamp(max=self.numbers.shape[1] - 1)]
+
+    def _pick(self, scores: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """(R, W) scores, (R, 2) random numbers -> (R,) columns, drawn or best."""
         if not self.do_sample:
             return scores.argmax(-1)
         # In place as above: the scores are nobody else's, and what is drawn from need not add up to 1.
@@ -207,7 +225,7 @@ class AnswerWriter:
         # The library's warpers are given the written ids as well, which these two do not look at.
         for warper in self.warpers:
             scores = warper(None, scores)
-        return draw(scores.sub_(scores.amax(-1, keepdim=True)).exp_())
+        return draw(scores.sub_(scores.amax(-1, keepdim=True)).exp_(), numbers)
 
 
 class _Rows:
@@ -279,8 +297,24 @@ class _Rows:
         return _Rows(self.index[kept], filled_cache(layers), self.mask[kept, :columns], self.pending[kept])
 
 
-def draw(probabilities: torch.Tensor) -> torch.Tensor:
-    """(R, W) probabilities, which need not add up to 1 -> (R,) columns, each drawn by its own.
+def draw_keys(prompts: Sequence[str]) -> list[tuple[int, int]]:
+    """What the draws of each prompt go by: what it says, and how many before it say the same."""
+    before: Counter[str] = Counter()
+    keys = []
+    for prompt in prompts:
+        said = hashlib.blake2b(prompt.encode("utf-8"), digest_size=8).digest()
+        keys.append((int.from_bytes(said, "big"), before[prompt]))
+        before[prompt] += 1
+    return keys
+
+
+def random_numbers(keys: Sequence[tuple[int, ...]], count: int) -> torch.Tensor:
+    """(len(keys), count, 2) uniform in [0, 1], float32; a row hangs on its key, of whole numbers from 0, alone."""
+    return torch.from_numpy(np.stack([np.random.default_rng(key).random((count, 2)) for key in keys])).float()
+
+
+def draw(probabilities: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """(R, W) probabilities, which need not add up to 1, and (R, 2) in [0, 1] -> (R,) columns, each drawn by its own.
 
     By two random numbers a row, one for a block of columns and one for a column of it: `torch.multinomial` takes as
     many as there are columns, and on a CPU as long for them as for the output head.
@@ -293,19 +327,20 @@ def draw(probabilities: torch.Tensor) -> torch.Tensor:
     blocks = torch.cat([blocks, probabilities[:, whole:].sum(-1, keepdim=True)], dim=1)
     if not torch.isfinite(blocks).all():
         raise ValueError("The language model gives scores that are not numbers; nothing can be drawn by them.")
-    block = _at_random(blocks)[:, None]
+    numbers = numbers.to(probabilities.dtype)
+    block = _at_random(blocks, numbers[:, :1])[:, None]
     columns = block * _BLOCK + torch.arange(_BLOCK, device=probabilities.device)
     last = probabilities.shape[1] - 1
     inside = probabilities.gather(1, columns.clamp(max=last)).masked_fill(columns > last, 0)
-    return (block[:, 0] * _BLOCK) + _at_random(inside)
+    return (block[:, 0] * _BLOCK) + _at_random(inside, numbers[:, 1:])
 
 
-def _at_random(weights: torch.Tensor) -> torch.Tensor:
-    """(R, N) -> (R,) columns by weight; one of weight 0 never."""
+def _at_random(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """(R, N) weights, (R, 1) in [0, 1] -> (R,) columns by weight; one of weight 0 never."""
     upto = weights.cumsum(-1)
     total = upto[:, -1:]
     # Below the total even where the product is rounded up, so that the column found adds something to the sum.
-    goal = torch.minimum(torch.rand_like(total) * total, torch.nextafter(total, torch.zeros_like(total)))
+    goal = torch.minimum(numbers * total, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(upto, goal, right=True).squeeze(-1)
 
 

@@ -109,9 +109,9 @@ def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
     inputs, rules = prompts_and_rules(model, processor, requests=REQUESTS[:1])
     seen: list[torch.Tensor] = []
 
-    def recorded(probabilities):
+    def recorded(probabilities, numbers):
         seen.append(probabilities[0] / probabilities[0].sum())
-        return draw(probabilities)
+        return draw(probabilities, numbers)
 
     monkeypatch.setattr(sampling_unimo, "draw", recorded)
     torch.manual_seed(3)
@@ -150,7 +150,7 @@ def test_columns_are_drawn_by_their_probability(width):
     probabilities = torch.rand(width).square()
     probabilities[1::3] = 0.0
     draws = 40_000
-    columns = draw(probabilities.expand(draws, -1))
+    columns = draw(probabilities.expand(draws, -1), torch.rand(draws, 2))
     counts = torch.bincount(columns, minlength=width)
     assert len(counts) == width and not counts[probabilities == 0].any()
     expected = draws * probabilities / probabilities.sum()
@@ -159,12 +159,12 @@ def test_columns_are_drawn_by_their_probability(width):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_certain_column_is_drawn(dtype, monkeypatch):
+def test_a_certain_column_is_drawn(dtype):
     certain = torch.zeros(3, 1200, dtype=dtype)
     certain[[0, 1, 2], [0, 700, 1199]] = torch.tensor([1e-30, 0.3, 1.0], dtype=dtype)
-    for number in (0.0, 0.5, 1.0):  # 1.0: what a product rounded up comes to
-        monkeypatch.setattr(torch, "rand_like", lambda total, number=number: torch.full_like(total, number))
-        assert draw(certain).tolist() == [0, 700, 1199]
+    for number in (0.0, 0.5, 1 - 2.0**-53, 1.0):  # 1.0: what the one before it rounds up to in float32
+        numbers = torch.full((3, 2), number, dtype=torch.float64)
+        assert draw(certain, numbers).tolist() == [0, 700, 1199]
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -172,7 +172,98 @@ def test_scores_that_are_no_numbers_are_refused(value):
     probabilities = torch.ones(2, 600)
     probabilities[1, 3] = value
     with pytest.raises(ValueError, match="not numbers"):
-        draw(probabilities)
+        draw(probabilities, torch.rand(2, 2))
+
+
+@pytest.fixture
+def as_written(monkeypatch):
+    """Answers as the ids that were written, also where they are not valid."""
+    monkeypatch.setattr(UniMoProcessor, "parse", lambda processor, ids, task: tuple(ids))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 1.5}, {"top_p": 0.9}, {"temperature": 1.5, "grammar": False}, {"max_new_tokens": 40}]
+)
+def test_what_is_drawn_for_a_request_hangs_on_no_other(pair, as_written, settings):
+    """Alone, among others in batches of any size, and in another order, with more samples or fewer."""
+    model, processor = pair
+
+    def answers(requests, **more):
+        tasks, texts, codes = (list(column) for column in zip(*requests, strict=True))
+        settings_ = {"max_new_tokens": 30, "seed": 5, **settings, **more}
+        return model.generate_answers(tasks, texts, codes, processor, **settings_)
+
+    expected = answers(REQUESTS, num_samples=3)
+    assert len({ids for samples in expected for ids in samples}) > 12
+    for batch_size in (2, 7):
+        assert answers(REQUESTS, num_samples=3, batch_size=batch_size) == expected
+    for request, samples in zip(REQUESTS[:2], expected, strict=False):
+        assert answers([request], num_samples=2) == [samples[:2]]
+    assert answers(REQUESTS[::-1]) == [samples[:1] for samples in expected[::-1]]
+    # Equal requests draw apart, and the first of them as if it were alone.
+    first, second = answers(REQUESTS[:1] * 2)
+    assert first == expected[0][:1] and second != first
+
+
+def test_another_seed_draws_anew_and_no_seed_follows_the_global_state(pair):
+    model, processor = pair
+
+    def thoughts(seed):
+        answers = model.generate_answers("t2m", ["jump", "sit"], None, processor, seed=seed)
+        return [answer.thought for [answer] in answers]
+
+    assert thoughts(1) == thoughts(1) != thoughts(2)
+    assert thoughts(-1) == thoughts(-1) != thoughts(1)
+    assert thoughts(None) != thoughts(None)
+    torch.manual_seed(4)
+    drawn = thoughts(None)
+    torch.manual_seed(4)
+    assert thoughts(None) == drawn
+
+
+@pytest.fixture
+def passes(pair):
+    """Rows of every pass through the language model."""
+    model, _ = pair
+    rows: list[int] = []
+    hook = model.language_model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    yield rows
+    hook.remove()
+
+
+def test_durations_batch_answers_of_like_length(pair, passes):
+    """Short motions are not kept waiting for long ones, whatever the lengths of their prompts."""
+    model, processor = pair
+    processor = UniMoProcessor(processor.feature_extractor, processor.tokenizer, thoughts=False)
+    texts = ["walk" + " on" * (index % 7) for index in range(24)]
+    codes = [5 + 4 * (11 * index % 12) for index in range(24)]
+    settings = {"durations": [0.2 * count for count in codes], "seed": 0}
+    mixed = [model.generate_answers("t2m", texts, None, processor, batch_size=size, **settings) for size in (24, 6)]
+    assert mixed[0] == mixed[1] and [len(answer.codes) for [answer] in mixed[0]] == codes
+    passes.clear()
+    model.generate_answers("t2m", texts, None, processor, batch_size=6, **settings)
+    # A pass or two for the prompts of a batch, one a code of its longest answer.
+    longest = sorted(codes)[5::6]
+    assert max(passes) <= 6 and len(passes) <= sum(longest) + 3 * len(longest)
+
+
+@pytest.mark.parametrize("grammar", [True, False])
+def test_no_more_rows_at_once_than_asked_for(pair, passes, as_written, grammar):
+    model, processor = pair
+    texts = ["a person walks forward", "jump"]
+    settings = {"num_samples": 7, "seed": 0, "grammar": grammar, "max_new_tokens": 30}
+    whole = model.generate_answers("t2m", texts, None, processor, batch_size=64, **settings)
+    assert max(passes) == 14
+    for size in (3, 2):
+        passes.clear()
+        assert model.generate_answers("t2m", texts, None, processor, batch_size=size, **settings) == whole
+        assert max(passes) <= size
+    # The best beams of one search are no two searches.
+    beams = {"num_beams": 3, "do_sample": False, "num_samples": 3, "max_new_tokens": 12}
+    [answers] = model.generate_answers("t2m", texts[:1], None, processor, batch_size=2, **beams)
+    assert len(set(answers)) == 3
 
 
 @pytest.mark.parametrize("grammar", [True, False])
