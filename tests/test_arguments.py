@@ -16,6 +16,7 @@ from train.arguments import (
     check_settings,
     parse_arguments,
     prepare_output,
+    refusals_once_claimed,
     require_folder,
     require_splits,
 )
@@ -254,6 +255,26 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
     assert "not empty" in refusal(claim, tmp_path)
     assert "is a file" in refusal(claim, tmp_path / "thesis.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_refusal_gives_the_folder_back_unless_it_was_trained_in(tmp_path):
+    def refused(folder, *made):
+        with refusals_once_claimed(trainer(folder), claim(folder), *made):
+            (folder / "base").mkdir(exist_ok=True)
+            (folder / "pairs.jsonl").touch()
+            raise ValueError("too long; shorten it")
+
+    folder = tmp_path / "run"
+    assert refusal(refused, folder, "base", "pairs.jsonl", "never_made") == "error: too long; shorten it"
+    assert not folder.exists()
+    assert "too long" in refusal(refused, folder, "base")
+    assert [path.name for path in folder.iterdir()] == ["pairs.jsonl"]  # whose it is, nobody said
+    (folder / "pairs.jsonl").unlink()
+    claim(folder)
+    seal(checkpoint(folder, 2))
+    before = {path.name for path in folder.iterdir()}
+    assert "too long" in refusal(refused, folder, "base", "pairs.jsonl")
+    assert {path.name for path in folder.iterdir()} == before | {"base", "pairs.jsonl"}
 
 
 # ------------------------------------------------------------------------------------------------------------- inputs

@@ -154,6 +154,25 @@ def test_bad_settings_are_refused_before_a_folder_is_claimed(changed, message, f
     assert not (tmp_path / "out").exists()
 
 
+def test_after_a_margin_too_wide_the_folder_is_free(folders, tmp_path):
+    settings = {"algorithm": "dpo", "max_steps": 1, "guard_every": 0}
+    with pytest.raises(SystemExit, match="nothing to prefer; lower dpo_margin"):
+        grpo.main(words(folders, tmp_path / "out", dpo_margin=99, **settings))
+    assert not (tmp_path / "out").exists()
+    grpo.main(words(folders, tmp_path / "out", dpo_margin=0.01, **settings))
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_pairs_that_processes_cannot_share_are_refused_before_anything_is_loaded():
+    class Three(PolicyConfig):
+        world_size = 3
+
+    arguments = grpo.GRPOArguments("data", "sft", "vqvae", "evaluator", algorithm="dpo")
+    # 3 x 8 x 2 = 48 answers, 6 to a prompt: 8 pairs.
+    with pytest.raises(SystemExit, match="make 8 pairs, which 3 processes cannot share"):
+        grpo.refuse_contradictions(arguments, policy_config(Three, per_device_train_batch_size=8, num_generations=6))
+
+
 def refused(folders, tmp_path, **changed) -> str:
     with pytest.raises(SystemExit) as refusal:
         grpo.main(words(folders | {name: str(path) for name, path in changed.items()}, tmp_path / "out"))
@@ -207,10 +226,10 @@ def test_a_reward_that_is_no_number_ends_the_run(folders, tmp_path, monkeypatch)
         grpo.main(words(folders, tmp_path / "out", t2m_share=1.0, max_steps=8))
 
 
-def policy_config(**changed) -> PolicyConfig:
+def policy_config(cls: type[PolicyConfig] = PolicyConfig, **changed) -> PolicyConfig:
     settings = {"output_dir": "nowhere", "use_cpu": True, "bf16": False, "per_device_train_batch_size": 16}
     settings |= {"num_generations": 8, "gradient_accumulation_steps": 2, "learning_rate": 3e-5, "max_steps": 7}
-    return PolicyConfig(**settings | changed)
+    return cls(**settings | changed)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,21 @@ def check_off_policy(training: GRPOConfig) -> None:
         )
 
 
+def check_pairs(training: GRPOConfig) -> int:
+    """How many of the pairs of a DPO step each process has.
+
+    Raises:
+        SystemExit: they cannot be shared out evenly over the processes.
+    """
+    pairs, processes = pairs_a_step(training), training.world_size
+    if pairs % processes:
+        raise SystemExit(
+            f"error: the {pairs} prompts of a step make {pairs} pairs, which {processes} processes cannot share "
+            "evenly; change per_device_train_batch_size, gradient_accumulation_steps or the number of processes"
+        )
+    return pairs // processes
+
+
 def settings_for(
     algorithm: str, training: GRPOConfig, dpo_beta: float = 0.1, max_length: int | None = None
 ) -> GRPOConfig | RLOOConfig | DPOConfig:
@@ -112,13 +127,7 @@ def settings_for(
     if algorithm == "rloo":
         # GRPO's has derived one of the two from the other; both given count as a contradiction.
         return _converted(RLOOConfig, training, steps_per_generation=None)
-    pairs, processes = pairs_a_step(training), training.world_size
-    if pairs % processes:
-        raise SystemExit(
-            f"error: the {pairs} prompts of a step make {pairs} pairs, which {processes} processes cannot share "
-            "evenly; change per_device_train_batch_size, gradient_accumulation_steps or the number of processes"
-        )
-    share = pairs // processes
+    share = check_pairs(training)
     # A pair is two sequences: no more of them at once than GRPO holds.
     at_once = max(n for n in range(1, share + 1) if share % n == 0 and (n == 1 or 2 * n <= training.train_batch_size))
     _tell_changes("dpo", training, {"loss_type": "sigmoid", "beta": dpo_beta})

@@ -228,10 +228,12 @@ def refusals_once_claimed(training: TrainingArguments, checkpoint: str | None, *
     except SystemExit:
         folder = Path(training.output_dir)
         if checkpoint is None and training.process_index == 0 and folder.is_dir():
-            for name in made:
-                shutil.rmtree(folder / name, ignore_errors=True)
-            for name in (MARKER, TRAINER):  # the marker first: without it the folder is no run's
-                (folder / name).unlink(missing_ok=True)
+            for name in (*made, TRAINER, MARKER):  # the marker last: until then the next start may go on
+                path = folder / name
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
             if not any(folder.iterdir()):
                 folder.rmdir()
         raise

@@ -19,11 +19,20 @@ from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
-from train.algorithms import Algorithm, check_off_policy, check_save_steps, make_trainer, pairs_a_step, settings_for
+from train.algorithms import (
+    Algorithm,
+    check_off_policy,
+    check_pairs,
+    check_save_steps,
+    make_trainer,
+    pairs_a_step,
+    settings_for,
+)
 from train.arguments import (
     already_finished,
     parse_arguments,
     prepare_output,
+    refusals_once_claimed,
     refuse_decided,
     require_folder,
     require_range,
@@ -35,7 +44,7 @@ from train.guards.base import Guard, GuardArguments, require_sound
 from train.guards.rollouts import RolloutRecorder
 from train.guards.watch import watch_pairs, watch_policy
 from train.lora import check_lora, merged, trainable_share, with_adapters
-from train.preferences import PAIRS, choose_pairs, read_pairs, sample_answers, write_pairs
+from train.preferences import COUNTS, PAIRS, choose_pairs, read_pairs, sample_answers, write_pairs
 from train.push import push_stage
 from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
 from train.stages import StageTrainer, finish_stage
@@ -156,6 +165,7 @@ def refuse_contradictions(arguments: GRPOArguments, training: GRPOConfig) -> Non
             'error: use_vllm needs vLLM, which is not installed: pip install "trl[vllm]", or leave it away'
         )
     if arguments.algorithm == "dpo":
+        check_pairs(training)
         return
     if arguments.algorithm == "gspo":
         check_off_policy(training)
@@ -272,9 +282,10 @@ def main(argv: list[str] | None = None) -> None:
     guards: list[Guard]
     if arguments.algorithm == "dpo":
         model.to(training.device)
-        pairs = preferences(
-            arguments, training, model, processor, rows, dict(zip(weights, rewards, strict=True)), weights
-        )
+        with refusals_once_claimed(training, checkpoint, PAIRS, COUNTS):
+            pairs = preferences(
+                arguments, training, model, processor, rows, dict(zip(weights, rewards, strict=True)), weights
+            )
         longest = max(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in pairs)
         settings = settings_for("dpo", training, arguments.dpo_beta, longest)
         columns = ("prompt_ids", "chosen_ids", "rejected_ids")
@@ -337,7 +348,7 @@ def preferences(
     """DPO's pairs: those an earlier start of this run made, else chosen from answers sampled now.
 
     Raises:
-        SystemExit: no prompt has answers that differ enough.
+        ValueError: no prompt has answers that differ enough.
     """
     pairs = read_pairs(training.output_dir)
     if pairs is not None:
@@ -353,8 +364,7 @@ def preferences(
         training.process_index,
         training.world_size,
     )
-    with refusals():
-        pairs, counts = choose_pairs(processor, rows, answers, rewards, weights, arguments.dpo_margin)
+    pairs, counts = choose_pairs(processor, rows, answers, rewards, weights, arguments.dpo_margin)
     if training.process_index == 0:
         write_pairs(training.output_dir, pairs, counts)
         print("[grpo] dpo: " + "  ".join(f"{name} {value}" for name, value in counts.items()), flush=True)
