@@ -83,6 +83,22 @@ def test_what_is_read_is_part_of_the_name(tmp_path):
     assert not first.stages.keys() & second.stages.keys()
 
 
+def test_how_a_stage_is_watched_is_no_part_of_its_name(tmp_path, monkeypatch):
+    first, _ = planned(tmp_path, "rewards")
+
+    def changed(section: str, **settings):
+        config = ablate.read_config(ablate.CONFIGS / "ablation" / "ablation.yaml")
+        config[section] |= settings
+        monkeypatch.setattr(ablate, "read_config", lambda path: config)
+        return planned(tmp_path, "rewards")[0]
+
+    again = changed("grpo", guard_every=7, guard_stops="", logging_steps=3)
+    assert first.stages.keys() == again.stages.keys()
+    grpo = next(stage for stage in again.stages.values() if stage.name.startswith("grpo"))
+    assert grpo.command[grpo.command.index("--guard_every") + 1] == "7"  # it has it all the same
+    assert not {n for n in changed("grpo", beta=0.5).stages if n.startswith("grpo")} & first.stages.keys()
+
+
 def test_the_embedded_benchmark_is_made_once(tmp_path):
     arguments = ablate.parse(["--study", "cot", "--output", str(tmp_path)])
     planner = ablate.Planner(arguments)

@@ -286,6 +286,18 @@ def test_other_settings_are_refused(run):
     assert order(run) == ["began a", "ended a"]
 
 
+def test_a_finished_stage_may_be_watched_otherwise(run, capsys):
+    run_stages([stub(run, "a")], run)
+    changed = stub(run, "a")
+    changed.command += ["--guard_stops", "", "--logging_steps", "2"]
+    changed.settings = {"guard_every": 2, "logging_steps": 2}
+    run_stages([changed], run)
+    assert "a: already there" in capsys.readouterr().out
+    changed.command += ["--guard_every", "3", "--beta", "0.1"]
+    with pytest.raises(SystemExit, match="a was made with other settings"):
+        run_stages([changed], run)
+
+
 def test_a_stage_made_from_one_that_is_gone_is_refused(run):
     stages = [stub(run, "a"), stub(run, "b", after=("a",))]
     run_stages(stages, run)

@@ -2,8 +2,9 @@
 
 The data, the VQ-VAE and both judges are made once (or taken from a finished run with --benchmark) and held fixed;
 every arm trains and is scored once a seed. A stage lies in a folder named after the hash of its settings and of all
-that it reads, so arms and studies that share one train it once, and a killed study goes on. Writes the table of means
-and of paired differences as HTML, CSV, Markdown and JSON.
+that it reads, so arms and studies that share one train it once, and a killed study goes on. Settings of guards, and of
+logging where the budgets file gives them, change nothing that is trained and are not in the hash. Writes the table of
+means and of paired differences as HTML, CSV, Markdown and JSON.
 """
 
 import argparse
@@ -17,7 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from train.ablation_report import scores, write_results
-from train.quickstart import CONFIGS, DONE, Stage, count_gpus, finished, read_config, run_stages, training_stage
+from train.quickstart import (
+    CONFIGS,
+    DONE,
+    Stage,
+    count_gpus,
+    finished,
+    read_config,
+    run_stages,
+    training_stage,
+    without_watching,
+)
 from train.studies import Arm, Study, studies
 from train.yaml_files import read_yaml
 
@@ -138,7 +149,9 @@ class Planner:
     def _train(self, kind: str, extra: dict[str, Any], reads: dict[str, Made], seed: int) -> Made:
         settings = self.config[kind] | extra
         file, processes = self.config_dir / settings.pop("config"), settings.pop("processes", 1)
-        made = self._made(kind, {"file": read_yaml(file), "settings": settings, "seed": seed}, reads)
+        # Of a recipe the steps between two logs have always counted: left out now, no earlier result would be found.
+        recipe = {name: value for name, value in read_yaml(file).items() if not name.startswith("guard_")}
+        made = self._made(kind, {"file": recipe, "settings": without_watching(settings), "seed": seed}, reads)
         if made.stage not in self.stages:
             paths = {name: str(other.path) for name, other in reads.items()}
             settings = (

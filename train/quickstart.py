@@ -26,6 +26,7 @@ from train.yaml_files import read_yaml
 CONFIGS = Path(__file__).parent / "configs"
 DONE = "stage_done.json"
 WALL = "wall_seconds.json"
+WATCHING = ("guard_", "logging_")  # how the names of settings begin that watch a training and change nothing of it
 STAGE_KEYS = ("data", "vqvae", "evaluator", "sft", "grpo", "evaluate")
 
 
@@ -161,18 +162,41 @@ def check_run_folder(run: Path, stages: list[Stage]) -> None:
         raise SystemExit(f"error: --output {run} holds something else ({', '.join(sorted(found)[:5])}); name another")
 
 
+def without_watching(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that change what is trained: all but those of guards and logs."""
+    return {name: value for name, value in settings.items() if not name.startswith(WATCHING)}
+
+
+def same_training(stage: Stage) -> bool:
+    """Whether what is recorded of a stage is its command and its file's settings, those of guards and logs aside."""
+
+    def counted(command: list[str]) -> list[str]:
+        watching = tuple(f"--{name}" for name in WATCHING)
+        return [
+            word
+            for place, word in enumerate(command)
+            if not word.startswith(watching) and not (place and command[place - 1].startswith(watching))
+        ]
+
+    settings = stage.record.get("settings", stage.settings)
+    return counted(stage.record["command"]) == counted(stage.command) and (
+        without_watching(settings) == without_watching(stage.settings)
+    )
+
+
 def finished(stages: list[Stage]) -> set[str]:
     """The names of the stages that an earlier run has finished, whose records are read.
 
     Raises:
-        SystemExit: one was made with other settings, or from a stage that is not there any more.
+        SystemExit: one was made with other settings, those of guards and logs aside, or from a stage that is not there
+            any more.
     """
     done: set[str] = set()
     for stage in stages:
         if not (stage.folder / DONE).is_file():
             continue
         stage.record = json.loads((stage.folder / DONE).read_text(encoding="utf-8"))
-        if stage.record["command"] != stage.command or stage.record.get("settings", stage.settings) != stage.settings:
+        if not same_training(stage):
             raise SystemExit(
                 f"error: {stage.folder} was made with other settings; name another --output or delete the folder"
             )
