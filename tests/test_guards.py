@@ -22,6 +22,7 @@ from train.guards.rollouts import RolloutRecorder
 from train.guards.tasks import TaskGuard, reward_figures, validation_figures
 from train.guards.thoughts import ThoughtGuard
 from train.guards.watch import rollout_sequences, watch, watch_sft
+from train.quickstart import CONFIGS, read_config
 from train.rewards import MotionScorer
 
 PROCESSOR = plain_processor("qwen")
@@ -424,13 +425,44 @@ def test_sequences_with_motion_are_found():
     assert sequence[-len(rows[0][1]) :] == rows[0][1] and len(sequence) > len(rows[0][1])
 
 
-def test_supervised_training_is_watched(tmp_path):
-    trainer = line_trainer(tmp_path)
+def supervised_trainer(folder, **settings) -> tuple[Trainer, list[dict]]:
+    trainer = line_trainer(folder, **settings)
     rows = [PROCESSOR.encode_example(task, "so", TEXTS[0], [1, 2]) for task in ("m2t", "t2m")]
     trainer.train_dataset = rows
+    return trainer, rows
+
+
+def test_supervised_training_is_watched(tmp_path, capsys):
+    trainer, rows = supervised_trainer(tmp_path)
+    trainer.args.eval_strategy = "steps"
     tokens, tasks = watch_sft(trainer, SETTINGS, PROCESSOR, t2m_only_fraction=0.5, t2m_share=0.6)
     assert tokens.sequences() == [rows[1]["input_ids"]]  # m2t's motion is in the prompt
     assert (tokens.judged_from, tasks.joint_from, tasks.lower_is_better) == (2, 3, True)
+    assert "[guard]" not in capsys.readouterr().out
+
+
+def test_tasks_without_validation_are_not_watched_which_is_said(tmp_path, capsys):
+    trainer, _ = supervised_trainer(tmp_path)
+    guards = watch_sft(trainer, SETTINGS, PROCESSOR, t2m_only_fraction=0.5, t2m_share=0.6)
+    assert [guard.name for guard in guards] == ["motion_tokens"]
+    assert capsys.readouterr().out == "[guard] tasks: no validation, not watched\n"
+    assert watch_sft(trainer, GuardArguments(guard_every=0), PROCESSOR, 0.5, 0.6) == []
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("budget", ["quickstart/quickstart.yaml", "ablation/ablation.yaml"])
+def test_guards_of_the_shipped_budgets_get_to_judge(budget):
+    """With the readings that a policy of so many steps makes, one that collapses half-way is ended or warned of."""
+    settings = read_config(CONFIGS / budget)["grpo"]
+    every = max(settings["logging_steps"], settings["guard_every"])
+    steps = range(every, settings["max_steps"] + 1, every)
+    guard = CollapseGuard(None, SETTINGS)
+    readings: list[dict] = []
+    for step in steps:
+        logs = SOUND if step <= settings["max_steps"] / 2 else SOUND | {"entropy": 0.001}
+        readings.append(guard.read(logs, readings) | {"step": step})
+    bad = [bool(faults) for faults in judged(guard, *readings)]
+    assert bad[-1] and sum(bad) >= SETTINGS.guard_patience
 
 
 def test_past_readings_are_found_in_the_log():

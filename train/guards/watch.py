@@ -31,7 +31,7 @@ def watch(trainer: Trainer, guards: Sequence[Guard]) -> list[Guard]:
 def watch_sft(
     trainer: Trainer, settings: GuardArguments, processor: Any, t2m_only_fraction: float, t2m_share: float
 ) -> list[Guard]:
-    """The guards of supervised training: motion tokens, and each task's validation loss where there is evaluation.
+    """The guards of supervised training: motion tokens, and each task's validation loss; without one, that is said.
 
     Args:
         trainer: its train dataset holds `input_ids`.
@@ -48,6 +48,10 @@ def watch_sft(
     tokens = MotionTokenGuard(
         trainer, settings, processor, lambda: sequences, judged_from=round(settings.guard_grace * steps)
     )
+    if training.eval_strategy == "no":
+        if settings.guard_every and trainer.is_world_process_zero():
+            print("[guard] tasks: no validation, not watched", flush=True)
+        return watch(trainer, [tokens])
     joint_from = round(t2m_only_fraction * steps)
     return watch(trainer, [tokens, TaskGuard(trainer, settings, validation_figures, True, t2m_share, joint_from)])
 
