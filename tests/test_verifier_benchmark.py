@@ -8,8 +8,10 @@ from collections import Counter, defaultdict
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datasets_scripts import humanml3d
 from datasets_scripts.synthetic import iter_clips
 from datasets_scripts.synthetic_motion import Plan, Segment
 
@@ -47,7 +49,7 @@ def errors():
     return found
 
 
-@pytest.mark.parametrize(("path", "count", "least"), zip(benchmark.PARAPHRASES, (200, 60), (18, 6), strict=True))
+@pytest.mark.parametrize(("path", "count", "least"), [*zip(benchmark.PARAPHRASES, (200, 60), (18, 6), strict=True)])
 def test_the_paraphrases_are_half_true_and_of_every_kind(path, count, least):
     entries = json.loads(path.read_text(encoding="utf-8"))
     truths = Counter(entry["truth"] for entry in entries)
@@ -184,10 +186,27 @@ def test_intervals():
     assert (tally.recall, tally.precision) == (19 / 20, 19 / 20)
 
 
+# What the verifier is meant to reach on planted errors. The samples are drawn from seeds, so chance has no part in
+# whether these hold; of a single kind the small sample is too small for them, and the large one is not.
+RECALL, PRECISION = 0.95, 0.98
+PLANTED, MANY = 100, 1000
+
+
+def judge(kinds, planted, recall, precision):
+    """Whether the errors of each kind are found as `recall` and `precision` say, and those of all kinds as meant."""
+    for kind in KINDS:
+        print(kind, kinds[kind])
+        assert kinds[kind].planted == kinds[kind].clean == planted
+        assert kinds[kind].recall >= recall and kinds[kind].located >= 0.9 * planted
+        assert kinds[kind].precision >= precision
+    whole = sum(kinds.values(), benchmark.Tally())
+    assert whole.recall >= RECALL and whole.precision >= PRECISION
+
+
 @pytest.fixture(scope="module")
 def measured():
     result = benchmark.Measured()
-    benchmark.measure_planted(result, 40, seed=29)
+    benchmark.measure_planted(result, PLANTED, seed=29)
     for path in benchmark.PARAPHRASES:
         benchmark.measure_paraphrases(result, path)
     return result
@@ -195,24 +214,25 @@ def measured():
 
 @pytest.mark.parametrize("source", benchmark.SOURCES)
 def test_planted_errors_are_found_and_true_texts_left_alone(measured, source):
-    kinds = measured.rows[source]
-    for kind in KINDS:
-        print(source, kind, kinds[kind])
-        assert kinds[kind].planted == kinds[kind].clean == 40
-        assert kinds[kind].recall >= 0.85 and kinds[kind].located >= 0.8 * kinds[kind].planted
-        assert kinds[kind].precision >= 0.9
-    whole = sum(kinds.values(), benchmark.Tally())
-    assert whole.recall >= 0.93 and whole.precision >= 0.96
+    judge(measured.rows[source], PLANTED, 0.93, 0.97)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", benchmark.SOURCES)
+def test_a_thousand_errors_of_each_kind(source):
+    result = benchmark.Measured()
+    benchmark.measure_planted(result, MANY, seed=31, sources=[source])
+    judge(result.rows[source], MANY, RECALL, PRECISION)
 
 
 @pytest.mark.parametrize(
-    ("name", "count", "precision"), [("paraphrases", 100, 0.9), ("paraphrases held out", 30, 0.85)]
+    ("name", "count", "precision"), [("paraphrases", 100, 0.98), ("paraphrases held out", 30, 0.9)]
 )
 def test_paraphrases_are_judged(measured, name, count, precision):
     whole = sum(measured.rows[name].values(), benchmark.Tally())
     print(name, whole)
     assert whole.planted == whole.clean == count
-    assert whole.recall >= 0.9 and whole.precision >= precision
+    assert whole.recall >= RECALL and whole.precision >= precision
 
 
 @pytest.mark.parametrize(
@@ -223,6 +243,39 @@ def test_most_sentences_are_read(measured, name):
     summary = measured.coverage[name].summary()
     print(name, summary)
     assert summary["coverage"] >= 0.8 and summary["decided"] >= 0.5 * summary["sentences"]
+
+
+# -- captions of real motion, which are true but for a slip of who labelled them -------------------------------------
+
+
+def test_captions_of_motion_capture_are_read_and_hold(shared_dir):
+    data = shared_dir / "data" / "mocap"
+    if not (data / "mocap_joints.npz").is_file():
+        pytest.skip(f"no motion capture at {data}")
+    with np.load(data / "mocap_joints.npz", allow_pickle=False) as archive:
+        joints, offsets, names = archive["joints"], archive["offsets"], archive["names"].tolist()
+    with open(data / "mocap_captions.jsonl", encoding="utf-8") as lines:
+        rows = {row["id"]: row for row in map(json.loads, lines)}
+    coverage = benchmark.Coverage()
+    for index, name in enumerate(names):
+        if rows[name]["split"] == "test":
+            coverage.add(benchmark.verify(rows[name]["captions"], joints[offsets[index] : offsets[index + 1]]))
+    summary = coverage.summary()
+    print(summary)
+    assert summary["texts"] >= 900 and summary["decided"] >= 2 * summary["texts"]
+    assert summary["coverage"] >= 0.8 and summary["consistency"] >= 0.98 and summary["flagged"] <= 0.02
+
+
+def test_captions_of_humanml3d_are_read_and_hold(shared_dir):
+    folder = shared_dir / "data" / "humanml3d_sample"
+    if not folder.is_dir():
+        pytest.skip(f"no HumanML3D sample at {folder}")
+    result = benchmark.Measured()
+    benchmark.measure_coverage(result, "captions", benchmark.some_clips(humanml3d.iter_clips(folder), 100, seed=0))
+    summary = result.coverage["captions"].summary()
+    print(summary)
+    assert summary["texts"] and summary["decided"] >= summary["texts"]
+    assert summary["coverage"] >= 0.8 and not summary["contradictions"]
 
 
 def test_command(tmp_path, capsys):
