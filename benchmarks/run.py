@@ -22,6 +22,7 @@ import transformers
 from tqdm.auto import tqdm
 
 from benchmarks import (
+    annotation_items,
     data_items,
     evaluation_items,
     limits,
@@ -49,6 +50,7 @@ ITEMS: dict[str, Callable[[Setting], Item]] = {
     "dataset_growth": data_items.dataset_growth,
     "fid": motion_items.fid,
     "render": motion_items.render,
+    "annotator": annotation_items.annotator,
 }
 _WORDS = 400  # letters of an error in the table
 

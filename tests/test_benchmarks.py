@@ -11,7 +11,17 @@ import torch
 from tiny_data import entries, tiny_judge
 from tiny_unimo import tiny_unimo
 
-from benchmarks import evaluation_items, motion_items, networks, plain, reward_items, run, sampling_items, table
+from benchmarks import (
+    annotation_items,
+    evaluation_items,
+    motion_items,
+    networks,
+    plain,
+    reward_items,
+    run,
+    sampling_items,
+    table,
+)
 from benchmarks.dataset_memory import loaded_dataset, tree_memory, watched_memory
 from benchmarks.networks import Setting
 from benchmarks.timing import (
@@ -25,6 +35,7 @@ from benchmarks.timing import (
     in_turns,
     operations_of,
 )
+from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from evaluate_unimo import functional, protocol
 from modeling_unimo import AnswerGrammar, joints_to_features
 from modeling_unimo.convert_checkpoint import vqvae_from_weights
@@ -245,6 +256,12 @@ def test_fid_agrees():
     rng = np.random.default_rng(0)
     sets = [rng.standard_normal((200, 16)) @ rng.standard_normal((16, 16)) for _ in range(2)]
     assert plain.fid(*sets) == pytest.approx(functional.fid(*sets), rel=1e-6)
+
+
+def test_annotated_clips_last_six_seconds_and_differ():
+    clips = annotation_items.clips_of_six_seconds(3)
+    assert [clip.shape for clip in clips] == [(120, 263)] * 3 and annotation_items.FRAMES == 6 * 20
+    assert len(set(KinematicAnnotator().annotate(clips))) == 3
 
 
 def test_greedy_answers_agree():
