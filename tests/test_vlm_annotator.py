@@ -10,7 +10,16 @@ from chat_server import GOOD, fails, late, says, serving, texts
 from motions import moving_body
 
 from datasets_scripts.cot.vlm_annotator import VlmAnnotator, joints_of, threaded
-from datasets_scripts.cot.vlm_prompt import Film, ModelUnusable, NoReply, Prompt, Reply, make_prompt, prompt_hash
+from datasets_scripts.cot.vlm_prompt import (
+    Film,
+    ModelUnusable,
+    NoReply,
+    Prompt,
+    Reply,
+    RequestRefused,
+    make_prompt,
+    prompt_hash,
+)
 from datasets_scripts.cot.vlm_server import ChatServer, Retries
 
 MOTION = tiny_data.features(0)
@@ -129,6 +138,31 @@ def test_a_server_that_is_gone_ends_the_run() -> None:
     annotator = VlmAnnotator(Scripted(*script), size=28)
     outcomes = [annotator.outcome(film, "x") for _ in range(23)]
     assert sum(bool(outcome.failure) for outcome in outcomes) == 22
+
+
+def test_requests_that_a_living_server_refuses_do_not_end_the_run() -> None:
+    script: list[Exception] = [RequestRefused("too long")] * 40
+    annotator = VlmAnnotator(Scripted(*script), size=28)
+    film = annotator.film(joints_of(MOTION))
+    assert {annotator.outcome(film, "x").failure for _ in range(40)} == {"too long"}
+    # A server that refuses something is there: the count begins anew.
+    gone = NoReply("connection failed")
+    annotator = VlmAnnotator(Scripted(*[gone] * 11, RequestRefused("too long"), *[gone] * 20), size=28)
+    for _ in range(12 + 11):
+        annotator.outcome(film, "x")
+    with pytest.raises(ModelUnusable, match="12 requests in a row"):
+        annotator.outcome(film, "x")
+
+
+def test_a_reply_that_the_server_calls_a_refusal_is_no_thought() -> None:
+    class Filtering(Scripted):
+        def ask(self, prompt: Prompt, film: Film) -> Reply:
+            super().ask(prompt, film)
+            return Reply(GOOD, refused=True)
+
+    annotator = VlmAnnotator(Filtering(), size=28)
+    outcome = annotator.outcome(annotator.film(joints_of(MOTION)), "x")
+    assert (outcome.thought, outcome.fault, outcome.asked) == ("", "refusal", 2)
 
 
 def test_through_a_server_with_faults_each_caption_gets_its_own_answer() -> None:

@@ -5,6 +5,8 @@ import email.utils
 import json
 import threading
 import time
+from dataclasses import asdict
+from email.message import Message
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from chat_server import (
 )
 
 from datasets_scripts.cot import vlm_server
-from datasets_scripts.cot.vlm_prompt import Film, ModelUnusable, NoReply, make_prompt
+from datasets_scripts.cot.vlm_prompt import Film, ModelUnusable, NoReply, RequestRefused, make_prompt
 from datasets_scripts.cot.vlm_server import ChatServer, Retries
 
 FILM = Film(np.random.default_rng(0).integers(0, 255, (5, 28, 28, 3), dtype=np.uint8), 5.0, ("three-quarter",))
@@ -171,7 +173,7 @@ def test_a_refused_request_is_not_repeated_and_what_it_echoes_is_hidden() -> Non
     with serving() as server:
         echo = f"too many images from {server.address} with Bearer {KEY} at 127.0.0.1"
         server.default = fails(400, echo)
-        with pytest.raises(NoReply) as caught:
+        with pytest.raises(RequestRefused) as caught:
             client(server).ask(PROMPT, FILM)
         server.default = says(f"{GOOD} {KEY} {server.address}/v1")
         reply = client(server).ask(PROMPT, FILM)
@@ -180,6 +182,13 @@ def test_a_refused_request_is_not_repeated_and_what_it_echoes_is_hidden() -> Non
     for secret in (KEY, "127.0.0.1", str(server.server_port)):
         assert secret not in message and secret not in reply.text
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("status", "this_one"), [(400, True), (413, True), (422, True), (451, True), (418, False)])
+def test_which_statuses_are_of_this_request_alone(status, this_one) -> None:
+    with serving(default=fails(status)) as server, pytest.raises(NoReply) as caught:
+        client(server).ask(PROMPT, FILM)
+    assert isinstance(caught.value, RequestRefused) == this_one and len(server.requests) == 1
 
 
 def test_retry_after_in_seconds_and_as_a_date() -> None:
@@ -251,11 +260,8 @@ def test_stop_ends_a_pause() -> None:
         (completion([{"type": "text", "text": GOOD[:9]}, {"type": "text", "text": GOOD[9:]}]), GOOD, 1000),
         (completion(None), "", 1000),
         (completion(None, refusal="I'm sorry, no."), "I'm sorry, no.", 1000),
-        (
-            completion("", finish="content_filter"),
-            "I'm sorry, the server's content filter took the answer away.",
-            1000,
-        ),
+        (completion([{"type": "refusal", "refusal": "No."}]), "No.", 1000),
+        (completion("", finish="content_filter"), "", 1000),
     ],
 )
 def test_forms_that_an_answer_may_have(body, text, tokens) -> None:
@@ -267,6 +273,68 @@ def test_forms_that_an_answer_may_have(body, text, tokens) -> None:
 def test_an_answer_at_its_length_limit_is_told() -> None:
     with serving(says(GOOD, finish="length")) as server:
         assert client(server).ask(PROMPT, FILM).cut_off
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        (completion(GOOD), False),
+        (completion(GOOD, refusal=None), False),
+        (completion(GOOD, refusal=""), False),
+        (completion(GOOD, finish="length"), False),
+        (completion(None, refusal="The body of a person is not described here, the arms neither."), True),
+        (completion(GOOD, refusal="no"), True),
+        (completion([{"type": "text", "text": GOOD}, {"type": "refusal", "refusal": "no"}]), True),
+        (completion(GOOD, finish="content_filter"), True),
+        (completion("", finish="content_filter"), True),
+    ],
+)
+def test_what_the_server_calls_a_refusal(body, refused) -> None:
+    with serving(answers(json.dumps(body).encode())) as server:
+        reply = client(server).ask(PROMPT, FILM)
+    assert reply.refused == refused
+    if refused and body["choices"][0]["message"].get("refusal"):
+        assert reply.details["refusal"] == body["choices"][0]["message"]["refusal"][:80]
+
+
+@pytest.mark.parametrize("padding", [0, 30, 70, 195])
+def test_a_server_that_echoes_the_key_in_every_string_has_it_nowhere_kept(padding) -> None:
+    echo = "x" * padding + KEY + "y" * 300
+
+    def echoed(value):
+        if isinstance(value, dict):
+            return {name: echoed(inner) for name, inner in value.items()}
+        return [echoed(inner) for inner in value] if isinstance(value, list) else echo
+
+    body = echoed(completion(GOOD, refusal="x") | {"system_fingerprint": "x", "model": "x"})
+    error = json.dumps({"error": {"message": echo, "type": echo, "code": echo}}).encode()
+    with serving(answers(json.dumps(body).encode()), answers(error, 422), answers(echo.encode(), 418)) as server:
+        shared = client(server)
+        kept = json.dumps(asdict(shared.ask(PROMPT, FILM)))
+        for _ in range(2):
+            with pytest.raises(NoReply) as caught:
+                shared.ask(PROMPT, FILM)
+            kept += str(caught.value)
+    # Nor a part of it, as cutting before looking would leave.
+    assert "sk-l" not in kept and "finish_reason" in kept and "system_fingerprint" in kept
+
+
+def test_a_host_named_like_a_word_stays_a_word_in_answers_and_a_secret_in_errors(monkeypatch) -> None:
+    """The name of the host, without a dot or digit, must not be cut out of a description."""
+    spoken = f"The body leans. {GOOD}"
+    said = iter(
+        [
+            (200, json.dumps(completion(spoken)).encode()),
+            (200, json.dumps(completion(f"{spoken} body:8000 http://body:8000/v1 {KEY}")).encode()),
+            (400, b"body refuses"),
+        ]
+    )
+    shared = ChatServer("http://body:8000/v1", "m")
+    monkeypatch.setattr(shared, "_post", lambda *_: (*(said_ := next(said))[:1], Message(), said_[1]))
+    assert shared.ask(PROMPT, FILM).text == spoken
+    assert shared.ask(PROMPT, FILM).text == f"{spoken} [...] [...] [...]"
+    with pytest.raises(NoReply, match=r"\[...\] refuses"):
+        shared.ask(PROMPT, FILM)
 
 
 @pytest.mark.parametrize(

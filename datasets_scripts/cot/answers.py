@@ -2,7 +2,8 @@
 
 Two gates: `thought_fault` holds for every thought, whoever wrote it; `read_answer` cleans a model's raw answer and is
 stricter. Nothing is repaired that would have to be guessed: what stays doubtful is refused with a short reason that
-many answers share, so that it can be counted.
+many answers share, so that it can be counted. No list of phrases knows every refusal; so an answer must also say
+something about a body, in words that the verifier's reader knows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from datasets_scripts.cot.claims import read
+from datasets_scripts.cot.lexicon import PHRASES
 
 MAX_THOUGHT_CHARACTERS = 4000  # no limit on style: what no thought is
 MIN_ANSWER_WORDS, MAX_ANSWER_WORDS = 8, 200
@@ -26,7 +30,13 @@ _LABEL = re.compile(r"^(?:thought|answer|description|movement|output|paragraph)s
 _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:very |so )?(?:sorry|unable|not able|afraid)|sorry,|i (?:can(?:'t|not)|could not|couldn't) "
     r"|i apologi[sz]e|my apologies|as an? (?:ai|language|vision|assistant)"
-    r"|unable to (?:view|see|assist|help|provide|determine|describe)|cannot (?:assist|help|provide|comply|view|see)"
+    r"|i (?:will not|won't|would not|wouldn't|must decline|have to decline|decline|do not|don't|am not|refuse) "
+    r"|must decline|(?:not possible|impossible) to (?:assist|determine|describe|identify|provide|say|see|tell)"
+    r"|unable to (?:view|see|assist|help|provide|determine|describe|comply|identify)"
+    r"|(?:cannot|can't|can not) (?:be (?:answered|described|determined|fulfilled|given|identified|processed|provided)"
+    r"|assist|help|provide|comply|view|see)"
+    r"|(?:answer|content|description|output|request|response)s? (?:is |was |has been |have been )?"
+    r"(?:blocked|denied|filtered|not available|not permitted|removed|unavailable|violates?|withheld)"
     r"|no (?:images?|pictures?|video) (?:was|were|is)|please (?:provide|upload|share))",
     re.IGNORECASE,
 )
@@ -36,8 +46,20 @@ _PICTURE = re.compile(
     r"viewers?|stick figure|mannequin|3d|avatar|blue|red|orange|colou?r\w*|background|summary|caption)\b",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"https?://|\[\.\.\.\]", re.IGNORECASE)  # or what was put in place of one
+# Words of one who answers, and of what was asked; "I" alone is a capital.
+_ITSELF = re.compile(
+    r"\b(?:I(?:'m|'ll|'ve|'d)?|(?i:i'm|i'll|i've|i'd|my|let me|let's|we|we're|we'll|(?:the|an?|this) user"
+    r"|the assistant|(?:the|this|your) (?:request|prompt|instructions?|question)|guidelines?|polic(?:y|ies)))\b"
+)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _COPIED, _REPEATED, _LATIN = 0.7, 0.5, 0.9  # shares
+_NAMED = [(" ".join(words), part) for words, (_, part) in PHRASES.items() if isinstance(part, tuple)]
+_PARTS = [text for text, part in _NAMED if part[0] != "body" and part[1] != "face"]  # refusals speak of faces, too
+_WHOSE = [text for text, part in _NAMED if part[0] == "body" and not part[2]]  # and of persons
+_WHOSE += "someone somebody they them their his her him dancer limb limbs pose posture stance".split()
+_PART, _WHO = (re.compile(rf"\b(?:{'|'.join(texts)})\b", re.IGNORECASE) for texts in (_PARTS, _WHOSE))
+_ORDINARY = {"other", "moving", "still", "end"}  # what the reader makes of words that are also said of other things
 
 
 @dataclass(frozen=True)
@@ -66,18 +88,22 @@ def thought_fault(thought: str) -> str:
     return ""
 
 
-def read_answer(raw: str, caption: str = "", cut_off: bool = False) -> Answer:
+def read_answer(raw: str, caption: str = "", cut_off: bool = False, refused: bool = False) -> Answer:
     """A model's raw answer as a thought.
 
     Taken away: control and format characters, code fences and Markdown, a label or quotation marks around it, thinking
     aloud before a `</think>`, one pair of tags around all of it. Refused: empty, huge, cut off, refusals, leftover
-    tags, structured data, another script, talk of pictures or colours, endless repetition, the caption said again.
+    tags, structured data, addresses, another script, talk of pictures or colours, of the one who answers or of what
+    was asked, nothing about a body, endless repetition, the caption said again.
 
     Args:
         raw: what the model wrote.
         caption: the text that it was given as context.
         cut_off: whether the model was stopped by its length limit.
+        refused: whether the server says itself that this is a refusal, or a filter of its own took part of it away.
     """
+    if refused:
+        return Answer("", "refusal")
     if len(raw) > _HUGE_ANSWER:
         return Answer("", f"longer than {_HUGE_ANSWER} characters")
     text = plain(raw)
@@ -103,6 +129,8 @@ def _answer_fault(text: str, caption: str, cut_off: bool) -> str:
     # Before the tags: a refusal is told as one whatever stands around it.
     if _REFUSAL.search(text[:_REFUSAL_WINDOW].replace("’", "'")):
         return "refusal"
+    if _ADDRESS.search(text):
+        return "names an address"
     if text[0] in "{[" or text[-1] in "}]":
         return "structured data instead of prose"
     fault = thought_fault(text)
@@ -121,6 +149,10 @@ def _answer_fault(text: str, caption: str, cut_off: bool) -> str:
         return f"more than {MAX_ANSWER_WORDS} words"
     if _PICTURE.search(text):
         return "speaks of pictures or colours"
+    if _ITSELF.search(text.replace("’", "'")):
+        return "speaks of itself or of what was asked"
+    if not speaks_of_body(text):
+        return "says nothing about movement"
     runs = _runs(words)
     if len(runs) >= 12 and len(set(runs)) < _REPEATED * len(runs):
         return "repeats itself"
@@ -128,6 +160,19 @@ def _answer_fault(text: str, caption: str, cut_off: bool) -> str:
     if known and sum(run in known for run in runs) >= _COPIED * len(runs):
         return "copies the caption"
     return ""
+
+
+def speaks_of_body(text: str) -> bool:
+    """Whether a text says anything of what a body does or how it is held, as far as the verifier's reader knows.
+
+    Generous, for one that talks of something else does not get near: a movement or pose together with whose it is, two
+    movements that no other thing makes, or two parts of the body.
+    """
+    statements = [statement for sentence in read(text) for statement in sentence.statements]
+    parts = {found[0].lower() for found in _PART.finditer(text)}
+    if len(parts) > 1 or (statements and (parts or _WHO.search(text))):
+        return True
+    return sum(statement.kind not in _ORDINARY for statement in statements) > 1
 
 
 def clean_context(caption: str, limit: int = 600) -> str:

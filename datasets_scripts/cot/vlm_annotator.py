@@ -17,11 +17,11 @@ import numpy as np
 
 from datasets_scripts.cot.answers import read_answer
 from datasets_scripts.cot.render import render_motion
-from datasets_scripts.cot.vlm_prompt import Film, ModelUnusable, NoReply, Prompt, Reply, make_prompt
+from datasets_scripts.cot.vlm_prompt import Film, ModelUnusable, NoReply, Prompt, Reply, RequestRefused, make_prompt
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 
 MIN_FRAME_RATE = 2.0  # frames per second under which a step or a kick falls between two frames
-_GIVE_UP = 12  # requests in a row that stay without reply: the server is gone
+_GIVE_UP = 12  # requests in a row that stay without any sign of the server: it is gone
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,7 +37,7 @@ class VisionLanguageModel(Protocol):
         """How it is reached, with versions, for the record."""
 
     def ask(self, prompt: Prompt, film: Film) -> Reply:
-        """Its reply. Raises NoReply or ModelUnusable."""
+        """Its reply. Raises NoReply (RequestRefused where it is this request's fault) or ModelUnusable."""
 
     def stop(self) -> None:
         """Ends waiting."""
@@ -182,7 +182,7 @@ class VlmAnnotator:
             tokens_in += reply.prompt_tokens or 0
             tokens_out += reply.completion_tokens or 0
             untold += reply.prompt_tokens is None or reply.completion_tokens is None
-            answer = read_answer(reply.text, caption, reply.cut_off)
+            answer = read_answer(reply.text, caption, reply.cut_off, reply.refused)
             if answer.thought:
                 return Outcome(answer.thought, "", "", tokens_in, tokens_out, untold, asked)
             fault = answer.fault
@@ -191,6 +191,11 @@ class VlmAnnotator:
     def _ask(self, prompt: Prompt, film: Film) -> Reply:
         try:
             reply = self.model.ask(prompt, film)
+        except RequestRefused:
+            # It speaks: a run must get past the clips that it will not have.
+            with self._lock:
+                self._silent = 0
+            raise
         except NoReply as silence:
             with self._lock:
                 self._silent += 1

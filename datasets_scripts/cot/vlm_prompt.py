@@ -68,8 +68,9 @@ class Film:
 class Reply:
     """What a model said.
 
-    `cut_off`: it ran into its length limit. Token counts are None where a server does not tell them. `requests` is how
-    often it had to be asked before it replied.
+    `cut_off`: it ran into its length limit. `refused`: the server itself says that this is no answer, whatever the
+    text. Token counts are None where a server does not tell them. `requests` is how often it had to be asked before it
+    replied.
     """
 
     text: str
@@ -79,10 +80,15 @@ class Reply:
     requests: int = 1
     seconds: float = 0.0
     details: dict[str, str] = field(default_factory=dict)
+    refused: bool = False
 
 
 class NoReply(Exception):
     """One request stayed without a reply after all retries; others may well get one."""
+
+
+class RequestRefused(NoReply):
+    """The server is there and refuses this very request (too long, against its rules): no sign that it is gone."""
 
 
 class ModelUnusable(Exception):

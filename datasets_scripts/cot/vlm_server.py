@@ -24,11 +24,12 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 
-from datasets_scripts.cot.vlm_prompt import Film, ModelUnusable, NoReply, Prompt, Reply
+from datasets_scripts.cot.vlm_prompt import Film, ModelUnusable, NoReply, Prompt, Reply, RequestRefused
 
 SENDING = ("images", "video")
 _MAX_ANSWER_BYTES = 4_000_000
 _TEMPORARY = {408, 409, 425, 429}
+_THIS_REQUEST = {400, 413, 422, 451}  # too long, too large, against the server's rules: others may pass
 _LONGEST_PAUSE = 60.0  # seconds, of our own
 _LONGEST_ASKED_PAUSE = 600.0  # that a server may ask for; beyond it, a later run is the better answer
 
@@ -110,9 +111,11 @@ class ChatServer:
         self._key = os.environ.get(self.key_variable, "").strip()
         if re.search(r"[^\x21-\x7e]", self._key):
             raise ValueError(f"the environment variable {self.key_variable} holds a key with spaces or other signs")
-        named = {self._key, self.address, self.address.rstrip("/"), parts.netloc, host}
-        secrets = sorted((word for word in named if len(word) > 3), key=len, reverse=True)
-        self._secret = re.compile("|".join(map(re.escape, secrets)), re.IGNORECASE) if secrets else None
+        named = {self._key, self.address, self.address.rstrip("/"), f"{host}:{self._port}"}
+        named |= {parts.netloc} if port else set()
+        self._secret = _any_of(named | {host})
+        # A host may be called "body": in an answer it is taken out only where it can be no word of a description.
+        self._unspoken = _any_of(named | ({host} if re.search(r"[.\d]", host) else set()))
         self._not_before = 0.0
         self._stopped = threading.Event()
 
@@ -129,7 +132,8 @@ class ChatServer:
         """One reply, after as many requests as it takes.
 
         Raises:
-            NoReply: none came after all attempts, or the server refuses this very request.
+            NoReply: none came after all attempts.
+            RequestRefused: the server refuses this very request.
             ModelUnusable: no request can succeed.
         """
         body = json.dumps(self._request(prompt, film)).encode()
@@ -157,6 +161,7 @@ class ChatServer:
                 requests=attempt,
                 seconds=round(time.monotonic() - started, 3),
                 details=reply.details,
+                refused=reply.refused,
             )
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -211,7 +216,8 @@ class ChatServer:
         if 300 <= status < 400:
             raise ModelUnusable(f"the server redirects ({status}), which is not followed; give its final address")
         if status != 200:
-            raise NoReply(f"server refuses the request ({status}): {self._message(answer)}")
+            silence = RequestRefused if status in _THIS_REQUEST else NoReply
+            raise silence(f"server refuses the request ({status}): {self._message(answer)}")
         try:
             return self._reply(json.loads(answer))
         except (ValueError, RecursionError):
@@ -274,26 +280,25 @@ class ChatServer:
     def _reply(self, answer: dict) -> Reply:
         choice = answer["choices"][0]
         message = choice["message"]
-        content = message.get("content")
+        content, refusal = message.get("content"), message.get("refusal")
         if isinstance(content, list):
+            refusal = refusal or next((part["refusal"] for part in content if part.get("refusal")), None)
             content = "".join(part.get("text", "") for part in content)
-        if content is None:
-            content = message.get("refusal") or ""
+        finish = choice.get("finish_reason")
+        if content is None or content == "":
+            content = refusal or ""
         if not isinstance(content, str):
             raise TypeError
-        finish = choice.get("finish_reason")
-        if finish == "content_filter" and not content:
-            content = "I'm sorry, the server's content filter took the answer away."
         usage = answer.get("usage") or {}
-        details = {"finish_reason": str(finish)[:40]}
-        if isinstance(answer.get("system_fingerprint"), str):
-            details["system_fingerprint"] = self._without_secrets(answer["system_fingerprint"][:80])
+        details = {"finish_reason": finish, "refusal": refusal, "system_fingerprint": answer.get("system_fingerprint")}
         return Reply(
-            self._without_secrets(content),
+            _without(self._unspoken, content),
             cut_off=finish == "length",
             prompt_tokens=_count(usage.get("prompt_tokens")),
             completion_tokens=_count(usage.get("completion_tokens")),
-            details=details,
+            # Cut only then: half a secret would not be found.
+            details={name: _without(self._secret, str(said))[:80] for name, said in details.items() if said},
+            refused=bool(refusal) or finish == "content_filter",
         )
 
     def _message(self, answer: bytes) -> str:
@@ -305,11 +310,18 @@ class ChatServer:
             text = str(error.get("message", error) if isinstance(error, dict) else error)
         except (ValueError, AttributeError, RecursionError):
             text = re.sub(r"<[^>]*>", " ", text)
-        return self._without_secrets(" ".join(text.split()))[:200] or "no reason given"
+        return _without(self._secret, " ".join(text.split()))[:200] or "no reason given"
 
-    def _without_secrets(self, text: str) -> str:
-        """A server, or a proxy before it, may echo what it was sent."""
-        return self._secret.sub("[...]", text) if self._secret else text
+
+def _any_of(words: set[str]) -> re.Pattern[str] | None:
+    """What finds any of the words, the longest first; those of up to three letters could be parts of any text."""
+    secrets = sorted((word for word in words if len(word) > 3), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, secrets)), re.IGNORECASE) if secrets else None
+
+
+def _without(secret: re.Pattern[str] | None, text: str) -> str:
+    """A server, or a proxy before it, may echo what it was sent."""
+    return secret.sub("[...]", text) if secret else text
 
 
 def _count(value: object) -> int | None:
