@@ -26,6 +26,7 @@ import numpy as np
 
 from datasets_scripts.clips import map_in_order
 from datasets_scripts.cot.clip_annotator import (
+    VLM,
     ClipAnnotator,
     Job,
     Provenance,
@@ -41,6 +42,7 @@ from datasets_scripts.cot.vlm_server import SENDING, ChatServer, Retries
 from datasets_scripts.cot.work_folder import WorkFolder
 from datasets_scripts.schema import (
     CAPTION,
+    CLIP,
     NOTE,
     BuildSummary,
     Caption,
@@ -79,7 +81,12 @@ _VLM_OPTIONS = (
 
 @dataclass
 class AnnotationSummary:
-    """What a run did, over all clips of the output, those of earlier runs included."""
+    """What a run did, over all clips of the output, those of earlier runs included.
+
+    `inconsistent`, `unsupported` and `unread` count the thoughts that `Rules` left out: contradicted too often, with
+    nothing decided, with too few sentences read. `undecided` counts all thoughts with nothing decided. `unusable` has
+    the clips that can be no row of a dataset, by reason, where no `build` counts them.
+    """
 
     clips: int = 0
     resumed: int = 0
@@ -87,7 +94,13 @@ class AnnotationSummary:
     given: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     unanswered: Counter[str] = field(default_factory=Counter)
+    unusable: Counter[str] = field(default_factory=Counter)
     inconsistent: int = 0
+    unsupported: int = 0
+    unread: int = 0
+    undecided: int = 0
+    sentences: int = 0
+    sentences_read: int = 0
     scores: list[float] = field(default_factory=list)
     decided: int = 0
     contradicted: int = 0
@@ -114,12 +127,24 @@ class AnnotationSummary:
                 f"consistency {np.mean(self.scores):.3f} on average over {len(self.scores)} thoughts with claims that "
                 f"could be decided; {self.contradicted} of {self.decided} claims contradicted"
             )
-        for title, reasons in (("refused", self.refused), ("not answered", self.unanswered)):
+        if self.sentences:
+            lines.append(
+                f"coverage {self.sentences_read / self.sentences:.3f}: the verifier found a claim in "
+                f"{self.sentences_read} of {self.sentences} sentences"
+            )
+        lines.append(f"thoughts with nothing decided: {self.undecided}")
+        titled = {"clips left out": self.unusable, "refused": self.refused, "not answered": self.unanswered}
+        for title, reasons in titled.items():
             if reasons:
                 lines.append(f"{title}: {sum(reasons.values())}")
                 lines += [f"  {number:>6}  {reason}" for reason, number in reasons.most_common()]
-        if self.inconsistent:
-            lines.append(f"left out for their consistency: {self.inconsistent}")
+        for number, why in (
+            (self.inconsistent, "for their consistency"),
+            (self.unsupported, "with nothing decided"),
+            (self.unread, "for their coverage"),
+        ):
+            if number:
+                lines.append(f"left out {why}: {number}")
         if self.asked or self.prompt_tokens:
             untold = f" (not told for {self.untold} answers)" if self.untold else ""
             cost = f", cost {self.cost:.4f}" if self.cost is not None else ""
@@ -135,17 +160,21 @@ class Rules:
     """What is made of the records when they are written; a later run may use others on the same journal.
 
     Args:
-        min_consistency: thoughts under it are left out; those with nothing to decide stay.
+        min_consistency: thoughts under it are left out. Those with nothing to decide stay, except a model's: nothing
+            speaks for them.
         without_thought: "drop": captions without a thought are left out of the splits that train (those of test splits
             stay, where no thought is read); "keep": they stay in all.
+        min_coverage: thoughts with a claim in a smaller share of their sentences are left out.
     """
 
     min_consistency: float | None = None
     without_thought: str = "drop"
+    min_coverage: float | None = None
 
     def __post_init__(self):
-        if self.min_consistency is not None and not 0 <= self.min_consistency <= 1:
-            raise ValueError(f"min_consistency is {self.min_consistency}; 0 to 1 is due")
+        for name, share in (("min_consistency", self.min_consistency), ("min_coverage", self.min_coverage)):
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}; 0 to 1 is due")
         if self.without_thought not in WITHOUT_THOUGHT:
             raise ValueError(
                 f"without_thought is {self.without_thought!r}; one of {', '.join(WITHOUT_THOUGHT)} is due"
@@ -182,25 +211,44 @@ class _Writing:
         yield made
 
     def _judged(self, record: ThoughtRecord, failure: str | None) -> ThoughtRecord:
-        summary, least = self.summary, self.rules.min_consistency
+        summary = self.summary
         if failure is not None:
             summary.unanswered[failure] += 1
             return replace(record, refused=f"not answered: {failure}")
         if not record.thought:
             summary.refused[record.refused] += 1
             return record
-        if record.consistency is not None:
+        if record.consistency is None:
+            summary.undecided += 1
+        else:
             summary.scores.append(record.consistency)
         summary.decided += record.decided
         summary.contradicted += len(record.contradicted)
-        if least is not None and record.consistency is not None and record.consistency < least:
-            summary.inconsistent += 1
-            return replace(record, thought="", refused=f"consistency under {least:g}")
+        summary.sentences += record.sentences
+        summary.sentences_read += record.sentences - len(record.unread)
+        reason = self._left_out(record)
+        if reason:
+            return replace(record, thought="", refused=reason)
         if record.annotator == GIVEN:
             summary.given += 1
         else:
             summary.written += 1
         return record
+
+    def _left_out(self, record: ThoughtRecord) -> str:
+        """Why the rules leave a thought out; "" where they do not."""
+        rules, summary = self.rules, self.summary
+        if rules.min_consistency is not None:
+            if record.consistency is None and record.annotator == VLM:
+                summary.unsupported += 1
+                return "nothing of it could be decided"
+            if record.consistency is not None and record.consistency < rules.min_consistency:
+                summary.inconsistent += 1
+                return f"consistency under {rules.min_consistency:g}"
+        if rules.min_coverage is not None and record.coverage is not None and record.coverage < rules.min_coverage:
+            summary.unread += 1
+            return f"coverage under {rules.min_coverage:g}"
+        return ""
 
     def _count(self, result: Result) -> None:
         summary = self.summary
@@ -246,6 +294,8 @@ def annotate_dataset(
         FileNotFoundError, ValueError, FileExistsError: an input or output cannot be used.
         ModelUnusable: the model cannot be reached; what is finished is kept.
     """
+    from tqdm.auto import tqdm
+
     started = time.perf_counter()
     rules = rules or Rules()
     place = output if output is not None else texts_only
@@ -289,7 +339,8 @@ def annotate_dataset(
         clips = _annotated(
             _limited(iter_dataset(dataset), limit), annotate, work, writing, given, splits, max(1, workers)
         )
-        card = _card(dataset, provenance, rules, settings)
+
+        total = min(count_clips(dataset), limit or sys.maxsize)
 
         def finish(folder: Path) -> None:
             write_records(writing.records, folder / FILE)
@@ -298,21 +349,29 @@ def annotate_dataset(
             writing.summary.build = write_dataset(
                 clips,
                 output,
-                card=card,
-                total=min(count_clips(dataset), limit or sys.maxsize),
+                card=lambda: _card(dataset, provenance, rules, settings, writing.records),
+                total=total,
                 progress=progress,
                 finish=finish,
             )
         else:
-            for _ in clips:
-                pass
+            _without_dataset(tqdm(clips, total=total, unit="clip", disable=not progress), writing.summary)
         if texts_only is not None:
-            writing.summary.texts = write_texts(writing.records, texts_only, _card("", provenance, rules, settings))
+            card = _card("", provenance, rules, settings, writing.records)
+            writing.summary.texts = write_texts(writing.records, texts_only, card)
     summary = writing.summary
     if prices is not None:
         summary.cost = (summary.prompt_tokens * prices[0] + summary.completion_tokens * prices[1]) / 1e6
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _without_dataset(clips: Iterable[Clip | Skipped], summary: AnnotationSummary) -> None:
+    """Goes through the clips where no dataset is written, and counts those that could be no row of one."""
+    for item in clips:
+        fault = item if isinstance(item, Skipped) else find_fault(item, HUMANML3D.feature_dim)
+        if fault is not None and fault.kind == CLIP:
+            summary.unusable[fault.reason] += 1
 
 
 def _limited(clips: Iterable[Clip], limit: int | None) -> Iterator[Clip]:
@@ -362,7 +421,13 @@ def _annotated(
         yield from writing.clips(clip, work.tokens(result) if result.records else result)
 
 
-def _card(dataset: str | Path, provenance: Provenance, rules: Rules, settings: dict[str, Any]) -> str:
+def _card(
+    dataset: str | Path,
+    provenance: Provenance,
+    rules: Rules,
+    settings: dict[str, Any],
+    records: Sequence[ThoughtRecord],
+) -> str:
     """The words about the thoughts, after those of the dataset they were written for."""
     words = source_words(dataset) if dataset else ""
     lines = [words, ""] if words else []
@@ -385,8 +450,22 @@ def _card(dataset: str | Path, provenance: Provenance, rules: Rules, settings: d
         f"the 3D joints; `{FILE}` (configuration `thoughts`) holds for each caption where its thought comes from, the "
         "share of its claims that hold, and those that do not."
     )
+    kept = [record for record in records if record.thought]
+    sentences = sum(record.sentences for record in kept)
+    if sentences:
+        found = sentences - sum(len(record.unread) for record in kept)
+        lines.append(
+            f"Such a claim was found in {found} of {sentences} sentences (coverage {found / sentences:.3f}). Thoughts "
+            f"with nothing decided, which no measurement speaks for or against: "
+            f"{sum(record.consistency is None for record in kept)}."
+        )
     if rules.min_consistency is not None:
-        lines.append(f"Thoughts with a share under {rules.min_consistency:g} were left out.")
+        lines.append(
+            f"Thoughts with a share under {rules.min_consistency:g} were left out, and those of a vision-language "
+            "model with nothing decided."
+        )
+    if rules.min_coverage is not None:
+        lines.append(f"Thoughts with a claim in under {rules.min_coverage:g} of their sentences were left out.")
     return "\n".join(lines)
 
 
@@ -438,7 +517,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", help="dataset folder to write: new, empty or an earlier build")
     parser.add_argument("--texts_only", metavar="DIR", help="folder for the thoughts alone, keyed by clip id")
     parser.add_argument("--overwrite_thoughts", action="store_true", help="write anew where there is a thought")
-    parser.add_argument("--min_consistency", type=float, help="leave out thoughts with a smaller share (0..1)")
+    parser.add_argument(
+        "--min_consistency",
+        type=float,
+        help="leave out thoughts with a smaller share of claims that hold (0..1),\nand a model's with nothing decided",
+    )
+    parser.add_argument(
+        "--min_coverage", type=float, help="leave out thoughts with a claim in a smaller share of sentences (0..1)"
+    )
     parser.add_argument(
         "--without_thought",
         choices=WITHOUT_THOUGHT,
@@ -507,7 +593,7 @@ def main(argv: list[str] | None = None) -> int:
             make_annotator(arguments),
             arguments.output,
             arguments.texts_only,
-            Rules(arguments.min_consistency, arguments.without_thought),
+            Rules(arguments.min_consistency, arguments.without_thought, arguments.min_coverage),
             overwrite=arguments.overwrite_thoughts,
             splits=arguments.splits,
             limit=arguments.limit,

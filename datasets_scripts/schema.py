@@ -306,7 +306,7 @@ class _SplitWriter:
 def write_dataset(
     clips: Iterable[Clip | Skipped],
     output: str | Path,
-    card: str = "",
+    card: str | Callable[[], str] = "",
     feature_dim: int = 263,
     total: int | None = None,
     progress: bool = False,
@@ -323,7 +323,8 @@ def write_dataset(
     Args:
         clips: what a source yields.
         output: folder to write: new, empty or an earlier build (which is replaced).
-        card: Markdown about the data, put into README.md under the generated header.
+        card: Markdown about the data, put into README.md under the generated header; or what makes it, called when all
+            clips are written.
         feature_dim: columns of the motion features.
         total: number of items expected, for the progress bar.
         progress: show a progress bar.
@@ -382,7 +383,8 @@ def write_dataset(
         if finish is not None:
             finish(folder)
         with_thoughts = (folder / "thoughts.parquet").is_file()
-        (folder / "README.md").write_text(_card(summary, card, with_thoughts), encoding="utf-8")
+        words = card if isinstance(card, str) else card()
+        (folder / "README.md").write_text(_card(summary, words, with_thoughts), encoding="utf-8")
     return summary
 
 

@@ -62,6 +62,8 @@ class ThoughtRecord:
         consistency: share of its checkable claims that the motion bears out; None where nothing could be decided.
         decided: number of these claims.
         contradicted: those that the motion contradicts, each with what was measured.
+        sentences: number of sentences of the thought; 0 where nobody counted (files of earlier versions).
+        unread: those in which no claim was found.
     """
 
     split: str
@@ -80,6 +82,16 @@ class ThoughtRecord:
     consistency: float | None = None
     decided: int = 0
     contradicted: list[str] = field(default_factory=list)
+    sentences: int = 0
+    unread: list[str] = field(default_factory=list)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the thought's sentences in which a claim was found; None where they were not counted."""
+        return 1.0 - len(self.unread) / self.sentences if self.sentences else None
+
+
+_LATER = ("sentences", "unread")  # columns that files of earlier versions lack
 
 
 def text_hash(text: str) -> str:
@@ -131,14 +143,15 @@ def read_records(path: str | Path) -> Iterator[ThoughtRecord]:
     try:
         with pq.ParquetFile(file) as parquet:
             wanted, there = _schema(), parquet.schema_arrow
-            for column in wanted:
+            names = [name for name in wanted.names if name in there.names or name not in _LATER]
+            for column in map(wanted.field, names):
                 if column.name not in there.names or there.field(column.name).type != column.type:
                     raise ValueError(
                         f"{file} has no column {column.name!r} of type {column.type}: it holds no thoughts"
                     )
-            for batch in parquet.iter_batches(10_000, columns=wanted.names):
+            for batch in parquet.iter_batches(10_000, columns=names):
                 for row in batch.to_pylist():
-                    if any(row[name] is None for name in wanted.names if name != "consistency"):
+                    if any(row[name] is None for name in names if name != "consistency"):
                         raise ValueError(f"{file}: the row of clip {row['id']!r} has empty fields")
                     yield ThoughtRecord(**row)
     except pa.ArrowInvalid as error:
@@ -367,7 +380,8 @@ configs:
 {sum(written.values())} thoughts ({counts}), one row each: `split`, `id` (the clip's name in its own dataset),
 `caption` (its place in the row), `text_sha256` (of the caption), `start` and `end` (seconds, 0/0: the whole clip),
 `thought`, and where it comes from: `annotator`, `model`, `version`, `prompt`, `views`, `consistency` (share of its
-checkable claims that the motion bears out), `decided` (their number), `contradicted`.
+checkable claims that the motion bears out), `decided` (their number), `contradicted`, `sentences` (their number) and
+`unread` (those in which no checkable claim was found).
 
 No motion, no captions and no statistics of them are in here: join the thoughts onto your own copy of the data.
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,18 +17,20 @@ import motion_files
 import numpy as np
 import pytest
 import tiny_data
-from chat_server import GOOD, KEY, ChatApi, answers, cut, fails, hang_up, late, says, serving, texts
+from chat_server import GOOD, KEY, ChatApi, answers, completion, cut, fails, hang_up, late, says, serving, texts
 from datasets import load_dataset
 from filelock import FileLock
 
 from datasets_scripts import annotate, schema
-from datasets_scripts.cot import evidence
-from datasets_scripts.cot.clip_annotator import verifier_version
+from datasets_scripts.cot import answers as answers_module
+from datasets_scripts.cot import evidence, lexicon, render, vlm_annotator, vlm_prompt, vlm_server
+from datasets_scripts.cot.clip_annotator import provenance_of, verifier_version
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.cot.verify import verify
 from datasets_scripts.cot.vlm_annotator import VlmAnnotator, joints_of
 from datasets_scripts.schema import Caption, Clip, iter_dataset, load_motion_dataset, write_dataset
 from datasets_scripts.texts import FILE, read_records, text_hash
+from modeling_unimo import rendering_unimo
 
 
 def run(*arguments: object) -> int:
@@ -104,7 +107,14 @@ def test_kinematic_fills_thoughts_and_says_where_they_come_from(tmp_path, capsys
 
 def test_the_version_of_the_verifier_names_every_file_of_its_reading(tmp_path, monkeypatch) -> None:
     copy = shutil.copytree(Path(evidence.__file__).parent, tmp_path / "evidence")
+    words = tmp_path / "lexicon.py"
+    shutil.copy(lexicon.__file__, words)
     version = verifier_version()
+    with monkeypatch.context() as patch:
+        patch.setattr(lexicon, "__file__", str(words))
+        assert verifier_version() == version
+        words.write_text(words.read_text() + "# another word\n")
+        assert verifier_version() != version
     monkeypatch.setattr(evidence, "__file__", str(copy / "__init__.py"))
     assert verifier_version() == version
     seen = {version}
@@ -112,6 +122,20 @@ def test_the_version_of_the_verifier_names_every_file_of_its_reading(tmp_path, m
         file.write_text(file.read_text() + "# another bound\n")
         seen.add(verifier_version())
     assert len(seen) == 1 + len(list(copy.glob("*.py"))) > 5
+
+
+@pytest.mark.parametrize(
+    "module", [answers_module, lexicon, render, rendering_unimo, vlm_annotator, vlm_prompt, vlm_server]
+)
+def test_the_version_of_a_model_names_what_shows_asks_and_reads(tmp_path, monkeypatch, module) -> None:
+    annotator = VlmAnnotator(vlm_server.ChatServer("http://host", "m"))
+    version = provenance_of(annotator).version
+    assert re.fullmatch("openai-compatible server, images, source [0-9a-f]{12}", version)
+    copy = Path(shutil.copy(module.__file__, tmp_path))
+    monkeypatch.setattr(module, "__file__", str(copy))
+    assert provenance_of(annotator).version == version
+    copy.write_text(copy.read_text() + "# otherwise\n")
+    assert provenance_of(annotator).version != version
 
 
 def test_overwrite_and_other_wordings(tmp_path) -> None:
@@ -177,6 +201,18 @@ def test_captions_of_every_kind(tmp_path, capsys) -> None:
     assert places[:3] == [("train-000", -1), ("train-000", -1), ("train-000", 0)] and places[-1] == ("test-001", 1)
 
 
+def test_a_part_that_is_no_time_is_refused_and_ends_nothing(tmp_path, capsys) -> None:
+    parts = [(np.nan, 2.0), (0.0, np.nan), (0.5, np.inf), (1e308, 2.0)]
+    captions = [Caption("x", start=start, end=end, thought="old") for start, end in parts]
+    data = folder(tmp_path / "data", [replace(clip(0), captions=[*captions, Caption("good")]), clip(1)])
+    for _ in range(2):
+        assert run("--dataset", data, "--output", tmp_path / "out") == 0
+        assert "     4  start or end is no time\n" in capsys.readouterr().out
+    assert {text for _, text in thoughts(tmp_path / "out")} == {"good", "a person walks forward."}
+    refused = [r.refused for r in read_records(tmp_path / "out") if not r.thought]
+    assert refused == ["start or end is no time"] * 4
+
+
 def test_kit_is_refused(tmp_path, capsys) -> None:
     motion = np.random.default_rng(0).normal(size=(50, 251)).astype(np.float32)
     write_dataset([Clip("a", motion, [Caption("x")])], tmp_path / "kit", feature_dim=251)
@@ -210,6 +246,40 @@ def test_consistency_filters_anew_without_doing_the_work_anew(tmp_path, capsys, 
     assert run(*arguments, "--min_consistency", 0.5, "--without_thought", "keep") == 0
     assert thoughts(tmp_path / "out")["train-000", "false"] == ""
     assert run(*arguments, "--min_consistency", 2) == 2
+
+
+def test_what_the_verifier_cannot_read_is_kept_counted_and_told(tmp_path, capsys) -> None:
+    clips = [clip(0), clip(1, "test")]
+    clips[0].captions = [
+        Caption("half", thought="the person moves forward. a mood of quiet joy. the air is mild."),
+        Caption("whole", thought="the person moves forward."),
+        Caption("unread", thought="a mood of quiet joy."),
+    ]
+    clips[1].captions[0].thought = "the person walks forward."
+    data = folder(tmp_path / "data", clips)
+    arguments = ["--dataset", data, "--output", tmp_path / "out", "--annotator", "none"]
+    assert run(*arguments) == 0
+    said = capsys.readouterr().out
+    assert "coverage 0.500: the verifier found a claim in 3 of 6 sentences" in said
+    assert "thoughts with nothing decided: 1\n" in said
+    records = {r.text_sha256: r for r in read_records(tmp_path / "out")}
+    half, whole, unread = (records[text_hash(text)] for text in ("half", "whole", "unread"))
+    assert (half.sentences, half.unread) == (3, ["a mood of quiet joy", "the air is mild"])
+    assert (whole.sentences, whole.unread, unread.coverage) == (1, [], 0.0)
+    card = " ".join((tmp_path / "out" / "README.md").read_text().split())
+    assert "in 3 of 6 sentences (coverage 0.500)" in card and "speaks for or against: 1." in card
+    # What a person wrote stays at any consistency, unless its coverage is asked for.
+    assert run(*arguments, "--min_consistency", 1) == 0
+    assert ("train-000", "unread") in thoughts(tmp_path / "out")
+    capsys.readouterr()
+    assert run(*arguments, "--min_coverage", 0.3) == 0
+    said = capsys.readouterr().out
+    assert "left out for their coverage: 1" in said and "finished by an earlier run" in said
+    assert {text for id, text in thoughts(tmp_path / "out") if id == "train-000"} == {"half", "whole"}
+    card = " ".join((tmp_path / "out" / "README.md").read_text().split())
+    assert "under 0.3 of their sentences were left out" in card and "speaks for or against: 0." in card
+    assert run(*arguments, "--min_coverage", 1.5) == 2
+    assert "min_coverage is 1.5" in capsys.readouterr().err
 
 
 def _resumed_only(call):
@@ -406,6 +476,97 @@ def test_vlm_answers_are_read_counted_and_kept(tmp_path, capsys) -> None:
     assert {entry["model"] for entry in raw} == {"m"}
 
 
+REFUSING = "I will not describe the body of a person, since that would be out of place in this setting."
+
+
+def test_refusals_outside_the_list_of_phrases_are_no_thoughts(tmp_path, capsys) -> None:
+    replies = [
+        says(None, refusal=REFUSING),
+        says(GOOD, refusal="no"),
+        says(GOOD, finish="content_filter"),
+        says(REFUSING),
+        says("This content violates the usage policy, therefore none of it will be put into words."),
+        says("Okay, let me think about what the user wants: how the person moves the hands and the feet."),
+        says("The rules of this house leave nothing to be told of what has been handed over, whatever it is."),
+        says("[...] " + GOOD),
+    ]
+    numbers = range(len(replies))
+
+    def by_caption(handler, request):
+        replies[next(n for n in numbers if f'"c{n}"' in texts(request))](handler, request)
+
+    data = folder(tmp_path / "data", [clip(0, captions=[*(f"c{n}" for n in numbers)]), clip(1, "test", ["good"])])
+    with serving(
+        default=lambda handler, request: (says() if '"good"' in texts(request) else by_caption)(handler, request)
+    ) as server:
+        assert vlm(server, data, tmp_path / "out", "--without_thought", "keep", "--min_consistency", 0.0) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "     5  refusal\n",
+        "     1  speaks of itself or of what was asked\n",
+        "     1  says nothing about movement\n",
+        "     1  names an address\n",
+    ):
+        assert line in said
+    assert {text for (_, text), thought in thoughts(tmp_path / "out").items() if thought} == {"good"}
+    raw = (tmp_path / "out.annotation" / "answers.jsonl").read_text()
+    assert REFUSING in raw and '"refused": true' in raw  # every raw answer is kept
+
+
+def test_a_model_that_says_nothing_to_decide_is_left_out_where_consistency_is_asked_for(tmp_path, capsys) -> None:
+    vague = "The person gestures with an air of quiet joy, as one might in the first warm days of the year."
+    data = folder(tmp_path / "data", [clip(0, captions=["vague", "clear"])])
+
+    def by_caption(handler, request):
+        says(vague if '"vague"' in texts(request) else GOOD)(handler, request)
+
+    with serving(default=by_caption) as server:
+        assert vlm(server, data, tmp_path / "out") == 0
+        assert thoughts(tmp_path / "out")["train-000", "vague"] == vague
+        said = capsys.readouterr().out
+        assert "thoughts with nothing decided: 1\n" in said and "left out" not in said
+        assert vlm(server, data, tmp_path / "out", "--min_consistency", 0.0) == 0
+        assert len(server.requests) == 2
+    said = capsys.readouterr().out
+    assert "left out with nothing decided: 1\n" in said and set(thoughts(tmp_path / "out").values()) == {GOOD}
+    assert "vision-language model with nothing decided" in " ".join(
+        (tmp_path / "out" / "README.md").read_text().split()
+    )
+    # Also when they are only checked, by a run on what that one wrote.
+    with serving(default=by_caption) as server:
+        assert vlm(server, data, tmp_path / "first") == 0
+    again = ["--dataset", tmp_path / "first", "--output", tmp_path / "again", "--annotator", "none"]
+    assert run(*again, "--min_consistency", 0.0) == 0
+    assert set(thoughts(tmp_path / "again").values()) == {GOOD}
+
+
+def test_clips_that_the_server_refuses_do_not_block_the_rest(tmp_path, capsys) -> None:
+    data = folder(tmp_path / "data", [replace(clip(i), captions=[Caption(f"c{i:02d}")]) for i in range(16)])
+
+    def picky(handler, request):
+        (says(GOOD) if any(f'"c{n}"' in texts(request) for n in (14, 15)) else fails(400, "too long"))(
+            handler, request
+        )
+
+    with serving(default=picky) as server:
+        for asked in (16, 30):
+            assert vlm(server, data, tmp_path / "out", "--concurrency", 1) == 1
+            said = capsys.readouterr().out
+            assert "not answered: 14" in said and "too long" in said and len(server.requests) == asked
+            assert set(thoughts(tmp_path / "out").values()) == {GOOD} and len(thoughts(tmp_path / "out")) == 2
+
+
+def test_an_echoed_key_is_in_no_file(tmp_path, capsys) -> None:
+    body = json.dumps(completion(f"{GOOD}", finish=f"stop {KEY}") | {"system_fingerprint": "x" * 70 + KEY, "id": KEY})
+    data = folder(tmp_path / "data", [clip(0)])
+    with serving(default=answers(body.encode())) as server:
+        assert vlm(server, data, tmp_path / "out") == 0
+        captured = capsys.readouterr()
+        _nothing_secret(tmp_path, server, captured.out + captured.err)
+    raw = (tmp_path / "out.annotation" / "answers.jsonl").read_text()
+    assert "stop [...]" in raw and KEY[:6] not in raw
+
+
 def _nothing_secret(place: Path, server: ChatApi, said: str) -> None:
     secrets = [KEY, "127.0.0.1", str(server.server_port)]
     for path in place.rglob("*"):
@@ -522,6 +683,20 @@ def test_the_texts_alone(tmp_path) -> None:
     assert run("--dataset", data, "--texts_only", tmp_path / "texts") == 0
     assert len(list(read_records(tmp_path / "texts"))) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "texts", "texts.annotation"]
+
+
+def test_the_texts_alone_count_the_clips_that_cannot_be_used(tmp_path, capsys) -> None:
+    broken = walk()
+    broken[3, 7] = np.nan
+    odd = [Clip("nan", broken, [Caption("x")]), Clip("short", walk()[:3], [Caption("x")])]
+    odd += [Clip("mute", walk(), [Caption(" ")])]
+    data = folder(tmp_path / "data", [clip(0), *odd], checked=False)
+    assert run("--dataset", data, "--texts_only", tmp_path / "texts") == 0
+    said = capsys.readouterr().out
+    assert "clips left out: 3\n" in said and "-> " in said
+    for reason in ("NaN or infinite values", "too short", "no caption"):
+        assert f"     1  {reason}\n" in said
+    assert [r.id for r in read_records(tmp_path / "texts")] == ["train-000"]
 
 
 # -- options ------------------------------------------------------------------------------------------------------

@@ -50,10 +50,29 @@ def test_records_come_back_as_they_were(tmp_path) -> None:
         record("a", "x", consistency=0.5, decided=4, contradicted=["left (measured: right)", "twice"]),
         replace(record("b", "人が歩く", ""), refused="refusal", start=1.15, end=2.5, caption=-1),
         record("c", "y", model="m", version="v", prompt="p", views="front+side", consistency=None),
+        record("d", "z", sentences=3, unread=["a mood of joy."]),
     ]
-    assert write_records(iter(records), tmp_path / FILE) == 3
+    assert write_records(iter(records), tmp_path / FILE) == 4
     assert list(read_records(tmp_path)) == list(read_records(tmp_path / FILE)) == records
     assert write_records([], tmp_path / FILE) == 0 and list(read_records(tmp_path)) == []
+
+
+def test_coverage_is_the_share_of_sentences_read() -> None:
+    assert record("a", "x", sentences=4, unread=["one."]).coverage == 0.75
+    assert record("a", "x", sentences=2).coverage == 1.0
+    assert record("a", "x").coverage is None
+
+
+def test_files_of_before_the_sentences_were_counted_are_read(tmp_path, dataset) -> None:
+    clip = bare(0)
+    made = [record(clip.id, clip.captions[0].text, "joined thought", consistency=0.5)]
+    write_texts(made, tmp_path / "t")
+    table = pq.read_table(tmp_path / "t" / FILE)
+    pq.write_table(table.drop_columns(["sentences", "unread"]), tmp_path / "t" / FILE)
+    (old,) = read_records(tmp_path / "t")
+    assert old == made[0] and (old.sentences, old.unread, old.coverage) == (0, [], None)
+    _, joiner = join_dataset(tmp_path / "t", dataset, tmp_path / "out")
+    assert joiner.joined == 1 and next(read_records(tmp_path / "out")).consistency == 0.5
 
 
 def test_the_export_holds_thoughts_and_nothing_of_the_data(tmp_path, dataset) -> None:
@@ -80,6 +99,8 @@ def test_the_export_holds_thoughts_and_nothing_of_the_data(tmp_path, dataset) ->
         "consistency",
         "decided",
         "contradicted",
+        "sentences",
+        "unread",
     ]
     assert loaded["id"][:] == [clip.id] and secret not in json.dumps(loaded[0])
     card = (tmp_path / "texts" / "README.md").read_text()

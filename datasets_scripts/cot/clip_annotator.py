@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,7 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.cot import checks, claims, events, evidence, kinematic_annotator, kinematics
+from datasets_scripts.cot import (
+    answers,
+    checks,
+    claims,
+    events,
+    evidence,
+    kinematic_annotator,
+    kinematics,
+    lexicon,
+    render,
+    vlm_annotator,
+    vlm_prompt,
+)
 from datasets_scripts.cot import verify as verifier
 from datasets_scripts.cot.answers import thought_fault
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
@@ -20,7 +34,10 @@ from datasets_scripts.cot.vlm_prompt import Reply, prompt_hash
 from datasets_scripts.journal import Journal
 from datasets_scripts.schema import Clip, find_fault
 from datasets_scripts.texts import ThoughtRecord, text_hash
+from modeling_unimo import rendering_unimo
 from modeling_unimo.motion_representation import HUMANML3D
+
+VLM = "vlm"  # the annotator of a thought that a vision-language model wrote
 
 
 @dataclass(frozen=True)
@@ -95,7 +112,10 @@ class ClipAnnotator:
         work = _ClipWork(self, job)
         spans: dict[tuple[float, float], list[int]] = {}
         for index, caption in enumerate(clip.captions):
-            spans.setdefault((caption.start, caption.end), []).append(index)
+            if math.isfinite(caption.start * clip.fps) and math.isfinite(caption.end * clip.fps):
+                spans.setdefault((caption.start, caption.end), []).append(index)
+            else:
+                work.without_part(index)
         for (start, end), indices in spans.items():
             part = clip.features
             if start or end:
@@ -149,6 +169,12 @@ class _ClipWork:
             case None:
                 self._refuse(lacking, "none was there")
         self._check(joints, indices)
+
+    def without_part(self, index: int) -> None:
+        """A caption whose start or end is no time: nobody knows what it describes."""
+        # Zeros in its place: NaN would be another key at every look.
+        record = replace(self._given(index), start=0.0, end=0.0)
+        self.records[index] = replace(record, thought="", refused="start or end is no time")
 
     def _given(self, index: int) -> ThoughtRecord:
         """The record of a caption, with the thought that it has already where that stays."""
@@ -251,6 +277,8 @@ class _ClipWork:
                 consistency=verification.consistency,
                 decided=sum(claim.verdict != "undecided" for claim in verification.claims),
                 contradicted=[f"{claim.text} (measured: {claim.measured})" for claim in verification.contradicted],
+                sentences=verification.sentences,
+                unread=list(verification.unread),
             )
 
 
@@ -263,14 +291,19 @@ def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Proven
             version = f"source {_digest(kinematics, events, kinematic_annotator)}, seed {annotator.seed}"
             return Provenance("kinematic", version=version)
         case VlmAnnotator():
-            return Provenance(
-                "vlm", annotator.model.model, annotator.model.kind, prompt_hash(), "+".join(annotator.views)
-            )
+            version = f"{annotator.model.kind}, source {_seeing(annotator)}"
+            return Provenance(VLM, annotator.model.model, version, prompt_hash(), "+".join(annotator.views))
 
 
 def verifier_version() -> str:
     """Of what checks thoughts: other sources may give other scores."""
-    return f"source {_digest(verifier, checks, claims, evidence, kinematics)}"
+    return f"source {_digest(verifier, checks, claims, evidence, kinematics, lexicon)}"
+
+
+def _seeing(annotator: VlmAnnotator) -> str:
+    """Of what a model is shown and asked, and of what reads its answers."""
+    client = inspect.getmodule(type(annotator.model))
+    return _digest(client, vlm_annotator, vlm_prompt, answers, claims, lexicon, render, rendering_unimo)
 
 
 def _digest(*modules: Any) -> str:
