@@ -174,6 +174,17 @@ def test_thoughts_without_sides_are_set_against_another_clip_and_wrong_ones_left
     assert (items["walk"].how, items["c4"].how) == ("other clip", "sides")
 
 
+def test_a_clip_without_a_body_is_passed_over(tmp_path):
+    """All joints in one place: finite, and drawable, but with no height that anything could be measured against."""
+    flat = clip(7)
+    flat.features[:] = 0.0
+    write_dataset(iter([flat, clip(0), clip(1)]), tmp_path / "data")
+    items = evaluation.choose_items(tmp_path / "data", "test", 2, 0)
+    assert {item.id for item in items} == {"c0", "c1"}
+    with pytest.raises(ValueError, match="has only 2 clips"):
+        evaluation.choose_items(tmp_path / "data", "test", 3, 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -86,6 +86,25 @@ def test_clips_that_cannot_be_shown_are_named_and_replaced(tmp_path, capsys):
     assert "no clip in test that can be shown (far" in capsys.readouterr().err
 
 
+def test_a_clip_without_a_body_does_not_end_the_page(tmp_path, capsys):
+    """All joints in one place: finite, and drawable, but with no height that anything could be measured against."""
+    flat = clip("flat", FORWARD)
+    flat.features[:] = 0.0
+    write_dataset(iter([flat, clip("near", FORWARD)]), tmp_path / "data")
+    page = choose_clips(tmp_path / "data", "test", 2)
+    assert [c.id for c in page.clips] == ["near"]
+    assert [(s.id, s.reason) for s in page.skipped] == [("flat", "cannot be measured")]
+    assert run("--dataset", tmp_path / "data", "--split", "test", "--output", tmp_path / "x.html") == 0
+    assert "1 clips could not be shown" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", [(np.nan, 2.0), (0.0, np.nan), (0.5, np.inf), (1e308, 2.0)])
+def test_a_part_that_is_no_time_is_not_checked(part):
+    captions = [ShownCaption("a", FORWARD, *part), ShownCaption("b", FORWARD)]
+    odd, whole = check_thoughts(captions, walking(), 20.0)
+    assert odd.verification is None and whole.verification.claims
+
+
 def test_captions_with_one_thought_show_it_once(tmp_path):
     both = clip("one", FORWARD)
     both.captions.append(Caption("someone strolls", thought=FORWARD))

@@ -113,7 +113,10 @@ def choose_items(dataset: str | Path, split: str, number: int, seed: int) -> lis
         picks = rng.permutation(len(loaded))[:_DRAWN].tolist()
         picks = sorted(picks, key=lambda pick: abs(len(motions[pick]) - len(features)))[:_TRIES]
         others = [text for text in (_thought(rows[pick]) for pick in picks) if text and text != thought]
-        found = _untrue_text(thought, others, joints, row["fps"])
+        try:
+            found = _untrue_text(thought, others, joints, row["fps"])
+        except ValueError:
+            continue  # all joints in one place, say: what cannot be measured contradicts no text
         if found is not None:
             items.append(Item(f"r{len(items) + 1:03d}", row["id"], thought, *found, joints, row["fps"]))
     if len(items) == number:

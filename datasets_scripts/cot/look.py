@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -86,7 +87,8 @@ class Page:
 def choose_clips(dataset: str | Path, split: str = "train", number: int = 12, seed: int = 0) -> Page:
     """Random clips of a dataset folder with their thoughts checked; the same seed gives the same clips.
 
-    Clips that cannot be shown (NaN, fewer than two frames) are skipped with a reason and others take their place.
+    Clips that cannot be shown or measured (NaN, fewer than two frames, no body) are skipped with a reason and others
+    take their place.
 
     Raises:
         FileNotFoundError: no such dataset or split.
@@ -133,16 +135,27 @@ def _read_clip(
         for index, c in enumerate(row["captions"])
     ]
     if joints.shape[1] == HUMANML3D.num_joints:
-        captions = check_thoughts(captions, joints, row["fps"])
+        try:
+            captions = check_thoughts(captions, joints, row["fps"])
+        except ValueError as error:
+            return Skipped(row["id"], "cannot be measured", str(error))
     return ShownClip(row["id"], row["source"], row["fps"], joints, tuple(captions))
 
 
 def check_thoughts(captions: Sequence[ShownCaption], joints: np.ndarray, fps: float) -> list[ShownCaption]:
-    """The captions with their thoughts checked on the part of `joints` (T,22,3) that each describes."""
+    """The captions with their thoughts checked on the part of `joints` (T,22,3) that each describes.
+
+    A thought about a part that is no time, or shorter than two frames, stays unchecked.
+
+    Raises:
+        ValueError: the motion cannot be measured.
+    """
     parts: dict[tuple[int, int], list[int]] = {}
     for index, caption in enumerate(captions):
         if caption.thought.strip():
             first, last = 0, len(joints)
+            if not (math.isfinite(caption.start * fps) and math.isfinite(caption.end * fps)):
+                continue
             if caption.start or caption.end:
                 first, last = (min(max(int(second * fps), 0), len(joints)) for second in (caption.start, caption.end))
             if last - first >= 2:
