@@ -17,6 +17,7 @@ from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from train import grpo
 from train.algorithms import cycle_steps, settings_for
 from train.grpo import PolicyConfig
+from train.guards.base import GUARDS
 from train.preferences import choose_pairs, read_pairs, trimmed, write_pairs
 from train.stages import CURVES
 
@@ -83,6 +84,8 @@ def test_guards_read_and_change_nothing(folders, tmp_path):
         "collapse", "motion_tokens", "tasks", "reward_balance", "reward_gaming", "thoughts",
     }  # fmt: skip
     assert not any(key.startswith("guard/") for entry in curves(tmp_path / "plain") for key in entry)
+    assert json.loads((tmp_path / "plain" / GUARDS).read_text()) == {"watched": [], "warnings": []}
+    assert set(json.loads((tmp_path / "guarded" / GUARDS).read_text())["watched"]) >= {"collapse", "reward_gaming"}
 
 
 def test_a_collapse_ends_the_run_and_keeps_the_checkpoint_before_it(folders, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Guards: each failure is provoked and noticed, sound figures are left alone, and a noticed one keeps checkpoints."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from transformers import Trainer, TrainerState, TrainingArguments
 
 from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from modeling_unimo import extend_vocabulary
-from train.guards.base import Guard, GuardArguments, require_sound
+from train.guards.base import GUARDS, Guard, GuardArguments, require_sound, write_warnings
 from train.guards.collapse import CollapseGuard
 from train.guards.motion_tokens import MotionTokenGuard, effective_rank, spread
 from train.guards.reward_balance import RewardBalanceGuard, variance_shares
@@ -133,6 +134,22 @@ def test_a_guard_that_may_not_end_the_run_only_warns(tmp_path, capsys):
     assert trainer.state.global_step == 6 and len(saved(tmp_path)) == 6 and guard.stopped is None
     # The first, second and fourth time: not on every line of a long run.
     assert capsys.readouterr().out.count("[guard]") == 3
+
+
+def test_warnings_are_left_with_the_run(tmp_path):
+    settings = GuardArguments(guard_every=1, guard_stops="")
+    _, guard = run(tmp_path, [0, 2, 0, 3, 4, 0], settings)
+    write_warnings([guard], str(tmp_path))
+    left = json.loads((tmp_path / GUARDS).read_text())
+    warning = {"guard": "collapse", "first_step": 2, "bad": 3, "readings": 6, "said": "value 4"}
+    assert left == {"watched": ["collapse"], "warnings": [warning]}
+    trainer = line_trainer(tmp_path)  # another process, which resumes where there is no step left to make
+    again = Scripted(trainer, settings, values=[])
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+    write_warnings([again], str(tmp_path))
+    assert json.loads((tmp_path / GUARDS).read_text()) == left
+    write_warnings([], str(tmp_path))
+    assert json.loads((tmp_path / GUARDS).read_text()) == {"watched": [], "warnings": []}
 
 
 def test_readings_keep_their_distance(tmp_path):

@@ -107,6 +107,7 @@ def test_parts_and_tasks_are_logged_apart(folders, tmp_path):
         answered, other = ("motion", "answer") if task == "t2m" else ("answer", "motion")
         low, high = sorted((entry["loss/thought"], entry[f"loss/{answered}"]))
         assert low <= entry["loss"] <= high and f"loss/{other}" not in entry
+    assert json.loads((tmp_path / "run" / "guards.json").read_text())["watched"] == ["motion_tokens", "tasks"]
     [validation] = [entry for entry in curves if "eval_loss" in entry]
     kinds = ("loss", "accuracy")
     assert {f"eval_{kind}/{part}" for kind in kinds for part in ("thought", "motion", "answer", "t2m", "m2t")} <= set(

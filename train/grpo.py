@@ -40,7 +40,7 @@ from train.arguments import (
 )
 from train.caption_encoder import CaptionEncoder, Pooling
 from train.cards import write_unimo_card
-from train.guards.base import Guard, GuardArguments, require_sound
+from train.guards.base import Guard, GuardArguments, require_sound, write_warnings
 from train.guards.rollouts import RolloutRecorder
 from train.guards.watch import watch_pairs, watch_policy
 from train.lora import check_lora, merged, trainable_share, with_adapters
@@ -306,6 +306,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def leave() -> None:
         (Path(training.output_dir) / PAIRS).unlink(missing_ok=True)  # their counts stay
+        write_warnings(guards, training.output_dir)
         processor.save_pretrained(training.output_dir)
         if arguments.unimo_output_dir:
             policy = trainer.accelerator.unwrap_model(trainer.model)

@@ -37,7 +37,7 @@ from train.arguments import (
     require_splits,
 )
 from train.base_lm import new_causal_lm, train_tokenizer
-from train.guards.base import GuardArguments, require_sound
+from train.guards.base import GuardArguments, require_sound, write_warnings
 from train.guards.watch import watch_sft
 from train.lora import check_lora, merged, trainable_share, with_adapters
 from train.optimizer import muon_with_adamw
@@ -287,7 +287,12 @@ def main(argv: list[str] | None = None) -> None:
     require_sound(guards, training.output_dir)
     if arguments.lora_rank:
         trainer.model = merged(trainer.accelerator.unwrap_model(trainer.model))
-    finish_stage(trainer, "sft", leave=lambda: processor.save_pretrained(training.output_dir))
+
+    def leave() -> None:
+        write_warnings(guards, training.output_dir)
+        processor.save_pretrained(training.output_dir)
+
+    finish_stage(trainer, "sft", leave)
     push_stage(training)
 
 

@@ -1,16 +1,20 @@
 """What all guards share: when they read, where readings go, how many bad ones warn and how many end the run."""
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from modeling_unimo.files_unimo import whole
 from train.arguments import meant
 from train.checkpoints import last_checkpoint
 
 PREFIX = "guard"
+GUARDS = "guards.json"  # in the folder of a finished run: who watched it, and who warned
 NAMES = ("collapse", "thoughts", "motion_tokens", "tasks", "reward_balance", "reward_gaming")
 BASELINE = 3  # readings that make what training began with: one alone is noise
 Reading = dict[str, float]
@@ -206,6 +210,20 @@ class Guard(TrainerCallback):
                 readings.append(reading | {"step": entry["step"]})
         return readings
 
+    def warned(self) -> dict[str, Any] | None:
+        """What this guard warned of in the whole training, before a kill and after; None where it did not.
+
+        Returns:
+            "guard"; "first_step" of a bad reading; "bad" of "readings" in number; "said": what was wrong last.
+        """
+        readings = self.past(self.trainer.state)
+        faults = [self.faults(reading, readings[:place]) for place, reading in enumerate(readings)]
+        bad = [place for place, found in enumerate(faults) if found]
+        if not bad:
+            return None
+        first, said = readings[bad[0]]["step"], "; ".join(faults[bad[-1]])
+        return {"guard": self.name, "first_step": first, "bad": len(bad), "readings": len(readings), "said": said}
+
     def _streak(self, readings: Sequence[Reading]) -> tuple[int, list[str]]:
         """How many of the last readings are bad in a row, and what is wrong with the last."""
         last: list[str] = []
@@ -241,6 +259,14 @@ def require_sound(guards: Iterable[Guard], output_dir: str) -> None:
     for guard in guards:
         if guard.stopped:
             raise SystemExit(f"error: training ended by {guard.stopped}. {kept(output_dir)}")
+
+
+def write_warnings(guards: Sequence[Guard], output_dir: str) -> None:
+    """Leave `guards.json`, of a training that came to its end: the guards' names under "watched", and "warnings"."""
+    warnings = [warning for guard in guards if (warning := guard.warned())]
+    with whole(Path(output_dir) / GUARDS) as part:
+        content = {"watched": [guard.name for guard in guards], "warnings": warnings}
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def kept(output_dir: str) -> str:
