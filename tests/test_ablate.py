@@ -171,6 +171,32 @@ def test_an_empty_benchmark_is_refused(tmp_path):
         ablate.content_key(tmp_path)
 
 
+def test_no_guard_ends_a_study(tmp_path):
+    planner, _ = planned(tmp_path, "rewards")
+    for stage in planner.stages.values():
+        if stage.name.startswith(("sft", "grpo")):
+            assert stage.command[stage.command.index("--guard_stops") + 1] == ""
+
+
+def test_warnings_of_guards_are_gathered_by_arm_and_seed(tmp_path):
+    planner, folders = planned(tmp_path, "rewards", "--arms", "no GRPO")  # and "all rewards", compared with
+    trainings = sorted(name for name in planner.stages if name.startswith(("sft", "grpo")))
+    collapse = {"guard": "collapse", "first_step": 8, "bad": 5, "readings": 16, "said": "the entropy is 1%"}
+    for name in trainings:
+        planner.stages[name].folder.mkdir(parents=True)
+        left = {"watched": ["collapse"], "warnings": [collapse] if name.startswith("grpo") else []}
+        (planner.stages[name].folder / "guards.json").write_text(json.dumps(left))
+    of_seed = {"first_step": 8, "bad": 5, "readings": 16}
+    warning = {"arms": ["all rewards"], "stage": "grpo", "guard": "collapse", "said": "the entropy is 1%"}
+    assert ablate.guard_warnings(planner, folders) == [warning | {"seeds": {0: of_seed, 1: of_seed}}]
+    sft = next(name for name in trainings if name.startswith("sft"))
+    (planner.stages[sft].folder / "guards.json").unlink()
+    rows_of = ablate.guard_warnings(planner, folders)
+    shared = next(row for row in rows_of if row["stage"] == "sft")
+    assert sorted(shared["arms"]) == ["all rewards", "no GRPO"] and len(shared["seeds"]) == 1
+    assert shared["guard"] == "" and shared["said"] == "trained by a version that did not keep warnings"
+
+
 # ------------------------------------------------------------------------------------------------ statistics, tables
 
 
@@ -218,4 +244,24 @@ def test_tables(tmp_path):
     with (tmp_path / "x/results.csv").open() as file:
         read = list(csv.DictReader(file))
     assert {row["figure"] for row in read} <= {name for name, _ in FIGURES.values()} and len(read) == 3
-    assert "**(-1.000 ± 0.001)**" in (tmp_path / "x/results.md").read_text()
+    plain = (tmp_path / "x/results.md").read_text()
+    assert "**(-1.000 ± 0.001)**" in plain
+    assert "Guards warned of nothing." in plain and "Guards warned of nothing." in page
+
+
+def test_tables_show_what_guards_warned_of(tmp_path):
+    seeds = {0: {"first_step": 8, "bad": 5, "readings": 16}, 2: {"first_step": 20, "bad": 1, "readings": 16}}
+    warnings = [
+        {"arms": ["<new>"], "stage": "grpo", "guard": "collapse", "said": "entropy < 1%", "seeds": seeds},
+        {"arms": ["a", "b"], "stage": "sft", "guard": "", "said": "not watched", "seeds": {1: {}}},
+    ]
+    results = {"plain": [{"t2m.fid": 2.0}], "<new>": [{"t2m.fid": 1.0}]}
+    about = {"study": "x", "question": "Is <new> better?", "seeds": 1}
+    write_results(tmp_path / "x", about, "plain", results, warnings)
+    plain, page = ((tmp_path / "x" / name).read_text() for name in ("results.md", "results.html"))
+    by = "collapse, seeds 0 (from step 8, 5 of 16 readings), 2 (from step 20, 1 of 16 readings)"
+    assert f"- *<new>*, GRPO, {by}: entropy < 1%\n- *a, b*, SFT, seed 1: not watched\n" in plain
+    assert f"<td>&lt;new&gt;</td><td>GRPO</td><td>{by}</td><td>entropy &lt; 1%</td>" in page
+    assert "<td>a, b</td><td>SFT</td><td>seed 1</td><td>not watched</td>" in page
+    read = json.loads((tmp_path / "x" / "results.json").read_text())["warnings"]
+    assert read[0]["seeds"]["2"]["first_step"] == 20

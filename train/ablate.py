@@ -236,6 +236,37 @@ def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], 
     return max(2, round(steps * seconds_of(arm.time_of) / seconds_of(arm.time_from)))
 
 
+def guard_warnings(planner: Planner, planned: dict[tuple[str, int], Made]) -> list[dict[str, Any]]:
+    """What guards warned of in the trainings behind the scores: a row for each guard, training and arms that share it.
+
+    Returns:
+        Rows with "arms", "stage", "guard", "said" and, for each seed it warned of, "seeds": first step, bad readings,
+        readings. A training without guards, or of a version that left none of their warnings, has an empty "guard" and
+        nothing for a seed.
+    """
+    arms: dict[tuple[str, int], list[str]] = {}
+    for (arm, seed), score in planned.items():
+        after = list(planner.stages[score.stage].after)
+        while after:
+            name = after.pop()
+            if name.startswith(("sft", "grpo")):
+                arms.setdefault((name, seed), []).append(arm)
+                after += planner.stages[name].after
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for (name, seed), of_arms in arms.items():
+        file, stage = planner.stages[name].folder / "guards.json", name.split("-")[0]
+        left = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        warnings = [] if left is None else left["warnings"]
+        if left is None or not left["watched"]:
+            said = "not watched" if left else "trained by a version that did not keep warnings"
+            warnings = [{"guard": "", "said": said}]
+        for warning in warnings:
+            row = {"arms": of_arms, "stage": stage, "guard": warning["guard"], "said": warning["said"], "seeds": {}}
+            row = found.setdefault((*of_arms, stage, warning["guard"]), row)
+            row["seeds"][seed] = {k: warning[k] for k in ("first_step", "bad", "readings") if k in warning}
+    return list(found.values())
+
+
 def announce(planner: Planner) -> None:
     """Print what is left to run and about how long it takes on two CPU cores."""
     left = [stage for stage in planner.stages.values() if not (stage.folder / DONE).is_file()]
@@ -299,7 +330,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "evaluator": content_key(benchmark.evaluator.path),
         "held_out_evaluator": content_key(benchmark.held_out.path),
     }
-    written = write_results(run / arguments.study, about, study.baseline, results)
+    warnings = guard_warnings(planner, planned)
+    written = write_results(run / arguments.study, about, study.baseline, results, warnings)
     print((run / arguments.study / "results.md").read_text(encoding="utf-8"))
     print("written: " + ", ".join(map(str, written)))
 

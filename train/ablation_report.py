@@ -36,6 +36,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0 2rem; } caption { text-align: left; font-weight: 600; }
 th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
+table.warnings th, table.warnings td { text-align: left; white-space: normal; vertical-align: top; }
 .better { color: #1a7f37; font-weight: 600; } .worse { color: #cf222e; font-weight: 600; }
 figure { margin: 0 0 2rem; } figcaption { font-weight: 600; } svg { max-width: 100%; height: auto; }
 svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
@@ -126,16 +127,25 @@ def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[st
 
 
 def write_results(
-    folder: Path, about: dict[str, Any], baseline: str, results: Mapping[str, Sequence[Scores]]
+    folder: Path,
+    about: dict[str, Any],
+    baseline: str,
+    results: Mapping[str, Sequence[Scores]],
+    warnings: Sequence[Mapping[str, Any]] = (),
 ) -> list[Path]:
-    """Write results.json, results.csv, results.md and results.html; returns their paths."""
+    """Write results.json, results.csv, results.md and results.html; returns their paths.
+
+    Args:
+        warnings: of guards, see `train.ablate.guard_warnings`.
+    """
     table = rows(baseline, results)
+    found = {"about": about, "baseline": baseline, "rows": table, "warnings": warnings}
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "results.json": json.dumps({"about": about, "baseline": baseline, "rows": table}, indent=2) + "\n",
+        "results.json": json.dumps(found, indent=2) + "\n",
         "results.csv": _csv(table),
-        "results.md": _markdown(about, baseline, table),
-        "results.html": _html(about, baseline, table),
+        "results.md": _markdown(about, baseline, table, warnings),
+        "results.html": _html(about, baseline, table, warnings),
     }
     for name, content in contents.items():
         with whole(folder / name) as part:
@@ -172,7 +182,24 @@ def _lines(
     return [(label, [rows_of.get(arm) for arm in arms]) for label, rows_of in by_figure.items()]
 
 
-def _markdown(about: Mapping[str, Any], baseline: str, table: Sequence[Mapping[str, Any]]) -> str:
+def _warned(warning: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """A row of warnings in words: of which arms, in which training, by which guard with which seeds, and of what."""
+    seeds = [
+        f"{seed} (from step {when['first_step']}, {when['bad']} of {when['readings']} readings)" if when else str(seed)
+        for seed, when in warning["seeds"].items()
+    ]
+    by = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}"
+    if warning["guard"]:
+        by = f"{warning['guard']}, {by}"
+    return ", ".join(warning["arms"]), warning["stage"].upper(), by, warning["said"]
+
+
+def _markdown(
+    about: Mapping[str, Any],
+    baseline: str,
+    table: Sequence[Mapping[str, Any]],
+    warnings: Sequence[Mapping[str, Any]],
+) -> str:
     arms = list(dict.fromkeys(row["arm"] for row in table))
     lines = [
         f"## {about['question']}",
@@ -195,11 +222,19 @@ def _markdown(about: Mapping[str, Any], baseline: str, table: Sequence[Mapping[s
                 cell += " " + (f"**{change}**" if row["verdict"] else change)
             cells.append(cell)
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    lines += ["", "Guards warned of nothing." if not warnings else "Guards warned, and ended no training:", ""]
+    for arms_of, stage, by, said in map(_warned, warnings):
+        lines.append(f"- *{arms_of}*, {stage}, {by}: {said}")
     known = ", ".join(f"{key} {value}" for key, value in about.items() if key not in ("question", "seeds"))
     return "\n".join([*lines, "", known, ""])
 
 
-def _html(about: Mapping[str, Any], baseline: str, table: Sequence[Mapping[str, Any]]) -> str:
+def _html(
+    about: Mapping[str, Any],
+    baseline: str,
+    table: Sequence[Mapping[str, Any]],
+    warnings: Sequence[Mapping[str, Any]],
+) -> str:
     arms = list(dict.fromkeys(row["arm"] for row in table))
     head = "".join(f"<th>{escape(arm)}</th>" for arm in arms)
     body = []
@@ -218,11 +253,20 @@ def _html(about: Mapping[str, Any], baseline: str, table: Sequence[Mapping[str, 
     settings = "".join(
         f"<tr><td>{escape(str(key))}</td><td>{escape(json.dumps(value))}</td></tr>" for key, value in about.items()
     )
+    warned = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _warned(warning)) + "</tr>" for warning in warnings
+    )
+    of_guards = (
+        '<table class="warnings"><caption>Warnings of guards, which ended no training</caption><tr><th>Arms</th>'
+        f"<th>Training</th><th>Guard</th><th>Said last</th></tr>{warned}</table>"
+        if warnings
+        else "<p>Guards warned of nothing.</p>"
+    )
     content = (
         f"<h1>{escape(about['question'])}</h1>"
         f"<p>{about['seeds']} paired seeds. Below each mean, the paired difference to <b>{escape(baseline)}</b> with "
         "its 95% t-interval; green is better and red is worse where the interval excludes zero.</p>"
-        f"<table><caption>Figures</caption><tr><th></th>{head}</tr>{''.join(body)}</table>"
+        f"<table><caption>Figures</caption><tr><th></th>{head}</tr>{''.join(body)}</table>{of_guards}"
         + "".join(
             _forest(arm, baseline, [row for row in table if row["arm"] == arm]) for arm in arms if arm != baseline
         )
