@@ -260,8 +260,8 @@ def test_tables_show_what_guards_warned_of(tmp_path):
     write_results(tmp_path / "x", about, "plain", results, warnings)
     plain, page = ((tmp_path / "x" / name).read_text() for name in ("results.md", "results.html"))
     by = "collapse, seeds 0 (from step 8, 5 of 16 readings), 2 (from step 20, 1 of 16 readings)"
-    assert f"- *<new>*, GRPO, {by}: entropy < 1%\n- *a, b*, SFT, seed 1: not watched\n" in plain
+    assert f"- *<new>*, GRPO, {by}: entropy < 1%\n- *a; b*, SFT, seed 1: not watched\n" in plain
     assert f"<td>&lt;new&gt;</td><td>GRPO</td><td>{by}</td><td>entropy &lt; 1%</td>" in page
-    assert "<td>a, b</td><td>SFT</td><td>seed 1</td><td>not watched</td>" in page
+    assert "<td>a; b</td><td>SFT</td><td>seed 1</td><td>not watched</td>" in page
     read = json.loads((tmp_path / "x" / "results.json").read_text())["warnings"]
     assert read[0]["seeds"]["2"]["first_step"] == 20

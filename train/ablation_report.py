@@ -34,7 +34,8 @@ Scores = dict[str, float]  # by "task.figure" or "task.held_out.figure"
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0 2rem; } caption { text-align: left; font-weight: 600; }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 table.warnings th, table.warnings td { text-align: left; white-space: normal; vertical-align: top; }
 .better { color: #1a7f37; font-weight: 600; } .worse { color: #cf222e; font-weight: 600; }
@@ -191,7 +192,7 @@ def _warned(warning: Mapping[str, Any]) -> tuple[str, str, str, str]:
     by = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}"
     if warning["guard"]:
         by = f"{warning['guard']}, {by}"
-    return ", ".join(warning["arms"]), warning["stage"].upper(), by, warning["said"]
+    return "; ".join(warning["arms"]), warning["stage"].upper(), by, warning["said"]
 
 
 def _markdown(
