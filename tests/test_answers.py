@@ -92,7 +92,7 @@ def test_refused(raw, fault) -> None:
 # Wordings outside the list of phrases: what they lack is told, not what they say.
 TALK = [
     "Unfortunately there is not enough information in the material to say anything useful about it.",
-    "Sure! Here is the paragraph that was asked for, following all of the rules given above.",
+    "Bodies, hands and legs of real people are off limits here, whatever the reason for asking may be.",
     "The material that was supplied is empty, so nothing more can be said about what happens.",
     "An error occurred while processing the input, so come back later and try again, if you like.",
     "That goes against the rules of the house, and it will be held back until a review takes place.",
@@ -102,6 +102,10 @@ TALK = [
 ]
 ASIDE = [
     "Okay, let me think about what the user wants. The person raises the left hand and then lowers it again.",
+    "Sure! Here is the paragraph that was asked for, following all of the rules given above.",
+    "Certainly! Below is a detailed paragraph on the person's hands, arms, legs and trunk as was asked for.",
+    f"Here is the description. {GOOD}",
+    "Hands, legs or faces of people are not described by this service for reasons of privacy.",
     "Hmm, the user asks for a paragraph about a person who raises one hand, then walks forward and stops.",
     "Following your instructions, the person walks forward, and the hands hang at the sides all the time.",
     f"{GOOD} I'd be glad to add more.",
@@ -140,6 +144,9 @@ HALF_KNOWN = [
     "The man mimics playing a violin, left forearm lifted under the chin, right elbow sawing gently.",
     "Remaining in a wide stance, she sways gently to the rhythm, hips tracing small ovals.",
     "The subject does a cartwheel, rolls over the shoulder and ends upright, a bit unsteady.",
+    "Elbows tight against the ribs, wrists loose, fingers curled; nothing else of note until the very last.",
+    "Arms akimbo, the figure shifts its weight from one foot to the other in an easy rhythm.",
+    "Weight on the heels, shoulders relaxed, gaze level, palms against the thighs, breathing evenly throughout.",
     "As if to refuse, the person waves both hands and is not able to keep the balance on one foot.",
 ]
 

@@ -142,7 +142,8 @@ def test_a_tiny_random_model_sees_the_film_at_its_rate_and_answers(tmp_path) -> 
     assert made["model"] == "model" and made["kind"].startswith("folder ")
     # Random words are no thoughts.
     assert made["thoughts"] == ["", ""]
-    assert made["status"] == 0 and made["record"] == [True, "vlm", "model", made["kind"]]
+    assert made["status"] == 0 and made["record"][:3] == [True, "vlm", "model"]
+    assert made["record"][3].startswith(f"{made['kind']}, source ")
     assert made["leaks"] == []
     assert "temperature" not in done.stderr and "top_k" not in done.stderr
 

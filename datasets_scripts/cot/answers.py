@@ -50,7 +50,8 @@ _ADDRESS = re.compile(r"https?://|\[\.\.\.\]", re.IGNORECASE)  # or what was put
 # Words of one who answers, and of what was asked; "I" alone is a capital.
 _ITSELF = re.compile(
     r"\b(?:I(?:'m|'ll|'ve|'d)?|(?i:i'm|i'll|i've|i'd|my|let me|let's|we|we're|we'll|(?:the|an?|this) user"
-    r"|the assistant|(?:the|this|your) (?:request|prompt|instructions?|question)|guidelines?|polic(?:y|ies)))\b"
+    r"|the assistant|(?:the|this|your) (?:request|prompt|instructions?|question)|guidelines?|polic(?:y|ies)|privacy)"
+    r"|^(?i:sure|certainly|of course|absolutely|okay|ok|alright|hmm|here is|here are|here's|below is))\b"
 )
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _COPIED, _REPEATED, _LATIN = 0.7, 0.5, 0.9  # shares
@@ -166,11 +167,11 @@ def speaks_of_body(text: str) -> bool:
     """Whether a text says anything of what a body does or how it is held, as far as the verifier's reader knows.
 
     Generous, for one that talks of something else does not get near: a movement or pose together with whose it is, two
-    movements that no other thing makes, or two parts of the body.
+    movements that no other thing makes, or three parts of the body.
     """
     statements = [statement for sentence in read(text) for statement in sentence.statements]
     parts = {found[0].lower() for found in _PART.finditer(text)}
-    if len(parts) > 1 or (statements and (parts or _WHO.search(text))):
+    if len(parts) > 2 or (statements and (parts or _WHO.search(text))):
         return True
     return sum(statement.kind not in _ORDINARY for statement in statements) > 1
 
