@@ -26,10 +26,12 @@ from datasets_scripts.clips import (
 )
 from datasets_scripts.orientation import UPS, standardise
 from datasets_scripts.schema import FPS, NOTE, Clip, Skipped
-from modeling_unimo.motion_representation import FACINGS, HUMANML3D, joints_to_features
+from modeling_unimo.motion_representation import FACINGS, HUMANML3D, SHORTEST_BONE, joints_to_features
 
 JOINTS_RULES = ClipRules()
 _KEYS = ("joints", "offsets", "names", "fps")
+# Frames read ahead, 50 MB with their features: clips of equal length among them are converted at once.
+_WINDOW = 40_000
 
 
 def iter_clips(
@@ -71,10 +73,48 @@ def iter_clips(
     source = _motions(folder, fps)
     records, splits, skipped = captioned(folder, source.names)
     yield from skipped
-    jobs = ((name, motion, records[name], splits[name]) for name, motion in source.motions if name in records)
+    named = ((name, motion) for name, motion in source.motions if name in records)
+    jobs = (_Job(place, name, _loaded(name, m), records[name], splits[name]) for place, (name, m) in enumerate(named))
     convert = partial(_convert, fps=source.fps, rules=rules, subclips=subclips, up=up, facing=facing)
-    for rows in map_in_order(convert, jobs, workers):
-        yield from rows
+    made: dict[int, list[Clip | Skipped]] = {}
+    following = 0
+    for rows in map_in_order(convert, _stacks(jobs), workers):
+        made |= rows
+        while following in made:
+            yield from made.pop(following)
+            following += 1
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A motion to convert, or why it could not be read, and its place among all."""
+
+    place: int
+    name: str
+    motion: np.ndarray | Skipped
+    record: Record
+    split: str
+
+
+def _loaded(name: str, motion: np.ndarray | Path) -> np.ndarray | Skipped:
+    try:
+        return load_array(motion) if isinstance(motion, Path) else motion
+    except ValueError as error:
+        return Skipped(name, "unreadable .npy", str(error))
+
+
+def _stacks(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
+    """Those of equal shape together, of as many as `_WINDOW` allows."""
+    waiting: dict[tuple[int, ...], list[_Job]] = {}
+    frames = 0
+    for job in jobs:
+        shape = () if isinstance(job.motion, Skipped) else job.motion.shape
+        waiting.setdefault(shape, []).append(job)
+        frames += 1 + (shape[0] if shape else 0)
+        if frames >= _WINDOW:
+            yield from waiting.values()
+            waiting, frames = {}, 0
+    yield from waiting.values()
 
 
 @dataclass
@@ -187,28 +227,86 @@ def _stream(path: Path, lengths: Sequence[int]) -> Iterator[np.ndarray]:
 
 
 def _convert(
-    job: tuple[str, np.ndarray | Path, Record, str], fps: float, rules: ClipRules, subclips: str, up: str, facing: str
-) -> list[Clip | Skipped]:
-    name, motion, record, split = job
-    try:
-        joints = load_array(motion) if isinstance(motion, Path) else motion
-    except ValueError as error:
-        return [Skipped(name, "unreadable .npy", str(error))]
+    jobs: list[_Job], fps: float, rules: ClipRules, subclips: str, up: str, facing: str
+) -> dict[int, list[Clip | Skipped]]:
+    """What motions of equal shape become, by their places."""
+    made: dict[int, list[Clip | Skipped]] = {}
+    usable, stack = [], []
+    for job in jobs:
+        try:
+            joints, notes = _prepared(job, fps, rules, up)
+        except _Unusable as error:
+            made[job.place] = [error.skipped]
+            continue
+        made[job.place] = [Skipped(job.name, note, kind=NOTE) for note in notes]
+        usable.append(job)
+        stack.append(joints)
+    for job, features in zip(usable, _features(stack, facing), strict=True):
+        if isinstance(features, ValueError):
+            made[job.place] = [Skipped(job.name, "cannot be converted", str(features))]
+            continue
+        clip = Clip(job.name, features, job.record.captions, job.split, "joints")
+        made[job.place] += make_rows(clip, rules, subclips)
+    return made
+
+
+class _Unusable(Exception):
+    def __init__(self, name: str, reason: str, detail: str):
+        super().__init__(reason)
+        self.skipped = Skipped(name, reason, detail)
+
+
+def _prepared(job: _Job, fps: float, rules: ClipRules, up: str) -> tuple[np.ndarray, list[str]]:
+    """Joints (T, 22, 3), float32, at 20 fps with Y up, and notes on what was changed.
+
+    Raises:
+        _Unusable: they make no clip.
+    """
+    name, joints = job.name, job.motion
+    if isinstance(joints, Skipped):
+        raise _Unusable(name, joints.reason, joints.detail)
     if joints.ndim != 3 or joints.shape[1:] != (HUMANML3D.num_joints, 3):
-        return [Skipped(name, "wrong joint count or shape", f"{joints.shape} where (frames, 22, 3) is due")]
+        raise _Unusable(name, "wrong joint count or shape", f"{joints.shape} where (frames, 22, 3) is due")
     if not np.isfinite(joints).all():
-        return [Skipped(name, "NaN or infinite values", f"in {int((~np.isfinite(joints)).sum())} numbers")]
+        raise _Unusable(name, "NaN or infinite values", f"in {int((~np.isfinite(joints)).sum())} numbers")
     joints = joints.astype(np.float32, copy=False)
     if len(joints) and is_constant(joints):
-        return [Skipped(name, "nothing moves in the clip", f"{len(joints)} frames")]
+        raise _Unusable(name, "nothing moves in the clip", f"{len(joints)} frames")
     joints = resample(joints, fps)
     if len(joints) < rules.min_frames + 1:
         frames = max(len(joints) - 1, 0)
-        return [Skipped(name, f"too short (fewer than {rules.min_frames} frames)", f"{frames} frames at 20 fps")]
+        raise _Unusable(name, f"too short (fewer than {rules.min_frames} frames)", f"{frames} frames at 20 fps")
     try:
-        joints, notes = standardise(joints, up)
-        features = joints_to_features(joints, target_offsets=HUMANML3D.default_offsets, facing=facing)
+        return standardise(joints, up)
     except ValueError as error:
-        return [Skipped(name, "cannot be converted", str(error))]
-    clip = Clip(name, np.asarray(features, dtype=np.float32), record.captions, split, "joints")
-    return [Skipped(name, note, kind=NOTE) for note in notes] + list(make_rows(clip, rules, subclips))
+        raise _Unusable(name, "cannot be converted", str(error)) from error
+
+
+def _features(stack: list[np.ndarray], facing: str) -> list[np.ndarray | ValueError]:
+    """Features of clips of equal length, or what is wrong with one: at once but for those with collapsed bones.
+
+    These take another way through the conversion, on which they would take the whole stack with them.
+    """
+
+    def convert(joints: np.ndarray) -> np.ndarray:
+        features = joints_to_features(joints, target_offsets=HUMANML3D.default_offsets, facing=facing)
+        return np.asarray(features, dtype=np.float32)
+
+    found: dict[int, np.ndarray | ValueError] = {}
+    together = [place for place, joints in enumerate(stack) if len(stack) > 1 and _has_bones(joints)]
+    if together:
+        found |= zip(together, convert(np.stack([stack[place] for place in together])), strict=True)
+    for place in sorted(set(range(len(stack))) - set(together)):
+        try:
+            found[place] = convert(stack[place])
+        except ValueError as error:
+            found[place] = error
+    return [found[place] for place in range(len(stack))]
+
+
+def _has_bones(joints: np.ndarray) -> bool:
+    """Whether every bone of joints (T, 22, 3) surely has a direction in every frame."""
+    bones = joints[:, 1:] - joints[:, HUMANML3D.parents[1:]]
+    squares = np.einsum("tjc,tjc->tj", bones, bones)
+    # What counts is the leg in the same frame, which is no longer than twice the longest bone of all.
+    return bool(squares.min() > (3 * SHORTEST_BONE) ** 2 * squares.max())

@@ -70,8 +70,9 @@ def test_every_way_to_save_an_archive_gives_the_same_clips(tmp_path, way: str) -
         np.testing.assert_array_equal(found[name].features, clip.features)
 
 
-def test_an_archive_is_never_in_memory_as_a_whole(tmp_path) -> None:
+def test_an_archive_is_never_in_memory_as_a_whole(tmp_path, monkeypatch) -> None:
     """Clips too short to convert, so that what is traced is the reading: 12 MB of them, in less than 3."""
+    monkeypatch.setattr(joints, "_WINDOW", 2000)
     stretch = files.joints(30)
     archive(tmp_path, {f"clip{index}": stretch for index in range(1500)})
     captioned(tmp_path, [f"clip{index}" for index in range(1500)])
@@ -86,6 +87,41 @@ def test_an_archive_is_never_in_memory_as_a_whole(tmp_path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # damaged numbers may be very large
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_clips_of_equal_length_are_converted_at_once(tmp_path, monkeypatch, workers: int) -> None:
+    """As clip by clip, and in the same order, whatever stands between them and whichever cannot be converted."""
+    rng = np.random.default_rng(0)
+    clips = {f"c{index:02}": files.joints(60 + 7 * (index % 3), speed=0.2 + 0.05 * index) for index in range(24)}
+    for clip in clips.values():
+        clip += rng.normal(0, 0.01, clip.shape)
+    clips["c05"][:, 21] = clips["c05"][:, 19]  # a bone of no length, but in its stack alone
+    clips["c07"][:] = np.arange(len(clips["c07"]))[:, None, None]  # nor any bone at all
+    clips["c09"][3] = np.nan
+    clips["c11"] = files.joints(20)
+    archive(tmp_path, clips)
+    captioned(tmp_path, clips)
+    together = list(joints.iter_clips(tmp_path, workers=workers))
+    assert [item.id for item in together] == sorted(clips)
+    faults = {item.id: item.reason for item in together if isinstance(item, Skipped)}
+    assert faults.keys() == {"c07", "c09", "c11"} and faults["c07"] == "cannot be converted"
+    calls = []
+    convert = joints.joints_to_features
+    monkeypatch.setattr(joints, "joints_to_features", lambda *a, **k: calls.append(1) or convert(*a, **k))
+    if workers == 1:
+        list(joints.iter_clips(tmp_path))
+        assert len(calls) == 3 + 2  # a stack a length, and the two without bones
+    monkeypatch.setattr(joints, "_WINDOW", 1)
+    calls.clear()
+    alone = list(joints.iter_clips(tmp_path))
+    assert len(calls) == 22
+    for one, other in zip(together, alone, strict=True):
+        if isinstance(one, Skipped):
+            assert one == other
+        else:
+            assert (one.id, one.captions, one.split) == (other.id, other.captions, other.split)
+            np.testing.assert_allclose(one.features, other.features, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_damage_inside_an_archive_ends_the_build(tmp_path, compressed: bool) -> None:
     """It shows where it is read; no clip that came before it makes a dataset of the rest."""
