@@ -44,7 +44,7 @@ def features(setting: Setting) -> Item:
         "published script": lambda: [plain.features(clip) for clip in few],
         "ours, as published": lambda: joints_to_features(stack, facing="published"),
         "ours, corrected facing": lambda: joints_to_features(stack),
-        "ours, clip by clip, as a build does": lambda: [joints_to_features(clip) for clip in stack],
+        "ours, clip by clip": lambda: [joints_to_features(clip) for clip in stack],
         "ours, features to joints": lambda: features_to_joints(made),
     }
     with converting(processes) as convert:
@@ -62,8 +62,8 @@ def features(setting: Setting) -> Item:
     item.facts = {"largest difference": max(float(np.abs(a - b).max()) for a, b in zip(published, made, strict=False))}
     item.note = (
         "The published script works clip by clip, a Python loop over joints, float32 through torch and back. A stack "
-        "is for callers with clips of one length: building a dataset converts clip by clip, and what several cores "
-        "gain there is by processes (here started before the clock)."
+        "is for clips of one length, as a build stacks those that it meets, and what several cores "
+        "gain is by processes (here started before the clock)."
     )
     return item
 
