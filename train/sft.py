@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from accelerate import PartialState
+from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -42,7 +44,16 @@ from train.guards.watch import watch_sft
 from train.lora import check_lora, merged, trainable_share, with_adapters
 from train.optimizer import muon_with_adamw
 from train.push import push_stage
-from train.sft_data import check_thoughts, dropped_report, encoder, every_pair, group_by_length, schedule, tokenized
+from train.sft_data import (
+    Example,
+    check_thoughts,
+    dropped_report,
+    encoder,
+    every_pair,
+    group_by_length,
+    schedule,
+    tokenized,
+)
 from train.sft_trainer import MotionSFTTrainer
 from train.stages import finish_stage
 from train.vocabulary_rows import owned_ids, rows_to_train
@@ -188,6 +199,37 @@ def check_validation(entries: list[CaptionedMotion], thoughts: bool) -> None:
         raise ValueError(f"the validation split: {error}; or train with eval_strategy no") from error
 
 
+def learned(
+    arguments: SFTArguments,
+    training: SFTConfig,
+    processor: UniMoProcessor,
+    entries: list[CaptionedMotion],
+    codes: list[np.ndarray],
+    total: int,
+) -> tuple[Dataset, list[Example], dict[str, int]]:
+    """What is trained on as tokens, the examples in order with those left out, and how many those are, by task.
+
+    The tokens that the encoder keeps of every example are let go here, not held through the training.
+    """
+    encode = encoder(processor, entries, codes)
+
+    def fits(example: Example) -> bool:
+        return len(encode(example)["input_ids"]) <= training.max_length
+
+    examples = schedule(
+        entries,
+        total,
+        int(total * arguments.t2m_only_fraction),
+        arguments.t2m_share,
+        seed=training.seed,
+        m2t_captions=arguments.m2t_captions,
+        # So many steps need so many examples; so many epochs have what there is.
+        fits=fits if training.max_steps > 0 else None,
+    )
+    train_dataset, dropped = tokenized(encode, examples, training.max_length)
+    return train_dataset, examples, dropped
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the script."""
     arguments, guarding, training = parse_arguments((SFTArguments, GuardArguments, SFTConfig), argv)
@@ -235,25 +277,14 @@ def main(argv: list[str] | None = None) -> None:
     step_size = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
     per_epoch = len(entries)
     total = training.max_steps * step_size if training.max_steps > 0 else int(training.num_train_epochs * per_epoch)
-    encode, max_length = encoder(processor, entries, codes), training.max_length
     with refusals_once_claimed(training, checkpoint, NEW_BASE):
-        examples = schedule(
-            entries,
-            total,
-            int(total * arguments.t2m_only_fraction),
-            arguments.t2m_share,
-            seed=training.seed,
-            m2t_captions=arguments.m2t_captions,
-            # So many steps need so many examples; so many epochs have what there is.
-            fits=(lambda example: len(encode(example)["input_ids"]) <= max_length) if training.max_steps > 0 else None,
-        )
-        train_dataset, dropped = tokenized(encode, examples, max_length)
+        train_dataset, examples, dropped = learned(arguments, training, processor, entries, codes, total)
     validation_dataset = None
     if validated:
         pairs = every_pair(held_back, tasks=sorted({task for task, _, _ in examples}))
         motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
         with refusals_once_claimed(training, checkpoint, NEW_BASE):
-            validation_dataset, _ = tokenized(encoder(processor, held_back, motions), pairs, max_length)
+            validation_dataset, _ = tokenized(encoder(processor, held_back, motions), pairs, training.max_length)
     if dropped and training.process_index == 0:
         print(f"[sft] left out, longer than max_length {training.max_length}: {dropped_report(dropped, examples)}")
     if not training.packing:  # which fills its rows from a thousand examples at a time, in the order of the schedule
