@@ -195,6 +195,26 @@ def _warned(warning: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return "; ".join(warning["arms"]), warning["stage"].upper(), by, warning["said"]
 
 
+def _markdown_cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    cell = _number(row["mean"], row["ci95"])
+    if "difference" in row:
+        change = f"({_number(row['difference'], row['difference_ci95'], sign=True)})"
+        cell += " " + (f"**{change}**" if row["verdict"] else change)
+    return cell
+
+
+def _html_cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "<td></td>"
+    cell = escape(_number(row["mean"], row["ci95"]))
+    if "difference" in row:
+        change = _number(row["difference"], row["difference_ci95"], sign=True)
+        cell += f'<br><span class="{row["verdict"]}">{escape(change)}</span>'
+    return f"<td>{cell}</td>"
+
+
 def _markdown(
     about: Mapping[str, Any],
     baseline: str,
@@ -212,17 +232,7 @@ def _markdown(
         "| --- |" + " ---: |" * len(arms),
     ]
     for label, of_arms in _lines(table, arms):
-        cells = []
-        for row in of_arms:
-            if row is None:
-                cells.append("")
-                continue
-            cell = _number(row["mean"], row["ci95"])
-            if "difference" in row:
-                change = f"({_number(row['difference'], row['difference_ci95'], sign=True)})"
-                cell += " " + (f"**{change}**" if row["verdict"] else change)
-            cells.append(cell)
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+        lines.append(f"| {label} | " + " | ".join(map(_markdown_cell, of_arms)) + " |")
     lines += ["", "Guards warned of nothing." if not warnings else "Guards warned, and ended no training:", ""]
     for arms_of, stage, by, said in map(_warned, warnings):
         lines.append(f"- *{arms_of}*, {stage}, {by}: {said}")
@@ -240,17 +250,7 @@ def _html(
     head = "".join(f"<th>{escape(arm)}</th>" for arm in arms)
     body = []
     for label, of_arms in _lines(table, arms):
-        cells = []
-        for row in of_arms:
-            if row is None:
-                cells.append("<td></td>")
-                continue
-            cell = escape(_number(row["mean"], row["ci95"]))
-            if "difference" in row:
-                change = _number(row["difference"], row["difference_ci95"], sign=True)
-                cell += f'<br><span class="{row["verdict"]}">{escape(change)}</span>'
-            cells.append(f"<td>{cell}</td>")
-        body.append(f"<tr><td>{escape(label)}</td>{''.join(cells)}</tr>")
+        body.append(f"<tr><td>{escape(label)}</td>{''.join(map(_html_cell, of_arms))}</tr>")
     settings = "".join(
         f"<tr><td>{escape(str(key))}</td><td>{escape(json.dumps(value))}</td></tr>" for key, value in about.items()
     )
