@@ -1,10 +1,12 @@
 """Shared test set-up: one thread, no network, caches of their own, and the reference material where it exists."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Before anything imports torch or a Hugging Face library: they read these once.
 _CACHE = tempfile.mkdtemp(prefix="unimo-tests-")
@@ -66,6 +68,20 @@ def shared_dir() -> Path:
     if not (path / "reference" / "golden").is_dir():
         pytest.skip(f"no reference material at {path} (set UNIMO_REFERENCE_DIR)")
     return path
+
+
+@pytest.fixture(scope="session")
+def mocap_test_clips(shared_dir: Path) -> list[tuple[np.ndarray, dict[str, Any]]]:
+    """Joints (T, 22, 3) and the line of captions and label of each test clip of real motion capture."""
+    data = shared_dir / "data" / "mocap"
+    if not (data / "mocap_joints.npz").is_file():
+        pytest.skip(f"no motion capture at {data}")
+    with np.load(data / "mocap_joints.npz", allow_pickle=False) as archive:
+        joints, offsets, names = archive["joints"], archive["offsets"], archive["names"].tolist()
+    with open(data / "mocap_captions.jsonl", encoding="utf-8") as lines:
+        rows = {row["id"]: row for row in map(json.loads, lines)}
+    clips = zip(names, np.split(joints, offsets[1:-1]), strict=True)
+    return [(clip, rows[name]) for name, clip in clips if rows[name]["split"] == "test"]
 
 
 @pytest.fixture(scope="session")

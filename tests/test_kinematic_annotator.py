@@ -1,7 +1,6 @@
 """The kinematic annotator: planted motions must be stated, and nothing else."""
 
 import importlib.util
-import json
 import re
 import time
 from pathlib import Path
@@ -473,20 +472,12 @@ def test_a_direction_with_another_besides_is_not_the_labels(benchmark):
         assert benchmark.claims(told.format(way), "walk-left", in_part=True) == [("direction", in_part)]
 
 
-def test_claims_agree_with_the_labels_of_real_motion(shared_dir, benchmark):
-    data = shared_dir / "data" / "mocap"
-    if not (data / "mocap_joints.npz").is_file():
-        pytest.skip(f"no motion capture at {data}")
-    with np.load(data / "mocap_joints.npz", allow_pickle=False) as archive:
-        joints, offsets, names = archive["joints"], archive["offsets"], archive["names"].tolist()
-    with open(data / "mocap_captions.jsonl", encoding="utf-8") as lines:
-        rows = {row["id"]: row for row in map(json.loads, lines)}
-    chosen = [i for i, name in enumerate(names) if rows[name]["split"] == "test"]
-    thoughts = KinematicAnnotator(0).annotate([joints[offsets[i] : offsets[i + 1]] for i in chosen])
+def test_claims_agree_with_the_labels_of_real_motion(mocap_test_clips, benchmark):
+    thoughts = KinematicAnnotator(0).annotate([joints for joints, _ in mocap_test_clips])
     found = [
         agrees
-        for i, told in zip(chosen, thoughts, strict=True)
-        for _, agrees in benchmark.claims(told, rows[names[i]]["content"])
+        for (_, row), told in zip(mocap_test_clips, thoughts, strict=True)
+        for _, agrees in benchmark.claims(told, row["content"])
     ]
-    print(f"{sum(found)}/{len(found)} claims agree exactly on {len(chosen)} clips")
-    assert len(found) >= 0.9 * len(chosen) and np.mean(found) >= 0.95
+    print(f"{sum(found)}/{len(found)} claims agree exactly on {len(mocap_test_clips)} clips")
+    assert len(found) >= 0.9 * len(mocap_test_clips) and np.mean(found) >= 0.95

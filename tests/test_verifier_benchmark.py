@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from datasets_scripts import humanml3d
@@ -248,18 +247,10 @@ def test_most_sentences_are_read(measured, name):
 # -- captions of real motion, which are true but for a slip of who labelled them -------------------------------------
 
 
-def test_captions_of_motion_capture_are_read_and_hold(shared_dir):
-    data = shared_dir / "data" / "mocap"
-    if not (data / "mocap_joints.npz").is_file():
-        pytest.skip(f"no motion capture at {data}")
-    with np.load(data / "mocap_joints.npz", allow_pickle=False) as archive:
-        joints, offsets, names = archive["joints"], archive["offsets"], archive["names"].tolist()
-    with open(data / "mocap_captions.jsonl", encoding="utf-8") as lines:
-        rows = {row["id"]: row for row in map(json.loads, lines)}
+def test_captions_of_motion_capture_are_read_and_hold(mocap_test_clips):
     coverage = benchmark.Coverage()
-    for index, name in enumerate(names):
-        if rows[name]["split"] == "test":
-            coverage.add(benchmark.verify(rows[name]["captions"], joints[offsets[index] : offsets[index + 1]]))
+    for joints, row in mocap_test_clips:
+        coverage.add(benchmark.verify(row["captions"], joints))
     summary = coverage.summary()
     print(summary)
     assert summary["texts"] >= 900 and summary["decided"] >= 2 * summary["texts"]
