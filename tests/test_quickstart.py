@@ -15,6 +15,7 @@ import yaml
 
 from train import quickstart
 from train.quickstart import (
+    CONFIGS,
     DONE,
     STAGE_KEYS,
     WALL,
@@ -284,6 +285,21 @@ def test_other_settings_are_refused(run):
     with pytest.raises(SystemExit, match="a was made with other settings"):
         run_stages([changed], run)
     assert order(run) == ["began a", "ended a"]
+
+
+def test_a_finished_stage_may_move_to_another_checkout(run, capsys):
+    run_stages([stub(run, "a")], run)
+    done = run / "a" / DONE
+    record = json.loads(done.read_text())
+    moved = ["/elsewhere/bin/python", *record["command"][1:], "--config", "/elsewhere/train/configs/a.yaml"]
+    done.write_text(json.dumps(record | {"command": moved, "code": "/elsewhere/train"}))
+    here = stub(run, "a")
+    here.command += ["--config", str(CONFIGS / "a.yaml")]
+    run_stages([here], run)
+    assert "a: already there" in capsys.readouterr().out
+    here.command[-1] = str(CONFIGS / "b.yaml")
+    with pytest.raises(SystemExit, match="a was made with other settings"):
+        run_stages([here], run)
 
 
 def test_a_finished_stage_may_be_watched_otherwise(run, capsys):

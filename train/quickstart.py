@@ -23,7 +23,8 @@ import psutil
 
 from train.yaml_files import read_yaml
 
-CONFIGS = Path(__file__).parent / "configs"
+CODE = Path(__file__).parent
+CONFIGS = CODE / "configs"
 DONE = "stage_done.json"
 WALL = "wall_seconds.json"
 WATCHING = ("guard_", "logging_")  # how the names of settings begin that watch a training and change nothing of it
@@ -93,7 +94,7 @@ def training_stage(
     if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
         launcher += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
         launcher += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command = [*launcher, str(Path(__file__).parent / f"{script}.py"), "--config", str(file)]
+    command = [*launcher, str(CODE / f"{script}.py"), "--config", str(file)]
     for key, value in settings.items():
         command += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
     return Stage(name, command, folder, after, processes, training=True, settings=read_yaml(file))
@@ -168,18 +169,22 @@ def without_watching(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_training(stage: Stage) -> bool:
-    """Whether what is recorded of a stage is its command and its file's settings, those of guards and logs aside."""
+    """Whether what is recorded of a stage is its command and its file's settings, those of guards and logs aside.
 
-    def counted(command: list[str]) -> list[str]:
+    Neither counts where this code lies, so that runs may move to another checkout, nor which Python ran it.
+    """
+
+    def counted(command: list[str], code: str) -> list[str]:
         watching = tuple(f"--{name}" for name in WATCHING)
         return [
-            word
+            word.replace(code, "")
             for place, word in enumerate(command)
-            if not word.startswith(watching) and not (place and command[place - 1].startswith(watching))
+            if place and not word.startswith(watching) and not command[place - 1].startswith(watching)
         ]
 
     settings = stage.record.get("settings", stage.settings)
-    return counted(stage.record["command"]) == counted(stage.command) and (
+    recorded = counted(stage.record["command"], stage.record.get("code", str(CODE)))
+    return recorded == counted(stage.command, str(CODE)) and (
         without_watching(settings) == without_watching(stage.settings)
     )
 
@@ -343,6 +348,7 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
             raise SystemExit(f"error: {stage.name} ran {summary['processes']} processes, not {stage.processes}")
     stage.record = {
         "command": stage.command,
+        "code": str(CODE),
         "settings": stage.settings,
         "seconds": round(seconds, 1),
         "peak_memory_mb": round(peak_mb),
