@@ -64,6 +64,19 @@ def test_rewards_are_named_as_the_script_names_them():
     assert [reward.__name__ for reward in make_rewards(None, None)][: len(REWARDS)] == list(REWARDS)
 
 
+def test_reward_arms_leave_out_what_the_recipe_has():
+    from train.rewards import PAPER, parse_weights
+
+    arms = {arm.name: arm.grpo for arm in studies(0.2, 0.6, "length_closeness=2, format_reward=0")["rewards"].arms}
+    assert "without format_reward" not in arms and arms["all rewards"] == {} and arms["no GRPO"] is None
+    shorter = parse_weights(arms["without length_closeness"]["rewards"])
+    assert {name for name, weight in shorter.items() if weight} == set(PAPER) - {"format_reward"}
+    deaf = parse_weights(arms["without caption_similarity"]["rewards"])
+    assert deaf["length_closeness"] == 2 and deaf["caption_similarity"] == 0 and deaf["motion_similarity"] == 1
+    assert tuple(parse_weights(arms["the paper's rewards"]["rewards"])) == PAPER
+    assert "the paper's rewards" not in {arm.name for arm in ALL["rewards"].arms}
+
+
 def test_arms_share_what_is_the_same(tmp_path):
     planner, _ = planned(tmp_path, "rewards")
     kinds = [name.split("-")[0] for name in planner.stages]

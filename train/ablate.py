@@ -288,8 +288,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
     arguments = parse(argv)
     planner = Planner(arguments)
-    sft = read_yaml(planner.config_dir / planner.config["sft"]["config"]) | planner.config["sft"]
-    study = studies(sft.get("t2m_only_fraction", 0.5), sft.get("t2m_share", 0.5))[arguments.study]
+    sft, grpo = (
+        read_yaml(planner.config_dir / planner.config[stage]["config"]) | planner.config[stage]
+        for stage in ("sft", "grpo")
+    )
+    study = studies(sft.get("t2m_only_fraction", 0.5), sft.get("t2m_share", 0.5), grpo.get("rewards", ""))[
+        arguments.study
+    ]
     arms = chosen_arms(study, arguments.arms)
     benchmark = planner.benchmark(arguments.dataset, arguments.benchmark)
     steps = {arm.name: max(2, round(arm.steps_share * sft["max_steps"])) for arm in arms if not arm.time_of}

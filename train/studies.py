@@ -39,16 +39,29 @@ class Study:
 REWARDS = ("format_reward", "motion_similarity", "semantic_similarity", "caption_similarity")
 
 
-def _without(reward: str) -> Arm:
-    return Arm(f"without {reward}", grpo={"rewards": f"{reward}=0"})
+def _reward_arms(rewards: str) -> tuple[Arm, ...]:
+    """GRPO with the recipe's rewards, without each of them, and with the paper's where the recipe has others."""
+    named = dict(word.split("=") for word in rewards.replace(" ", "").split(",") if word)
+    weights = dict.fromkeys(REWARDS, "1") | named
+    whole = Arm("all rewards", grpo={})
+    without = tuple(
+        Arm(
+            f"without {left_out}",
+            grpo={"rewards": ",".join(f"{n}={w}" for n, w in (weights | {left_out: "0"}).items())},
+        )
+        for left_out, weight in weights.items()
+        if float(weight)
+    )
+    return (whole, *without, Arm("the paper's rewards", grpo={"rewards": ""})) if named else (whole, *without)
 
 
-def studies(t2m_only_fraction: float, t2m_share: float) -> dict[str, Study]:
+def studies(t2m_only_fraction: float, t2m_share: float, rewards: str = "") -> dict[str, Study]:
     """All studies by name.
 
     Args:
         t2m_only_fraction, t2m_share: how the budgets' SFT mixes the tasks; says how many examples of each the joint
             arm sees, and with that how many steps a single task takes to see as many.
+        rewards: those of the budgets' GRPO, as train/grpo.py is given them; empty: the paper's.
     """
     of_t2m = t2m_only_fraction + (1 - t2m_only_fraction) * t2m_share
     t2m, m2t = {"t2m_only_fraction": 1.0}, {"t2m_only_fraction": 0.0, "t2m_share": 0.0}
@@ -79,7 +92,7 @@ def studies(t2m_only_fraction: float, t2m_share: float) -> dict[str, Study]:
         "rewards": Study(
             "Which reward does GRPO need?",
             "all rewards",
-            (Arm("no GRPO"), Arm("all rewards", grpo={}), *map(_without, REWARDS)),
+            (Arm("no GRPO"), *_reward_arms(rewards)),
         ),
         "algorithm": Study(
             "Is it GRPO, or would another algorithm on the same rewards do?",
