@@ -3,6 +3,7 @@
 #   make test       all tests; PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
 #   make quality    ruff and mypy
 #   make bench      every step timed against the published way and the machine's limits (runs/benchmarks); BENCH_ARGS=--quick
+#                   PUBLISHED=dir with checkouts of HumanML3D and T2M-GPT times their own code too
 # PYTHON=/path/to/python picks the interpreter, VENV=dir the environment.
 
 VENV ?= .venv
@@ -12,6 +13,7 @@ PYTEST_ARGS ?=
 OUTPUT ?= runs/quickstart
 QUICKSTART_ARGS ?=
 BENCH_ARGS ?=
+PUBLISHED ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test quality format bench clean
@@ -53,7 +55,7 @@ format: $(STAMP)
 	$(PY) -m ruff format .
 
 bench: $(STAMP)
-	$(PY) -m benchmarks.run $(if $(wildcard $(OUTPUT)/unimo),--run $(OUTPUT)) $(BENCH_ARGS)
+	$(PY) -m benchmarks.run $(if $(wildcard $(OUTPUT)/unimo),--run $(OUTPUT)) $(if $(PUBLISHED),--published $(PUBLISHED)) $(BENCH_ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,22 +1,26 @@
-"""A whole repeat of the text-to-motion evaluation, and how its cost grows with the captions."""
+"""A repeat of the text-to-motion evaluation, how its cost grows with the captions, and its scores of pairs alone."""
 
 import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
-from benchmarks import networks, plain
+from benchmarks import networks, plain, published
 from benchmarks.networks import Setting
 from benchmarks.sampling_items import least_work
-from benchmarks.timing import Item, Way, bootstrapped, growth_figures, in_turns, operations_of, timed
+from benchmarks.timing import Item, Way, alternate, bootstrapped, growth_figures, in_turns, operations_of, timed
 from datasets_scripts import synthetic
 from datasets_scripts.examples import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
-from evaluate_unimo import protocol
+from evaluate_unimo import functional, protocol
 from modeling_unimo import Answer, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo.convert_checkpoint import evaluator_from_weights
+from modeling_unimo.modeling_evaluator import POS_CLASSES
 
+_POOL = 32
 _COUNTED = 16  # clips whose decoding and embedding are counted for all
 
 
@@ -138,6 +142,89 @@ def evaluation(setting: Setting) -> Item:
         "is that of its answers' tokens, decoded and embedded; instruction accuracy and scores are not in it."
     )
     return item
+
+
+def matching(setting: Setting) -> Item:
+    """R-Precision and MM-Dist of 320 captions and motions, embedding both."""
+    torch.manual_seed(0)
+    entries = generated_entries(32 if setting.tiny else 96 if setting.quick else 320)
+    tokens = [entry.tokens[0] for entry in entries]
+    # In whole units, to which the published loader cuts.
+    motions = [entry.motion[: len(entry.motion) // 4 * 4] for entry in entries]
+    judge = networks.judge(setting, [text for entry in entries for text in entry.texts])
+    wrapper = None
+    if checkout := setting.published.get("T2M-GPT"):
+        wrapper, judge = _published_judge(setting, checkout, judge)
+        functions = published.scores(checkout)
+        batches = _published_batches(tokens, motions, judge)
+
+    def ours() -> dict[str, float]:
+        texts, embedded = judge.get_text_features(tokens).cpu(), judge.get_motion_features(motions).cpu()
+        precision = functional.r_precision(texts, embedded, top_k=3, pool_size=_POOL)
+        return precision | {"mm_dist": functional.mm_dist(texts, embedded)}
+
+    def repository() -> dict[str, float]:
+        hits, distance = np.zeros(3), 0.0
+        for batch in batches:
+            texts, embedded = (part.cpu().numpy() for part in wrapper.get_co_embeddings(*batch))
+            found, total = functions.calculate_R_precision(texts, embedded, top_k=3, sum_all=True)
+            hits, distance = hits + found, distance + total
+        precision = {f"r_precision_top{k + 1}": hits[k] / len(tokens) for k in range(3)}
+        return precision | {"mm_dist": distance / len(tokens)}
+
+    ways = {"32 at a time": lambda: plain.matching(tokens, motions, judge), "ours": ours}
+    expected, found = ways["32 at a time"](), ours()
+    facts = {"largest difference": max(abs(found[name] - expected[name]) for name in found)}
+    if wrapper is not None:
+        theirs = published.called("evaluation", repository)
+        # A pair whose distances all but tie may change its place with the rounding.
+        facts["largest difference of the published repository"] = max(
+            published.agree(name, found[name], theirs[name], 1e-3 * theirs[name] if name == "mm_dist" else 0.01)
+            for name in found
+        )
+        ways["published repository"] = repository
+    seconds = alternate(ways, setting.repeats(3), setting.device)
+    judge = copy.deepcopy(judge).cpu()
+    operations = operations_of(lambda: (judge.get_text_features(tokens), judge.get_motion_features(motions)))
+    item = Item("matching", f"R-Precision and MM-Dist of {len(tokens)} captions and motions, embedded anew", "pairs")
+    item.ways = [Way(name, times, len(tokens), operations) for name, times in seconds.items()]
+    item.ways[1].baseline = item.ways[0].name
+    for way in item.ways[:2]:
+        way.published = "published repository" if wrapper is not None else None
+    item.facts = facts
+    return item
+
+
+def _published_judge(
+    setting: Setting, checkout: published.Checkout, judge: TextMotionEvaluatorModel
+) -> tuple[Any, TextMotionEvaluatorModel]:
+    """The published evaluator, and this package's with its weights and the words of `judge`."""
+    sizes = dict.fromkeys(("dim_movement_enc_hidden", "dim_movement_latent"), 12 if setting.tiny else 512)
+    wrapper, weights = published.evaluator(checkout, setting.device, sizes)
+    words = list(judge.config.vocabulary)
+    vectors = np.random.default_rng(0).normal(0, 0.3, (len(words), 300)).astype(np.float32)
+    ours = evaluator_from_weights(weights, "the published evaluator", words, vectors)[0]
+    ours.set_statistics(np.zeros(263), np.ones(263))
+    return wrapper, ours.eval().to(setting.device)
+
+
+def _published_batches(
+    tokens: list[list[str]], motions: list[np.ndarray], judge: TextMotionEvaluatorModel
+) -> list[tuple[torch.Tensor, ...]]:
+    """Pools as the published loader has them: word vectors, parts of speech, padded motion, longest caption first."""
+    batches = []
+    for begin in range(0, len(tokens), _POOL):
+        words = {name: values.cpu() for name, values in judge.vectorize(tokens[begin : begin + _POOL]).items()}
+        order = torch.argsort(words["text_lengths"], descending=True, stable=True)
+        clips = [torch.from_numpy(motions[begin + int(row)]) for row in order]
+        padded = torch.zeros(len(clips), 196, 263)
+        for row, clip in enumerate(clips):
+            padded[row, : len(clip)] = clip
+        vectors = judge.word_vectors.cpu()[words["word_ids"][order]]
+        parts = torch.nn.functional.one_hot(words["pos_ids"][order], len(POS_CLASSES))
+        lengths = torch.tensor([len(clip) for clip in clips])
+        batches.append((vectors, parts, words["text_lengths"][order], padded, lengths))
+    return batches
 
 
 def evaluation_growth(setting: Setting) -> Item:

@@ -1,4 +1,4 @@
-"""What works on motion alone: joints to features, a VQ-VAE training step, FID, drawn frames."""
+"""What works on motion alone: joints to features, a VQ-VAE training step, decoding, FID, drawn frames."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -8,14 +8,17 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from benchmarks import plain
+from benchmarks import networks, plain, published
 from benchmarks.networks import Setting
 from benchmarks.timing import Item, Way, alternate, operations_of
 from datasets_scripts import synthetic
 from evaluate_unimo import functional
 from modeling_unimo import MotionVQVAEConfig, MotionVQVAEModel, features_to_joints
-from modeling_unimo.motion_representation import forward_kinematics, joints_to_features
+from modeling_unimo.convert_checkpoint import vqvae_from_weights
+from modeling_unimo.motion_representation import HUMANML3D, forward_kinematics, joints_to_features
 from modeling_unimo.rendering_unimo import VIEWS, contact_sheet, render_frames
+
+_TINY_VQVAE = "--width 16 --code-dim 16 --output-emb-width 16 --depth 1"
 
 
 def swaying_bodies(count: int, frames: int) -> np.ndarray:
@@ -37,7 +40,7 @@ def features(setting: Setting) -> Item:
     stack = swaying_bodies(count, frames)
     made = joints_to_features(stack, facing="published")
     few = stack[: max(1, count // 8)]
-    published = [plain.features(clip) for clip in few]
+    rebuilt = [plain.features(clip) for clip in few]
     processes = 1 if setting.tiny else torch.get_num_threads()
     # A repeat of the slow way takes an eighth of the clips.
     ways = {
@@ -47,11 +50,26 @@ def features(setting: Setting) -> Item:
         "ours, clip by clip": lambda: [joints_to_features(clip) for clip in stack],
         "ours, features to joints": lambda: features_to_joints(made),
     }
+    facts = {"largest difference": max(float(np.abs(a - b).max()) for a, b in zip(rebuilt, made, strict=False))}
+    theirs = {}  # by way, the way of the published repository that does the same work
+    if checkout := setting.published.get("HumanML3D"):
+        there, back = published.feature_script(checkout, HUMANML3D.default_offsets, HUMANML3D.foot_threshold)
+        facts |= _same_features(there, back, few, made)
+        ways |= {
+            "published repository": lambda: [there(clip) for clip in few],
+            "published repository, features to joints": lambda: [back(clip) for clip in made[: len(few)]],
+        }
+        theirs = {
+            name: "published repository" for name in ways if "to joints" not in name and name != "published repository"
+        }
+        theirs["ours, features to joints"] = "published repository, features to joints"
     with converting(processes) as convert:
         if processes > 1:
             ways[f"ours, clip by clip in {processes} processes, as with --workers"] = lambda: convert(stack)
+            if theirs:
+                theirs[next(reversed(ways))] = "published repository"
         seconds = alternate(ways, setting.repeats(10))
-    clips = {"published script": len(few)}
+    clips = {name: len(few) for name in ways if name.startswith("published")}
     item = Item("features", f"joints to features, {count} clips of {frames} frames", "frames")
     for name, times in seconds.items():
         done = clips.get(name, count)
@@ -59,13 +77,30 @@ def features(setting: Setting) -> Item:
         baseline = "published script" if name.startswith("ours") and "to joints" not in name else None
         goal = 20.0 if baseline and "clip by clip" not in name else None
         item.ways.append(Way(name, times, done * frames, moved=moved, baseline=baseline, goal=goal, host=True))
-    item.facts = {"largest difference": max(float(np.abs(a - b).max()) for a, b in zip(published, made, strict=False))}
+        item.ways[-1].published = theirs.get(name)
+    item.facts = facts
     item.note = (
         "The published script works clip by clip, a Python loop over joints, float32 through torch and back. A stack "
         "is for clips of one length, as a build stacks those that it meets, and what several cores "
         "gain is by processes (here started before the clock)."
     )
     return item
+
+
+def _same_features(there: Callable, back: Callable, clips: np.ndarray, made: np.ndarray) -> dict[str, float]:
+    """By how much the published repository's features and joints differ from ours; refuses those that do."""
+    contacts = 4  # 0 or 1 by a threshold, which rounding may cross
+    ours = made[: len(clips)]
+    features = np.stack([published.called("process_file", there, clip) for clip in clips])
+    joints = np.stack([published.called("recover_from_ric", back, clip) for clip in ours])
+    flipped = float((features[..., -contacts:] != ours[..., -contacts:]).mean())
+    return {
+        "largest difference of the published repository's features, without contacts": published.agree(
+            "features", ours[..., :-contacts], features[..., :-contacts], 1e-3
+        ),
+        "share of its contacts that differ": published.agree("share of contacts", flipped, 0, 1e-3),
+        "largest difference of its joints, m": published.agree("joints", features_to_joints(ours), joints, 1e-4),
+    }
 
 
 @contextmanager
@@ -87,7 +122,7 @@ def vqvae_step(setting: Setting) -> Item:
     sizes = {"width": 16, "code_dim": 16, "depth": 1} if setting.tiny else {}
     count = 8 if setting.tiny else 64 if setting.quick else 256
     windows = torch.randn(count, 64, 263, device=setting.device)
-    published = plain.VQVAE(**sizes).to(setting.device)
+    rebuilt = plain.VQVAE(**sizes).to(setting.device)
     model = MotionVQVAEModel(MotionVQVAEConfig(**sizes)).to(setting.device).train()
 
     def step(network, loss_of, dtype: torch.dtype):
@@ -103,10 +138,17 @@ def vqvae_step(setting: Setting) -> Item:
         return run
 
     ways = {
-        "published network, float32": step(published, lambda: published(windows), torch.float32),
+        "published network, float32": step(rebuilt, lambda: rebuilt(windows), torch.float32),
         "ours, float32": step(model, lambda: model(windows).loss, torch.float32),
         "ours, bfloat16": step(model, lambda: model(windows).loss, torch.bfloat16),
     }
+    facts, theirs = {}, None
+    if checkout := setting.published.get("T2M-GPT"):
+        network, args = published.vqvae(checkout, setting.device, _TINY_VQVAE if setting.tiny else "")
+        loss = published.vqvae_loss(checkout, network.train(), args)
+        facts["difference of the first losses, same weights"] = _same_loss(network, loss, windows)
+        theirs = "published repository, float32"
+        ways[theirs] = step(network, lambda: loss(windows), torch.float32)
     operations = operations_of(ways["ours, float32"])
     seconds = alternate(ways, setting.repeats(3), setting.device)
     item = Item("vqvae", f"VQ-VAE training step, batch {count} x 64 frames", "windows")
@@ -114,6 +156,64 @@ def vqvae_step(setting: Setting) -> Item:
         goal = 3.0 if setting.device.type == "cuda" and name == "ours, bfloat16" else None
         baseline = "published network, float32" if name.startswith("ours") else None
         item.ways.append(Way(name, times, count, operations, None, name.rsplit(" ", 1)[1], baseline, goal))
+        item.ways[-1].published = theirs if name != theirs else None
+    item.facts = facts
+    return item
+
+
+def _same_loss(network: torch.nn.Module, loss: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor) -> float:
+    """By how much the first losses in training differ with the same weights; refuses those that do."""
+    ours = vqvae_from_weights(network.state_dict(), "the published network")[0].to(windows.device).train()
+    ours.quantizer.initialized.fill_(False)
+    with torch.no_grad():
+        expected = float(published.called("HumanVQVAE", loss, windows))
+        return published.agree("VQ-VAE loss", float(ours(windows).loss), expected, 1e-4 * expected)
+
+
+def code_lists(count: int) -> list[list[int]]:
+    """So many lists of 10 to 49 random codes."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 512, rng.integers(10, 50)).tolist() for _ in range(count)]
+
+
+def decoding(setting: Setting) -> Item:
+    """Lists of codes to raw features: all at once, against one after the other."""
+    torch.manual_seed(0)
+    rows = code_lists(8 if setting.tiny else 64)
+    vqvae, extractor = networks.codec(setting)
+    network = None
+    if checkout := setting.published.get("T2M-GPT"):
+        network = published.vqvae(checkout, setting.device, _TINY_VQVAE if setting.tiny else "")[0].eval()
+        torch.nn.init.normal_(network.vqvae.quantizer.codebook)
+        vqvae = vqvae_from_weights(network.state_dict(), "the published network")[0].eval().to(setting.device)
+
+    @torch.no_grad()
+    def repository() -> list[np.ndarray]:
+        tensors = (torch.tensor([row], device=setting.device) for row in rows)
+        return [network.forward_decoder(tensor)[0].cpu().numpy() for tensor in tensors]
+
+    ways = {
+        "one at a time": lambda: [plain.decoded(vqvae, extractor, row) for row in rows],
+        "ours": lambda: vqvae.decode_motions(rows, extractor),
+    }
+    made = {name: np.concatenate(way()) for name, way in ways.items()}
+    facts = {"largest difference": float(np.abs(made["ours"] - made["one at a time"]).max())}
+    if network is not None:
+        theirs = np.concatenate(published.called("HumanVQVAE.forward_decoder", repository))
+        ways["published repository"] = repository
+        facts["largest difference of the published repository"] = published.agree(
+            "decoded motion", made["ours"], theirs, 1e-4
+        )
+    seconds = alternate(ways, setting.repeats(5), setting.device)
+    operations = None
+    if setting.device.type == "cpu":
+        operations = operations_of(ways["one at a time"])  # without the padding of a batch
+    item = Item("decoding", f"VQ-VAE decoder, {len(rows)} lists of 10 to 49 codes", "motions")
+    item.ways = [Way(name, times, len(rows), operations) for name, times in seconds.items()]
+    for way in item.ways:
+        way.baseline = "one at a time" if way.name == "ours" else None
+        way.published = "published repository" if network is not None and way.name in made else None
+    item.facts = facts
     return item
 
 
@@ -127,16 +227,28 @@ def fid(setting: Setting) -> Item:
     first, second = ((rng.standard_normal((count, width)) @ mixing).astype(np.float32) for _ in range(2))
     second = 1.1 * second + 0.05
     expected, value = plain.fid(first, second), functional.fid(first, second)
-    seconds = alternate(
-        {"scipy.linalg.sqrtm": lambda: plain.fid(first, second), "ours": lambda: functional.fid(first, second)},
-        setting.repeats(7),
-    )
+    ways = {"scipy.linalg.sqrtm": lambda: plain.fid(first, second), "ours": lambda: functional.fid(first, second)}
+    facts = {"relative difference": abs(value - expected) / expected}
+    if checkout := setting.published.get("T2M-GPT"):
+        scores = published.scores(checkout)
+
+        def repository() -> float:
+            statistics = (scores.calculate_activation_statistics(rows) for rows in (first, second))
+            (mean1, cov1), (mean2, cov2) = statistics
+            return scores.calculate_frechet_distance(mean1, cov1, mean2, cov2)
+
+        theirs = published.called("calculate_frechet_distance", repository)
+        facts["relative difference of the published repository"] = published.agree("FID", value / theirs, 1, 1e-3)
+        ways["published repository"] = repository
+    seconds = alternate(ways, setting.repeats(7))
     # Both covariances by half, being symmetric; a Cholesky root, its two products, eigenvalues without vectors.
     operations = 2.0 * count * width**2 + (1 / 3 + 2 * 2 + 4 / 3) * width**3
     item = Item("fid", f"FID, {count} embeddings of {width}", "calls")
     item.ways = [Way(name, times, 1, operations, dtype="float64", host=True) for name, times in seconds.items()]
     item.ways[1].baseline = item.ways[0].name
-    item.facts = {"relative difference": abs(value - expected) / expected}
+    for way in item.ways[:2]:
+        way.published = "published repository" if "published repository" in ways else None
+    item.facts = facts
     return item
 
 

@@ -1,6 +1,7 @@
 """The networks that are timed: of the published sizes, with random weights; `tiny` ones for tests."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
+from benchmarks.published import Checkout
 from datasets_scripts.captions import tokenize_caption
 from modeling_unimo import (
     MotionFeatureExtractor,
@@ -61,6 +63,7 @@ class Setting:
         tiny: tiny networks and little work, so that all items run in a moment; the figures mean nothing.
         run: folder of a quickstart with a trained model for the evaluation, if any.
         limits: of `limits.measure`.
+        published: checkouts of the published repositories by name; none: their code is not run.
     """
 
     device: torch.device
@@ -68,6 +71,7 @@ class Setting:
     tiny: bool = False
     run: Path | None = None
     limits: dict[str, float] = field(default_factory=dict)
+    published: Mapping[str, Checkout] = field(default_factory=dict)
 
     def repeats(self, usual: int) -> int:
         """How often something is timed."""

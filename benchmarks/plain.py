@@ -202,6 +202,37 @@ def fid(predictions: np.ndarray, references: np.ndarray) -> float:
     return float(np.square(mean1 - mean2).sum() + np.trace(cov1) + np.trace(cov2) - 2 * np.trace(root).real)
 
 
+@torch.no_grad()
+def _embedded(clips: Sequence[np.ndarray], evaluator) -> np.ndarray:
+    """Embeddings of one batch of raw features, padded to 196 frames."""
+    mean, std = evaluator.motion_mean, evaluator.motion_std
+    batch = torch.zeros(len(clips), 196, mean.shape[-1], device=evaluator.device)
+    for row, clip in enumerate(clips):
+        batch[row, : len(clip)] = (torch.as_tensor(clip[:196]).to(mean) - mean) / std
+    lengths = torch.tensor([len(clip[:196]) for clip in clips], device=evaluator.device)
+    return evaluator.encode_motion(batch, lengths).cpu().numpy()
+
+
+def _matched(texts: np.ndarray, motions: np.ndarray) -> tuple[np.ndarray, float]:
+    """Of one pool: how many texts have their motion among the 1, 2 and 3 nearest, and the sum of their distances."""
+    distances = np.linalg.norm(texts[:, None] - motions[None], axis=-1)
+    places = np.argsort(distances, axis=1).argsort(axis=1).diagonal()
+    return np.array([(places < k).sum() for k in (1, 2, 3)]), float(distances.trace())
+
+
+def matching(
+    tokens: Sequence[Sequence[str]], motions: Sequence[np.ndarray], evaluator, pool: int = 32
+) -> dict[str, float]:
+    """R-Precision and MM-Dist of captions (tokens) and motions (raw features), a batch of 32 pairs at a time."""
+    hits, distance = np.zeros(3), 0.0
+    for begin in range(0, len(tokens), pool):
+        texts = evaluator.get_text_features(tokens[begin : begin + pool]).cpu().numpy()
+        found, total = _matched(texts, _embedded(motions[begin : begin + pool], evaluator))
+        hits, distance = hits + found, distance + total
+    precision = {f"r_precision_top{k + 1}": float(hits[k]) / len(tokens) for k in range(3)}
+    return precision | {"mm_dist": distance / len(tokens)}
+
+
 def scores(
     entries: Sequence[CaptionedMotion], motions: Sequence[np.ndarray], evaluator, pool: int = 32
 ) -> dict[str, float]:
@@ -210,23 +241,13 @@ def scores(
     In batches of 32 as they come, padded to 196 frames; every batch embeds texts, motions and real motions anew.
     """
     hits, distance, ours, real = np.zeros(3), 0.0, [], []
-    mean, std = evaluator.motion_mean, evaluator.motion_std
     for begin in range(0, len(entries) - pool + 1, pool):
         members, made = entries[begin : begin + pool], motions[begin : begin + pool]
         texts = evaluator.get_text_features([entry.tokens[0] for entry in members])
-        embedded = []
-        for clips in ([entry.motion for entry in members], made):
-            batch = torch.zeros(pool, 196, mean.shape[-1], device=evaluator.device)
-            for row, clip in enumerate(clips):
-                batch[row, : len(clip)] = (torch.as_tensor(clip[:196]).to(mean) - mean) / std
-            lengths = torch.tensor([len(clip[:196]) for clip in clips], device=evaluator.device)
-            embedded.append(evaluator.encode_motion(batch, lengths).detach().cpu().numpy())
-        real.append(embedded[0])
-        ours.append(embedded[1])
-        distances = np.linalg.norm(texts.cpu().numpy()[:, None] - embedded[1][None], axis=-1)
-        places = np.argsort(distances, axis=1).argsort(axis=1).diagonal()
-        hits += [(places < k).sum() for k in (1, 2, 3)]
-        distance += float(distances.trace())
+        real.append(_embedded([entry.motion for entry in members], evaluator))
+        ours.append(_embedded(made, evaluator))
+        found, total = _matched(texts.cpu().numpy(), ours[-1])
+        hits, distance = hits + found, distance + total
     ours_, real_ = np.concatenate(ours), np.concatenate(real)
     rng = np.random.default_rng(0)
     times = min(300, len(ours_) - 1)

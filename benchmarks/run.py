@@ -1,6 +1,6 @@
 """Times every step of UniMo against the published way of doing it and against what the machine can do at most.
 
-    python -m benchmarks.run [--only ITEM ...] [--quick] [--run runs/quickstart] [--output runs/benchmarks]
+    python -m benchmarks.run [--only ITEM ...] [--quick] [--run runs/quickstart] [--published DIR]
 
 Writes `benchmarks.json`, `benchmarks.md` and `benchmarks.html`, anew after every item; items that are not asked for
 stay in them as an earlier run on the same machine left them. Ways of one item are timed in turn, so that other work on
@@ -27,6 +27,7 @@ from benchmarks import (
     evaluation_items,
     limits,
     motion_items,
+    published,
     reward_items,
     sampling_items,
     sft_items,
@@ -41,6 +42,8 @@ ITEMS: dict[str, Callable[[Setting], Item]] = {
     "text_to_motion": sampling_items.text_to_motion,
     "decode_step": sampling_items.decode_step,
     "evaluation": evaluation_items.evaluation,
+    "matching": evaluation_items.matching,
+    "decoding": motion_items.decoding,
     "vqvae": motion_items.vqvae_step,
     "sft_layer": sft_items.sft_layer,
     "sft_head": sft_items.sft_head,
@@ -65,6 +68,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to see that it runs: no figures to quote")
     parser.add_argument(
         "--run", type=Path, help="run folder of a quickstart, whose model the evaluation is timed with"
+    )
+    parser.add_argument(
+        "--published",
+        type=Path,
+        metavar="DIR",
+        help=f"folder with checkouts of {' and '.join(published.URLS)}, whose own code is then run and timed too",
     )
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -113,11 +122,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     kind = "quick" if arguments.quick else "tiny: no figures to quote" if arguments.tiny else ""
     machine = machine_of(device)
     try:
+        checkouts = published.read(arguments.published) if arguments.published else {}
         items, missing = table.read(arguments.output, machine)
     except ValueError as error:
         raise SystemExit(f"error: {error}") from error
     measured = limits.measure(device, arguments.tiny)
-    setting = Setting(device, arguments.quick, arguments.tiny, arguments.run, measured)
+    setting = Setting(device, arguments.quick, arguments.tiny, arguments.run, measured, checkouts)
     done, failed = 0, []
     bar = tqdm([name for name in ITEMS if name in arguments.only], unit="item")
     for name in bar:
@@ -135,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             failed.append(name)
         else:
             item.facts["seconds this item took"] = round(time.perf_counter() - started, 1)
+            item.published = published.told(checkouts, name)
             item.limits, item.kind, item.measured = measured, kind, time.strftime("%Y-%m-%d %H:%M")
             items[name] = item
             done += 1

@@ -13,7 +13,16 @@ from train.report import line_chart
 
 _FORM = 2  # of benchmarks.json; figures of another form are not taken over
 _SAME = ("machine", "versions")  # what figures must have in common to stand in one table
-_HEAD = ("item", "way", "rate or figure", "slowest to fastest", "times the baseline", "goal", "share of the limit")
+_HEAD = (
+    "item",
+    "way",
+    "rate or figure",
+    "slowest to fastest",
+    "times the baseline",
+    "times the published repository",
+    "goal",
+    "share of the limit",
+)
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; } th, td { padding: .2em .7em; border-bottom: 1px solid #ccc; text-align: left; }
@@ -51,6 +60,7 @@ def as_json(
         for way, written in zip(item.ways, entry["ways"], strict=True):
             share = limit_share(way, item.limits)
             written |= {"rate": way.rate, "times_the_baseline": item.ratio(way)}
+            written |= {"times_the_published_repository": item.published_ratio(way)}
             written |= {"limit": share[0] if share else None, "share_of_limit": share[1] if share else None}
         told.append(entry)
     return {"form": _FORM, "machine": machine, "limits": limits, "items": told, "missing": missing}
@@ -87,7 +97,7 @@ def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
         titles = iter([item.title + (f" ({item.kind})" if item.kind else "")])
         for way in item.ways:
             slowest, fastest = way.spread
-            ratio, share = item.ratio(way), limit_share(way, item.limits)
+            ratios, share = (item.ratio(way), item.published_ratio(way)), limit_share(way, item.limits)
             goals = [f">= {way.goal:g}"] if way.goal else []
             goals += [f">= {way.limit_goal:.0%} of the limit"] if way.limit_goal else []
             lines.append(
@@ -96,7 +106,7 @@ def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
                     way.name,
                     f"{number(way.rate)} {item.unit}/s",
                     f"{number(slowest)} to {number(fastest)} ({way.spread_of or len(way.seconds)})",
-                    "" if ratio is None else f"{ratio:.1f}",
+                    *("" if ratio is None else f"{ratio:.1f}" for ratio in ratios),
                     ", ".join(goals),
                     "" if share is None else f"{share[1]:.0%} of {share[0]}",
                 )
@@ -104,12 +114,12 @@ def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
         for figure in item.figures:
             unit = f" {figure.unit}" if figure.unit else ""
             goal = "" if figure.at_most is None else f"<= {number(figure.at_most)}{unit}"
-            lines.append((next(titles, ""), figure.name, f"{number(figure.value)}{unit}", "", "", goal, ""))
+            lines.append((next(titles, ""), figure.name, f"{number(figure.value)}{unit}", "", "", "", goal, ""))
     return lines
 
 
 def _machine(machine: dict[str, Any], limits: dict[str, float]) -> list[str]:
-    """What the figures were taken on, and what it can do at most, as two paragraphs."""
+    """What the figures were taken on, and what it can do at most, as paragraphs."""
     host = (
         f" The host, for what runs on it in any case: {limits['host bandwidth'] / 1e9:.1f} GB/s and "
         f"{limits['host float64'] / 1e9:,.0f} GFLOP/s in float64."
@@ -120,7 +130,21 @@ def _machine(machine: dict[str, Any], limits: dict[str, float]) -> list[str]:
         f"and written), arithmetic peak {limits['float32'] / 1e9:,.0f} GFLOP/s in float32 and "
         f"{limits['bfloat16'] / 1e9:,.0f} in bfloat16 (a large matrix product).{host} A rate is that of the median "
         "repeat. A share of a limit goes by the limits of the run in which its item was measured.",
+        "A published repository is its own code (`--published`); every other published way is that step rebuilt.",
     ]
+
+
+def _published(item: Item) -> str:
+    """Which published code ran, or why none."""
+    told = item.published
+    if not told:
+        return ""
+    if "not run" in told:
+        return f"Published repository not run: {told['not run']}."
+    return (
+        f"Published repository: {told['repository']} ({told['url']}) at {told['commit']}, {', '.join(told['files'])}: "
+        f"{told['functions']}. Adapted: {told['adapted']}."
+    )
 
 
 def _notes(items: Sequence[Item], missing: dict[str, str]) -> list[tuple[str, str]]:
@@ -129,7 +153,7 @@ def _notes(items: Sequence[Item], missing: dict[str, str]) -> list[tuple[str, st
     for item in items:
         facts = [f"{name}: {number(v) if isinstance(v, float) else v}" for name, v in item.facts.items()]
         facts += [f"measured {item.measured}"] if item.measured else []
-        words = " ".join(part for part in (item.note, "; ".join(facts)) if part)
+        words = " ".join(part for part in (item.note, _published(item), "; ".join(facts)) if part)
         notes += [(item.name, f": {words}")] if words else []
     return notes + [(name, f" was not measured: {reason}") for name, reason in missing.items()]
 

@@ -27,6 +27,7 @@ class Way:
         operations, moved: floating point operations and bytes a repeat cannot do without; None: not counted.
         dtype: "float32", "bfloat16" or, on the host, "float64": whose arithmetic peak is the limit.
         baseline: the way of the same item that it is compared with.
+        published: the way of the same item that is the published repository's own code doing the same work, if it ran.
         goal: how many times as fast as the baseline it should be.
         limit_goal: the share of its limit that it should reach.
         host: done by the processor in any case, so that its limits count and not those of a GPU.
@@ -44,6 +45,7 @@ class Way:
     limit_goal: float | None = None
     host: bool = False
     spread_of: str = ""
+    published: str | None = None
 
     @property
     def rate(self) -> float:
@@ -88,6 +90,7 @@ class Item:
         limits: of the machine, measured in the same run; see `limits.measure`.
         kind: "" of a whole run, "quick" or "tiny".
         measured: when.
+        published: which code of a published repository ran beside the others, or why none; see `published.told`.
     """
 
     name: str
@@ -101,12 +104,20 @@ class Item:
     limits: dict[str, float] = field(default_factory=dict)
     kind: str = ""
     measured: str = ""
+    published: dict[str, Any] = field(default_factory=dict)
 
     def ratio(self, way: Way) -> float | None:
         """How many times as fast as its baseline; None where it has none."""
-        if way.baseline is None:
+        return self._times(way, way.baseline)
+
+    def published_ratio(self, way: Way) -> float | None:
+        """How many times as fast as the published repository's own code; None where that did not run."""
+        return self._times(way, way.published)
+
+    def _times(self, way: Way, name: str | None) -> float | None:
+        if name is None:
             return None
-        return way.rate / next(other for other in self.ways if other.name == way.baseline).rate
+        return way.rate / next(other for other in self.ways if other.name == name).rate
 
 
 def clock(device: torch.device | str = "cpu") -> float:

@@ -143,7 +143,7 @@ def test_items_that_are_not_asked_for_stay(tmp_path, monkeypatch):
     found, told = ran("two", second=3.0)
     assert found == {"one": [1.0], "two": [3.0]}
     assert told["items"][0] == before["items"][0]  # the limits that it was measured beside are among it
-    assert "| weight | 2 kg |  |  | <= 3 kg |" in (tmp_path / "benchmarks.md").read_text()
+    assert "| weight | 2 kg |  |  |  | <= 3 kg |" in (tmp_path / "benchmarks.md").read_text()
     assert ran("two", fails=True)[0] == {"one": [1.0]}
     assert ran("one")[1]["missing"] == {"two": "clouds"}
 
