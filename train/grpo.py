@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
-from trl import DPOConfig, GRPOConfig, RLOOConfig
+from trl import DPOConfig, GRPOConfig, GRPOTrainer, RLOOConfig
 from trl.import_utils import is_vllm_available
 
 from datasets_scripts.examples import captioned_motions
@@ -44,9 +44,10 @@ from train.guards.base import Guard, GuardArguments, require_sound, write_warnin
 from train.guards.rollouts import RolloutRecorder
 from train.guards.watch import watch_pairs, watch_policy
 from train.lora import check_lora, merged, trainable_share, with_adapters
-from train.preferences import COUNTS, PAIRS, choose_pairs, read_pairs, sample_answers, write_pairs
+from train.preferences import COUNTS, PAIRS, choose_pairs, end_ids, read_pairs, sample_answers, write_pairs
 from train.push import push_stage
 from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
+from train.rollouts import can_sample, group_rollouts
 from train.stages import StageTrainer, finish_stage
 from train.vocabulary_rows import never_sampled
 
@@ -295,6 +296,11 @@ def main(argv: list[str] | None = None) -> None:
     else:
         settings = settings_for(arguments.algorithm, training)
         trainer = policy_trainer(arguments, model, settings, Dataset.from_list(rows), processor, rewards)
+        # Beside what is never sampled any setting of `generate` is the library's to follow.
+        if isinstance(trainer, GRPOTrainer) and (training.generation_kwargs or {}) == tokens and can_sample(trainer):
+            trainer.rollout_func = group_rollouts(
+                processor, end_ids(model, processor), tokens.get("suppress_tokens", ())
+            )
         held_out = None
         if guarding.held_out_evaluator:
             held_out = MotionScorer(vqvae, processor.feature_extractor, judges[guarding.held_out_evaluator])
