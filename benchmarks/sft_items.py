@@ -1,11 +1,15 @@
 """A step of supervised fine-tuning of the 3B shape, the layer and the output head timed apart."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks import networks, plain
 from benchmarks.networks import Setting
 from benchmarks.timing import Item, Unavailable, Way, alternate, operations_of
+from train.learned_head import score_learned_tokens
 
 LENGTH, ANSWERED = 350, 110  # tokens of a sequence, and those of its answer: 60 of a thought, 45 of a motion, tags
 
@@ -53,7 +57,7 @@ def sft_layer(setting: Setting) -> Item:
 
 
 def sft_head(setting: Setting) -> Item:
-    """Norm, output head and loss forward and backward: logits of every token, or of the answers' in tiles."""
+    """Norm, output head and loss forward and backward: logits of every token, TRL's tiles, or the answers' alone."""
     try:
         from trl.trainer.utils import add_fused_lm_head
     except ImportError as error:
@@ -66,13 +70,16 @@ def sft_head(setting: Setting) -> Item:
     labels = torch.randint(0, model.config.vocab_size, (batch, length), device=setting.device)
     labels[:, :-answered] = -100
     add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+    tiles = model.forward
+    score_learned_tokens(model)
+    learned = model.forward
     losses: dict[str, float] = {}
 
-    def step(name: str, fused: bool, dtype: torch.dtype):
+    def step(name: str, head: Callable[..., Any] | None, dtype: torch.dtype):
         def run() -> None:
             with torch.autocast(setting.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                if fused:
-                    out = model(inputs_embeds=hidden, labels=labels, fused_lm_head=True)
+                if head is not None:
+                    out = head(inputs_embeds=hidden, labels=labels, fused_lm_head=True)
                     loss = -out.log_probs.sum() / (batch * answered)
                 else:
                     normed = model.model(inputs_embeds=hidden, use_cache=False).last_hidden_state
@@ -84,11 +91,13 @@ def sft_head(setting: Setting) -> Item:
         return run
 
     ways = {
-        name: step(name, fused, dtype)
-        for name, fused, dtype in (
-            ("logits of every token, float32", False, torch.float32),
-            ("ours (TRL's tiles), float32", True, torch.float32),
-            ("ours (TRL's tiles), bfloat16", True, torch.bfloat16),
+        name: step(name, head, dtype)
+        for name, head, dtype in (
+            ("logits of every token, float32", None, torch.float32),
+            ("TRL's tiles, float32", tiles, torch.float32),
+            ("ours, float32", learned, torch.float32),
+            ("TRL's tiles, bfloat16", tiles, torch.bfloat16),
+            ("ours, bfloat16", learned, torch.bfloat16),
         )
     }
     seconds = alternate(ways, setting.repeats(2), setting.device)
@@ -96,11 +105,11 @@ def sft_head(setting: Setting) -> Item:
     item = Item("sft_head", f"SFT, output head of the 3B shape, {answered} of {length} tokens answered", "tokens")
     for name, times in seconds.items():
         dtype = name.rsplit(" ", 1)[1]
-        baseline = "logits of every token, float32" if name.startswith("ours") else None
+        baseline = None if name.startswith("logits") else "logits of every token, float32"
         item.ways.append(Way(name, times, batch * length, operations, None, dtype, baseline))
     item.facts = {f"{name}: loss": value for name, value in losses.items()}
     item.note = (
-        "TRL's tiles leave the prompt out on a GPU only; on a CPU they score every token and, in the backward pass, "
-        "once more: they save memory there, not time."
+        "TRL's tiles leave the prompt out on a GPU only, where ours are these tiles; on a CPU they score every token "
+        "and, in the backward pass, once more. Ours leaves the prompt out everywhere."
     )
     return item

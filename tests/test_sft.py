@@ -15,12 +15,24 @@ from packaging.version import Version
 from tiny_data import dataset_folder, entries
 from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, tiny_lm, tiny_vqvae
 from torch.utils.data import BatchSampler, SequentialSampler
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, Qwen2Model, Trainer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma2Config,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GraniteConfig,
+    Qwen2Config,
+    Qwen2Model,
+    Qwen2MoeConfig,
+    Trainer,
+)
 from trl import SFTConfig, SFTTrainer, pack_dataset
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from modeling_unimo import UniMoProcessor, extend_vocabulary
-from train import sft, stages
+from train import learned_head, sft, sft_trainer, stages
+from train.learned_head import score_learned_tokens
 from train.lora import merged, with_adapters
 from train.position_gaps import gapped_positions
 from train.sft_data import encoder, every_pair, schedule, tokenized
@@ -140,12 +152,129 @@ def tasks_of(entry):
     return {"loss/t2m", "loss/m2t"} & entry.keys()
 
 
+# --------------------------------------------------------------------------------------------------------- the head
+
+SMALL = {
+    "vocab_size": 97, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 64, "pad_token_id": 0,
+}  # fmt: skip
+EXPERTS = {
+    "num_experts": 3,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 8,
+    "shared_expert_intermediate_size": 8,
+}
+FAMILIES = {
+    "tied": Qwen2Config(**SMALL, tie_word_embeddings=True),
+    "bias": GPT2Config(vocab_size=97, n_embd=16, n_layer=1, n_head=2),
+    "capped": Gemma2Config(**SMALL, final_logit_softcapping=2.0),
+    "scaled": GraniteConfig(**SMALL, logits_scaling=3.0),
+    "experts": Qwen2MoeConfig(**SMALL, **EXPERTS, output_router_logits=True),
+}
+
+
+def new_lm(family):
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(FAMILIES[family], attn_implementation="eager").train()
+
+
+def half_learned(rows=3, length=11):
+    ids = torch.randint(1, 97, (rows, length), generator=torch.Generator().manual_seed(1))
+    labels = ids.clone()
+    for row in range(rows):
+        labels[row, : 3 + row] = -100  # prompts and paddings of several lengths
+        labels[row, length - row :] = -100
+    return ids, labels
+
+
+@needs_parts
+@pytest.mark.parametrize("held", [learned_head.HELD, 0], ids=["held", "tiles"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_head_of_learned_tokens_is_trls(family, held, monkeypatch):
+    from trl.trainer.utils import add_fused_lm_head
+
+    monkeypatch.setattr(learned_head, "HELD", held)
+    ids, labels = half_learned()
+    results = []
+    for ours in (False, True):
+        model = new_lm(family)
+        if family == "bias":
+            model.lm_head.bias = torch.nn.Parameter(torch.linspace(-1, 1, 97))
+        add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+        if ours:
+            score_learned_tokens(model)
+        plain = model(input_ids=ids, use_cache=False).logits
+        scores = model(input_ids=ids, labels=labels, fused_lm_head=True, use_cache=False)
+        loss = -(scores.log_probs * torch.arange(10)).sum() + (scores.aux_loss or 0.0)
+        loss.backward()
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        values = {name: scores[name] for name in ("log_probs", "entropy", "is_top1", "label_mask")}
+        results.append([plain, values, loss, gradients])
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)
+    assert len(results[1][3]) > 8 and results[1][1]["label_mask"].sum() == (labels[:, 1:] != -100).sum()
+
+
+@needs_parts
+@pytest.mark.parametrize("held", [learned_head.HELD, 0], ids=["held", "tiles"])
+def test_logits_are_of_learned_tokens_alone(held, monkeypatch):
+    """Also where there are none, which gives a gradient of zero."""
+    from trl.trainer.utils import add_fused_lm_head
+
+    monkeypatch.setattr(learned_head, "HELD", held)
+    rows = []
+    product = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b, **kwargs: (rows.append(len(a)), product(a, b, **kwargs))[1])
+    model = new_lm("tied")
+    model.lm_head.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[:-1].numel()))
+    add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+    score_learned_tokens(model)
+    ids, labels = half_learned()
+    for answered in (labels, torch.full_like(labels, -100)):
+        rows.clear()
+        scores = model(input_ids=ids, labels=answered, fused_lm_head=True)
+        assert set(rows) <= {int((answered[:, 1:] != -100).sum())} and scores.log_probs.shape == (3, 10)
+        (-scores.log_probs.sum()).backward()
+    assert model.model.embed_tokens.weight.grad.isfinite().all() and scores.log_probs.eq(0).all()
+
+
+@needs_parts
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"gradient_accumulation_steps": 2, "position_gaps": 0.5},
+        {"packing": True, "max_steps": -1, "num_train_epochs": 1, "attention": "eager"},
+        {"activation_checkpointing": True, "bf16": True},
+        {"base_model": "llama", "lora_rank": 4},
+    ],
+    ids=str,
+)
+def test_a_run_is_what_trls_head_makes_of_it(folders, tmp_path, settings, monkeypatch):
+    if "lora_rank" in settings:
+        pytest.importorskip("peft")
+    if "base_model" in settings:
+        settings = settings | {"base_model": folders / settings["base_model"]}
+    settings = {"max_steps": 3, "learning_rate": 1e-3, "guard_every": 0} | settings
+    ours = train(folders, tmp_path / "ours", **settings)
+    monkeypatch.setattr(sft_trainer, "score_learned_tokens", lambda _: None)
+    theirs = train(folders, tmp_path / "theirs", **settings)
+    near = {"abs": 2e-2} if "bf16" in settings else {"abs": 1e-3, "rel": 1e-3}
+    for entry, other in zip(ours, theirs, strict=True):
+        assert entry.keys() == other.keys()
+        names = [name for name in entry if name.startswith(("loss", "entropy", "num_tokens", "grad_norm"))]
+        assert {name: entry[name] for name in names} == pytest.approx({name: other[name] for name in names}, **near)
+    weights, others = (AutoModelForCausalLM.from_pretrained(tmp_path / n).state_dict() for n in ("ours", "theirs"))
+    for name, weight in weights.items():
+        # A step of Adam is as long for a gradient of rounding errors; so is none of the weights' movement.
+        torch.testing.assert_close(weight, others[name], atol=6e-3 if "bf16" in settings else 1e-3, rtol=1e-2)
+
+
 def test_logging_leaves_the_training_as_it_is(folders, tmp_path, monkeypatch):
     train(folders, tmp_path / "ours", bf16=True, gradient_accumulation_steps=2)
 
     class Plain(StageTrainer, SFTTrainer):
         def __init__(self, *args, vocabulary, position_gaps, **kwargs):
             super().__init__(*args, **kwargs)
+            score_learned_tokens(self.model)
 
     monkeypatch.setattr(sft, "MotionSFTTrainer", Plain)
     train(folders, tmp_path / "plain", bf16=True, gradient_accumulation_steps=2)

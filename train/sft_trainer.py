@@ -4,9 +4,11 @@ from typing import Any
 
 import torch
 import trl
+from accelerate.utils import is_peft_model
 from trl import SFTTrainer
 
 from modeling_unimo.tokenization_unimo import MotionVocabulary
+from train.learned_head import score_learned_tokens
 from train.position_gaps import gapped_positions
 from train.stages import StageTrainer
 from train.token_parts import part_means, part_sums, token_parts
@@ -22,6 +24,7 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
 
     def __init__(self, *args: Any, vocabulary: MotionVocabulary, position_gaps: float = 0.0, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        score_learned_tokens(self.model.get_base_model() if is_peft_model(self.model) else self.model)
         self.vocabulary = vocabulary
         self.position_gaps = position_gaps
         self._sums: dict[str, torch.Tensor] = {}  # by "train" and "eval"
