@@ -419,11 +419,11 @@ def packed(language_model: PreTrainedModel, rows: int) -> Iterator[None]:
     """Within it a CPU multiplies by copies of the large weights, but the output head's, in the order it reads them in.
 
     A product with the few rows of a decode step otherwise takes about as long for putting the weights into that order
-    as for multiplying by them, and does so for every token. Small weights and a single row, for which this is not so,
-    and models of which the copies would take too much memory are left as they are.
+    as for multiplying by them, and does so for every token. Small weights, for which this is not so, and models of
+    which the copies would take too much memory are left as they are.
 
     Args:
-        rows: of a decode step, for which the order is chosen; fewer, or several tokens of each, may be multiplied too.
+        rows: of a decode step, for which the order is chosen; others are multiplied just as well.
     """
     head = language_model.get_output_embeddings()
     layers = [
@@ -433,7 +433,7 @@ def packed(language_model: PreTrainedModel, rows: int) -> Iterator[None]:
         if type(layer) is torch.nn.Linear and layer is not head and "forward" not in vars(layer)
         if layer.weight.numel() >= _WORTH_PACKING and _can_pack(layer.weight)
     ]
-    if rows == 1 or sum(layer.weight.nbytes for layer in layers) > _PACKED_AT_MOST:
+    if sum(layer.weight.nbytes for layer in layers) > _PACKED_AT_MOST:
         layers = []
     try:
         for layer in layers:
