@@ -11,7 +11,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 import torch
@@ -32,8 +31,6 @@ FOLLOWED = ("do_sample", "temperature", "top_k", "top_p")
 _LEAVING = 0.125
 # Tokens that reading a common beginning once has to save: it takes a pass through the model of its own.
 _WORTH_SHARING = 64
-# Elements from which a weight matrix gains by being packed, and bytes of all packed copies of a model at most.
-_WORTH_PACKING, _PACKED_AT_MOST = 2**19, 4 * 2**30
 # Columns of a draw that are added up first.
 _BLOCK = 512
 
@@ -92,15 +89,10 @@ class AnswerWriter:
     @torch.no_grad()
     def write(self) -> list[list[int]]:
         """Whole answers under the grammar, `num_samples` rows a prompt, each up to the end of the turn."""
-        read = self._read_prompts()
-        with packed(self.language_model, len(self.prompts)):
-            return self._write_answers(read)
-
-    def _write_answers(self, prompts: "_Rows") -> list[list[int]]:
         processor, vocabulary, count = self.processor, self.processor.vocabulary, len(self.prompts)
         is_motion = self.rules.is_motion
         opening = torch.where(is_motion, vocabulary.motion_start, vocabulary.answer_start)
-        read = [prompts]
+        read = [self._read_prompts()]
         thoughts: list[list[int]] = [[] for _ in range(count)]
         if processor.thoughts:
             read[0].pending = torch.full((count, 1), vocabulary.think_start, device=self.device)
@@ -139,15 +131,14 @@ class AnswerWriter:
         written: list[list[int]] = [[] for _ in range(len(self.prompts))]
         stops = torch.tensor(list(ends), device=self.device)
         ruled_out = torch.tensor(list(never), dtype=torch.long, device=self.device)
-        with packed(self.language_model, len(self.prompts)):
-            for place in range(max_new_tokens):
-                scores = self._wide(rows.advance(self.language_model)).index_fill_(1, ruled_out, -torch.inf)
-                tokens = self._pick(scores, self._numbers(rows, place))
-                rows.note(tokens, written)
-                rows.finish(torch.isin(tokens, stops))
-                rows, _ = rows.part(_LEAVING)
-                if not len(rows):
-                    break
+        for place in range(max_new_tokens):
+            scores = self._wide(rows.advance(self.language_model)).index_fill_(1, ruled_out, -torch.inf)
+            tokens = self._pick(scores, self._numbers(rows, place))
+            rows.note(tokens, written)
+            rows.finish(torch.isin(tokens, stops))
+            rows, _ = rows.part(_LEAVING)
+            if not len(rows):
+                break
         return written
 
     def _read_prompts(self, keep_last: bool = False) -> "_Rows":
@@ -412,46 +403,3 @@ def head_of(language_model: PreTrainedModel, columns: torch.Tensor | None) -> It
         yield
     finally:
         language_model.set_output_embeddings(whole)
-
-
-@contextmanager
-def packed(language_model: PreTrainedModel, rows: int) -> Iterator[None]:
-    """Within it a CPU multiplies by copies of the large weights, but the output head's, in the order it reads them in.
-
-    A product with the few rows of a decode step otherwise takes about as long for putting the weights into that order
-    as for multiplying by them, and does so for every token. Small weights, for which this is not so, and models of
-    which the copies would take too much memory are left as they are.
-
-    Args:
-        rows: of a decode step, for which the order is chosen; others are multiplied just as well.
-    """
-    head = language_model.get_output_embeddings()
-    layers = [
-        layer
-        for layer in language_model.modules()
-        # A layer whose way is already another one, by someone's hook, keeps it.
-        if type(layer) is torch.nn.Linear and layer is not head and "forward" not in vars(layer)
-        if layer.weight.numel() >= _WORTH_PACKING and _can_pack(layer.weight)
-    ]
-    if sum(layer.weight.nbytes for layer in layers) > _PACKED_AT_MOST:
-        layers = []
-    try:
-        for layer in layers:
-            weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), rows)
-            layer.forward = partial(_packed_linear, weight, layer.bias)  # type: ignore[method-assign]
-        yield
-    finally:
-        for layer in layers:
-            vars(layer).pop("forward", None)
-
-
-def _can_pack(weight: torch.Tensor) -> bool:
-    """Whether oneDNN has such products on this machine; under autocast the input may be of another type."""
-    machine = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
-    plain = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
-    return machine and plain and not torch.is_autocast_enabled("cpu")
-
-
-def _packed_linear(weight: torch.Tensor, bias: torch.Tensor | None, states: torch.Tensor) -> torch.Tensor:
-    # What torch's own compiler makes of a linear layer with constant weights.
-    return torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")

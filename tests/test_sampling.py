@@ -6,7 +6,7 @@ from tiny_unimo import tiny_unimo
 from transformers import LogitsProcessorList
 
 from modeling_unimo import AnswerGrammar, UniMoProcessor, sampling_unimo
-from modeling_unimo.sampling_unimo import AnswerWriter, can_write, draw, head_of, packed
+from modeling_unimo.sampling_unimo import AnswerWriter, can_write, draw, head_of
 
 REQUESTS = [
     ("t2m", "a person walks forward", None),
@@ -299,70 +299,6 @@ def test_the_head_is_narrowed_and_put_back(pair):
         torch.testing.assert_close(language_model(input_ids=ids).logits, expected)
         raise RuntimeError
     assert language_model.get_output_embeddings() is whole
-
-
-def has_packed_layers(language_model) -> bool:
-    return any("forward" in vars(layer) for layer in language_model.modules())
-
-
-needs_avx512 = pytest.mark.skipif(
-    not (torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"),
-    reason="weights are packed on a CPU with AVX-512 alone",
-)
-
-
-@needs_avx512
-@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
-def test_packed_weights_give_the_same_scores(pair, monkeypatch, dtype, close):
-    model, _ = pair
-    language_model, ids = model.language_model.to(dtype), torch.tensor([[1, 4, 9], [3, 2, 5]])
-    monkeypatch.setattr(sampling_unimo, "_WORTH_PACKING", 1)
-    with torch.no_grad():
-        expected = language_model(input_ids=ids).logits
-        with packed(language_model, 2):
-            assert has_packed_layers(language_model)
-            torch.testing.assert_close(language_model(input_ids=ids).logits, expected, atol=close, rtol=close)
-        assert torch.equal(language_model(input_ids=ids).logits, expected)
-    assert not has_packed_layers(language_model)
-
-
-@needs_avx512
-@pytest.mark.parametrize("grammar", [True, False])
-def test_greedy_answers_with_packed_weights_are_the_same(pair, monkeypatch, grammar):
-    model, processor = pair
-    model.language_model.float()
-    inputs, rules = prompts_and_rules(model, processor)
-    products: list[int] = []
-    product = sampling_unimo._packed_linear
-    monkeypatch.setattr(sampling_unimo, "_packed_linear", lambda *given: products.append(1) or product(*given))
-    answers = []
-    for worth in (2**60, 1):
-        monkeypatch.setattr(sampling_unimo, "_WORTH_PACKING", worth)
-        writer = AnswerWriter(model.language_model, processor, inputs, rules, num_samples=2, do_sample=False)
-        assert not products
-        answers.append(writer.write() if grammar else writer.write_freely([processor.end_id], 12))
-    assert answers[0] == answers[1] and products
-
-
-def test_weights_that_cannot_be_packed_stay(pair, monkeypatch):
-    """Of another type, under autocast, too large together; and a layer someone has hooked."""
-    model, _ = pair
-    language_model = model.language_model
-    monkeypatch.setattr(sampling_unimo, "_WORTH_PACKING", 1)
-    with packed(language_model, 2):
-        assert not has_packed_layers(language_model)  # float64
-    language_model.float()
-    with torch.autocast("cpu", dtype=torch.bfloat16), packed(language_model, 2):
-        assert not has_packed_layers(language_model)
-    layer = language_model.model.layers[0].mlp.up_proj
-    layer.forward = hooked = layer.forward
-    with packed(language_model, 2):
-        assert layer.forward is hooked
-    assert layer.forward is hooked
-    del layer.forward
-    monkeypatch.setattr(sampling_unimo, "_PACKED_AT_MOST", 100)
-    with packed(language_model, 2):
-        assert not has_packed_layers(language_model)
 
 
 def test_free_answers_end_where_they_should(pair):
