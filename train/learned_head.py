@@ -56,9 +56,11 @@ def score_learned_tokens(model: PreTrainedModel) -> None:
 
     @functools.wraps(type(model).forward)
     def forward(self: PreTrainedModel, *args: Any, labels: Tensor | None = None, **kwargs: Any) -> Any:
-        asked = kwargs.get("fused_lm_head") and labels is not None and kwargs.get("shift_labels") is None
-        if not asked or by_triton(labels.device):
-            return fused(*args, **kwargs | ({} if labels is None else {"labels": labels}))
+        if labels is None:
+            return fused(*args, **kwargs)
+        shifted = kwargs.get("shift_labels") is not None  # a sequence in pieces, on several devices
+        if not kwargs.get("fused_lm_head") or shifted or by_triton(labels.device):
+            return fused(*args, labels=labels, **kwargs)
         learned = labels[:, 1:] != -100
         targets = labels[:, 1:][learned]
         chosen.append(learned)
