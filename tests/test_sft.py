@@ -237,6 +237,18 @@ def test_logits_are_of_learned_tokens_alone(held, monkeypatch):
     assert model.model.embed_tokens.weight.grad.isfinite().all() and scores.log_probs.eq(0).all()
 
 
+@pytest.mark.slow
+def test_compiled_training_is_training(folders, tmp_path):
+    settings = {"base_model": folders / "qwen", "max_steps": 2, "learning_rate": 1e-3, "guard_every": 0}
+    plain, compiled = (
+        train(folders, tmp_path / str(value), torch_compile=value, **settings) for value in (False, True)
+    )
+    for entry, other in zip(plain[:2], compiled[:2], strict=True):
+        assert entry["loss"] == pytest.approx(other["loss"], abs=1e-3)
+    names = [AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict().keys() for name in ("False", "True")]
+    assert names[0] == names[1]
+
+
 @needs_parts
 @pytest.mark.parametrize(
     "settings",

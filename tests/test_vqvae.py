@@ -1,9 +1,11 @@
 """train/vqvae.py: what is refused before the folder is claimed, so that the same command with other settings runs."""
 
 import pytest
+import torch
 import yaml
 from tiny_data import dataset_folder, features
 
+from modeling_unimo import MotionVQVAEModel
 from train import vqvae
 
 MODEL = {
@@ -53,3 +55,13 @@ def test_as_many_latents_as_codes_are_enough(data, tmp_path):
             with pytest.raises(SystemExit, match=f"give {found} latent vectors, too few for {codes} codes"):
                 train(data, output, **settings)
         assert (output / "model.safetensors").is_file() == enough
+
+
+@pytest.mark.slow
+def test_compiled_training_is_training(data, tmp_path):
+    """Autoencoder, k-means and codes; the folder is that of any other run."""
+    for compiled in (False, True):
+        train(data, tmp_path / str(compiled), torch_compile=compiled)
+    plain, compiled = (MotionVQVAEModel.from_pretrained(tmp_path / name).state_dict() for name in ("False", "True"))
+    assert plain.keys() == compiled.keys()
+    torch.testing.assert_close(compiled, plain, atol=1e-3, rtol=1e-2)
