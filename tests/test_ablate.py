@@ -87,6 +87,9 @@ def test_arms_share_what_is_the_same(tmp_path):
     # Another study finds the same supervised models.
     other, _ = planned(tmp_path, "algorithm")
     assert {n for n in planner.stages if n.startswith("sft")} == {n for n in other.stages if n.startswith("sft")}
+    # So does one whose arm names what the recipe has.
+    other, _ = planned(tmp_path, "embedding_init")
+    assert len(planner.stages.keys() & other.stages.keys()) == 4
 
 
 def test_what_is_read_is_part_of_the_name(tmp_path):

@@ -147,10 +147,12 @@ class Planner:
         return made
 
     def _train(self, kind: str, extra: dict[str, Any], reads: dict[str, Made], seed: int) -> Made:
-        settings = self.config[kind] | extra
+        settings = dict(self.config[kind])
         file, processes = self.config_dir / settings.pop("config"), settings.pop("processes", 1)
         # Of a recipe the steps between two logs have always counted: left out now, no earlier result would be found.
         recipe = {name: value for name, value in read_yaml(file).items() if not name.startswith("guard_")}
+        # An arm that asks for what the recipe has is trained once with those that ask for nothing.
+        settings |= {name: value for name, value in extra.items() if (recipe | settings).get(name) != value}
         made = self._made(kind, {"file": recipe, "settings": without_watching(settings), "seed": seed}, reads)
         if made.stage not in self.stages:
             paths = {name: str(other.path) for name, other in reads.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput, is_triton_available
@@ -13,6 +14,8 @@ from transformers.utils import ModelOutput, is_triton_available
 # Logits that are held at once, about 450 MB with what their gradient takes; more of them go through TRL's tiles,
 # which compute them a second time for the gradient.
 HELD = 2**25
+# Rows are added up to a multiple of this: the CPU library keeps code and memory for each number that it has met.
+ROWS = 128
 
 
 @dataclass
@@ -49,7 +52,8 @@ def score_learned_tokens(model: PreTrainedModel) -> None:
 
     def choose(backbone: nn.Module, inputs: Any, outputs: ModelOutput) -> ModelOutput:
         if chosen:
-            outputs.last_hidden_state = outputs.last_hidden_state[:, :-1][chosen[0]][None]
+            states = outputs.last_hidden_state[:, :-1][chosen[0]]
+            outputs.last_hidden_state = F.pad(states, (0, 0, 0, -len(states) % ROWS))[None]
         return outputs
 
     model.base_model.register_forward_hook(choose)
@@ -68,10 +72,12 @@ def score_learned_tokens(model: PreTrainedModel) -> None:
             if len(targets) * self.config.get_text_config().vocab_size <= HELD:
                 del kwargs["fused_lm_head"]
                 outputs = fused(*args, **kwargs)
-                scores = scores_of(outputs.logits[0], targets)
+                scores = scores_of(outputs.logits[0, : len(targets)], targets)
             else:
-                outputs = fused(*args, shift_labels=targets[None], **kwargs)
-                scores = outputs.log_probs[0], outputs.entropy[0], outputs.is_top1[0]
+                labelled = F.pad(targets, (0, -len(targets) % ROWS), value=-100)
+                outputs = fused(*args, shift_labels=labelled[None], **kwargs)
+                tiles = outputs.log_probs, outputs.entropy, outputs.is_top1
+                scores = tuple(tile[0, : len(targets)] for tile in tiles)
         finally:
             chosen.clear()
         # `masked_scatter` joins the result to the model also where nothing is learned.
