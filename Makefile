@@ -1,6 +1,6 @@
 # Every target works from a bare checkout: the environment is built first where it is missing or out of date.
 #   make demo       train, evaluate and report a small UniMo (runs/quickstart/report.html)
-#   make test       all tests; PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
+#   make test       all tests, in two processes (TEST_PROCESSES); PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
 #   make quality    ruff and mypy
 #   make bench      every step timed against the published way and the machine's limits (runs/benchmarks); BENCH_ARGS=--quick
 #                   PUBLISHED=dir with checkouts of HumanML3D and T2M-GPT times their own code too
@@ -10,6 +10,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.unimo-installed
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
 OUTPUT ?= runs/quickstart
 QUICKSTART_ARGS ?=
 BENCH_ARGS ?=
@@ -43,7 +44,7 @@ demo: $(STAMP)
 	$(PY) -m train.quickstart --output $(OUTPUT) $(QUICKSTART_ARGS)
 
 test: $(STAMP)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 quality: $(STAMP)
 	$(PY) -m ruff check .

@@ -34,6 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
 _WORST: dict[str, tuple[float, float]] = {}
 
 
+def note_error(name: str, error: float, atol: float) -> None:
+    known = _WORST.get(name, (0.0, atol))
+    _WORST[name] = (max(known[0], error), max(known[1], atol))
+
+
 @pytest.fixture(scope="session")
 def agrees() -> Callable[..., None]:
     """`agrees("metrics", ours, theirs, atol)`: assert it, and note the worst error for the table at the end."""
@@ -43,11 +48,21 @@ def agrees() -> Callable[..., None]:
         ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
         assert ours.shape == theirs.shape, f"{name}: shape {ours.shape} against {theirs.shape}"
         error = float(np.abs(ours - theirs).max())
-        known = _WORST.get(name, (0.0, atol))
-        _WORST[name] = (max(known[0], error), max(known[1], atol))
+        note_error(name, error, atol)
         assert error <= atol, f"{name}: differs by {error:.3g}, allowed {atol:g}"
 
     return check
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # one of several processes, whose table the first one prints
+        session.config.workeroutput["worst"] = _WORST
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for name, (error, atol) in getattr(node, "workeroutput", {}).get("worst", {}).items():
+        note_error(name, error, atol)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
