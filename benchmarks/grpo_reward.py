@@ -1,10 +1,12 @@
 """Whether GRPO raised the reward: the policies before and after it on the same prompts, none of which it trained on.
 
 `python benchmarks/grpo_reward.py --run runs/quickstart` samples both tasks free at temperature 1, as the rollouts are,
-on the validation split, and prints each reward's mean with its 95% interval over prompts.
+and prints each reward's mean, their sum with the weights that the run trained on, and its gain with the 95% interval
+over prompts.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +16,22 @@ from transformers import AutoModelForCausalLM
 from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from train.rewards import MotionScorer, make_rewards
+from train.rewards import MotionScorer, make_rewards, parse_weights
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
-    parser.add_argument("--samples", type=int, default=4, help="answers a prompt")
+    parser.add_argument("--split", default="test", help="whose prompts are asked (default test)")
+    parser.add_argument("--samples", type=int, default=2, help="answers a prompt (default 2)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     run = Path(arguments.run)
-    entries = captioned_motions(load_motion_dataset(run / "data")["validation"])
+    trained = json.loads((run / "grpo" / "training_run.json").read_text(encoding="utf-8"))
+    if trained["caption_encoder"]:
+        raise SystemExit(f"error: {run}: rewarded captions by {trained['caption_encoder']}, which is not read here")
+    weights = parse_weights(trained["rewards"])
+    entries = captioned_motions(load_motion_dataset(run / "data")[arguments.split])
     vqvae = MotionVQVAEModel.from_pretrained(run / "vqvae").eval()
     evaluator = TextMotionEvaluatorModel.from_pretrained(run / "evaluator").eval()
     tasks = ["t2m" if i % 2 == 0 else "m2t" for i in range(len(entries))]
@@ -53,9 +60,13 @@ def main() -> None:
             "references": [entries[i].texts for i, _ in rows],
             "reference_codes": [codes[i] for i, _ in rows],
         }
-        rewards = make_rewards(processor, MotionScorer(vqvae, processor.feature_extractor, evaluator))
+        scorer = MotionScorer(
+            vqvae, processor.feature_extractor, evaluator, physics="physical_plausibility" in weights
+        )
+        rewards = make_rewards(processor, scorer, weights, trained["caption_references"])
         values = np.array([[np.nan if v is None else v for v in reward(**columns)] for reward in rewards])
-        totals[policy] = np.nansum(values, axis=0).reshape(len(entries), -1).mean(axis=1)
+        weighted = values * np.array(list(weights.values()))[:, None]
+        totals[policy] = np.nansum(weighted, axis=0).reshape(len(entries), -1).mean(axis=1)
         means = ", ".join(f"{r.__name__} {np.nanmean(row):.3f}" for r, row in zip(rewards, values, strict=True))
         print(f"{policy}: mean reward {totals[policy].mean():.3f} ({means})", flush=True)
     gain = totals["grpo"] - totals["sft"]
