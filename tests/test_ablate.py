@@ -115,6 +115,26 @@ def test_how_a_stage_is_watched_is_no_part_of_its_name(tmp_path, monkeypatch):
     assert not {n for n in changed("grpo", beta=0.5).stages if n.startswith("grpo")} & first.stages.keys()
 
 
+def test_the_held_out_judge_watches_and_is_no_part_of_the_name(tmp_path):
+    first, _ = planned(tmp_path, "rewards")
+    grpo = next(stage for stage in first.stages.values() if stage.name.startswith("grpo"))
+    judge = tmp_path / "run/evaluator_held_out"
+    assert grpo.command[grpo.command.index("--held_out_evaluator") + 1] == str(judge)
+    (judge / "model.safetensors").write_bytes(b"another judge")
+    second, _ = planned(tmp_path, "rewards")
+    kept = first.stages.keys() & second.stages.keys()
+    assert {n for n in first.stages if n.startswith(("sft", "grpo"))} == kept  # scores have it as their judge
+
+
+def test_results_tell_versions_apart(tmp_path):
+    planner, _ = planned(tmp_path, "cot")
+    first, *others = planner.stages.values()
+    first.record = {"seconds": 1.0}
+    for stage in others:
+        stage.record = {"versions": {"code": "0123456789ab", "trl": "1.16.0"}}
+    assert ablate.stages_by_version(planner) == {"not recorded": 1, "code 0123456789ab trl 1.16.0": len(others)}
+
+
 def test_the_embedded_benchmark_is_made_once(tmp_path):
     arguments = ablate.parse(["--study", "cot", "--output", str(tmp_path)])
     planner = ablate.Planner(arguments)
@@ -183,8 +203,10 @@ def test_an_unknown_arm_is_refused(tmp_path):
 
 
 def test_an_empty_benchmark_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match="neither Parquet data nor safetensors"):
-        ablate.content_key(tmp_path)
+    for name in ("data", "vqvae", "evaluator", "evaluator_held_out"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(SystemExit, match="data holds neither Parquet data nor safetensors"):
+        ablate.main(["--study", "cot", "--benchmark", str(tmp_path), "--output", str(tmp_path / "out")])
 
 
 def test_no_guard_ends_a_study(tmp_path):

@@ -185,6 +185,18 @@ def test_other_settings_are_refused(tmp_path):
     assert "window: 64 -> None" in refusal(claim, tmp_path, "vqvae", {"dataset": "data", "betas": (0.9, 0.95)})
 
 
+def test_an_input_made_anew_under_its_path_is_another_run(tmp_path):
+    weights = tmp_path / "vqvae" / "model.safetensors"
+    weights.parent.mkdir()
+    settings = {**SETTINGS, "vqvae": str(weights.parent), "base_model": "Qwen/Qwen2.5-0.5B"}
+    weights.write_bytes(b"first")
+    claim(tmp_path / "run", "sft", settings)
+    assert claim(tmp_path / "run", "sft", settings) is None
+    weights.write_bytes(b"other")
+    message = refusal(claim, tmp_path / "run", "sft", settings)
+    assert "content of vqvae: '" in message and "base_model" not in message
+
+
 @pytest.mark.parametrize(
     "setting, value, said",
     [

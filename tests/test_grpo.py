@@ -16,8 +16,8 @@ from trl import DPOConfig, RLOOConfig
 
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from train import grpo
-from train.algorithms import cycle_steps, settings_for
-from train.grpo import PolicyConfig
+from train.algorithms import cycle_steps, pairs_a_step, prompts_drawn, settings_for
+from train.grpo import GRPOArguments, PolicyConfig
 from train.guards.base import GUARDS
 from train.preferences import choose_pairs, read_pairs, trimmed, write_pairs
 from train.stages import CURVES
@@ -85,7 +85,7 @@ def test_guards_read_and_change_nothing(folders, tmp_path):
         "collapse", "motion_tokens", "tasks", "reward_balance", "reward_gaming", "thoughts",
     }  # fmt: skip
     assert not any(key.startswith("guard/") for entry in curves(tmp_path / "plain") for key in entry)
-    assert json.loads((tmp_path / "plain" / GUARDS).read_text()) == {"watched": [], "warnings": []}
+    assert json.loads((tmp_path / "plain" / GUARDS).read_text()) == {"watched": [], "seldom": [], "warnings": []}
     assert set(json.loads((tmp_path / "guarded" / GUARDS).read_text())["watched"]) >= {"collapse", "reward_gaming"}
 
 
@@ -242,6 +242,38 @@ def policy_config(cls: type[PolicyConfig] = PolicyConfig, **changed) -> PolicyCo
 )
 def test_the_length_of_a_generation_cycle(changed, steps):
     assert cycle_steps(policy_config(**changed)) == steps
+
+
+@pytest.mark.parametrize(
+    "changed, drawn",
+    [
+        ({}, 28),
+        ({"num_iterations": 3}, 28),  # of which a third is asked
+        ({"steps_per_generation": 1}, 28),  # two prompts a sampling, two samplings a step
+        ({"steps_per_generation": 4}, 32),  # eight prompts for two steps: four samplings for seven
+    ],
+)
+def test_prompts_of_a_run_are_as_many_as_its_steps_need(changed, drawn):
+    training = policy_config(**changed)
+    assert prompts_drawn(training) == drawn and pairs_a_step(training) == 4
+
+
+@pytest.mark.parametrize("launch", [{"ACCELERATE_USE_FSDP": "true"}, {}])
+def test_a_model_in_shards_is_not_assembled(folders, tmp_path, monkeypatch, launch):
+    for name, value in launch.items():
+        monkeypatch.setenv(name, value)
+    if not launch:
+        monkeypatch.setattr(grpo, "is_zero3", lambda training: True)
+    with pytest.raises(
+        SystemExit, match="unimo_output_dir is given, but the weights are in shards.*convert_checkpoint"
+    ):
+        grpo.main(words(folders, tmp_path / "out", unimo_output_dir=tmp_path / "unimo"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_dpo_may_hold_on_to_another_reference():
+    arguments = GRPOArguments("data", "sft", "vqvae", "evaluator", algorithm="dpo", reference_model="other")
+    grpo.refuse_contradictions(arguments, policy_config(beta=0.0))
 
 
 def test_each_algorithm_gets_the_same_settings(capsys):

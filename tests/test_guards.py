@@ -142,14 +142,22 @@ def test_warnings_are_left_with_the_run(tmp_path):
     write_warnings([guard], str(tmp_path))
     left = json.loads((tmp_path / GUARDS).read_text())
     warning = {"guard": "collapse", "first_step": 2, "bad": 3, "readings": 6, "said": "value 4"}
-    assert left == {"watched": ["collapse"], "warnings": [warning]}
+    assert left == {"watched": ["collapse"], "seldom": [], "warnings": [warning]}
     trainer = line_trainer(tmp_path)  # another process, which resumes where there is no step left to make
     again = Scripted(trainer, settings, values=[])
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
     write_warnings([again], str(tmp_path))
     assert json.loads((tmp_path / GUARDS).read_text()) == left
     write_warnings([], str(tmp_path))
-    assert json.loads((tmp_path / GUARDS).read_text()) == {"watched": [], "warnings": []}
+    assert json.loads((tmp_path / GUARDS).read_text()) == {"watched": [], "seldom": [], "warnings": []}
+
+
+def test_a_guard_that_could_not_judge_is_not_taken_for_a_silent_one(tmp_path, capsys):
+    _, guard = run(tmp_path, [0, 0, 0], GuardArguments(guard_every=2), max_steps=6)
+    write_warnings([guard], str(tmp_path))
+    said = "read 3 times, too few to compare with the start"
+    assert json.loads((tmp_path / GUARDS).read_text())["seldom"] == [{"guard": "collapse", "said": said}]
+    assert f"[guard] collapse: {said}; log more often" in capsys.readouterr().out
 
 
 def test_readings_keep_their_distance(tmp_path):

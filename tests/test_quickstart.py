@@ -43,7 +43,7 @@ CONFIG = {
 
 @pytest.fixture
 def config_file(tmp_path):
-    (tmp_path / "stage.yaml").write_text("")
+    (tmp_path / "stage.yaml").write_text("{}")
     path = tmp_path / "quickstart.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
     return path
@@ -76,7 +76,8 @@ def test_stages_in_order_with_what_they_read(config_file):
             assert stage.command[stage.command.index("--config") + 1] == str(config_file.parent / "stage.yaml")
     assert option(stages["grpo"], "evaluator") == str(stages["evaluator"].folder)
     assert option(stages["grpo"], "unimo_output_dir") == "out/unimo"
-    assert not [word for word in stages["grpo"].command if "held_out" in word]  # rewards never see that judge
+    # Which watches, and never rewards.
+    assert option(stages["grpo"], "held_out_evaluator") == str(stages["evaluator_held_out"].folder)
     for name in ("sft", "grpo"):
         judge = option(stages[f"evaluate_{name}"], "held_out_evaluator")
         assert judge == option(stages["evaluator_held_out"], "held_out_output_dir")
@@ -118,6 +119,15 @@ def test_processes(config_file, monkeypatch):
     assert alone["sft"].processes == 1 and "accelerate.commands.launch" not in alone["sft"].command
 
 
+def test_a_step_learns_from_as_many_examples_in_fewer_processes(config_file, monkeypatch):
+    (config_file.parent / "stage.yaml").write_text("gradient_accumulation_steps: 3")
+    for gpus, accumulated in ((1, "6"), (2, None), (4, None)):
+        monkeypatch.setattr(quickstart, "count_gpus", lambda gpus=gpus: gpus)
+        command = planned(config_file)["sft"].command
+        found = command[command.index("--gradient_accumulation_steps") + 1] if accumulated else None
+        assert found == accumulated and ("--gradient_accumulation_steps" in command) == bool(accumulated)
+
+
 def test_real_data(config_file, tmp_path):
     stages = planned(config_file, "--source", "bvh", "--data_dir", str(tmp_path))
     command = stages["data"].command
@@ -137,6 +147,7 @@ def test_every_option_is_one_of_its_command(config_file, tmp_path):
     from evaluate_unimo import run
     from train import evaluator, grpo, sft, vqvae
     from train.arguments import known_keys
+    from train.guards.base import GuardArguments
 
     stages = planned(config_file)
     classes = {
@@ -144,7 +155,7 @@ def test_every_option_is_one_of_its_command(config_file, tmp_path):
         "evaluator": (evaluator.EvaluatorArguments, TrainingArguments),
         "evaluator_held_out": (evaluator.EvaluatorArguments, TrainingArguments),
         "sft": (sft.SFTArguments, SFTConfig),
-        "grpo": (grpo.GRPOArguments, GRPOConfig),
+        "grpo": (grpo.GRPOArguments, GuardArguments, GRPOConfig),
     }
     for name, dataclasses in classes.items():
         words = stages[name].command[stages[name].command.index("--config") + 2 :]

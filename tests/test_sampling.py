@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tiny_unimo import tiny_unimo
-from transformers import LogitsProcessorList
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from modeling_unimo import AnswerGrammar, UniMoProcessor, sampling_unimo
 from modeling_unimo.sampling_unimo import AnswerWriter, can_write, draw, head_of
@@ -118,7 +118,8 @@ def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
     answer = AnswerWriter(model.language_model, processor, inputs, rules, **settings).write()[0]
     ours, seen = seen, []
 
-    full = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0} | settings
+    library = {"temperature": TemperatureLogitsWarper, "top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper}
+    warpers = [library[name](value) for name, value in settings.items()]
     ids = torch.tensor([inputs["input_ids"][0].tolist() + answer])
     scores = model(input_ids=ids).logits[0].float()
     vocabulary = processor.vocabulary
@@ -127,9 +128,7 @@ def test_draws_have_the_librarys_probabilities(pair, settings, monkeypatch):
     for position, token in enumerate(answer):
         begin = inputs["input_ids"].shape[1] + position
         step = rules(ids[:, :begin], scores[begin - 1][None])
-        writer = AnswerWriter(model.language_model, processor, inputs, rules, **full)
-        step = step / writer.temperature
-        for warper in writer.warpers:
+        for warper in warpers:
             step = warper(None, step)
         expected = step.softmax(-1)[0]
         if token in (vocabulary.think_start, vocabulary.motion_start, processor.end_id):

@@ -304,6 +304,12 @@ def test_what_is_left_out_is_counted_by_task(folders, tmp_path, capsys):
     train(folders, tmp_path / "run", max_length=84, max_steps=8, t2m_only_fraction=0.0)
     told = capsys.readouterr().out
     assert "left out, longer than max_length 84: " in told and "t2m " in told and "m2t " in told
+    assert "of the validation" not in told
+
+
+def test_what_the_validation_leaves_out_is_counted_too(folders, tmp_path, capsys):
+    train(folders, tmp_path / "run", max_length=84, max_steps=2, eval_strategy="steps", eval_steps=2)
+    assert "left out of the validation, longer than max_length 84: " in capsys.readouterr().out
 
 
 def test_steps_that_examples_were_dropped_for_see_others(folders, tmp_path, capsys, monkeypatch):

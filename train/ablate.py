@@ -12,12 +12,14 @@ import hashlib
 import json
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from train.ablation_report import scores, write_results
+from train.contents import content_key
 from train.quickstart import (
     CONFIGS,
     DONE,
@@ -81,20 +83,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def content_key(folder: Path) -> str:
-    """Hash of the data or the weights in a folder: of its Parquet and safetensors files."""
-    digest = hashlib.sha256()
-    files = sorted([*folder.glob("data/*.parquet"), *folder.glob("*.safetensors")])
-    if not files:
-        raise SystemExit(f"error: {folder} holds neither Parquet data nor safetensors weights")
-    for file in files:
-        digest.update(file.name.encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:12]
-
-
 class Planner:
     """Stages of a study, each named after the hash of its settings and of what it reads."""
 
@@ -122,7 +110,8 @@ class Planner:
         reads = {"dataset": benchmark.data, "vqvae": benchmark.vqvae}
         model = self._train("sft", arm.sft | {"max_steps": steps}, reads, seed)
         if arm.grpo is not None:
-            model = self._train("grpo", arm.grpo, reads | {"sft_model": model, "evaluator": benchmark.evaluator}, seed)
+            rewarded = reads | {"sft_model": model, "evaluator": benchmark.evaluator}
+            model = self._train("grpo", arm.grpo, rewarded, seed, watched_by=benchmark.held_out)
         judges = {"evaluator": benchmark.evaluator, "held_out_evaluator": benchmark.held_out}
         hard = ["--hard"] if self._has_hard_split(benchmark.data) else []
         words = ["--tasks", *arm.tasks, *hard, "--halves"]
@@ -146,7 +135,9 @@ class Planner:
             self.stages[made.stage] = Stage(made.stage, command, made.path, self._after(reads))
         return made
 
-    def _train(self, kind: str, extra: dict[str, Any], reads: dict[str, Made], seed: int) -> Made:
+    def _train(
+        self, kind: str, extra: dict[str, Any], reads: dict[str, Made], seed: int, watched_by: Made | None = None
+    ) -> Made:
         settings = dict(self.config[kind])
         file, processes = self.config_dir / settings.pop("config"), settings.pop("processes", 1)
         # Of a recipe the steps between two logs have always counted: left out now, no earlier result would be found.
@@ -155,6 +146,8 @@ class Planner:
         settings |= {name: value for name, value in extra.items() if (recipe | settings).get(name) != value}
         made = self._made(kind, {"file": recipe, "settings": without_watching(settings), "seed": seed}, reads)
         if made.stage not in self.stages:
+            if watched_by:  # after the key: a judge that only watches changes nothing that is trained
+                reads = reads | {"held_out_evaluator": watched_by}
             paths = {name: str(other.path) for name, other in reads.items()}
             settings = (
                 paths | {"output_dir": str(made.path), "seed": str(seed), "use_cpu": not count_gpus()} | settings
@@ -262,11 +255,20 @@ def guard_warnings(planner: Planner, planned: dict[tuple[str, int], Made]) -> li
         if left is None or not left["watched"]:
             said = "not watched" if left else "trained by a version that did not keep warnings"
             warnings = [{"guard": "", "said": said}]
+        else:
+            warnings = warnings + left.get("seldom", [])
         for warning in warnings:
             row = {"arms": of_arms, "stage": stage, "guard": warning["guard"], "said": warning["said"], "seeds": {}}
             row = found.setdefault((*of_arms, stage, warning["guard"]), row)
             row["seeds"][seed] = {k: warning[k] for k in ("first_step", "bad", "readings") if k in warning}
     return list(found.values())
+
+
+def stages_by_version(planner: Planner) -> dict[str, int]:
+    """How many stages each version of code and libraries made; arms of different ones are compared with less right."""
+    records = (stage.record.get("versions") for stage in planner.stages.values())
+    named = (" ".join(f"{k} {v}" for k, v in found.items()) if found else "not recorded" for found in records)
+    return dict(Counter(named))
 
 
 def announce(planner: Planner) -> None:
@@ -298,7 +300,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.study
     ]
     arms = chosen_arms(study, arguments.arms)
-    benchmark = planner.benchmark(arguments.dataset, arguments.benchmark)
+    try:
+        benchmark = planner.benchmark(arguments.dataset, arguments.benchmark)
+    except FileNotFoundError as error:
+        raise SystemExit(f"error: {error}") from error
     steps = {arm.name: max(2, round(arm.steps_share * sft["max_steps"])) for arm in arms if not arm.time_of}
 
     print(f"{study.question}  {arguments.seeds} seeds, arms: {', '.join(arm.name for arm in arms)}", flush=True)
@@ -327,6 +332,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         arm.name: [scores(planned[arm.name, seed].path / "results.json") for seed in range(arguments.seeds)]
         for arm in arms
     }
+    made = stages_by_version(planner)
+    if len(made) > 1:
+        print(f"note: the stages were made by {len(made)} versions of the code or of libraries, see the results")
     about = {
         "study": arguments.study,
         "question": study.question,
@@ -336,6 +344,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "vqvae": content_key(benchmark.vqvae.path),
         "evaluator": content_key(benchmark.evaluator.path),
         "held_out_evaluator": content_key(benchmark.held_out.path),
+        "stages_by_version": made,
     }
     warnings = guard_warnings(planner, planned)
     written = write_results(run / arguments.study, about, study.baseline, results, warnings)

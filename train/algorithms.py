@@ -34,9 +34,20 @@ class MotionDPOTrainer(StageTrainer, DPOTrainer):
         return dataset
 
 
+def prompts_drawn(training: GRPOConfig) -> int:
+    """The prompts of a whole run: those of each time that answers are sampled, as often as its steps need.
+
+    Where answers serve several iterations, more than are used.
+    """
+    batches = training.max_steps * training.gradient_accumulation_steps
+    samplings = math.ceil(batches / training.steps_per_generation)
+    return samplings * (training.generation_batch_size // training.num_generations)
+
+
 def pairs_a_step(training: GRPOConfig) -> int:
-    """The prompts a GRPO step answers, which are the pairs a DPO step learns from."""
-    return training.generation_batch_size // training.num_generations
+    """The prompts whose answers a GRPO step learns from, which are the pairs a DPO step learns from."""
+    batch = training.per_device_train_batch_size * training.world_size
+    return batch * training.gradient_accumulation_steps // training.num_generations
 
 
 def cycle_steps(training: GRPOConfig) -> int:

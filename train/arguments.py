@@ -20,11 +20,14 @@ from trl import TrlParser
 from modeling_unimo.commands import refusals
 from train.cards import SUMMARY
 from train.checkpoints import FINISHING, drop_checkpoints, last_checkpoint, room_for
+from train.contents import content_key
 from train.push import keep_token_from_files
 from train.yaml_files import read_yaml
 
 MARKER = "training_run.json"  # the stage's own settings, which the card shows
-TRAINER = "trainer_settings.json"  # the Trainer's, which only resuming compares
+TRAINER = "trainer_settings.json"  # the Trainer's, and what the inputs held, which only resuming compares
+# Settings that name what a stage reads; of those that are folders the content counts, not only the path.
+INPUTS = ("dataset", "vqvae", "evaluator", "sft_model", "base_model", "reference_model")
 # Trainer's arguments without a part in the weights; when it evaluates has one, since that may draw random numbers.
 HARMLESS = re.compile(
     r"output_dir|(logging|log|save|hub|trackio|do|include|vllm_server)_.*|report_to|run_name|project|push_to_hub|"
@@ -259,9 +262,21 @@ def trainer_settings(training: TrainingArguments) -> dict[str, Any]:
 
 
 def _claims(training: TrainingArguments, stage: str, settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Own and Trainer's settings, through JSON once, so that what is compared is what was written."""
-    both = ({"stage": stage, **settings}, trainer_settings(training))
+    """Own and Trainer's settings, through JSON once, so that what is compared is what was written.
+
+    With the Trainer's goes what the inputs hold: made anew under the same path, they would make another run.
+    """
+    inputs = {f"content of {name}": _content(settings[name]) for name in INPUTS if settings.get(name)}
+    both = ({"stage": stage, **settings}, trainer_settings(training) | inputs)
     return tuple(json.loads(json.dumps(part, sort_keys=True, default=str)) for part in both)
+
+
+def _content(name: str) -> str:
+    """The hash of a folder's content; of what is on the Hub, or in files of other kinds, the name is all there is."""
+    try:
+        return content_key(Path(name))
+    except FileNotFoundError:
+        return name
 
 
 def _require_same_run(folder: Path, own: dict[str, Any], trainer: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from train.algorithms import (
     check_pairs,
     check_save_steps,
     make_trainer,
-    pairs_a_step,
+    prompts_drawn,
     settings_for,
 )
 from train.arguments import (
@@ -48,6 +48,7 @@ from train.preferences import COUNTS, PAIRS, choose_pairs, end_ids, read_pairs, 
 from train.push import push_stage
 from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
 from train.rollouts import can_sample, group_rollouts
+from train.sharding import is_fsdp, is_zero3, loaded_whole
 from train.stages import StageTrainer, finish_stage
 from train.vocabulary_rows import never_sampled
 
@@ -156,7 +157,13 @@ def refuse_contradictions(arguments: GRPOArguments, training: GRPOConfig) -> Non
             raise SystemExit(f"error: {name} in generation_kwargs is {value!r}, but {why}; leave it away")
     if training.generation_kwargs and arguments.algorithm == "dpo":
         raise SystemExit("error: dpo samples its answers beforehand, with no generation_kwargs; leave them away")
-    if arguments.reference_model and not training.beta:
+    if arguments.unimo_output_dir and (is_fsdp(training) or is_zero3(training)):
+        raise SystemExit(
+            "error: unimo_output_dir is given, but the weights are in shards, of which no process could assemble it; "
+            "leave it away and join the parts at the end with "
+            "`python -m modeling_unimo.convert_checkpoint --kind unimo`"
+        )
+    if arguments.reference_model and not training.beta and arguments.algorithm != "dpo":  # which has its dpo_beta
         raise SystemExit("error: reference_model is given, but beta is 0, so nothing holds on to it; set beta above 0")
     check_lora(arguments.lora_rank, arguments.base_dtype, training)
     if arguments.lora_rank and arguments.reference_model:
@@ -227,18 +234,24 @@ def main(argv: list[str] | None = None) -> None:
         return
     with refusals():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
-        vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
-        evaluator = load_whole(TextMotionEvaluatorModel, arguments.evaluator, "as evaluator the folder of one")
+        with loaded_whole(training):
+            vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
+            judges = {
+                path: load_whole(TextMotionEvaluatorModel, path, f"as {name} the folder of one")
+                for name, path in (
+                    ("evaluator", arguments.evaluator),
+                    ("held_out_evaluator", guarding.held_out_evaluator),
+                )
+                if path
+            }
+            encoder = None
+            if arguments.caption_encoder:
+                encoder = CaptionEncoder(arguments.caption_encoder, arguments.caption_pooling, training.device)
+        evaluator = judges[arguments.evaluator]
         needed = "as sft_model the folder of a supervised model"
         model = load_whole(AutoModelForCausalLM, arguments.sft_model, needed, dtype=arguments.base_dtype)
         processor = UniMoProcessor.from_pretrained(arguments.sft_model)
         require_codebook(processor, vqvae, arguments)
-        judges = {arguments.evaluator: evaluator}
-        if guarding.held_out_evaluator:
-            needed = "as held_out_evaluator the folder of one"
-            judges[guarding.held_out_evaluator] = load_whole(
-                TextMotionEvaluatorModel, guarding.held_out_evaluator, needed
-            )
         entries = captioned_motions(dataset["train"])
         if not entries:
             raise ValueError(f"{arguments.dataset}: no captioned motion to ask about")
@@ -248,16 +261,13 @@ def main(argv: list[str] | None = None) -> None:
                 network.to(training.device)
             require_finite(network, path)
         if arguments.reference_model:
-            require_reference(arguments, model)
-        encoder = None
-        if arguments.caption_encoder:
-            encoder = CaptionEncoder(arguments.caption_encoder, arguments.caption_pooling, training.device)
+            with loaded_whole(training):
+                require_reference(arguments, model)
         codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
     checkpoint = prepare_output(training, "grpo", asdict(arguments))
     set_seed(training.seed)
 
-    prompts = training.max_steps * pairs_a_step(training)
-    rows = grpo_rows(processor, entries, codes, prompts, arguments.t2m_share, training.seed)
+    rows = grpo_rows(processor, entries, codes, prompts_drawn(training), arguments.t2m_share, training.seed)
 
     scorer = MotionScorer(
         vqvae,

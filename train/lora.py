@@ -4,11 +4,12 @@ An adapter on the layers alone leaves the motion tokens where they started: no l
 embedding. So the rows themselves are trained beside the adapters, and only they; every other row stays frozen.
 """
 
-import os
 from collections.abc import Collection
 
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils import is_peft_available
+
+from train.sharding import is_fsdp
 
 
 def check_lora(rank: int, base_dtype: str, training: TrainingArguments) -> None:
@@ -25,8 +26,7 @@ def check_lora(rank: int, base_dtype: str, training: TrainingArguments) -> None:
         return
     if not is_peft_available():
         raise SystemExit("error: lora_rank needs PEFT: pip install 'unimo[peft]' (or pip install peft)")
-    fsdp = training.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-    if fsdp or training.deepspeed_plugin is not None:
+    if is_fsdp(training) or training.deepspeed_plugin is not None:
         raise SystemExit(
             "error: adapters are merged at the end, where FSDP has the weights in shards and DeepSpeed saves its own "
             "copy, with the adapters apart; launch lora_rank with single_gpu.yaml or multi_gpu.yaml"

@@ -6,6 +6,7 @@ A stage that has finished is not run again, so a killed quickstart goes on where
 """
 
 import argparse
+import hashlib
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,8 @@ CODE = Path(__file__).parent
 CONFIGS = CODE / "configs"
 DONE = "stage_done.json"
 WALL = "wall_seconds.json"
-WATCHING = ("guard_", "logging_")  # how the names of settings begin that watch a training and change nothing of it
+# How the names of settings begin that watch a training and change nothing of it.
+WATCHING = ("guard_", "logging_", "held_out_evaluator")
 STAGE_KEYS = ("data", "vqvae", "evaluator", "sft", "grpo", "evaluate")
 
 
@@ -87,9 +91,17 @@ def read_config(path: Path) -> dict[str, dict[str, Any]]:
 def training_stage(
     name: str, script: str, folder: Path, after: tuple[str, ...], file: Path, processes: int, settings: dict[str, Any]
 ) -> Stage:
-    """`train/{script}.py --config file` with `settings` over it, in as many processes as the machine allows."""
+    """`train/{script}.py --config file` with `settings` over it, in as many processes as the machine allows.
+
+    Where that is fewer than asked for, each accumulates more, so that a step learns from as many examples.
+    """
+    recipe = read_yaml(file)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = min(processes, count_gpus() or cores)
+    asked, allowed = processes, min(processes, count_gpus() or cores)
+    processes = max(n for n in range(1, allowed + 1) if asked % n == 0)
+    if processes < asked:
+        accumulated = (recipe | settings).get("gradient_accumulation_steps", 1)
+        settings = settings | {"gradient_accumulation_steps": accumulated * asked // processes}
     launcher = [sys.executable]
     if processes > 1:  # `--multi_gpu` is how accelerate names several processes on one machine, CPU included
         launcher += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
@@ -97,7 +109,7 @@ def training_stage(
     command = [*launcher, str(CODE / f"{script}.py"), "--config", str(file)]
     for key, value in settings.items():
         command += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    return Stage(name, command, folder, after, processes, training=True, settings=read_yaml(file))
+    return Stage(name, command, folder, after, processes, training=True, settings=recipe)
 
 
 def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> list[Stage]:
@@ -142,7 +154,8 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         }),
         train("sft", "sft", sft, ("vqvae", *judges), {"vqvae": vqvae}),
         train("grpo", "grpo", grpo, ("sft",), {
-            "sft_model": sft, "vqvae": vqvae, "evaluator": evaluator, "unimo_output_dir": str(run / "unimo"),
+            "sft_model": sft, "vqvae": vqvae, "evaluator": evaluator, "held_out_evaluator": held_out,
+            "unimo_output_dir": str(run / "unimo"),
         }),
         score("sft"),
         score("grpo"),
@@ -350,11 +363,22 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
         "command": stage.command,
         "code": str(CODE),
         "settings": stage.settings,
+        "versions": versions(),
         "seconds": round(seconds, 1),
         "peak_memory_mb": round(peak_mb),
     }
     stage.folder.mkdir(parents=True, exist_ok=True)
     write_whole(stage.folder / DONE, stage.record)
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """What made a stage: the libraries, and the hash of this project's own code."""
+    digest = hashlib.sha256()
+    for package in ("modeling_unimo", "datasets_scripts", "train", "evaluate_unimo"):
+        for file in sorted((CODE.parent / package).rglob("*.py")):
+            digest.update(file.relative_to(CODE.parent).as_posix().encode() + file.read_bytes())
+    return {"code": digest.hexdigest()[:12]} | {name: version(name) for name in ("torch", "transformers", "trl")}
 
 
 def headline(stage: Stage) -> str:

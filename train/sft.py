@@ -55,6 +55,7 @@ from train.sft_data import (
     tokenized,
 )
 from train.sft_trainer import MotionSFTTrainer
+from train.sharding import is_zero3
 from train.stages import finish_stage
 from train.vocabulary_rows import owned_ids, rows_to_train
 
@@ -118,10 +119,9 @@ def refuse_contradictions(arguments: SFTArguments, training: SFTConfig) -> None:
     Raises:
         SystemExit: the message names both and what to change.
     """
-    sharded = training.deepspeed_plugin is not None and training.deepspeed_plugin.zero_stage == 3
     if training.max_length is None:
         raise SystemExit("error: max_length must be set: longer examples are left out and counted")
-    if sharded:
+    if is_zero3(training):
         raise SystemExit(
             "error: train/sft.py gives new rows to the embedding, which ZeRO-3 has split when it is loaded; "
             "launch with train/accelerate_configs/fsdp2.yaml or deepspeed_zero2.yaml"
@@ -284,7 +284,14 @@ def main(argv: list[str] | None = None) -> None:
         pairs = every_pair(held_back, tasks=sorted({task for task, _, _ in examples}))
         motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
         with refusals_once_claimed(training, checkpoint, NEW_BASE):
-            validation_dataset, _ = tokenized(encoder(processor, held_back, motions), pairs, training.max_length)
+            validation_dataset, too_long = tokenized(
+                encoder(processor, held_back, motions), pairs, training.max_length
+            )
+        if too_long and training.process_index == 0:
+            print(
+                f"[sft] left out of the validation, longer than max_length {training.max_length}: "
+                f"{dropped_report(too_long, pairs)}"
+            )
     if dropped and training.process_index == 0:
         print(f"[sft] left out, longer than max_length {training.max_length}: {dropped_report(dropped, examples)}")
     if not training.packing:  # which fills its rows from a thousand examples at a time, in the order of the schedule

@@ -17,7 +17,7 @@ def owned_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
 
 def spare_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[int]:
     """Ids that `model` has rows for and `tokenizer` no token."""
-    return sorted({*range(len(model.get_input_embeddings().weight))} - owned_ids(tokenizer))
+    return sorted({*range(model.config.get_text_config().vocab_size)} - owned_ids(tokenizer))
 
 
 def rows_to_train(owned: Collection[int], model: PreTrainedModel, motion_ids: Collection[int]) -> list[int]:

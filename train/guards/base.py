@@ -262,10 +262,22 @@ def require_sound(guards: Iterable[Guard], output_dir: str) -> None:
 
 
 def write_warnings(guards: Sequence[Guard], output_dir: str) -> None:
-    """Leave `guards.json`, of a training that came to its end: the guards' names under "watched", and "warnings"."""
+    """Leave `guards.json`, of a training that came to its end.
+
+    It holds the guards' names under "watched", their "warnings", and under "seldom" those that read too few times, in
+    a short training or one that logs seldom, to compare a reading with what training began with; these are said, too.
+    """
     warnings = [warning for guard in guards if (warning := guard.warned())]
+    readings = {guard.name: len(guard.past(guard.trainer.state)) for guard in guards}
+    seldom = [
+        {"guard": name, "said": f"read {count} times, too few to compare with the start"}
+        for name, count in readings.items()
+        if count <= BASELINE and name not in {warning["guard"] for warning in warnings}
+    ]
+    for row in seldom:
+        print(f"[guard] {row['guard']}: {row['said']}; log more often, or train longer", flush=True)
     with whole(Path(output_dir) / GUARDS) as part:
-        content = {"watched": [guard.name for guard in guards], "warnings": warnings}
+        content = {"watched": [guard.name for guard in guards], "seldom": seldom, "warnings": warnings}
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
