@@ -287,6 +287,17 @@ def test_tables(tmp_path):
     assert "Guards warned of nothing." in plain and "Guards warned of nothing." in page
 
 
+def test_an_interval_that_leaves_the_plot_ends_in_an_arrow(tmp_path):
+    steady = {f"t2m.{name}": 0.5 for name in ("r_precision_top1", "r_precision_top3", "mm_dist", "consistency")}
+    steady |= {f"m2t.{name}": 0.5 for name in ("bleu1", "bleu4", "rouge_l", "cider", "valid_free")}
+    pages = []
+    for wild in (0.5, 5.0):
+        arms = {"plain": [steady | {"t2m.fid": 0.5}] * 2, "new": [steady | {"t2m.fid": f} for f in (0.5, wild)]}
+        write_results(tmp_path, {"study": "x", "question": "?", "seeds": 2}, "plain", arms)
+        pages.append((tmp_path / "results.html").read_text())
+    assert ["<polygon" in page for page in pages] == [False, True]
+
+
 def test_tables_show_what_guards_warned_of(tmp_path):
     seeds = {0: {"first_step": 8, "bad": 5, "readings": 16}, 2: {"first_step": 20, "bad": 1, "readings": 16}}
     warnings = [

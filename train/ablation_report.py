@@ -288,7 +288,7 @@ def _forest(arm: str, baseline: str, table: Sequence[Mapping[str, Any]]) -> str:
         points.append((_label(row), row["difference"] * unit, abs((row["difference_ci95"] or 0.0) * unit)))
     if not points:
         return ""
-    # A figure with a wild interval must not squeeze the others into a line.
+    # A figure with a wild interval must not squeeze the others into a line: it leaves the plot, as arrows say.
     reach = 1.15 * max(1.0, float(np.quantile([abs(mean) + half for _, mean, half in points], 0.9)))
     left, width, step = 300, 820, 24
     height = step * len(points) + 46
@@ -306,6 +306,11 @@ def _forest(arm: str, baseline: str, table: Sequence[Mapping[str, Any]]) -> str:
         color = "#888" if abs(mean) <= half or not half else "#1a7f37" if mean > 0 else "#cf222e"
         parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{escape(label)}</text>')
         parts.append(f'<line x1="{x(mean - half):.1f}" x2="{x(mean + half):.1f}" y1="{y}" y2="{y}" stroke="{color}"/>')
+        for end, way in ((mean - half, -1), (mean + half, 1)):
+            if way * end > reach:
+                tip, base = x(way * reach) + 7 * way, x(way * reach)
+                arrow = f"{tip:.1f},{y} {base:.1f},{y - 4} {base:.1f},{y + 4}"
+                parts.append(f'<polygon points="{arrow}" fill="{color}"/>')
         parts.append(f'<circle cx="{x(mean):.1f}" cy="{y}" r="4" fill="{color}"/>')
         parts.append(f'<text x="{width - 52}" y="{y + 4}">{mean:+.1f}%</text>')
     for value in (-reach, 0.0, reach):
