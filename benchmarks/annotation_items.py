@@ -4,9 +4,9 @@ import numpy as np
 
 from benchmarks.networks import CAPTIONS, Setting
 from benchmarks.timing import Item, Way, alternate
-from datasets_scripts import synthetic
-from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
-from datasets_scripts.cot.verify import verify
+from datasets_scripts.sources.synthetic import generator as synthetic
+from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
+from datasets_scripts.verify.verification import verify
 from modeling_unimo import features_to_joints
 
 FRAMES = 120  # 6 seconds

@@ -27,7 +27,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets_scripts.cot.events import (
+from datasets_scripts.sources.synthetic.generator import SPLITS, draw_clip
+from datasets_scripts.sources.synthetic.motion import Plan, Segment
+from datasets_scripts.thoughts.annotate.events import (
     Bow,
     Circle,
     Clap,
@@ -46,10 +48,8 @@ from datasets_scripts.cot.events import (
     Twist,
     read,
 )
-from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator, direction
-from datasets_scripts.cot.kinematics import Span, measure
-from datasets_scripts.synthetic import SPLITS, draw_clip
-from datasets_scripts.synthetic_motion import Plan, Segment
+from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator, direction
+from datasets_scripts.verify.kinematics import Span, measure
 from modeling_unimo.motion_representation import joints_to_features
 
 _HAND = re.compile(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from datasets_scripts.examples import captioned_motions
+from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 

@@ -12,9 +12,9 @@ from benchmarks import networks, plain, published
 from benchmarks.networks import Setting
 from benchmarks.sampling_items import least_work
 from benchmarks.timing import Item, Way, alternate, bootstrapped, growth_figures, in_turns, operations_of, timed
-from datasets_scripts import synthetic
-from datasets_scripts.examples import CaptionedMotion, captioned_motions
+from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
+from datasets_scripts.sources.synthetic import generator as synthetic
 from evaluate_unimo import functional, protocol
 from modeling_unimo import Answer, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.convert_checkpoint import evaluator_from_weights

@@ -26,8 +26,8 @@ import yaml
 
 from benchmarks.networks import full_tokenizer
 from datasets_scripts import build
+from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.captions import tokenize_caption
-from datasets_scripts.examples import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import (
     MotionFeatureExtractor,
@@ -38,7 +38,7 @@ from modeling_unimo import (
     UniMoProcessor,
 )
 from train import grpo, sft
-from train.base_lm import new_causal_lm
+from train.engine.base_lm import new_causal_lm
 
 CLIPS = 64
 

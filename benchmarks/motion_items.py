@@ -11,7 +11,7 @@ import torch
 from benchmarks import networks, plain, published
 from benchmarks.networks import Setting
 from benchmarks.timing import Item, Way, alternate, operations_of
-from datasets_scripts import synthetic
+from datasets_scripts.sources.synthetic import generator as synthetic
 from evaluate_unimo import functional
 from modeling_unimo import MotionVQVAEConfig, MotionVQVAEModel, features_to_joints
 from modeling_unimo.convert_checkpoint import vqvae_from_weights

@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from transformers import LogitsProcessorList
 
+from datasets_scripts.captioned_motions import CaptionedMotion
 from datasets_scripts.captions import tokenize_caption
-from datasets_scripts.examples import CaptionedMotion
 from modeling_unimo import Answer, AnswerGrammar
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 

@@ -19,7 +19,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from datasets_scripts.examples import captioned_motions
+from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, UniMoForConditionalGeneration, UniMoProcessor, UniMoTokenizer
 from train import sft

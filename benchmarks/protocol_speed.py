@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_scripts.examples import captioned_motions
+from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.protocol import RealSide, Sampler, embedding_scores, text_to_motion_repeat
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor

@@ -9,7 +9,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from benchmarks import networks, plain
 from benchmarks.networks import Setting
 from benchmarks.timing import Item, Unavailable, Way, alternate, operations_of
-from train.learned_head import score_learned_tokens
+from train.supervised.learned_head import score_learned_tokens
 
 LENGTH, ANSWERED = 350, 110  # tokens of a sequence, and those of its answer: 60 of a thought, 45 of a motion, tags
 

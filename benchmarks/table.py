@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.timing import Figure, Item, Way
 from modeling_unimo.files_unimo import whole
-from train.report import line_chart
+from train.report.page import line_chart
 
 _FORM = 2  # of benchmarks.json; figures of another form are not taken over
 _SAME = ("machine", "versions")  # what figures must have in common to stand in one table

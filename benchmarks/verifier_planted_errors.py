@@ -11,8 +11,8 @@ Precision is flagged planted texts / all flagged texts. Intervals are 95% Wilson
 
 The hand-written paraphrases of tests/fixtures are measured the same way: paraphrases.json, whose misses were used to
 mend the reader, and paraphrases_held_out.json, whose were not. Coverage is the share of sentences with at
-least one claim that the verifier reads; `--mocap` takes a folder of joints as `datasets_scripts.joints` reads it,
-`--humanml3d` one in the official layout.
+least one claim that the verifier reads; `--mocap` takes a folder of joints as `datasets_scripts.sources.joints` reads
+it, `--humanml3d` one in the official layout.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets_scripts import humanml3d, joints
-from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
-from datasets_scripts.cot.verify import Verification, verify
 from datasets_scripts.schema import Clip
-from datasets_scripts.synthetic import CHOICES, SPLITS, draw_clip
-from datasets_scripts.synthetic_language import captions, thought
-from datasets_scripts.synthetic_motion import FPS, Motion, Plan, Segment
+from datasets_scripts.sources import humanml3d, joints
+from datasets_scripts.sources.synthetic.generator import CHOICES, SPLITS, draw_clip
+from datasets_scripts.sources.synthetic.language import captions, thought
+from datasets_scripts.sources.synthetic.motion import FPS, Motion, Plan, Segment
+from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
+from datasets_scripts.verify.verification import Verification, verify
 from modeling_unimo.files_unimo import whole
 from modeling_unimo.motion_representation import features_to_joints
 

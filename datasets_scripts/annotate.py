@@ -24,22 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.clips import map_in_order
-from datasets_scripts.cot.clip_annotator import (
-    VLM,
-    ClipAnnotator,
-    Job,
-    Provenance,
-    Result,
-    provenance_of,
-    verifier_version,
-)
-from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
-from datasets_scripts.cot.vlm_annotator import VlmAnnotator, threaded
-from datasets_scripts.cot.vlm_local import LocalModel
-from datasets_scripts.cot.vlm_prompt import ModelUnusable
-from datasets_scripts.cot.vlm_server import SENDING, ChatServer, Retries
-from datasets_scripts.cot.work_folder import WorkFolder
 from datasets_scripts.schema import (
     CAPTION,
     CLIP,
@@ -56,7 +40,23 @@ from datasets_scripts.schema import (
     iter_dataset,
     write_dataset,
 )
-from datasets_scripts.texts import (
+from datasets_scripts.sources.clips import map_in_order
+from datasets_scripts.thoughts.annotate.clip_annotator import (
+    VLM,
+    ClipAnnotator,
+    Job,
+    Provenance,
+    Result,
+    provenance_of,
+    verifier_version,
+)
+from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
+from datasets_scripts.thoughts.annotate.vlm_annotator import VlmAnnotator, threaded
+from datasets_scripts.thoughts.annotate.vlm_local import LocalModel
+from datasets_scripts.thoughts.annotate.vlm_prompt import ModelUnusable
+from datasets_scripts.thoughts.annotate.vlm_server import SENDING, ChatServer, Retries
+from datasets_scripts.thoughts.annotate.work_folder import WorkFolder
+from datasets_scripts.thoughts.records import (
     FILE,
     GIVEN,
     ThoughtRecord,

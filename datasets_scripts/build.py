@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datasets_scripts import bvh, humanml3d, joints, synthetic
-from datasets_scripts.clips import SUBCLIPS, ClipRules
-from datasets_scripts.cot.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
-from datasets_scripts.texts import FILE, Joiner, write_records
+from datasets_scripts.sources import bvh, humanml3d, joints
+from datasets_scripts.sources.clips import SUBCLIPS, ClipRules
+from datasets_scripts.sources.synthetic import generator as synthetic
+from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
+from datasets_scripts.thoughts.records import FILE, Joiner, write_records
 from modeling_unimo.commands import count, positive
 from modeling_unimo.motion_representation import FACINGS, HUMANML3D
 

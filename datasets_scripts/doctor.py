@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets_scripts.clips import UNREADABLE, load_array
-from datasets_scripts.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
 from datasets_scripts.schema import CAPTION, FPS, NOTE
+from datasets_scripts.sources.clips import UNREADABLE, load_array
+from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
 from modeling_unimo.motion_representation import HUMANML3D, Skeleton, skeleton_for
 
 OK, WARNING, WRONG = "ok", "look", "WRONG"

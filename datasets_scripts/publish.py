@@ -21,9 +21,9 @@ from typing import Any
 
 import yaml
 
-from datasets_scripts.card_merge import Card, marked
-from datasets_scripts.card_words import command_line, description, prose, table, text
-from datasets_scripts.hub import README, HubRepo, Pushed, PushError, remember
+from datasets_scripts.hub.card_merge import Card, marked
+from datasets_scripts.hub.card_words import command_line, description, prose, table, text
+from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError, remember
 from datasets_scripts.schema import dataset_files
 
 FREE = {"synthetic": "apache-2.0"}  # sources whose motion anybody may publish, with its licence

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from datasets_scripts.card_words import prose
-from datasets_scripts.hub import README, HubRepo, Pushed, PushError
+from datasets_scripts.hub.card_words import prose
+from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError
 
 DATASET_TYPE = "unimo-motion-dataset"  # marks the results that this package wrote, which it may replace
 TASKS = {  # key of a task's scores: task type of the model-index, title, split

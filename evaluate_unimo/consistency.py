@@ -1,7 +1,7 @@
 """Instruction accuracy: the share of what texts say of motions that the motions do, claim by claim.
 
 R-Precision asks a learned judge which text fits best; this asks the joints whether the side, the count, the direction,
-the angle, the order that a text names are there. The reading and the tests are `datasets_scripts.cot.verify`.
+the angle, the order that a text names are there. The reading and the tests are `datasets_scripts.verify.verification`.
 """
 
 from collections import Counter
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.cot.checks import Claim
-from datasets_scripts.cot.verify import Verification, verify
+from datasets_scripts.verify.checks import Claim
+from datasets_scripts.verify.verification import Verification, verify
 
 
 def check_pairs(joints: Sequence[Any], texts: Sequence[str], fps: float = 20.0, first: int = 0) -> list[Verification]:

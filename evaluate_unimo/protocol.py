@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.cot.verify import Verification, verify
-from datasets_scripts.examples import CaptionedMotion
+from datasets_scripts.captioned_motions import CaptionedMotion
+from datasets_scripts.verify.verification import Verification, verify
 from evaluate_unimo import consistency, functional
 from evaluate_unimo.processes import Team
 from modeling_unimo import Answer

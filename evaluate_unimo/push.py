@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from huggingface_hub import DatasetCard
 
-from datasets_scripts.hub import README, HubRepo, Pushed, PushError
+from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError
 from evaluate_unimo.card_results import push_results
 
 RESULTS = "results.json"

@@ -26,9 +26,9 @@ from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from datasets_scripts.card_words import cached_name
-from datasets_scripts.examples import CaptionedMotion, captioned_motions
-from datasets_scripts.hub import PushError, published, told
+from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
+from datasets_scripts.hub.card_words import cached_name
+from datasets_scripts.hub.upload import PushError, published, told
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol
 from evaluate_unimo.processes import Team

@@ -286,7 +286,8 @@ def load_motion(path: str | Path) -> np.ndarray:
 
     Args:
         path: `.npy` with features (T, 263 or 251) or joints (T, 22 or 21, 3), or `.npz` as `save_motion` writes it
-            (its features, else its joints). Joints are converted. BVH files are read by `datasets_scripts.bvh`.
+            (its features, else its joints). Joints are converted. BVH files are read by
+            `datasets_scripts.sources.bvh`.
 
     Returns:
         Raw features (T, D), float32.
@@ -300,7 +301,7 @@ def load_motion(path: str | Path) -> np.ndarray:
         raise FileNotFoundError(f"no motion file at {path}")
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz"):
-        raise ValueError(f"{path}: expected .npy or .npz; for .bvh use datasets_scripts.bvh.bvh_to_features")
+        raise ValueError(f"{path}: expected .npy or .npz; for .bvh use datasets_scripts.sources.bvh.bvh_to_features")
     try:
         loaded = np.load(path, allow_pickle=False)
         if suffix == ".npz":

@@ -68,7 +68,7 @@ def read_motion(path: Path, fps: float, start: float, end: float | None) -> np.n
     """
     if path.suffix.lower() == ".bvh":
         # Reading BVH belongs to the data side; only this command reaches over, and only when asked to.
-        from datasets_scripts.bvh import bvh_to_features
+        from datasets_scripts.sources.bvh import bvh_to_features
 
         features = bvh_to_features(path)
     else:

@@ -14,7 +14,7 @@ import torch
 from fresh_process import run_fresh
 from transformers import AutoModelForCausalLM
 
-from datasets_scripts.examples import captioned_motions
+from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import (
     MotionFeatureExtractor,

@@ -12,8 +12,8 @@ from tiny_unimo import feature_extractor, plain_processor, tiny_lm, tiny_unimo, 
 from transformers import AutoModel, AutoModelForCausalLM
 
 from modeling_unimo import UniMoProcessor
-from train.cards import SETTINGS
-from train.sample_picture import write_sample
+from train.engine.cards import SETTINGS
+from train.report.sample_picture import write_sample
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from motions import moving_body
 
+from datasets_scripts.captioned_motions import CaptionedMotion
 from datasets_scripts.captions import tokenize_caption
-from datasets_scripts.examples import CaptionedMotion
 from datasets_scripts.schema import Caption, Clip, write_dataset
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel, joints_to_features
 

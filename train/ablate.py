@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.ablation_report import scores, write_results
-from train.contents import content_key
+from train.engine.content_hash import content_key
+from train.engine.yaml_files import read_yaml
 from train.quickstart import (
     CONFIGS,
     DONE,
@@ -31,8 +31,8 @@ from train.quickstart import (
     training_stage,
     without_watching,
 )
-from train.studies import Arm, Study, studies
-from train.yaml_files import read_yaml
+from train.studies.arms import Arm, Study, studies
+from train.studies.report import scores, write_results
 
 STUDIES = ("cot", "joint", "rewards", "algorithm", "embedding_init")
 # Seconds on two CPU cores, to say beforehand what a study costs: of a training step, or of an evaluation repeat.

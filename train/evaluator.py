@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from transformers import TrainingArguments, set_seed
 
-from datasets_scripts.examples import CaptionedMotion, captioned_motions
+from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.functional import r_precision
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from modeling_unimo.commands import refusals, require_width
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.arguments import (
+from train.engine.arguments import (
     already_finished,
     check_settings,
     parse_arguments,
@@ -25,9 +25,9 @@ from train.arguments import (
     require_range,
     require_splits,
 )
-from train.drawn_rows import DrawnRows
-from train.push import push_stage
-from train.stages import StageTrainer, finish_stage, keep_short_batch
+from train.engine.drawn_rows import DrawnRows
+from train.engine.push import push_stage
+from train.engine.stages import StageTrainer, finish_stage, keep_short_batch
 
 
 @dataclass

@@ -14,21 +14,12 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
 from trl import DPOConfig, GRPOConfig, GRPOTrainer, RLOOConfig
 from trl.import_utils import is_vllm_available
 
-from datasets_scripts.examples import captioned_motions
+from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
 from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
-from train.algorithms import (
-    Algorithm,
-    check_off_policy,
-    check_pairs,
-    check_save_steps,
-    make_trainer,
-    prompts_drawn,
-    settings_for,
-)
-from train.arguments import (
+from train.engine.arguments import (
     already_finished,
     parse_arguments,
     prepare_output,
@@ -38,19 +29,36 @@ from train.arguments import (
     require_range,
     require_splits,
 )
-from train.caption_encoder import CaptionEncoder, Pooling
-from train.cards import write_unimo_card
+from train.engine.cards import write_unimo_card
+from train.engine.lora import check_lora, merged, trainable_share, with_adapters
+from train.engine.push import push_stage
+from train.engine.sharding import is_fsdp, is_zero3, loaded_whole
+from train.engine.stages import StageTrainer, finish_stage
+from train.engine.vocabulary_rows import never_sampled
 from train.guards.base import Guard, GuardArguments, require_sound, write_warnings
 from train.guards.rollouts import RolloutRecorder
 from train.guards.watch import watch_pairs, watch_policy
-from train.lora import check_lora, merged, trainable_share, with_adapters
-from train.preferences import COUNTS, PAIRS, choose_pairs, end_ids, read_pairs, sample_answers, write_pairs
-from train.push import push_stage
+from train.reinforcement.algorithms import (
+    Algorithm,
+    check_off_policy,
+    check_pairs,
+    check_save_steps,
+    make_trainer,
+    prompts_drawn,
+    settings_for,
+)
+from train.reinforcement.caption_encoder import CaptionEncoder, Pooling
+from train.reinforcement.preferences import (
+    COUNTS,
+    PAIRS,
+    choose_pairs,
+    end_ids,
+    read_pairs,
+    sample_answers,
+    write_pairs,
+)
+from train.reinforcement.rollouts import can_sample, group_rollouts
 from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
-from train.rollouts import can_sample, group_rollouts
-from train.sharding import is_fsdp, is_zero3, loaded_whole
-from train.stages import StageTrainer, finish_stage
-from train.vocabulary_rows import never_sampled
 
 # Sampled free: sampling and training log-probabilities are one distribution.
 SAMPLED = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}

@@ -14,10 +14,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.card_merge import marked, merge
-from datasets_scripts.hub import README, HubRepo, Pushed, PushError, remember
+from datasets_scripts.hub.card_merge import marked, merge
+from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError, remember
 from evaluate_unimo.functional import fingerprint
-from train.cards import (
+from train.engine.cards import (
     MADE_FROM,
     PICTURE,
     SAMPLE,
@@ -64,7 +64,7 @@ def publish(folder: str | Path, repo: str, private: bool | None = None, token: s
     folder = Path(folder)
     check_model(folder)
     if model_type(folder) == "unimo" and older_than_weights(folder / SAMPLE, folder):
-        from train.sample_picture import write_sample  # here, because torch takes ten seconds to import
+        from train.report.sample_picture import write_sample  # here, because torch takes ten seconds to import
 
         write_sample(folder)
     hub = HubRepo(repo, private=private, token=token)

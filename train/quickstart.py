@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from train.yaml_files import read_yaml
+from train.engine.yaml_files import read_yaml
 
 CODE = Path(__file__).parent
 CONFIGS = CODE / "configs"
@@ -138,7 +138,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
     evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out, *(["--hard"] if synthetic else [])]
     evaluate += [word for k, v in config["evaluate"].items() for word in (f"--{k}", str(v))]
     judges = ("evaluator", "evaluator_held_out")
-    samples = [*python, "train.samples", "--run", str(run), "--seed", seed]
+    samples = [*python, "train.report.samples", "--run", str(run), "--seed", seed]
 
     def score(stage: str) -> Stage:
         folder = run / f"evaluation_{stage}"
@@ -444,8 +444,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         raise SystemExit("interrupted; the same command goes on from here") from None
 
-    from train.cards import write_unimo_card
-    from train.report import write_report
+    from train.engine.cards import write_unimo_card
+    from train.report.page import write_report
 
     curves = {}
     for stage in stages:

@@ -14,9 +14,9 @@ import torch
 
 from datasets_scripts.captions import tokenize_caption
 from modeling_unimo.processing_unimo import Answer
-from train.arguments import meant
-from train.caption_encoder import CaptionEncoder
-from train.plausibility import Physics, measure, plausibility
+from train.engine.arguments import meant
+from train.reinforcement.caption_encoder import CaptionEncoder
+from train.reinforcement.plausibility import Physics, measure, plausibility
 
 Key = TypeVar("Key", tuple[int, ...], str)  # what an embedding is remembered by
 Reward = Callable[..., list[float | None]]
@@ -247,7 +247,7 @@ def make_rewards(
     def physical_plausibility(completion_ids, task, reference_codes, **_) -> list[float | None]:
         """How little feet slide, bodies sink into the ground and limbs jerk beside the ground truth (text-to-motion).
 
-        In (0, 1], 0 if invalid; see `train.plausibility`.
+        In (0, 1], 0 if invalid; see `train.reinforcement.plausibility`.
         """
         answers = valid_rows(completion_ids, task, "t2m")
         values: dict[int, float] = {}

@@ -22,12 +22,12 @@ from transformers import (
 )
 from trl import SFTConfig
 
-from datasets_scripts.examples import CaptionedMotion, captioned_motions
+from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_kind
 from modeling_unimo.tokenization_unimo import extend_vocabulary, motion_token, motion_vocabulary
-from train.arguments import (
+from train.engine.arguments import (
     already_finished,
     check_settings,
     parse_arguments,
@@ -38,13 +38,16 @@ from train.arguments import (
     require_range,
     require_splits,
 )
-from train.base_lm import new_causal_lm, train_tokenizer
+from train.engine.base_lm import new_causal_lm, train_tokenizer
+from train.engine.lora import check_lora, merged, trainable_share, with_adapters
+from train.engine.optimizer import muon_with_adamw
+from train.engine.push import push_stage
+from train.engine.sharding import is_zero3
+from train.engine.stages import finish_stage
+from train.engine.vocabulary_rows import owned_ids, rows_to_train
 from train.guards.base import GuardArguments, require_sound, write_warnings
 from train.guards.watch import watch_sft
-from train.lora import check_lora, merged, trainable_share, with_adapters
-from train.optimizer import muon_with_adamw
-from train.push import push_stage
-from train.sft_data import (
+from train.supervised.sft_examples import (
     Example,
     check_thoughts,
     dropped_report,
@@ -54,10 +57,7 @@ from train.sft_data import (
     schedule,
     tokenized,
 )
-from train.sft_trainer import MotionSFTTrainer
-from train.sharding import is_zero3
-from train.stages import finish_stage
-from train.vocabulary_rows import owned_ids, rows_to_train
+from train.supervised.sft_trainer import MotionSFTTrainer
 
 NEW_BASE = "new_base"  # subfolder with the untrained LM and its tokenizer
 BASE = "as base_model a causal language model"

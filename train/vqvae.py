@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
-from datasets_scripts.examples import motion_views
+from datasets_scripts.captioned_motions import motion_views
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
 from modeling_unimo.commands import refusals, require_width
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.arguments import (
+from train.engine.arguments import (
     already_finished,
     check_settings,
     parse_arguments,
@@ -23,10 +23,10 @@ from train.arguments import (
     require_range,
     require_splits,
 )
-from train.drawn_rows import DrawnRows
-from train.optimizer import muon_with_adamw
-from train.push import push_stage
-from train.stages import StageTrainer, finish_stage, keep_short_batch
+from train.engine.drawn_rows import DrawnRows
+from train.engine.optimizer import muon_with_adamw
+from train.engine.push import push_stage
+from train.engine.stages import StageTrainer, finish_stage, keep_short_batch
 
 
 @dataclass

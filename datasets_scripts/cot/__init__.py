@@ -1,1 +1,1 @@
-"""Chain-of-thought texts for motion: what the body does, measured on its joints, in words."""
+"""Earlier names of commands that are now in `datasets_scripts.thoughts`."""

@@ -29,7 +29,7 @@ Returns:
 
 Examples:
     >>> import evaluate_unimo
-    >>> from datasets_scripts.synthetic_motion import Plan, Segment, animate
+    >>> from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
     >>> motion_consistency = evaluate_unimo.load("motion_consistency")
     >>> joints = animate(Plan((Segment("wave", "left", 2),))).joints
     >>> scores = motion_consistency.compute(joints=joints, texts=["a person waves the right hand twice."])

@@ -10,5 +10,5 @@
 A guard reads every so many steps, logs what it reads as `guard/<name>/<figure>` where all logs go (`report_to`), warns
 when a figure is out of bounds, and, if it may and the figure stays there, ends training with the last good checkpoint
 kept. None draws random numbers that training draws from. A loss or weights that are no numbers end every stage by
-themselves (`train.stages.StageTrainer`), a reward that is none where it is given (`RolloutRecorder`).
+themselves (`train.engine.stages.StageTrainer`), a reward that is none where it is given (`RolloutRecorder`).
 """

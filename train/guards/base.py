@@ -10,8 +10,8 @@ from typing import Any
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from modeling_unimo.files_unimo import whole
-from train.arguments import meant
-from train.checkpoints import last_checkpoint
+from train.engine.arguments import meant
+from train.engine.checkpoints import last_checkpoint
 
 PREFIX = "guard"
 GUARDS = "guards.json"  # in the folder of a finished run: who watched it, and who warned

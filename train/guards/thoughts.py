@@ -7,7 +7,7 @@ import numpy as np
 from accelerate.utils import gather_object
 from transformers import Trainer
 
-from datasets_scripts.cot.verify import verify
+from datasets_scripts.verify.verification import verify
 from modeling_unimo.motion_representation import features_to_joints
 from train.guards.base import Guard, GuardArguments, Reading, baseline
 from train.guards.rollouts import RolloutRecorder
@@ -59,7 +59,7 @@ class ThoughtGuard(Guard):
         if consistency is None:
             return []
         begun = baseline(past, "consistency")
-        remedy = "check the thoughts trained on with datasets_scripts.cot.verify, or raise beta"
+        remedy = "check the thoughts trained on with datasets_scripts.verify.verification, or raise beta"
         if consistency < self.settings.guard_min_consistency:
             return [f"{consistency:.0%} of the checked claims hold: {remedy}"]
         if begun is not None and begun - consistency > self.settings.guard_consistency_drop:

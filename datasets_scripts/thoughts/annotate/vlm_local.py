@@ -1,0 +1,136 @@
+"""A Qwen2.5-VL of any size, run here through transformers."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+from datasets_scripts.thoughts.annotate.vlm_prompt import Film, Prompt, Reply
+
+MODEL_TYPE = "qwen2_5_vl"
+
+
+class LocalModel:
+    """The model in this process; replies are greedy, so that they can be had again.
+
+    Args:
+        model: a folder, or the name of a repository on the Hub (`Qwen/Qwen2.5-VL-7B-Instruct`).
+        device: where it runs; by default the GPU where there is one, else the CPU.
+        dtype: of its weights; "auto" takes the saved one.
+        max_tokens: of an answer.
+
+    Raises:
+        FileNotFoundError: no model there.
+        ValueError: a model of another kind.
+        ImportError: the processor needs torchvision, which is not installed.
+    """
+
+    def __init__(self, model: str | Path, device: str | None = None, dtype: str = "auto", max_tokens: int = 400):
+        import torch
+        import transformers
+        from transformers import AutoConfig, AutoProcessor, Qwen2_5_VLForConditionalGeneration
+
+        if Path(model).exists() and not (Path(model) / "config.json").is_file():
+            raise FileNotFoundError(f"{model}: no config.json there; give the folder of a Qwen2.5-VL")
+        try:
+            config = AutoConfig.from_pretrained(model)
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise FileNotFoundError(f"{model}: no model could be read ({reason}); give a Qwen2.5-VL") from error
+        if config.model_type != MODEL_TYPE:
+            raise ValueError(
+                f"{model} holds a model of type {config.model_type!r}; this path runs Qwen2.5-VL. Serve any other "
+                "with an OpenAI-compatible server and give --server"
+            )
+        if not transformers.utils.is_torchvision_available():
+            raise ImportError(
+                "the processor of Qwen2.5-VL needs torchvision: pip install torchvision (the build that belongs to "
+                "the installed torch), or serve the model elsewhere and give --server"
+            )
+        self.model = Path(model).name if Path(model).exists() else str(model)
+        # The library notes the commit of what it took from the Hub, and only of that.
+        commit = getattr(config, "_commit_hash", None)
+        self.version = f"{commit or _folder_digest(Path(model))}, transformers {transformers.__version__}"
+        self.max_tokens = max_tokens
+        self._processor = AutoProcessor.from_pretrained(model)
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(model, dtype=dtype)
+        self._model = loaded.to(self._device).eval()
+        self._turn = threading.Lock()
+
+    @property
+    def kind(self) -> str:
+        """For the record of where a thought comes from."""
+        return self.version
+
+    def stop(self) -> None:
+        """Nothing here waits."""
+
+    def ask(self, prompt: Prompt, film: Film) -> Reply:
+        """The reply to one prompt; one at a time, whatever the number of threads."""
+        with self._turn:
+            return self._ask(prompt, film)
+
+    def _ask(self, prompt: Prompt, film: Film) -> Reply:
+        import torch
+
+        started = time.monotonic()
+        inputs = self.inputs(prompt, film).to(self._device)
+        length = inputs["input_ids"].shape[1]
+        with torch.inference_mode():
+            # Greedy throughout: the temperature, top_k and penalty of the saved settings would say so in warnings.
+            written = self._model.generate(
+                **inputs,
+                max_new_tokens=self.max_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                repetition_penalty=1.0,
+            )[0, length:]
+        ends = self._model.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        return Reply(
+            self._processor.tokenizer.decode(written, skip_special_tokens=True),
+            cut_off=len(written) >= self.max_tokens and int(written[-1]) not in ends,
+            prompt_tokens=length,
+            completion_tokens=len(written),
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+    def inputs(self, prompt: Prompt, film: Film):
+        """The tensors of one request: the chat template's text, with the film in place of its video."""
+        from transformers.video_utils import VideoMetadata
+
+        messages = [
+            {"role": "system", "content": [{"type": "text", "text": prompt.system}]},
+            {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": prompt.user}]},
+        ]
+        text = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        count = len(film.frames)
+        # Spelled out, and nothing sampled: a bare `fps` is ignored, and the frames would be taken for 24 a second.
+        metadata = VideoMetadata(
+            total_num_frames=count,
+            fps=film.fps,
+            duration=count / film.fps,
+            frames_indices=list(range(count)),
+            height=film.frames.shape[1],
+            width=film.frames.shape[2],
+        )
+        return self._processor(
+            text=[text],
+            videos=[film.frames],
+            video_metadata=[metadata],
+            do_sample_frames=False,
+            return_tensors="pt",
+        )
+
+
+def _folder_digest(folder: Path) -> str:
+    """Tells folders of different models apart by their configuration and the sizes of their weights."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+    return f"folder {digest.hexdigest()[:12]}"

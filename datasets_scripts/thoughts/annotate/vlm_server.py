@@ -1,0 +1,355 @@
+"""A vision-language model behind any server that speaks OpenAI's chat API, such as vLLM.
+
+Temporary faults (429, 5xx, time-outs, cut connections, answers that are no JSON or of another form) are asked again
+after a growing, jittered pause, or the one that the server names. The key is read from an environment variable;
+neither it nor the server's address ever enters an error message, a log or a record: they say what happened, not where.
+
+Plain `http.client` is enough, and gives what a client library hides: a deadline for the whole of an answer, a bound on
+its size, no redirect that would carry the key elsewhere, no credentials from files.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import http.client
+import json
+import os
+import random
+import re
+import ssl
+import threading
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+
+from datasets_scripts.thoughts.annotate.vlm_prompt import Film, ModelUnusable, NoReply, Prompt, Reply, RequestRefused
+
+SENDING = ("images", "video")
+_MAX_ANSWER_BYTES = 4_000_000
+_TEMPORARY = {408, 409, 425, 429}
+_THIS_REQUEST = {400, 413, 422, 451}  # too long, too large, against the server's rules: others may pass
+_LONGEST_PAUSE = 60.0  # seconds, of our own
+_LONGEST_ASKED_PAUSE = 600.0  # that a server may ask for; beyond it, a later run is the better answer
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often a request is made, and the pauses between: `first_pause * 2**k` seconds, times 0.5 to 1 at random."""
+
+    attempts: int = 6
+    first_pause: float = 1.0
+
+    def __post_init__(self):
+        if self.attempts < 1 or not self.first_pause >= 0:
+            raise ValueError(f"{self.attempts} attempts, {self.first_pause} s pause; at least 1 and 0 are due")
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after the failed `attempt` (1, 2, ...)."""
+        return min(_LONGEST_PAUSE, self.first_pause * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+
+
+class _Temporary(Exception):
+    """A fault that may pass; `after` is the pause in seconds that the server asks for."""
+
+    def __init__(self, reason: str, after: float = 0.0):
+        super().__init__(reason)
+        self.reason, self.after = reason, after
+
+
+@dataclass
+class ChatServer:
+    """A client; one instance serves many threads.
+
+    Args:
+        address: `http(s)://host[:port]`, with or without a path; `/v1` is taken where there is none.
+        model: the name under which the server knows the model.
+        key_variable: environment variable that holds the key; unset or empty: no key is sent.
+        timeout: seconds for one request, from connecting to the last byte of the answer.
+        retries: how often to ask.
+        max_tokens: of an answer.
+        temperature: 0 is greedy.
+        seed: sent along; servers that sample repeatably need it.
+        send: "images", a picture a frame, which every such server reads; or "video", an MP4 file as `video_url` with
+            vLLM's own settings for the frame rate (needs the extra `video`; half the tokens with Qwen2.5-VL, which
+            joins two frames of a video).
+
+    Raises:
+        ValueError: the address is none, or holds a password.
+    """
+
+    address: str = field(repr=False)
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    timeout: float = 120.0
+    retries: Retries = Retries()
+    max_tokens: int = 400
+    temperature: float = 0.0
+    seed: int = 0
+    send: str = "images"
+
+    def __post_init__(self):
+        if self.send not in SENDING:
+            raise ValueError(f"send is {self.send!r}; it must be one of {', '.join(SENDING)}")
+        # The address itself is not repeated in the messages: they may end in a log.
+        try:
+            parts = urllib.parse.urlsplit(self.address)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError("the server's address is no URL; give http(s)://host[:port]") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise ValueError("the server's address must look like http(s)://host[:port]")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "the server's address must hold no user, password or query; put the key into the environment variable "
+                f"{self.key_variable}"
+            )
+        self._https = parts.scheme == "https"
+        self._host, self._port = host, port or (443 if self._https else 80)
+        self._path = (parts.path.rstrip("/") or "/v1") + "/chat/completions"
+        self._key = os.environ.get(self.key_variable, "").strip()
+        if re.search(r"[^\x21-\x7e]", self._key):
+            raise ValueError(f"the environment variable {self.key_variable} holds a key with spaces or other signs")
+        named = {self._key, self.address, self.address.rstrip("/"), f"{host}:{self._port}"}
+        named |= {parts.netloc} if port else set()
+        self._secret = _any_of(named | {host})
+        # A host may be called "body": in an answer it is taken out only where it can be no word of a description.
+        self._unspoken = _any_of(named | ({host} if re.search(r"[.\d]", host) else set()))
+        self._not_before = 0.0
+        self._stopped = threading.Event()
+
+    @property
+    def kind(self) -> str:
+        """For the record of where a thought comes from."""
+        return f"openai-compatible server, {self.send}"
+
+    def stop(self) -> None:
+        """Ends every pause; requests that wait give up."""
+        self._stopped.set()
+
+    def ask(self, prompt: Prompt, film: Film) -> Reply:
+        """One reply, after as many requests as it takes.
+
+        Raises:
+            NoReply: none came after all attempts.
+            RequestRefused: the server refuses this very request.
+            ModelUnusable: no request can succeed.
+        """
+        body = json.dumps(self._request(prompt, film)).encode()
+        started = time.monotonic()
+        for attempt in range(1, self.retries.attempts + 1):
+            self._wait(self._not_before - time.monotonic())
+            try:
+                reply = self._once(body)
+            except _Temporary as fault:
+                if fault.after > _LONGEST_ASKED_PAUSE:
+                    raise NoReply(f"{fault.reason}, and asks to wait {fault.after:.0f} s") from None
+                if attempt == self.retries.attempts:
+                    raise NoReply(fault.reason) from None
+                pause = max(self.retries.pause(attempt), fault.after)
+                if fault.after:
+                    # A server that asks for a pause means all of us.
+                    self._not_before = max(self._not_before, time.monotonic() + fault.after)
+                self._wait(pause)
+                continue
+            return Reply(
+                reply.text,
+                reply.cut_off,
+                reply.prompt_tokens,
+                reply.completion_tokens,
+                requests=attempt,
+                seconds=round(time.monotonic() - started, 3),
+                details=reply.details,
+                refused=reply.refused,
+            )
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(max(0.0, seconds)):
+            raise NoReply("stopped")
+
+    def _request(self, prompt: Prompt, film: Film) -> dict:
+        """The body of the request; pictures first, so that a server can reuse what it computed for them."""
+        request: dict = {
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
+        content: list[dict]
+        if self.send == "video":
+            content = [{"type": "video_url", "video_url": {"url": _data("video/mp4", _mp4(film))}}]
+            # vLLM otherwise picks 32 frames of its own and takes them for frames at another rate.
+            request["media_io_kwargs"] = {"video": {"num_frames": -1}}
+            request["mm_processor_kwargs"] = {"fps": film.fps, "do_sample_frames": False}
+        else:
+            content = []
+            for index, png in enumerate(film.pngs):
+                content.append({"type": "text", "text": f"{index / film.fps:.2f} s:"})
+                content.append({"type": "image_url", "image_url": {"url": _data("image/png", png)}})
+        content.append({"type": "text", "text": prompt.user})
+        request["messages"] = [
+            {"role": "system", "content": prompt.system},
+            {"role": "user", "content": content},
+        ]
+        return request
+
+    def _once(self, body: bytes) -> Reply:
+        deadline = time.monotonic() + self.timeout
+        try:
+            status, headers, answer = self._post(body, deadline)
+        except TimeoutError:
+            raise _Temporary("no answer within the time limit") from None
+        except ssl.SSLCertVerificationError:
+            raise ModelUnusable("the server's certificate is not trusted") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise _Temporary(f"connection failed ({type(error).__name__})") from None
+        if status in _TEMPORARY or status >= 500:
+            raise _Temporary(f"server answers {status}", _retry_after(headers))
+        if status in (401, 403):
+            raise ModelUnusable(
+                f"the server refuses access ({status}); set the environment variable {self.key_variable} to its key"
+            )
+        if status == 404:
+            raise ModelUnusable("the server knows no such model or path (404); check --model and --server")
+        if 300 <= status < 400:
+            raise ModelUnusable(f"the server redirects ({status}), which is not followed; give its final address")
+        if status != 200:
+            silence = RequestRefused if status in _THIS_REQUEST else NoReply
+            raise silence(f"server refuses the request ({status}): {self._message(answer)}")
+        try:
+            return self._reply(json.loads(answer))
+        except (ValueError, RecursionError):
+            raise _Temporary("answer is no JSON") from None
+        except (KeyError, TypeError, IndexError, AttributeError):
+            raise _Temporary("answer is JSON of another form") from None
+
+    def _post(self, body: bytes, deadline: float) -> tuple[int, http.client.HTTPMessage, bytes]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "unimo"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        connection, target = self._connection(max(0.1, deadline - time.monotonic()))
+        try:
+            connection.request("POST", target, body, headers)
+            connection.sock.settimeout(max(0.01, deadline - time.monotonic()))
+            socket = connection.sock  # the response takes it away from the connection
+            response = connection.getresponse()
+            pieces: list[bytes] = []
+            size = 0
+            while size <= _MAX_ANSWER_BYTES:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                if socket.fileno() >= 0:  # closed already where the whole answer came with the headers
+                    socket.settimeout(left)
+                piece = response.read1(65536)
+                if not piece:
+                    # read1 tells a cut connection and a finished answer alike.
+                    if response.length:
+                        raise http.client.IncompleteRead(b"".join(pieces), response.length)
+                    return response.status, response.headers, b"".join(pieces)
+                pieces.append(piece)
+                size += len(piece)
+            raise _Temporary("answer without end")
+        finally:
+            connection.close()
+
+    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, str]:
+        """A connection, through the proxy of the environment where there is one, and the target of the request."""
+        proxy = urllib.request.getproxies().get("https" if self._https else "http")
+        if proxy and not urllib.request.proxy_bypass(self._host):
+            middle = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            if middle.hostname is None or middle.username:
+                raise ModelUnusable("the environment names a proxy that cannot be used here (a host and port are due)")
+            if self._https:
+                secure = http.client.HTTPSConnection(
+                    middle.hostname, middle.port or 80, timeout=timeout, context=ssl.create_default_context()
+                )
+                secure.set_tunnel(self._host, self._port)
+                return secure, self._path
+            return (
+                http.client.HTTPConnection(middle.hostname, middle.port or 80, timeout=timeout),
+                f"http://{self._host}:{self._port}{self._path}",
+            )
+        if self._https:
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=context), self._path
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout), self._path
+
+    def _reply(self, answer: dict) -> Reply:
+        choice = answer["choices"][0]
+        message = choice["message"]
+        content, refusal = message.get("content"), message.get("refusal")
+        if isinstance(content, list):
+            refusal = refusal or next((part["refusal"] for part in content if part.get("refusal")), None)
+            content = "".join(part.get("text", "") for part in content)
+        finish = choice.get("finish_reason")
+        if content is None or content == "":
+            content = refusal or ""
+        if not isinstance(content, str):
+            raise TypeError
+        usage = answer.get("usage") or {}
+        details = {"finish_reason": finish, "refusal": refusal, "system_fingerprint": answer.get("system_fingerprint")}
+        return Reply(
+            _without(self._unspoken, content),
+            cut_off=finish == "length",
+            prompt_tokens=_count(usage.get("prompt_tokens")),
+            completion_tokens=_count(usage.get("completion_tokens")),
+            # Cut only then: half a secret would not be found.
+            details={name: _without(self._secret, str(said))[:80] for name, said in details.items() if said},
+            refused=bool(refusal) or finish == "content_filter",
+        )
+
+    def _message(self, answer: bytes) -> str:
+        """What the server says of an error, short and without secrets."""
+        text = answer.decode("utf-8", "replace")
+        try:
+            said = json.loads(text)
+            error = said.get("error", said)
+            text = str(error.get("message", error) if isinstance(error, dict) else error)
+        except (ValueError, AttributeError, RecursionError):
+            text = re.sub(r"<[^>]*>", " ", text)
+        return _without(self._secret, " ".join(text.split()))[:200] or "no reason given"
+
+
+def _any_of(words: set[str]) -> re.Pattern[str] | None:
+    """What finds any of the words, the longest first; those of up to three letters could be parts of any text."""
+    secrets = sorted((word for word in words if len(word) > 3), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, secrets)), re.IGNORECASE) if secrets else None
+
+
+def _without(secret: re.Pattern[str] | None, text: str) -> str:
+    """A server, or a proxy before it, may echo what it was sent."""
+    return secret.sub("[...]", text) if secret else text
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _mp4(film: Film) -> bytes:
+    import tempfile
+    from pathlib import Path
+
+    from modeling_unimo.rendering_unimo import save_mp4
+
+    with tempfile.TemporaryDirectory() as folder:
+        return save_mp4(Path(folder) / "motion.mp4", film.frames, fps=film.fps).read_bytes()
+
+
+def _retry_after(headers: http.client.HTTPMessage) -> float:
+    """Seconds that a Retry-After header asks for, as a number or a date; 0 where there is none that can be read."""
+    value = (headers.get("Retry-After") or "").strip()
+    try:
+        return max(0.0, min(float(value), 1e6))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return 0.0

@@ -1,0 +1,1 @@
+"""A study with people: sheets to fill in, and what the filled sheets say."""

@@ -1,0 +1,431 @@
+"""Thoughts without motion: the file that may be published where the motion may not, and its way back onto a dataset.
+
+    python -m datasets_scripts.thoughts.records --texts DIR --dataset DIR --output DIR
+
+A texts folder holds `thoughts.parquet`, one row a caption, and a card. A thought is found again by what everybody who
+owns the data has: the clip's id, the part of the clip, and a hash of the caption's text. Neither motion nor caption
+nor any statistics of them are in it. The same file lies in every dataset folder whose thoughts were annotated or
+joined, where it tells where each one comes from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from datasets_scripts.schema import (
+    NOTE,
+    BuildSummary,
+    Caption,
+    Clip,
+    Skipped,
+    check_output,
+    count_clips,
+    dataset_width,
+    iter_dataset,
+    write_dataset,
+)
+from datasets_scripts.thoughts.annotate.answers import thought_fault
+from modeling_unimo.files_unimo import whole
+
+FILE = "thoughts.parquet"
+GIVEN = "given"  # the annotator of a thought that came with the data
+_PART = re.compile(r"(.+)@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)(?:_\d+)?")
+_CARD_MARK = "Thoughts of UniMo, keyed by clip id"
+
+
+@dataclass(frozen=True)
+class ThoughtRecord:
+    """One caption's thought and where it comes from: a row of `thoughts.parquet`.
+
+    Args:
+        split: of the clip.
+        id: of the clip.
+        caption: the caption's place in its row of the dataset, counted from 0; -1 where the caption was left out.
+        text_sha256: of the caption's text; see `text_hash`.
+        start, end: seconds, the part that the caption describes; both 0: the whole clip.
+        thought: the text, or "" where there is none.
+        refused: why there is none.
+        annotator: "kinematic", "vlm", or "given" for a thought that came with the data.
+        model: of the vision-language annotator.
+        version: of what wrote it.
+        prompt: hash of the prompt's wording.
+        views: what the model was shown, joined by "+".
+        consistency: share of its checkable claims that the motion bears out; None where nothing could be decided.
+        decided: number of these claims.
+        contradicted: those that the motion contradicts, each with what was measured.
+        sentences: number of sentences of the thought; 0 where nobody counted (files of earlier versions).
+        unread: those in which no claim was found.
+    """
+
+    split: str
+    id: str
+    caption: int
+    text_sha256: str
+    start: float = 0.0
+    end: float = 0.0
+    thought: str = ""
+    refused: str = ""
+    annotator: str = GIVEN
+    model: str = ""
+    version: str = ""
+    prompt: str = ""
+    views: str = ""
+    consistency: float | None = None
+    decided: int = 0
+    contradicted: list[str] = field(default_factory=list)
+    sentences: int = 0
+    unread: list[str] = field(default_factory=list)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the thought's sentences in which a claim was found; None where they were not counted."""
+        return 1.0 - len(self.unread) / self.sentences if self.sentences else None
+
+
+_LATER = ("sentences", "unread")  # columns that files of earlier versions lack
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a caption's text, the same for copies that differ in spaces or in Unicode's ways of one letter."""
+    return hashlib.sha256(" ".join(unicodedata.normalize("NFC", text).split()).encode("utf-8", "replace")).hexdigest()
+
+
+def place(id: str, start: float, end: float) -> tuple[str, float, float]:
+    """A clip's id and the part of it, the same for a caption of a part and for a row cut out for it (`id@1.5-4`)."""
+    found = None if start or end else _PART.fullmatch(id)
+    if found:
+        id, start, end = found[1], float(found[2]), float(found[3])
+    return id, round(start, 3), round(end, 3)
+
+
+def write_records(records: Iterable[ThoughtRecord], path: str | Path) -> int:
+    """Writes `thoughts.parquet`, whole or not at all; returns the number of rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema()
+    count = 0
+    with whole(path) as part:
+        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+            for rows in _batches(records, 10_000):
+                writer.write_table(pa.Table.from_pylist([vars(row) for row in rows], schema=schema))
+                count += len(rows)
+            if not count:
+                writer.write_table(schema.empty_table())
+    return count
+
+
+def read_records(path: str | Path) -> Iterator[ThoughtRecord]:
+    """The rows of a texts folder, a dataset folder with provenance, or the file itself.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no Parquet file, or one of another form.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file}: no such file; give a folder made by python -m datasets_scripts.annotate --texts_only"
+        )
+    try:
+        with pq.ParquetFile(file) as parquet:
+            wanted, there = _schema(), parquet.schema_arrow
+            names = [name for name in wanted.names if name in there.names or name not in _LATER]
+            for column in map(wanted.field, names):
+                if column.name not in there.names or there.field(column.name).type != column.type:
+                    raise ValueError(
+                        f"{file} has no column {column.name!r} of type {column.type}: it holds no thoughts"
+                    )
+            for batch in parquet.iter_batches(10_000, columns=names):
+                for row in batch.to_pylist():
+                    if any(row[name] is None for name in names if name != "consistency"):
+                        raise ValueError(f"{file}: the row of clip {row['id']!r} has empty fields")
+                    yield ThoughtRecord(**row)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file} is no readable Parquet file ({error})") from error
+
+
+def write_texts(records: Iterable[ThoughtRecord], folder: str | Path, card: str = "") -> int:
+    """Writes a texts-only folder: `thoughts.parquet` and a card; returns the number of thoughts.
+
+    Records without a thought are left out.
+
+    Raises:
+        FileExistsError: the folder holds something else.
+    """
+    folder = check_texts_output(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: dict[str, int] = {}
+
+    def with_thought() -> Iterator[ThoughtRecord]:
+        for record in records:
+            if record.thought:
+                written[record.annotator] = written.get(record.annotator, 0) + 1
+                yield record
+
+    count = write_records(with_thought(), folder / FILE)
+    with whole(folder / "README.md") as part:
+        part.write_text(_texts_card(written, card), encoding="utf-8")
+    return count
+
+
+def check_texts_output(folder: str | Path) -> Path:
+    """Makes sure that texts may be written to `folder`: new, empty or an earlier export.
+
+    Raises:
+        FileExistsError: it is a file or holds anything else.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; give --texts_only a folder that does not exist yet")
+    if folder.is_dir():
+        names = {entry.name for entry in folder.iterdir()}
+        card = folder / "README.md"
+        foreign = names - {FILE, "README.md"}
+        if foreign or (card.is_file() and _CARD_MARK not in card.read_text(encoding="utf-8", errors="replace")):
+            shown = ", ".join(sorted(foreign)[:5]) or "a README.md of another kind"
+            raise FileExistsError(f"{folder} holds something else ({shown}); give another folder or empty this one")
+    return folder
+
+
+class Joiner:
+    """Puts thoughts of a texts folder onto clips of any source.
+
+    A thought belongs to a caption when clip id, part and text agree; where the same key occurs in several splits, the
+    clip's own split decides. What does not fit is counted, never guessed.
+
+    Args:
+        texts: a texts folder.
+        overwrite: replace thoughts that the clips have already.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_records`.
+    """
+
+    def __init__(self, texts: str | Path, overwrite: bool = False):
+        self.overwrite = overwrite
+        self.known: dict[tuple, list[ThoughtRecord]] = {}
+        self.faulty = 0
+        for record in read_records(texts):
+            if not record.thought:
+                continue
+            # The file may come from anywhere: the same gate as for what a model says.
+            if thought_fault(record.thought):
+                self.faulty += 1
+                continue
+            self.known.setdefault((*place(record.id, record.start, record.end), record.text_sha256), []).append(record)
+        self.total = sum(map(len, self.known.values()))
+        self.joined = self.kept = self.lacking = 0
+        self.records: list[ThoughtRecord] = []
+        self._used: set[int] = set()
+
+    def join(self, clips: Iterable[Clip | Skipped]) -> Iterator[Clip | Skipped]:
+        """The clips with thoughts filled in, in order."""
+        for clip in clips:
+            if isinstance(clip, Skipped):
+                yield clip
+                continue
+            captions = list(clip.captions)
+            for index, caption in enumerate(captions):
+                if caption.thought and not self.overwrite:
+                    self.kept += 1
+                    continue
+                record = self._find(clip, caption)
+                if record is None:
+                    self.lacking += 1
+                    yield Skipped(clip.id, "caption without a thought in the texts", caption.text[:80], NOTE)
+                    continue
+                captions[index] = replace(caption, thought=record.thought)
+                self.joined += 1
+                self._used.add(id(record))
+                self.records.append(
+                    replace(
+                        record,
+                        split=clip.split,
+                        id=clip.id,
+                        caption=index,
+                        start=caption.start,
+                        end=caption.end,
+                    )
+                )
+            yield replace(clip, captions=captions)
+
+    def _find(self, clip: Clip, caption: Caption) -> ThoughtRecord | None:
+        found = self.known.get((*place(clip.id, caption.start, caption.end), text_hash(caption.text)), [])
+        found = [record for record in found if record.split == clip.split] or found
+        # The same caption twice has the same thought or one for each; other splits' thoughts must agree.
+        unused = [record for record in found if id(record) not in self._used] or found
+        one_split = len({record.split for record in found}) == 1
+        return unused[0] if unused and (one_split or len({record.thought for record in found}) == 1) else None
+
+    def summary(self) -> str:
+        """What was joined, in one line."""
+        parts = [f"{self.joined} of {self.total} thoughts joined"]
+        for number, what in (
+            (self.kept, "captions had one and kept it"),
+            (self.lacking, "captions have none in the texts"),
+            (self.faulty, "thoughts refused (empty, huge, with tags or control characters)"),
+        ):
+            if number:
+                parts.append(f"{number} {what}")
+        return ", ".join(parts)
+
+
+def join_dataset(
+    texts: str | Path, dataset: str | Path, output: str | Path, overwrite: bool = False, progress: bool = False
+) -> tuple[BuildSummary, Joiner]:
+    """Joins a texts folder onto a dataset folder and writes the result as another.
+
+    Raises:
+        FileNotFoundError, ValueError, FileExistsError: an input cannot be used; see `read_records`,
+            `load_motion_dataset` and `write_dataset`. Also where not one thought found its caption.
+    """
+    check_output(output)
+    total = count_clips(dataset)
+    joiner = Joiner(texts, overwrite)
+    earlier = earlier_records(dataset)
+
+    def finish(folder: Path) -> None:
+        if not joiner.joined:
+            raise ValueError(
+                f"not one of the {joiner.total} thoughts in {texts} belongs to a caption of {dataset}: are they of "
+                "the same data, with the same captions?"
+            )
+        now = {(record.split, record.id, record.caption) for record in joiner.records}
+        rest = [record for key, record in earlier.items() if key not in now]
+        write_records([*joiner.records, *rest], folder / FILE)
+
+    card = f"{source_words(dataset)}\n\nThoughts joined from the texts `{Path(texts).resolve().name}`."
+    summary = write_dataset(
+        joiner.join(iter_dataset(dataset)),
+        output,
+        card=card.strip(),
+        feature_dim=dataset_width(dataset),
+        total=total,
+        progress=progress,
+        finish=finish,
+    )
+    return summary, joiner
+
+
+def earlier_records(dataset: str | Path) -> dict[tuple[str, str, int], ThoughtRecord]:
+    """The provenance that a dataset folder brings along, by (split, id, caption); empty where it brings none."""
+    if not (Path(dataset) / FILE).is_file():
+        return {}
+    return {(r.split, r.id, r.caption): r for r in read_records(dataset) if r.caption >= 0}
+
+
+def source_words(dataset: str | Path) -> str:
+    """What the card of a dataset folder says of its source: what stands between its title and its table."""
+    card = Path(dataset) / "README.md"
+    if not card.is_file():
+        return ""
+    found = re.search(r"^# Motion and text\n\n(.*?)\n\n\| split \|", card.read_text(encoding="utf-8"), re.M | re.S)
+    return found[1].strip() if found else ""
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    kinds = {
+        "str": pa.string(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "float | None": pa.float64(),
+        "list[str]": pa.list_(pa.string()),
+    }
+    return pa.schema([(column.name, kinds[str(column.type)]) for column in fields(ThoughtRecord)])
+
+
+def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _texts_card(written: dict[str, int], text: str) -> str:
+    counts = ", ".join(f"{number} {name}" for name, number in sorted(written.items())) or "none"
+    return f"""---
+tags:
+- motion
+- chain-of-thought
+- text
+configs:
+- config_name: default
+  data_files: {FILE}
+---
+
+# {_CARD_MARK}
+
+{text.strip()}
+
+{sum(written.values())} thoughts ({counts}), one row each: `split`, `id` (the clip's name in its own dataset),
+`caption` (its place in the row), `text_sha256` (of the caption), `start` and `end` (seconds, 0/0: the whole clip),
+`thought`, and where it comes from: `annotator`, `model`, `version`, `prompt`, `views`, `consistency` (share of its
+checkable claims that the motion bears out), `decided` (their number), `contradicted`, `sentences` (their number) and
+`unread` (those in which no checkable claim was found).
+
+No motion, no captions and no statistics of them are in here: join the thoughts onto your own copy of the data.
+
+```bash
+python -m datasets_scripts.build --source humanml3d --data_dir <your HumanML3D> --thoughts <this folder> --output data
+python -m datasets_scripts.thoughts.records --dataset <a dataset folder> --texts <this folder> --output data
+```
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets_scripts.thoughts.records",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--texts", required=True, help="folder with thoughts.parquet")
+    parser.add_argument("--dataset", required=True, help="dataset folder to put them onto")
+    parser.add_argument("--output", required=True, help="dataset folder to write: new, empty or an earlier build")
+    parser.add_argument("--overwrite_thoughts", action="store_true", help="replace the thoughts that are there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns 0, or 2 where the input cannot be used."""
+    arguments = make_parser().parse_args(argv)
+    started = time.perf_counter()
+    try:
+        summary, joiner = join_dataset(
+            arguments.texts,
+            arguments.dataset,
+            arguments.output,
+            arguments.overwrite_thoughts,
+            progress=not arguments.quiet,
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(summary.table())
+    print(f"{joiner.summary()} -> {arguments.output} ({time.perf_counter() - started:.1f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""What a text claims and what a motion shows: `verify(texts, joints)` compares the two, claim by claim."""
+
+from datasets_scripts.verify.verification import Verification, verify
+
+__all__ = ["Verification", "verify"]

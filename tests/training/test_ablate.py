@@ -1,0 +1,316 @@
+"""Ablations: stages shared by content, paired statistics against scipy, tables that say what was found."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from train import ablate
+from train.studies.arms import REWARDS, studies
+from train.studies.report import FIGURES, paired_difference, rows, scores, write_results
+
+ALL = studies(0.2, 0.6)
+
+
+def planned(tmp_path: Path, study: str, *more: str, seeds: int = 2):
+    """The planner and the folders of scores of a study over a benchmark folder with a few bytes in it."""
+    run = tmp_path / "run"
+    if not run.exists():
+        for name in ("data/data", "vqvae", "evaluator", "evaluator_held_out"):
+            (run / name).mkdir(parents=True)
+        (run / "data/data/train-00000-of-00001.parquet").write_bytes(b"rows")
+        for name in ("vqvae", "evaluator", "evaluator_held_out"):
+            (run / name / "model.safetensors").write_bytes(name.encode())
+    arguments = ablate.parse(
+        ["--study", study, "--benchmark", str(run), "--output", str(tmp_path / "out"), "--seeds", str(seeds), *more]
+    )
+    planner = ablate.Planner(arguments)
+    arms = ablate.chosen_arms(ALL[study], arguments.arms)
+    steps = {arm.name: 100 for arm in arms if not arm.time_of}
+    return planner, ablate.plan_study(
+        planner, arms, planner.benchmark(None, arguments.benchmark), arguments.seeds, steps
+    )
+
+
+@pytest.mark.parametrize("name", ablate.STUDIES)
+def test_every_study_has_its_baseline_and_arms_that_differ(name):
+    study = ALL[name]
+    names = [arm.name for arm in study.arms]
+    assert study.baseline in names and len(set(names)) == len(names) > 1
+    settings = [(arm.sft, arm.grpo, arm.steps_share, arm.time_of, arm.tasks) for arm in study.arms]
+    assert all(one not in settings[:i] for i, one in enumerate(settings))
+    for arm in study.arms:
+        assert not arm.time_of or {arm.time_of, arm.time_from} <= set(names)
+
+
+def test_single_tasks_see_as_many_examples_as_in_the_joint_arm():
+    shares = {arm.name: arm.steps_share for arm in ALL["joint"].arms}
+    assert shares["text-to-motion alone"] == pytest.approx(0.2 + 0.8 * 0.6)
+    assert shares["text-to-motion alone"] + shares["motion-to-text alone"] == pytest.approx(1)
+
+
+def test_gspo_is_compared_with_grpo_at_as_many_passes():
+    arms = {arm.name: arm.grpo for arm in ALL["algorithm"].arms}
+    assert arms["gspo, two passes"] == {**arms["grpo, two passes"], "algorithm": "gspo"}
+    assert arms["grpo, two passes"] == {"num_iterations": 2} and arms["grpo"] == {}
+
+
+def test_rewards_are_named_as_the_script_names_them():
+    from train.rewards import make_rewards
+
+    assert [reward.__name__ for reward in make_rewards(None, None)][: len(REWARDS)] == list(REWARDS)
+
+
+def test_reward_arms_leave_out_what_the_recipe_has():
+    from train.rewards import PAPER, parse_weights
+
+    arms = {arm.name: arm.grpo for arm in studies(0.2, 0.6, "length_closeness=2, format_reward=0")["rewards"].arms}
+    assert "without format_reward" not in arms and arms["all rewards"] == {} and arms["no GRPO"] is None
+    shorter = parse_weights(arms["without length_closeness"]["rewards"])
+    assert {name for name, weight in shorter.items() if weight} == set(PAPER) - {"format_reward"}
+    deaf = parse_weights(arms["without caption_similarity"]["rewards"])
+    assert deaf["length_closeness"] == 2 and deaf["caption_similarity"] == 0 and deaf["motion_similarity"] == 1
+    assert tuple(parse_weights(arms["the paper's rewards"]["rewards"])) == PAPER
+    assert "the paper's rewards" not in {arm.name for arm in ALL["rewards"].arms}
+
+
+def test_arms_share_what_is_the_same(tmp_path):
+    planner, _ = planned(tmp_path, "rewards")
+    kinds = [name.split("-")[0] for name in planner.stages]
+    # Six arms, two seeds: one supervised model a seed, of which five arms make a policy of their own.
+    assert kinds.count("sft") == 2 and kinds.count("grpo") == 10 and kinds.count("score") == 12
+    grpo = next(stage for stage in planner.stages.values() if stage.name.startswith("grpo"))
+    assert grpo.after[0].startswith("sft")
+    # Another study finds the same supervised models.
+    other, _ = planned(tmp_path, "algorithm")
+    assert {n for n in planner.stages if n.startswith("sft")} == {n for n in other.stages if n.startswith("sft")}
+    # So does one whose arm names what the recipe has.
+    other, _ = planned(tmp_path, "embedding_init")
+    assert len(planner.stages.keys() & other.stages.keys()) == 4
+
+
+def test_what_is_read_is_part_of_the_name(tmp_path):
+    first, _ = planned(tmp_path, "cot")
+    (tmp_path / "run/vqvae/model.safetensors").write_bytes(b"another codec")
+    second, _ = planned(tmp_path, "cot")
+    assert not first.stages.keys() & second.stages.keys()
+
+
+def test_how_a_stage_is_watched_is_no_part_of_its_name(tmp_path, monkeypatch):
+    first, _ = planned(tmp_path, "rewards")
+
+    def changed(section: str, **settings):
+        config = ablate.read_config(ablate.CONFIGS / "ablation" / "ablation.yaml")
+        config[section] |= settings
+        monkeypatch.setattr(ablate, "read_config", lambda path: config)
+        return planned(tmp_path, "rewards")[0]
+
+    again = changed("grpo", guard_every=7, guard_stops="", logging_steps=3)
+    assert first.stages.keys() == again.stages.keys()
+    grpo = next(stage for stage in again.stages.values() if stage.name.startswith("grpo"))
+    assert grpo.command[grpo.command.index("--guard_every") + 1] == "7"  # it has it all the same
+    assert not {n for n in changed("grpo", beta=0.5).stages if n.startswith("grpo")} & first.stages.keys()
+
+
+def test_the_held_out_judge_watches_and_is_no_part_of_the_name(tmp_path):
+    first, _ = planned(tmp_path, "rewards")
+    grpo = next(stage for stage in first.stages.values() if stage.name.startswith("grpo"))
+    judge = tmp_path / "run/evaluator_held_out"
+    assert grpo.command[grpo.command.index("--held_out_evaluator") + 1] == str(judge)
+    (judge / "model.safetensors").write_bytes(b"another judge")
+    second, _ = planned(tmp_path, "rewards")
+    kept = first.stages.keys() & second.stages.keys()
+    assert {n for n in first.stages if n.startswith(("sft", "grpo"))} == kept  # scores have it as their judge
+
+
+def test_results_tell_versions_apart(tmp_path):
+    planner, _ = planned(tmp_path, "cot")
+    first, *others = planner.stages.values()
+    first.record = {"seconds": 1.0}
+    for stage in others:
+        stage.record = {"versions": {"code": "0123456789ab", "trl": "1.16.0"}}
+    assert ablate.stages_by_version(planner) == {"not recorded": 1, "code 0123456789ab trl 1.16.0": len(others)}
+
+
+def test_the_embedded_benchmark_is_made_once(tmp_path):
+    arguments = ablate.parse(["--study", "cot", "--output", str(tmp_path)])
+    planner = ablate.Planner(arguments)
+    benchmark = planner.benchmark(None, None)
+    made = {name.split("-")[0] for name in planner.stages}
+    assert made == {"data", "vqvae", "evaluator"} and len(planner.stages) == 4
+    assert benchmark.evaluator.key != benchmark.held_out.key
+    held_out = planner.stages[benchmark.held_out.stage].command
+    assert held_out[held_out.index("--held_out_output_dir") + 1] == str(benchmark.held_out.path)
+
+
+def equal_time(tmp_path, resumed) -> int:
+    """Steps of the arm at equal time where 100 steps of the two take 30 and 20 s; `resumed`: those timed."""
+    planner, folders = planned(tmp_path, "cot")
+    for (arm, seed), score in folders.items():
+        sft = next(planner.stages[n] for n in planner.stages[score.stage].after if n.startswith("sft"))
+        sft.folder.mkdir(parents=True, exist_ok=True)
+        seconds = 30.0 if arm == "with thoughts" else 20.0
+        timed = resumed.get((arm, seed), 100)
+        # Loading what was kept takes a second.
+        summary = {"steps": 100, "train_cpu_seconds_per_process": seconds * timed / 100 if timed else 1.0}
+        if timed < 100:  # earlier versions had no such key
+            summary["train_steps_timed"] = timed
+        (sft.folder / "training_summary.json").write_text(json.dumps(summary))
+    arm = next(arm for arm in ALL["cot"].arms if arm.time_of)
+    return ablate.equal_time_steps(planner, arm, folders, 2, 100)
+
+
+@pytest.mark.parametrize(
+    "resumed",
+    [
+        {},
+        {("with thoughts", 0): 10},
+        {("without thoughts", 1): 40, ("with thoughts", 1): 90},
+        {("with thoughts", 0): 0},
+    ],
+    ids=str,
+)
+def test_equal_time_follows_the_measured_times(tmp_path, resumed):
+    assert equal_time(tmp_path, resumed) == 150
+
+
+def test_equal_time_needs_a_time(tmp_path):
+    with pytest.raises(SystemExit, match="training time of arm 'with thoughts' is not known"):
+        equal_time(tmp_path, {("with thoughts", 0): 0, ("with thoughts", 1): 0})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--study", "cot", "--seeds", "0"], "must be at least 1"),
+        (["--study", "cot", "--dataset", "nowhere"], "must hold the folders data"),
+        (["--study", "cot", "--benchmark", "nowhere"], "evaluator_held_out"),
+        (["--study", "luck"], "invalid choice"),
+    ],
+)
+def test_bad_command_lines_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit):
+        ablate.parse(words)
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_arm_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="no arm 'dpo'.*'with thoughts'"):
+        planned(tmp_path, "cot", "--arms", "dpo")
+
+
+def test_an_empty_benchmark_is_refused(tmp_path):
+    for name in ("data", "vqvae", "evaluator", "evaluator_held_out"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(SystemExit, match="data holds neither Parquet data nor safetensors"):
+        ablate.main(["--study", "cot", "--benchmark", str(tmp_path), "--output", str(tmp_path / "out")])
+
+
+def test_no_guard_ends_a_study(tmp_path):
+    planner, _ = planned(tmp_path, "rewards")
+    for stage in planner.stages.values():
+        if stage.name.startswith(("sft", "grpo")):
+            assert stage.command[stage.command.index("--guard_stops") + 1] == ""
+
+
+def test_warnings_of_guards_are_gathered_by_arm_and_seed(tmp_path):
+    planner, folders = planned(tmp_path, "rewards", "--arms", "no GRPO")  # and "all rewards", compared with
+    trainings = sorted(name for name in planner.stages if name.startswith(("sft", "grpo")))
+    collapse = {"guard": "collapse", "first_step": 8, "bad": 5, "readings": 16, "said": "the entropy is 1%"}
+    for name in trainings:
+        planner.stages[name].folder.mkdir(parents=True)
+        left = {"watched": ["collapse"], "warnings": [collapse] if name.startswith("grpo") else []}
+        (planner.stages[name].folder / "guards.json").write_text(json.dumps(left))
+    of_seed = {"first_step": 8, "bad": 5, "readings": 16}
+    warning = {"arms": ["all rewards"], "stage": "grpo", "guard": "collapse", "said": "the entropy is 1%"}
+    assert ablate.guard_warnings(planner, folders) == [warning | {"seeds": {0: of_seed, 1: of_seed}}]
+    sft = next(name for name in trainings if name.startswith("sft"))
+    (planner.stages[sft].folder / "guards.json").unlink()
+    rows_of = ablate.guard_warnings(planner, folders)
+    shared = next(row for row in rows_of if row["stage"] == "sft")
+    assert sorted(shared["arms"]) == ["all rewards", "no GRPO"] and len(shared["seeds"]) == 1
+    assert shared["guard"] == "" and shared["said"] == "trained by a version that did not keep warnings"
+
+
+# ------------------------------------------------------------------------------------------------ statistics, tables
+
+
+def test_paired_differences_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.normal(1, 1, 5), rng.normal(0, 1, 5)
+    found = paired_difference(ours, theirs)
+    interval = stats.ttest_rel(ours, theirs).confidence_interval()
+    assert found.mean == pytest.approx((interval.low + interval.high) / 2)
+    assert found.half_width == pytest.approx((interval.high - interval.low) / 2)
+    assert paired_difference([1.0], [0.5]).half_width is None
+    with pytest.raises(ValueError, match="got 2 and 1"):
+        paired_difference([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize(("better", "verdict"), [(+1, "better"), (-1, "worse")])
+def test_a_verdict_needs_an_interval_without_zero(better, verdict):
+    assert paired_difference([1.0, 1.1, 0.9], [0.0, 0.1, 0.0]).verdict(better) == verdict
+    assert paired_difference([1.0, -1.0, 0.1], [0.0, 0.0, 0.0]).verdict(better) == ""
+    assert paired_difference([1.0], [0.0]).verdict(better) == ""
+
+
+def test_scores_of_an_evaluation(tmp_path):
+    side = {"fid": {"mean": 0.2, "ci95": 0.1}, "n": 5, "held_out": {"r_precision_top1": {"mean": 0.4, "ci95": 0.0}}}
+    results = {"t2m": {"real": {}, "generated": side}, "m2t": {"bleu1": {"mean": 0.6, "ci95": 0}, "valid_free": 0.9}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    expected = {"t2m.fid": 0.2, "t2m.held_out.r_precision_top1": 0.4, "m2t.bleu1": 0.6, "m2t.valid_free": 0.9}
+    assert scores(tmp_path / "results.json") == expected
+
+
+def test_tables(tmp_path):
+    results = {
+        "plain": [{"t2m.fid": 2.0, "m2t.bleu1": 0.5}, {"t2m.fid": 2.2, "m2t.bleu1": 0.5}],
+        "<b>new</b>": [{"t2m.fid": 1.0}, {"t2m.fid": 1.2001}],
+    }
+    table = rows("plain", results)
+    new = next(row for row in table if row["arm"] == "<b>new</b>")
+    assert new["verdict"] == "better" and new["difference"] == pytest.approx(-0.99995)
+    assert [row["arm"] for row in table if row["figure"] == "BLEU@1"] == ["plain"]
+    about = {"study": "x", "question": "Is <new> better?", "seeds": 2}
+    written = write_results(tmp_path / "x", about, "plain", results)
+    assert [path.suffix for path in written] == [".json", ".csv", ".md", ".html"]
+    page = (tmp_path / "x/results.html").read_text()
+    assert "<b>new</b>" not in page and "&lt;b&gt;new" in page and "better to the right" in page
+    with (tmp_path / "x/results.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert {row["figure"] for row in read} <= {name for name, _ in FIGURES.values()} and len(read) == 3
+    plain = (tmp_path / "x/results.md").read_text()
+    assert "**(-1.000 ± 0.001)**" in plain
+    assert "Guards warned of nothing." in plain and "Guards warned of nothing." in page
+
+
+def test_an_interval_that_leaves_the_plot_ends_in_an_arrow(tmp_path):
+    steady = {f"t2m.{name}": 0.5 for name in ("r_precision_top1", "r_precision_top3", "mm_dist", "consistency")}
+    steady |= {f"m2t.{name}": 0.5 for name in ("bleu1", "bleu4", "rouge_l", "cider", "valid_free")}
+    pages = []
+    for wild in (0.5, 5.0):
+        arms = {"plain": [steady | {"t2m.fid": 0.5}] * 2, "new": [steady | {"t2m.fid": f} for f in (0.5, wild)]}
+        write_results(tmp_path, {"study": "x", "question": "?", "seeds": 2}, "plain", arms)
+        pages.append((tmp_path / "results.html").read_text())
+    assert ["<polygon" in page for page in pages] == [False, True]
+
+
+def test_tables_show_what_guards_warned_of(tmp_path):
+    seeds = {0: {"first_step": 8, "bad": 5, "readings": 16}, 2: {"first_step": 20, "bad": 1, "readings": 16}}
+    warnings = [
+        {"arms": ["<new>"], "stage": "grpo", "guard": "collapse", "said": "entropy < 1%", "seeds": seeds},
+        {"arms": ["a", "b"], "stage": "sft", "guard": "", "said": "not watched", "seeds": {1: {}}},
+    ]
+    results = {"plain": [{"t2m.fid": 2.0}], "<new>": [{"t2m.fid": 1.0}]}
+    about = {"study": "x", "question": "Is <new> better?", "seeds": 1}
+    write_results(tmp_path / "x", about, "plain", results, warnings)
+    plain, page = ((tmp_path / "x" / name).read_text() for name in ("results.md", "results.html"))
+    by = "collapse, seeds 0 (from step 8, 5 of 16 readings), 2 (from step 20, 1 of 16 readings)"
+    assert f"- *<new>*, GRPO, {by}: entropy < 1%\n- *a; b*, SFT, seed 1: not watched\n" in plain
+    assert f"<td>&lt;new&gt;</td><td>GRPO</td><td>{by}</td><td>entropy &lt; 1%</td>" in page
+    assert "<td>a; b</td><td>SFT</td><td>seed 1</td><td>not watched</td>" in page
+    read = json.loads((tmp_path / "x" / "results.json").read_text())["warnings"]
+    assert read[0]["seeds"]["2"]["first_step"] == 20

@@ -1,0 +1,1 @@
+"""What all training stages share: arguments, checkpoints, optimizers, cards, uploads."""

@@ -1,0 +1,422 @@
+"""The card of a stage folder: README.md with the Hub's metadata, made from what the stage left in its folder.
+
+Only the part between two marker comments, and the metadata that follow from the run, are written; everything else in
+a card belongs to its user and stays. What users typed (names, settings, the data's own description) is escaped, paths
+are cut to their last component, and nothing that looks like a secret is copied.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import DatasetCard, ModelCard, ModelCardData
+
+from datasets_scripts.hub.card_words import (
+    base_name,
+    cached_name,
+    command_line,
+    description,
+    last_component,
+    prose,
+    public,
+    table,
+    text,
+)
+from datasets_scripts.hub.upload import Pushed, published
+from evaluate_unimo.card_results import METRICS, TASKS, eval_results, replaced
+from evaluate_unimo.functional import fingerprint
+from train.engine.card_text import FIGURES, NAME, SIDES, STAGES, TRUST
+
+README = "README.md"
+HUMANML3D_DIM = 263
+SETTINGS, SUMMARY = "training_run.json", "training_summary.json"
+DONE = "stage_done.json"  # of the quickstart
+PICTURE, SAMPLE = "sample.png", "sample.json"
+MADE_FROM = "made_from.json"  # in a UniMo folder: the folder of its policy
+BEGIN = "<!-- unimo card: begin. Training rewrites what stands between these two marks; text outside is kept. -->"
+END = "<!-- unimo card: end -->"  # datasets_scripts/hub/card_merge.py finds both
+TAGS = ["human-motion", "text-to-motion", "motion-to-text"]
+LIBRARIES = ("unimo", "torch", "transformers", "trl", "accelerate")
+
+
+# ---------------------------------------------------------------- the two cards
+
+
+def write_stage_card(folder: str | Path, repo: str = "") -> Path:
+    """Write or renew the card of a training stage from its `training_run.json` and, once there, its summary.
+
+    Args:
+        folder: output folder of train/vqvae.py, evaluator.py, sft.py or grpo.py.
+        repo: name of the repository that the folder goes to, where it is being published.
+
+    Returns:
+        The README.md.
+
+    Raises:
+        FileNotFoundError: the folder holds no `training_run.json`.
+        ValueError: that file names no stage of this package.
+    """
+    folder = Path(folder)
+    run = read_stage(folder)
+    if not run:
+        raise FileNotFoundError(f"{folder} holds no {SETTINGS}; a card is made from a folder of a training stage")
+    stage = run["stage"]
+    if stage == "unimo" or stage not in STAGES:
+        raise ValueError(f"{folder / SETTINGS} names the stage {stage!r}, none of {', '.join(STAGES)}")
+    sft_folder = beside(folder, run.get("sft_model"))
+    base = base_name((run if stage == "sft" else read_stage(sft_folder)).get("base_model") or "")
+    parents = _parents([sft_folder], base)
+    dataset = read_dataset(beside(folder, run.get("dataset")))
+    return _renew(folder, card_data(stage, parents, dataset), stage, {stage: run}, dataset, repo=repo)
+
+
+def write_plain_card(folder: Path, stage: str, repo: str = "") -> Path:
+    """Write the card of a model that no run of this package stands behind, as one that was converted.
+
+    Args:
+        folder: the model.
+        stage: the key of its kind in `STAGES`.
+        repo: name of the repository that the folder goes to, where it is being published.
+    """
+    dataset = read_dataset(None)
+    return _renew(folder, card_data(stage, [], dataset), stage, {}, dataset, repo=repo)
+
+
+def write_unimo_card(
+    folder: str | Path, grpo_folder: str | Path, metrics: Mapping[str, Any] | None = None, repo: str = ""
+) -> Path:
+    """Write or renew the card of an assembled UniMo folder.
+
+    Args:
+        folder: the UniMo folder.
+        grpo_folder: folder of the GRPO stage, whose `training_run.json` leads to the other stages.
+        metrics: what `metrics.json` of a run holds; None before evaluation.
+        repo: name of the repository that the folder goes to, where it is being published.
+
+    Returns:
+        The README.md.
+    """
+    folder, grpo_folder = Path(folder), Path(grpo_folder)
+    (folder / MADE_FROM).write_text(json.dumps({"grpo": str(grpo_folder)}) + "\n", encoding="utf-8")
+    grpo = read_stage(grpo_folder)
+    names = {"vqvae": "vqvae", "evaluator": "evaluator", "sft": "sft_model"}
+    folders = {stage: beside(grpo_folder, grpo.get(key)) for stage, key in names.items()}
+    parts = {stage: read_stage(place) for stage, place in folders.items()} | {"grpo": grpo}
+    dataset = read_dataset(beside(grpo_folder, grpo.get("dataset")))
+    policy = grpo_folder if published(grpo_folder) else folders["sft"]
+    parents = _parents([policy, folders["vqvae"]], base_name(parts["sft"].get("base_model") or ""))
+    data = card_data("unimo", parents, dataset)
+    if metrics is not None:
+        scores = {task: metrics.get(task, {}).get("grpo", {}) for task in TASKS}
+        tag = {name: metrics[name] for name in ("protocol", "generation") if name in metrics}
+        shown = str(dataset.get("pretty_name") or dataset["name"] or "motion and text")
+        data.model_name = (repo or folder.resolve().name).split("/")[-1]
+        data.eval_results = eval_results(scores, tag, shown)
+        parts["evaluation"] = {"command": _command(folder.parent / "evaluation_grpo")}
+    return _renew(folder, data, "unimo", parts, dataset, metrics, repo)
+
+
+# ---------------------------------------------------------------- what the folders say
+
+
+def beside(folder: Path, path: str | Path | None) -> Path | None:
+    """Where a folder that a run names lies now: as named, or, of a run that was moved, beside the run's own folder."""
+    if not path:
+        return None
+    named, sibling = Path(path), folder.parent / last_component(str(path))
+    return sibling if not named.exists() and sibling.is_dir() else named
+
+
+def read_stage(folder: str | Path | None) -> dict[str, Any]:
+    """Settings of a stage with its summary under "summary" and, where known, the command that made it under "command";
+    empty where the folder is not there (any more)."""
+    if not folder or not (Path(folder) / SETTINGS).is_file():
+        return {}
+    run = json.loads((Path(folder) / SETTINGS).read_text(encoding="utf-8"))
+    path = Path(folder) / SUMMARY
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return run | {"summary": summary, "command": summary.get("command") or _command(Path(folder))}
+
+
+def _command(folder: Path) -> str:
+    """What filled a folder of a quickstart, fit for a card; empty where that is not recorded."""
+    path = folder / DONE
+    return command_line(json.loads(path.read_text(encoding="utf-8"))["command"]) if path.is_file() else ""
+
+
+def _parents(folders: Sequence[Path | None], base: str | None) -> list[Pushed | str]:
+    """What a model was made from, as far as it lies on the Hub: the folders' repositories, or else the base model."""
+    found: list[Pushed | str] = [pushed for folder in folders if (pushed := published(folder))]
+    return [base, *found] if base and not (folders and published(folders[0])) else found
+
+
+def older_than_weights(file: Path, folder: Path) -> bool:
+    """Whether a file is missing, or was made before the weights of a model folder."""
+    weights = max((path.stat().st_mtime for path in folder.glob("*.safetensors")), default=0.0)
+    return not file.is_file() or file.stat().st_mtime < weights
+
+
+def read_sample(folder: Path) -> dict[str, str]:
+    """The picture of a generated motion that was put into a folder: {"picture", "text", "thought"}, or nothing."""
+    path = folder / SAMPLE
+    if older_than_weights(path, folder) or not (folder / PICTURE).is_file():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_dataset(folder: str | Path | None) -> dict[str, Any]:
+    """What a dataset folder says of itself: {"name", "splits", "feature_dim"}, and with a card "description",
+    "pretty_name", "license", "license_name", "license_link"; "hub_names" where it lies on the Hub or in its cache,
+    "command" where what built it is known."""
+    facts: dict[str, Any] = {"name": "", "splits": {}, "feature_dim": HUMANML3D_DIM}
+    if not folder:
+        return facts
+    path, cached = Path(folder), cached_name(str(folder), "datasets")
+    facts |= {"name": cached, "hub_names": [cached]} if cached else {"name": last_component(str(folder))}
+    if (path / "build.json").is_file():
+        build = json.loads((path / "build.json").read_text(encoding="utf-8"))
+        facts |= {name: build[name] for name in ("splits", "feature_dim") if name in build}
+    pushed = published(path)
+    if pushed is not None and not pushed.private:
+        facts["hub_names"] = [pushed.repo]
+    facts["command"] = _command(path)
+    card = _read_card(DatasetCard, path / README)
+    if card is not None:
+        names = ("license", "license_name", "license_link", "pretty_name")
+        facts |= {name: card.data.get(name) for name in names if card.data.get(name)}
+        facts["description"] = description(card.text)
+    return facts
+
+
+# ---------------------------------------------------------------- metadata
+
+
+def card_data(stage: str, parents: Sequence[Pushed | str], dataset: Mapping[str, Any]) -> ModelCardData:
+    """The Hub's metadata of one folder; only names on the Hub are given as base models and data sets.
+
+    A private repository is named nowhere: its name is not for everybody who may read the card.
+    """
+    about, license_ = STAGES[stage], dataset.get("license")
+    known = isinstance(license_, str)
+    names = [parent if isinstance(parent, str) else parent.repo for parent in parents if _open(parent)]
+    return ModelCardData(
+        library_name="transformers",
+        license=license_ if known else "unknown",
+        license_name=dataset.get("license_name") if known else None,
+        license_link=dataset.get("license_link") if known else None,
+        tags=[*TAGS, *about.tags],
+        pipeline_tag=about.pipeline_tag,
+        base_model=names[0] if len(names) == 1 else names or None,
+        datasets=dataset.get("hub_names"),
+    )
+
+
+def merged(data: ModelCardData, old: ModelCardData | None, folder: Path | None = None) -> ModelCardData:
+    """`data` over the metadata of the card before: what only the user wrote stays, and so does a licence once named.
+
+    Results on other data sets stay. Of ours, where there are no new ones, those stay that name the weights of
+    `folder`; the weights that others scored are gone.
+    """
+    if old is None:
+        return data
+    ours, before = data.to_dict(), old.to_dict()
+    combined = before | ours | {"tags": [*ours["tags"], *(before.get("tags") or [])], "model-index": None}
+    if before.get("license") not in (None, "unknown"):
+        combined |= {name: before.get(name) for name in ("license", "license_name", "license_link")}
+    result = ModelCardData(**combined)
+    weights = fingerprint(folder) if folder is not None and any(folder.glob("*.safetensors")) else None
+    result.eval_results = replaced(old.eval_results, data.eval_results, weights)
+    result.model_name = (data.model_name or old.model_name) if result.eval_results else None
+    return result
+
+
+def _open(parent: Pushed | str) -> bool:
+    return isinstance(parent, str) or not parent.private
+
+
+# ---------------------------------------------------------------- text
+
+
+def section(
+    stage: str,
+    parts: Mapping[str, Mapping[str, Any]],
+    dataset: Mapping[str, Any],
+    data: ModelCardData,
+    metrics: Mapping[str, Any] | None = None,
+    repo: str = "",
+    sample: Mapping[str, str] | None = None,
+) -> str:
+    """The generated part of a card, without its marks."""
+    about, dim = STAGES[stage], dataset["feature_dim"]
+    model = parts.get("vqvae", {}).get("model", {})
+    name = f'name = "{repo}"\n' if repo else NAME
+    holes = {"{name}": name, "{dim}": str(dim), "{unit}": str(model.get("stride_t", 2) ** model.get("down_t", 2))}
+    holes |= {"{fps}": "20", "{joints}": "22"} if dim == HUMANML3D_DIM else {"{fps}": "12.5", "{joints}": "21"}
+
+    def fill(words: str) -> str:
+        for hole, value in holes.items():
+            words = words.replace(hole, value)
+        return words
+
+    lines = [f"# {about.title}", "", fill(about.what), ""]
+    if sample:
+        lines += [f"![{text(sample['text'])}]({sample['picture']})", "", f"Written for: {text(sample['text'])}", ""]
+    lines += ["## How to load it", ""]
+    lines += ["```python", fill(about.snippet).rstrip(), "```", "", TRUST]
+    if stage == "unimo":
+        lines[-1] += (
+            ' `pipeline("text-to-motion", model=name, trust_remote_code=True)` and `"motion-to-text"` work as well.'
+        )
+    lines += ["", "## Training", "", *_data_lines(dataset)]
+    if data.base_model:
+        names = [data.base_model] if isinstance(data.base_model, str) else data.base_model
+        lines += [f"Made from {' and '.join(text(name) for name in names)}.", ""]
+    commands = [run["command"] for run in (dataset, *parts.values()) if run.get("command")]
+    if commands:
+        lines += ["Commands (absolute paths without their folders):", "", "```bash", *commands, "```", ""]
+    if parts:
+        lines += [f"Made with {_versions()}. Settings (paths without their folders):", "", *_settings_lines(parts)]
+    lines += ["", "## Figures", ""]
+    if stage == "unimo":
+        lines += [*(_metric_lines(metrics) if metrics else ["Not evaluated yet."]), ""]
+    lines += _figure_lines(parts)
+    lines += ["", "## Limits", "", fill(about.limits)]
+    lines += ["", "## Licence", "", _licence(dataset, data)]
+    return "\n".join(lines)
+
+
+def _versions() -> str:
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue  # a checkout that is on the path without being installed
+    return ", ".join(found)
+
+
+def _data_lines(dataset: Mapping[str, Any]) -> list[str]:
+    name = dataset.get("pretty_name") or dataset["name"] or "not recorded"
+    lines = [f"Data: {text(name)}. {text(dataset.get('description', ''))}".rstrip(), ""]
+    if dataset["splits"]:
+        rows = [
+            [split, part["clips"], part["captions"], f"{part['seconds'] / 60:.1f}"]
+            for split, part in dataset["splits"].items()
+        ]
+        lines += [*table(["split", "clips", "captions", "minutes"], rows), ""]
+    return lines
+
+
+def _settings_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    settings = {}
+    for stage, run in parts.items():
+        own = {k: v for k, v in run.items() if k not in ("stage", "summary", "command")}
+        settings[stage] = public(own | run.get("summary", {}).get("training", {}))
+    settings = {stage: used for stage, used in settings.items() if used}
+    return _fenced(settings)
+
+
+def _fenced(value: Any) -> list[str]:
+    """JSON in a fence: no line of JSON can end the fence, and no mark of this card is left in it."""
+    return ["```json", json.dumps(value, indent=2, ensure_ascii=False).replace("<", "\\u003c"), "```"]
+
+
+def _figure_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [stage, label, _number(run["summary"][name])]
+        for stage, run in parts.items()
+        for name, label in FIGURES.items()
+        if name in run.get("summary", {})
+    ]
+    return table(["stage", "figure", "value"], rows) if rows else ["Training has not finished."]
+
+
+def _metric_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """A table a task: a row for real motion and each stage, by both judges; mean ± 95% half-width."""
+    lines = ["Mean over repeats ± 95% half-width, on splits that training never saw.", ""]
+    for task, (_, title, split) in TASKS.items():
+        rows: dict[str, Mapping[str, Any]] = {}
+        for side, scores in metrics.get(task, {}).items():
+            rows[SIDES.get(side, side)] = {k: v for k, v in scores.items() if k != "held_out"}
+            if "held_out" in scores:
+                rows[f"{SIDES.get(side, side)}, held-out judge"] = scores["held_out"]
+        columns = list(dict.fromkeys(name for scores in rows.values() for name in scores))
+        if columns:
+            header = ["", *(METRICS.get(name, name) for name in columns)]
+            body = [[row, *(_number(scores.get(name)) for name in columns)] for row, scores in rows.items()]
+            lines += [f"{title} (split `{split}`):", "", *table(header, body), ""]
+    protocol = prose({name: metrics[name] for name in ("generation", "protocol") if name in metrics})
+    return [
+        *lines,
+        "How answers were generated and scored; figures made otherwise do not compare:",
+        "",
+        *_fenced(protocol),
+    ]
+
+
+def _licence(dataset: Mapping[str, Any], data: ModelCardData) -> str:
+    stated = dataset.get("license")
+    if stated:
+        names = ", ".join(stated) if isinstance(stated, Sequence) and not isinstance(stated, str) else stated
+        words = f"The data states {text(names)}, which binds what was trained on it."
+    elif data.license == "unknown":
+        words = "The data states no licence, so none is claimed for the weights: settle it before publishing them."
+    else:
+        words = f"The weights are published under {text(data.license)}."
+    if data.base_model:
+        words += " The licence of the base model holds as well."
+    return words + " The Python files of this folder are Apache-2.0."
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['mean']:.4g} ± {value['ci95']:.2g}"
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+# ---------------------------------------------------------------- the file
+
+
+def _read_card(kind: type[ModelCard] | type[DatasetCard], path: Path) -> Any:
+    """The card at `path`; None where there is none, or, said aloud, where its header cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        return kind.load(path)
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        print(f"warning: the header of {path} cannot be read and is not taken over: {error}", flush=True)
+        return None
+
+
+def _renew(
+    folder: Path,
+    data: ModelCardData,
+    stage: str,
+    parts: Mapping[str, Mapping[str, Any]],
+    dataset: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+    repo: str = "",
+) -> Path:
+    """Put metadata and the generated part into the card of `folder`, and leave all else in it as it is."""
+    path = folder / README
+    old = _read_card(ModelCard, path)
+    words = old.text if old is not None else ""
+    if old is None and path.is_file():
+        # A header that is no metadata is text like any other: it stays where its user can mend it.
+        words = "\n" + path.read_text(encoding="utf-8", errors="replace")
+    before, _, rest = words.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        words = words.replace(BEGIN, "").replace(END, "")
+        before, after = "\n", f"\n\n{words}" if words.strip() else "\n"
+    data = merged(data, old.data if old is not None else None, folder)
+    generated = section(stage, parts, dataset, data, metrics, repo, read_sample(folder))
+    partial = folder / f".{README}.part"
+    with open(partial, "w", encoding="utf-8", newline="") as file:  # line ends as the user has them
+        file.write(f"---\n{data.to_yaml()}\n---\n{before}{BEGIN}\n\n{generated}\n\n{END}{after}")
+    os.replace(partial, path)
+    return path

@@ -1,0 +1,78 @@
+"""LoRA over a causal LM whose new vocabulary rows are trained whole, and the way back to a plain causal LM.
+
+An adapter on the layers alone leaves the motion tokens where they started: no low-rank update reaches the rows of an
+embedding. So the rows themselves are trained beside the adapters, and only they; every other row stays frozen.
+"""
+
+from collections.abc import Collection
+
+from transformers import PreTrainedModel, TrainingArguments
+from transformers.utils import is_peft_available
+
+from train.engine.sharding import is_fsdp
+
+
+def check_lora(rank: int, base_dtype: str, training: TrainingArguments) -> None:
+    """Stop, before anything is loaded, where adapters and other settings exclude each other.
+
+    Raises:
+        SystemExit: what excludes what, and what to change.
+    """
+    if rank < 0:
+        raise SystemExit(f"error: lora_rank is {rank}; 0 trains every weight, 16 to 64 are usual")
+    if not rank:
+        if base_dtype != "float32":
+            raise SystemExit("error: base_dtype bfloat16 needs lora_rank: steps of 1e-4 vanish in trained bfloat16")
+        return
+    if not is_peft_available():
+        raise SystemExit("error: lora_rank needs PEFT: pip install 'unimo[peft]' (or pip install peft)")
+    if is_fsdp(training) or training.deepspeed_plugin is not None:
+        raise SystemExit(
+            "error: adapters are merged at the end, where FSDP has the weights in shards and DeepSpeed saves its own "
+            "copy, with the adapters apart; launch lora_rank with single_gpu.yaml or multi_gpu.yaml"
+        )
+
+
+def with_adapters(model: PreTrainedModel, rows: Collection[int], rank: int, alpha: int) -> PreTrainedModel:
+    """`model` frozen, with LoRA on every linear layer but the head, and the embedding `rows`, in and out, trained.
+
+    Adapters and rows are float32 whatever the frozen weights are. Trains and samples as `model` did; `merged` gives
+    the plain model back.
+
+    Args:
+        model: a causal LM with the motion vocabulary.
+        rows: ids, see `train.engine.vocabulary_rows`.
+        rank: of the adapters.
+        alpha: the adapters' output is scaled by alpha / rank.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    names = {id(module): name for name, module in model.named_modules(remove_duplicate=False)}
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    matrices = [embedding] if head.weight is embedding.weight else [embedding, head]  # PEFT follows a tied head itself
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        trainable_token_indices={names[id(matrix)]: list(rows) for matrix in matrices},
+        task_type="CAUSAL_LM",
+    )
+    adapted = get_peft_model(model, config)
+    # TRL reads the head's weight and bias; PEFT's wrapper of the head has the weight (with the trained rows) alone.
+    object.__setattr__(model.get_output_embeddings(), "bias", head.bias)
+    return adapted
+
+
+def merged(adapted: PreTrainedModel) -> PreTrainedModel:
+    """The plain causal LM with adapters and rows written into float32 weights; `adapted` is used up.
+
+    Rounding to bfloat16 here would lose small updates, and later stages train in float32 anyway.
+    """
+    return adapted.float().merge_and_unload()
+
+
+def trainable_share(model: PreTrainedModel) -> str:
+    """How many parameters are trained, for the log."""
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return f"{trained:,} of {sum(p.numel() for p in model.parameters()):,} parameters are trained"

@@ -1,0 +1,1 @@
+"""Reinforcement learning: algorithms, rollouts, preference pairs and what rewards measure with."""

@@ -1,0 +1,38 @@
+"""The picture on a model's card: one motion that the model wrote, seven moments of it from left to right."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo.commands import load_whole
+from modeling_unimo.files_unimo import whole
+from modeling_unimo.rendering_unimo import motion_strip, save_png
+from train.engine.cards import PICTURE, SAMPLE, older_than_weights
+
+TEXT = "a person waves with the left hand"
+
+
+def write_sample(folder: Path) -> None:
+    """Put `sample.png` and `sample.json` into a UniMo folder.
+
+    The first of the run's own samples is shown, which nobody picked; a model without samples beside it writes one.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder holds no UniMo model that can write.
+    """
+    samples = folder.parent / "samples"
+    if (samples / "samples.json").is_file() and not older_than_weights(samples / "samples.npz", folder):
+        first = json.loads((samples / "samples.json").read_text(encoding="utf-8"))["t2m"][0]
+        with np.load(samples / "samples.npz", allow_pickle=False) as arrays:
+            joints = arrays[first["generated"]]
+        text, thought = first["caption"], first["thought"]
+    else:
+        model = load_whole(UniMoForConditionalGeneration, folder, "a UniMo folder").eval()
+        motion = model.generate_motion([TEXT], UniMoProcessor.from_pretrained(folder), seed=0)[0]
+        joints, text, thought = motion.joints, motion.text, motion.thought
+    save_png(folder / PICTURE, motion_strip(joints))
+    with whole(folder / SAMPLE) as part:
+        sample = {"picture": PICTURE, "text": text, "thought": thought}
+        part.write_text(json.dumps(sample, indent=2) + "\n", encoding="utf-8")

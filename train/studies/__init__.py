@@ -1,0 +1,1 @@
+"""Ablation studies: the arms they compare and the tables they write."""

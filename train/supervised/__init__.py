@@ -1,0 +1,1 @@
+"""Supervised fine-tuning: examples, trainer and output head."""

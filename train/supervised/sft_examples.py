@@ -1,0 +1,141 @@
+"""The supervised examples: which caption of which clip is seen when, in which task, and as which tokens."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+from datasets import Dataset
+
+from datasets_scripts.captioned_motions import CaptionedMotion
+
+Example = tuple[str, int, int]  # task, index of the motion, index of its caption
+Encode = Callable[[Example], dict[str, list[int]]]  # to `input_ids` and `completion_mask`
+
+
+def check_thoughts(entries: Sequence[CaptionedMotion], thoughts: bool = True) -> None:
+    """Make sure that there is something to learn, with a thought for every caption unless `thoughts` is False.
+
+    Raises:
+        ValueError: no entries, or a caption without a thought; the message says how thoughts are made.
+    """
+    if not entries:
+        raise ValueError("there is no captioned motion to learn from")
+    lacking = [entry.id for entry in entries if not all(thought.strip() for thought in entry.thoughts)]
+    if lacking and thoughts:
+        raise ValueError(
+            f"clip {lacking[0]} has a caption without a thought, as {len(lacking)} of {len(entries)} do; build the "
+            "dataset with --annotator kinematic, or bring thoughts with the captions"
+        )
+
+
+def schedule(
+    entries: Sequence[CaptionedMotion],
+    total: int,
+    t2m_only: int,
+    t2m_share: float,
+    seed: int,
+    m2t_captions: int = 0,
+    fits: Callable[[Example], bool] | None = None,
+) -> list[Example]:
+    """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
+
+    The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
+    with probability `t2m_share`. Motion-to-text learns the first `m2t_captions` captions of a motion (0: all): the
+    published reference rule scores a description against the first three. The order depends on the seed alone, never
+    on the number of processes.
+
+    Examples that `fits` refuses stay in the list, but neither `total` nor `t2m_only` counts them: a run of so many
+    steps, which leaves them out, learns from others in their place instead of beginning again.
+
+    Raises:
+        ValueError: there are no entries, or `fits` refuses as many examples in a row as there are captions.
+    """
+    if not entries:
+        raise ValueError("there is no captioned motion to learn from")
+    rng = np.random.default_rng(seed)
+    first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
+    most_misses = len(entries) * max(len(entry.texts) for entry in entries)
+    examples: list[Example] = []
+    counted = misses = epoch = 0
+    while counted < total:
+        for i in rng.permutation(len(entries)).tolist():
+            task = "t2m" if counted < t2m_only or rng.random() < t2m_share else "m2t"
+            captions = len(entries[i].texts)
+            if task == "m2t" and m2t_captions:
+                captions = min(captions, m2t_captions)
+            example = (task, i, (first_caption[i] + epoch) % captions)
+            examples.append(example)
+            if fits is None or fits(example):
+                counted, misses = counted + 1, 0
+            else:
+                misses += 1
+            if counted == total:
+                break
+            if misses == most_misses:
+                raise ValueError(f"{misses} examples in a row are longer than max_length; raise it")
+        epoch += 1
+    return examples
+
+
+def every_pair(entries: Sequence[CaptionedMotion], tasks: Sequence[str]) -> list[Example]:
+    """Each motion with its first caption in each of `tasks`: what a validation looks at, always the same."""
+    return [(task, i, 0) for task in tasks for i in range(len(entries))]
+
+
+def dropped_report(dropped: dict[str, int], examples: Sequence[Example]) -> str:
+    """ "t2m 3 of 80, m2t 0 of 20": how many of each task's examples were left out."""
+    total = Counter(task for task, _, _ in examples)
+    return ", ".join(f"{task} {dropped.get(task, 0):,} of {count:,} examples" for task, count in total.items())
+
+
+def group_by_length(lengths: Sequence[int], batch_size: int, window_batches: int, seed: int) -> list[int]:
+    """An order in which the members of a batch are of like length, while the schedule is kept on a larger scale.
+
+    Sorting happens inside windows of `window_batches` batches; the batches of a window are shuffled.
+    """
+    rng = np.random.default_rng(seed)
+    order: list[int] = []
+    window = batch_size * window_batches
+    for begin in range(0, len(lengths), window):
+        inside = sorted(range(begin, min(begin + window, len(lengths))), key=lambda i: lengths[i])
+        batches = [inside[i : i + batch_size] for i in range(0, len(inside), batch_size)]
+        # A short last batch stays last, so that every step but the final one is full.
+        full, rest = [b for b in batches if len(b) == batch_size], [b for b in batches if len(b) < batch_size]
+        order += [i for b in rng.permutation(len(full)).tolist() for i in full[b]] + [i for b in rest for i in b]
+    return order
+
+
+def encoder(processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.ndarray]) -> Encode:
+    """What makes tokens of an example, of each once."""
+
+    @cache
+    def encode(example: Example) -> dict[str, list[int]]:
+        task, i, caption = example
+        entry = entries[i]
+        return processor.encode_example(
+            task, thought=entry.thoughts[caption], caption=entry.texts[caption], codes=codes[i].tolist()
+        )
+
+    return encode
+
+
+def tokenized(encode: Encode, examples: Sequence[Example], max_length: int) -> tuple[Dataset, dict[str, int]]:
+    """The examples as `input_ids` and `completion_mask`, and how many were left out for their length, by task.
+
+    Nothing is cut: a longer sequence would lose its instruction or its end.
+
+    Raises:
+        ValueError: not one example is short enough.
+    """
+    rows = []
+    dropped: Counter[str] = Counter()
+    for example in examples:
+        encoded = encode(example)
+        if len(encoded["input_ids"]) > max_length:
+            dropped[example[0]] += 1
+        else:
+            rows.append({name: encoded[name] for name in ("input_ids", "completion_mask")})
+    if not rows:
+        raise ValueError(f"all {len(examples)} examples are longer than max_length {max_length}; raise it")
+    return Dataset.from_list(rows), dict(dropped)

@@ -1,0 +1,70 @@
+"""The supervised trainer: TRL's, with the stage's card, and loss and accuracy logged apart for parts and tasks."""
+
+from typing import Any
+
+import torch
+import trl
+from accelerate.utils import is_peft_model
+from trl import SFTTrainer
+
+from modeling_unimo.tokenization_unimo import MotionVocabulary
+from train.engine.stages import StageTrainer
+from train.supervised.learned_head import score_learned_tokens
+from train.supervised.position_gaps import gapped_positions
+from train.supervised.token_parts import part_means, part_sums, token_parts
+
+
+class MotionSFTTrainer(StageTrainer, SFTTrainer):
+    """TRL's trainer with the card of the stage, and loss and accuracy apart for each of `token_parts.PARTS`.
+
+    Logged as `loss/thought`, `accuracy/motion`, `loss/m2t` and so on, means over the tokens of all processes since the
+    last log; of a validation as `eval_loss/m2t` and so on. They are read off the forward pass of the training itself.
+    Rows that are trained on, not those of a validation, have gaps in their positions if `position_gaps` is above 0.
+    """
+
+    def __init__(self, *args: Any, vocabulary: MotionVocabulary, position_gaps: float = 0.0, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        score_learned_tokens(self.model.get_base_model() if is_peft_model(self.model) else self.model)
+        self.vocabulary = vocabulary
+        self.position_gaps = position_gaps
+        self._sums: dict[str, torch.Tensor] = {}  # by "train" and "eval"
+        self._told = False
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.get("labels")
+        if self.position_gaps and self.model.training:
+            rows = inputs["input_ids"]
+            inputs["position_ids"] = gapped_positions(rows.shape, self.position_gaps, rows.device)
+        seen = []
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            outputs = model(*args, **kwargs)
+            # TRL's own request for values a token (1.16; before, on Python 3.10, there are none to read).
+            if kwargs.get("fused_lm_head"):
+                seen.append(outputs)
+            return outputs
+
+        result = super().compute_loss(forward, inputs, return_outputs, num_items_in_batch)
+        if seen and labels is not None:
+            with torch.no_grad():
+                parts = token_parts(labels, self.vocabulary)[..., 1:]
+                sums = part_sums(parts, seen[-1].log_probs, seen[-1].is_top1)
+                sums = self.accelerator.reduce(sums, "sum")
+            mode = "train" if self.model.training else "eval"
+            self._sums[mode] = self._sums[mode] + sums if mode in self._sums else sums
+        if not seen and not self._told:
+            self._told = True
+            if self.is_world_process_zero():
+                print(
+                    f"[sft] TRL {trl.__version__} gives no loss a token: loss and accuracy are logged of all tokens "
+                    "together, not of thought, motion, answer and each task; TRL 1.16 does, from Python 3.11 on",
+                    flush=True,
+                )
+        return result
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        mode = "train" if self.model.training else "eval"
+        if mode in self._sums:
+            prefix = "eval_" if mode == "eval" else ""
+            logs |= {prefix + name: value for name, value in part_means(self._sums.pop(mode)).items()}
+        super().log(logs, start_time)
