@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -218,11 +217,9 @@ def test_the_unimo_of_the_run_is_its_parts(run):
 
 
 def test_a_finished_run_is_not_run_again(run, metrics):
-    started = time.monotonic()
     done = quickstart(run)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("already there") == len(STAGES) and "started (log" not in done.stdout
-    assert time.monotonic() - started < 60
     again = json.loads((run / "metrics.json").read_text())
     again["seconds"].pop("total")  # of all runs together
     assert again == {**metrics, "seconds": {stage: metrics["seconds"][stage] for stage in STAGES}}

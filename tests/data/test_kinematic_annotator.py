@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -439,23 +438,6 @@ def test_lying_body_is_said_to_lie():
     joints = bodies.standing(60)[..., (0, 2, 1)].copy()
     joints[..., 1] += 0.15
     assert "lying" in thought(joints)
-
-
-# -- speed ---------------------------------------------------------------------------------------------------------
-
-
-def test_three_hundred_clips_a_second_on_one_core():
-    motions = [draw_clip(np.random.default_rng((13, index)), index % 4 == 3)[1].joints for index in range(40)]
-    clips = [np.resize(features, (120, 263)) for features in map(joints_to_features, motions)]
-    annotator = KinematicAnnotator()
-    annotator.annotate(clips[:2])
-    best = 0.0
-    for _ in range(3):
-        before = time.process_time()
-        annotator.annotate(clips)
-        best = max(best, len(clips) / (time.process_time() - before))
-    print(f"{best:.0f} clips of 6 seconds a second")
-    assert best > 300
 
 
 # -- real motion ---------------------------------------------------------------------------------------------------

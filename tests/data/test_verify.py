@@ -1,6 +1,6 @@
 """What is read in a text, and what the motion says to it: holds, contradicted, undecided."""
 
-import time
+import cProfile
 from dataclasses import replace
 
 import numpy as np
@@ -392,11 +392,12 @@ def test_motions_of_a_few_frames_are_checked(frames):
 def test_long_texts_take_time_in_proportion():
     sentence = "a person walks forward, then waves the left hand twice, then turns left and jumps. "
 
-    def seconds(repeats):
-        start = time.perf_counter()
-        verify([sentence * repeats], JOINTS["walk, wave"])
-        return time.perf_counter() - start
+    def calls(repeats):
+        """Function calls, which unlike seconds do not depend on what else the machine does."""
+        profile = cProfile.Profile()
+        profile.runcall(verify, [sentence * repeats], JOINTS["walk, wave"])
+        return sum(entry.callcount for entry in profile.getstats())
 
-    seconds(5)
-    assert seconds(400) < 40 * max(seconds(40), 0.005)
+    calls(5)
+    assert calls(400) < 12 * calls(40)
     assert verify(["walks " * 20_000 + "9" * 5000], JOINTS["walk"])[0].sentences == 1

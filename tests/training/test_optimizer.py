@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 from torch import nn
-from transformers import Qwen2Config, Qwen2ForCausalLM, TrainingArguments
+from transformers import Qwen2Config, Qwen2ForCausalLM, Trainer, TrainingArguments
 
 from train.engine.optimizer import MuonWithAdamW, muon_with_adamw
 
@@ -121,7 +121,7 @@ def test_the_schedule_reaches_both_parts():
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
     train(model, optimizer, 3, scheduler)
     rates = [group["lr"] for part in optimizer.parts for group in part.param_groups]
-    assert rates == pytest.approx([1e-2 / 4] * 2)
+    assert rates == pytest.approx([1e-2 / 4] * 3)
 
 
 def test_going_on_from_a_saved_state_is_going_on():
@@ -155,9 +155,23 @@ def test_the_trainers_factory():
     training = TrainingArguments(output_dir="unused", use_cpu=True, learning_rate=3e-3, weight_decay=0.05)
     factory, settings = muon_with_adamw(training)
     optimizer = factory()(network(), **settings)
-    assert [group["lr"] for group in optimizer.param_groups] == [3e-3, 3e-3]
-    # AdamW's share (embeddings, norms, biases) is not decayed.
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.0]
+    assert {group["lr"] for group in optimizer.param_groups} == {3e-3}
+
+
+def test_weight_decay_shrinks_what_the_trainers_own_adamw_shrinks():
+    """Without gradients a step is decay alone: of matrices and embeddings, not of biases and normalisation weights."""
+    model = network()
+    optimizer = MuonWithAdamW(model, lr=1e-2, weight_decay=0.5)
+    expected = set(Trainer.get_decay_parameter_names(None, model))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    shrunk = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert shrunk == expected & trained
+    for name in shrunk:
+        torch.testing.assert_close(model.get_parameter(name), before[name] * (1 - 1e-2 * 0.5))
 
 
 def test_weights_whose_storage_was_replaced_still_learn():

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -419,12 +420,14 @@ def test_another_setting_does_not_resume(server, inputs, uninterrupted):
 
 
 def refusal(server, stage: str, words: list[str], output: Path, what: Callable[[], None]) -> str:
-    """The last line of a run during which `what` is done to the scripts."""
+    """The refusal that ends a run during which `what` is done to the scripts, wherever it stands in the log."""
     process = server.Process(target=run_spoilt, args=(stage, words, output, what))
     process.start()
     process.join(120)
     assert process.exitcode == 1, log_of(output)[-3000:]
-    return log_of(output).strip().splitlines()[-1]
+    found = re.search(r"error: .*", log_of(output))
+    assert found is not None, log_of(output)[-3000:]
+    return found.group()
 
 
 def run_spoilt(stage: str, words: list[str], output: Path, what: Callable[[], None]) -> None:

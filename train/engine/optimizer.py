@@ -26,9 +26,14 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.matrices = [nn.Parameter(weight.detach().view(len(weight), -1)) for weight in self.weights]
         taken = {id(weight) for weight in self.weights}
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
+        # As in the Trainer's own AdamW, biases and normalisation weights do not decay; embeddings and heads do.
+        groups = [
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         self.parts = [
             torch.optim.Muon(self.matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=lr, betas=betas, weight_decay=0.0, fused=True),
+            torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True),
         ]
         super().__init__([*self.weights, *rest], {"lr": lr})
         # The very dictionaries of the parts: a scheduler that sets `lr` here sets it there.
