@@ -6,18 +6,18 @@ are sampled in batches, and FID compares with motions whose captions were not as
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from datasets_scripts.captioned_motions import CaptionedMotion
-from datasets_scripts.verify.verification import Verification, verify
-from evaluate_unimo import consistency, functional
-from evaluate_unimo.processes import Team
+from datasets_scripts.verify import Verification
+from evaluate_unimo import functional
+from evaluate_unimo.distributed import ProcessGroup
+from evaluate_unimo.instruction_accuracy import check_features, headline, instruction_accuracy
 from modeling_unimo import Answer
 from modeling_unimo.modeling_motion_vqvae import batches_by_length
-from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 
 
 @dataclass
@@ -25,14 +25,14 @@ class Sampler:
     """A UniMo model with the settings every answer of an evaluation is sampled with.
 
     Requests are answered in batches of like length, each from a seed of its own, and the batches are shared out over
-    the processes of `team`: their number changes no answer.
+    the processes of `group`: their number changes no answer.
     """
 
     model: Any
     processor: Any
     batch_size: int = 128
     generate_kwargs: dict[str, Any] = field(default_factory=dict)
-    team: Team = field(default_factory=Team)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
 
     def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:
         """One answer a request, in the order of the requests."""
@@ -49,28 +49,29 @@ class Sampler:
         """
         asked = {"texts": None if texts is None else list(texts), "codes": None if codes is None else list(codes)}
         request = {"task": task, "count": count, **asked, "seed": seed, "grammar": grammar}
-        self.team.tell(request)
-        shares = self._work(request)
-        for rank, share in enumerate(shares):
-            if "error" in share:
-                raise RuntimeError(f"process {rank}: {share['error']}")
-        answers = {row: [Answer(**one) for one in many] for share in shares for row, many in share["rows"]}
+        self.group.broadcast(request)
+        answers: dict[int, list[Answer]] = {}
+        for share in self._share(request):
+            if isinstance(share, Exception):
+                raise share
+            answers |= share
         return [answers[row] for row in range(len(answers))]
 
     def serve(self) -> None:
         """Answer this process's share of what the one that leads asks, until that sends it home."""
-        while (request := self.team.tell()) is not None:
-            self._work(request)
+        while (request := self.group.broadcast()) is not None:
+            self._share(request)
 
-    def _work(self, request: dict[str, Any]) -> list[dict[str, Any]]:
-        """What each process answers, this one among them, by rank: {"rows": [[row, answers], ..]} or {"error": ..}."""
-        if self.team.size == 1:
-            return [_as_share(self._own(**request))]
+    def _share(self, request: dict[str, Any]) -> list[dict[int, list[Answer]] | Exception]:
+        """What each process answers, by rank: its answers by row, or the error that it ended with."""
+        if self.group.size == 1:
+            return [self._own(**request)]
+        share: dict[int, list[Answer]] | Exception
         try:
-            share = _as_share(self._own(**request))
-        except Exception as error:  # whatever it was: the others wait for this share, and the first one tells
-            share = {"error": f"{type(error).__name__}: {error}"}
-        return self.team.collect(share)
+            share = self._own(**request)
+        except Exception as error:  # any error: the other processes wait for this share, and the main one raises it
+            share = RuntimeError(f"process {self.group.rank}: {type(error).__name__}: {error}")
+        return self.group.gather(share)
 
     def _own(self, task, count, texts, codes, seed, grammar) -> dict[int, list[Answer]]:
         """The answers of the batches that are this process's, by row."""
@@ -78,7 +79,7 @@ class Sampler:
         batches = list(batches_by_length([len(one) for one in column], max(1, self.batch_size // count)))
         seeds = [seed, *np.random.SeedSequence(seed).generate_state(max(len(batches) - 1, 0)).tolist()]
         answers: dict[int, list[Answer]] = {}
-        for rows, own_seed in list(zip(batches, seeds, strict=False))[self.team.rank :: self.team.size]:
+        for rows, own_seed in list(zip(batches, seeds, strict=False))[self.group.rank :: self.group.size]:
             found = self.model.generate_answers(
                 [task] * len(rows),
                 None if texts is None else [texts[row] for row in rows],
@@ -92,10 +93,6 @@ class Sampler:
             )
             answers |= dict(zip(rows, found, strict=True))
         return answers
-
-
-def _as_share(answers: dict[int, list[Answer]]) -> dict[str, Any]:
-    return {"rows": [[row, [asdict(answer) for answer in samples]] for row, samples in answers.items()]}
 
 
 def embedding_scores(
@@ -122,33 +119,6 @@ def add_scores(result: dict[str, Any], judge: str, scores: dict[str, float]) -> 
         result[judge] = scores
 
 
-def instruction_accuracy(texts: Sequence[str], motions: Sequence[np.ndarray]) -> dict[str, float]:
-    """{"consistency": share of what the texts say that the motions (T, 263) do, of what can be decided}.
-
-    Motions too short or without a body to measure are left out. Empty where there is no such figure: another skeleton,
-    or nothing that joints could settle.
-    """
-    pairs = zip(texts, motions, strict=True)
-    return share_done([checked for text, motion in pairs for checked in check_claims([text], motion)])
-
-
-def check_claims(texts: Sequence[str], motion: np.ndarray) -> list[Verification]:
-    """What a motion (T, D) says to each of the texts; nothing, where it cannot be measured."""
-    if motion.shape[1] != HUMANML3D.feature_dim:
-        return []
-    try:
-        return verify(texts, features_to_joints(np.asarray(motion)))
-    except ValueError:
-        return []
-
-
-def share_done(checked: Sequence[Verification]) -> dict[str, float]:
-    """{"consistency": ..} of checked texts, or nothing, where nothing was decided."""
-    if not any(one.consistency is not None for one in checked):
-        return {}
-    return {"consistency": consistency.merge(checked)["consistency"]}
-
-
 class RealSide:
     """What real motion says, which is the same in every repeat: its embeddings and its claims, found once.
 
@@ -172,9 +142,9 @@ class RealSide:
     def accuracy(self, indices: Sequence[int], choices: Sequence[int]) -> dict[str, float]:
         """`instruction_accuracy` of these entries' motions with the captions chosen of each."""
         for index in set(indices) - set(self._claims):
-            self._claims[index] = check_claims(self.entries[index].texts, self.entries[index].motion)
+            self._claims[index] = check_features(self.entries[index].texts, self.entries[index].motion)
         pairs = zip(indices, choices, strict=True)
-        return share_done([self._claims[index][choice] for index, choice in pairs if self._claims[index]])
+        return headline([self._claims[index][choice] for index, choice in pairs if self._claims[index]])
 
 
 def text_to_motion_repeat(

@@ -31,7 +31,7 @@ from datasets_scripts.hub.card_words import cached_name
 from datasets_scripts.hub.upload import PushError, published, told
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol
-from evaluate_unimo.processes import Team
+from evaluate_unimo.distributed import ProcessGroup
 from evaluate_unimo.push import check, push, shown_name
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
@@ -143,7 +143,7 @@ def located(arguments: argparse.Namespace) -> argparse.Namespace:
     return found
 
 
-def load_sampler(arguments: argparse.Namespace, team: Team) -> protocol.Sampler:
+def load_sampler(arguments: argparse.Namespace, group: ProcessGroup) -> protocol.Sampler:
     """The model with its processor, on the GPU if there is one; a plain LM is put together with --vqvae."""
     if arguments.vqvae:
         needed = "--model the folder of a language model with the motion vocabulary (train/sft.py)"
@@ -155,11 +155,11 @@ def load_sampler(arguments: argparse.Namespace, team: Team) -> protocol.Sampler:
         needed = "--model a UniMo folder, or with --vqvae the folder of a plain language model"
         model = load_whole(UniMoForConditionalGeneration, arguments.model, needed)
         processor = UniMoProcessor.from_pretrained(arguments.model)
-    model = model.eval().to(team.device)
+    model = model.eval().to(group.device)
     # The codec and the judges stay in float32: only what writes the answers is narrowed.
     model.language_model.to(getattr(torch, arguments.dtype))
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-    return protocol.Sampler(model, processor, arguments.batch_size, settings, team)
+    return protocol.Sampler(model, processor, arguments.batch_size, settings, group)
 
 
 def load_judges(arguments: argparse.Namespace, device: torch.device) -> dict[str, TextMotionEvaluatorModel]:
@@ -235,7 +235,7 @@ class Inputs:
         return self.splits["t2m"]
 
 
-def load_inputs(arguments: argparse.Namespace, team: Team) -> Inputs:
+def load_inputs(arguments: argparse.Namespace, group: ProcessGroup) -> Inputs:
     """Models and data, all of which belong together.
 
     Raises:
@@ -251,7 +251,7 @@ def load_inputs(arguments: argparse.Namespace, team: Team) -> Inputs:
         if not splits[task]:
             raise ValueError(f"split {name!r} of {arguments.dataset} has no captioned motion")
     width = splits["t2m"][0].motion.shape[1]
-    sampler = load_sampler(arguments, team)
+    sampler = load_sampler(arguments, group)
     require_width(sampler.model.motion_vqvae, width, arguments.vqvae or arguments.model)
     judges = load_judges(arguments, sampler.model.device)
     for judge in judges.values():
@@ -334,20 +334,20 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
     return jobs
 
 
-def evaluate(arguments: argparse.Namespace, team: Team | None = None) -> dict[str, Any]:
+def evaluate(arguments: argparse.Namespace, group: ProcessGroup | None = None) -> dict[str, Any]:
     """Run the protocol and write its files; returns what `results.json` holds.
 
     Args:
         arguments: what `parse` returns.
-        team: the processes that share the sampling, of which this one leads and the others `serve`; None: this one.
+        group: the processes that share the sampling, of which this one leads and the others `serve`; None: this one.
 
     Raises:
         SystemExit: a folder or a setting cannot be used, or --output holds an evaluation of something else.
     """
-    output, team = Path(arguments.output), team or Team()
+    output, group = Path(arguments.output), group or ProcessGroup()
     with refusals():
         folders = located(arguments)
-        inputs = load_inputs(folders, team)
+        inputs = load_inputs(folders, group)
         if arguments.halves and len(inputs.entries) < 4:
             print(f"--halves: {len(inputs.entries)} motions make no two halves; the FID is to the same motions")
             arguments.halves = False
@@ -360,8 +360,10 @@ def evaluate(arguments: argparse.Namespace, team: Team | None = None) -> dict[st
 
     seconds: dict[str, float] = {}
     collected: dict[str, list[Any]] = {}
-    team.tell("load the model")
-    for task, repeat, job in tqdm(jobs, desc="evaluate" + f", {team.size} processes" * (team.size > 1), unit="repeat"):
+    group.broadcast("load the model")
+    for task, repeat, job in tqdm(
+        jobs, desc="evaluate" + f", {group.size} processes" * (group.size > 1), unit="repeat"
+    ):
         started = time.monotonic()
         collected.setdefault(task, []).append(repeats.get(task, repeat, job))
         seconds[task] = seconds.get(task, 0.0) + time.monotonic() - started
@@ -370,7 +372,7 @@ def evaluate(arguments: argparse.Namespace, team: Team | None = None) -> dict[st
     results["protocol"] = tag
     results["dataset_name"] = shown_name(Path(arguments.dataset))
     results |= {"settings": settings, "seconds": {k: round(v, 1) for k, v in seconds.items()}}
-    results["processes"] = team.size
+    results["processes"] = group.size
     for name, content in {
         "results.json": json.dumps(results, indent=2) + "\n",
         "results.md": markdown(results),
@@ -380,17 +382,17 @@ def evaluate(arguments: argparse.Namespace, team: Team | None = None) -> dict[st
     return results
 
 
-def serve(arguments: argparse.Namespace, team: Team) -> None:
+def serve(arguments: argparse.Namespace, group: ProcessGroup) -> None:
     """What the processes do that do not lead: sample their share, once the first one has found all inputs fit.
 
     Raises:
         SystemExit: the model cannot be loaded here.
     """
     transformers_logging.disable_progress_bar()
-    if team.tell() is None:
+    if group.broadcast() is None:
         return
     with refusals():
-        sampler = load_sampler(located(arguments), team)
+        sampler = load_sampler(located(arguments), group)
     sampler.serve()
 
 
@@ -472,13 +474,13 @@ def shown(value: Any) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command and prints the tables."""
     arguments = parse(argv)
-    with Team.started() as team, refusals():
-        if not team.leads:
-            serve(arguments, team)
+    with ProcessGroup.from_environment() as group, refusals():
+        if not group.is_main:
+            serve(arguments, group)
             return
         if arguments.push_to_hub:
             check(arguments.push_to_hub, arguments.output)
-        results = evaluate(arguments, team)
+        results = evaluate(arguments, group)
     print(markdown(results))
     if arguments.push_to_hub:
         push(arguments.output, arguments.push_to_hub)

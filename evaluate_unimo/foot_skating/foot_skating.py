@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from evaluate_unimo import functional, streaming
+from evaluate_unimo import functional, streaming_metric
 
 _DESCRIPTION = """\
 How much feet slide while they touch the ground: the share of time in which a touching foot skates (the measure of GMD
@@ -47,7 +47,7 @@ _CITATION = """\
 """
 
 
-class FootSkating(streaming.StreamingMetric):
+class FootSkating(streaming_metric.StreamingMetric):
     """Keeps three numbers a clip."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -5,7 +5,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from evaluate_unimo import functional, streaming
+from evaluate_unimo import functional, streaming_metric
 
 _DESCRIPTION = """\
 Mean Euclidean distance between the embeddings of each text and of its own motion ("matching score", MM-Dist). Lower is
@@ -37,7 +37,7 @@ _CITATION = """\
 """
 
 
-class MmDist(streaming.StreamingMetric):
+class MmDist(streaming_metric.StreamingMetric):
     """Keeps a sum and a count."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -5,7 +5,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from evaluate_unimo import functional, streaming
+from evaluate_unimo import functional, streaming_metric
 
 _DESCRIPTION = """\
 BLEU@1, BLEU@4, ROUGE-L, CIDEr and, with a local encoder, BERTScore of captions of motion, by the libraries, the
@@ -42,7 +42,7 @@ _CITATION = """\
 @inproceedings{papineni2002bleu,
   title = {BLEU: a Method for Automatic Evaluation of Machine Translation},
   author = {Papineni, Kishore and Roukos, Salim and Ward, Todd and Zhu, Wei-Jing},
-  booktitle = {Annual Meeting of the Association for Computational Linguistics},
+  booktitle = {Annual StateExchange of the Association for Computational Linguistics},
   year = {2002}
 }
 @inproceedings{lin2004rouge,
@@ -60,7 +60,7 @@ _CITATION = """\
 """
 
 
-class MotionCaptioning(streaming.StreamingMetric):
+class MotionCaptioning(streaming_metric.StreamingMetric):
     """Keeps the captions: CIDEr weighs words by their rarity in all references."""
 
     def _info(self) -> evaluate.MetricInfo:

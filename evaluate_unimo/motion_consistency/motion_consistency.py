@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from evaluate_unimo import consistency, functional, streaming
+from evaluate_unimo import functional, instruction_accuracy, streaming_metric
 
 _DESCRIPTION = """\
 Instruction accuracy: the share of what a text asks for (action, side, count, direction, angle, order, height, time)
@@ -40,7 +40,7 @@ Examples:
 _CITATION = ""
 
 
-class MotionConsistency(streaming.StreamingMetric):
+class MotionConsistency(streaming_metric.StreamingMetric):
     """Keeps the claims of each text, not the motion."""
 
     def _info(self) -> evaluate.MetricInfo:
@@ -54,19 +54,19 @@ class MotionConsistency(streaming.StreamingMetric):
 
     def _start(self, fps=20.0) -> None:
         self._fps = fps
-        self._checked: list[consistency.Verification] = []
+        self._checked: list[instruction_accuracy.Verification] = []
 
     def _add(self, joints, texts) -> int:
         clips = functional.split_clips(joints)
         texts = [texts] if isinstance(texts, str) and len(clips) == 1 else texts
-        self._checked += consistency.check_pairs(clips, texts, self._fps, first=len(self._checked))
+        self._checked += instruction_accuracy.check_pairs(clips, texts, self._fps, first=len(self._checked))
         return len(clips)
 
     def _state(self) -> dict[str, Any]:
         return {"checked": [asdict(one) for one in self._checked]}
 
     def _join(self, state) -> None:
-        self._checked += [consistency.restored(one) for one in state["checked"]]
+        self._checked += [instruction_accuracy.restored(one) for one in state["checked"]]
 
     def _result(self) -> dict:
-        return consistency.merge(self._checked)
+        return instruction_accuracy.merge(self._checked)

@@ -5,8 +5,8 @@ from typing import Any
 import datasets
 import evaluate
 
-from evaluate_unimo import functional, streaming
-from evaluate_unimo.rows import Rows
+from evaluate_unimo import functional, streaming_metric
+from evaluate_unimo.row_store import RowStore
 
 _DESCRIPTION = """\
 Mean Euclidean distance between the embeddings of randomly paired motions. Best where it is closest to that of real
@@ -40,7 +40,7 @@ _CITATION = """\
 """
 
 
-class MotionDiversity(streaming.StreamingMetric):
+class MotionDiversity(streaming_metric.StreamingMetric):
     """Keeps all rows, beyond a buffer in a temporary file: which the published draw takes depends on their number."""
 
     def _info(self) -> evaluate.MetricInfo:
@@ -53,7 +53,7 @@ class MotionDiversity(streaming.StreamingMetric):
         )
 
     def _start(self) -> None:
-        self._embeddings = Rows()
+        self._embeddings = RowStore()
 
     def _add(self, embeddings) -> int:
         rows = functional.as_array(embeddings, "embeddings", 2)

@@ -5,7 +5,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from evaluate_unimo import functional, streaming
+from evaluate_unimo import functional, streaming_metric
 
 _DESCRIPTION = """\
 Frechet distance between Gaussians fitted to the embeddings of generated and of real motions. Lower is better. The
@@ -39,7 +39,7 @@ _CITATION = """\
 """
 
 
-class MotionFid(streaming.StreamingMetric):
+class MotionFid(streaming_metric.StreamingMetric):
     """Keeps mean and scatter of either side: D x D numbers however many motions come."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -1,5 +1,5 @@
 """The page of this metric as a Hugging Face Space."""
 
-from evaluate_unimo.space import launch
+from evaluate_unimo.gradio_space import launch
 
 launch("motion_multimodality")

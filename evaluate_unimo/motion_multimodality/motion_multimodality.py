@@ -5,7 +5,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from evaluate_unimo import functional, streaming
+from evaluate_unimo import functional, streaming_metric
 
 _DESCRIPTION = """\
 Mean Euclidean distance between the embeddings of motions that were generated from one text, over texts. Higher means
@@ -39,7 +39,7 @@ _CITATION = """\
 """
 
 
-class MotionMultimodality(streaming.StreamingMetric):
+class MotionMultimodality(streaming_metric.StreamingMetric):
     """Keeps a sum and a count: one draw of sample numbers serves all texts, so that it can come before them."""
 
     def _info(self) -> evaluate.MetricInfo:

@@ -6,8 +6,8 @@ import datasets
 import evaluate
 import numpy as np
 
-from evaluate_unimo import functional, streaming
-from evaluate_unimo.rows import Rows
+from evaluate_unimo import functional, streaming_metric
+from evaluate_unimo.row_store import RowStore
 
 _DESCRIPTION = """\
 Share of texts whose own motion is among the k nearest of a pool of motions, by embeddings of a text-motion evaluator.
@@ -46,7 +46,7 @@ _CITATION = """\
 """
 
 
-class RPrecision(streaming.StreamingMetric):
+class RPrecision(streaming_metric.StreamingMetric):
     """Keeps how often each rank occurred and less than one pool of rows; all rows where pools are drawn at random."""
 
     def _info(self) -> evaluate.MetricInfo:
@@ -64,7 +64,7 @@ class RPrecision(streaming.StreamingMetric):
         self._shuffle, self._seed = shuffle, seed
         self._rank_counts = np.zeros(self._pool_size, np.int64)
         self._waiting: tuple[np.ndarray, np.ndarray] | None = None  # rows whose pool is not full yet
-        self._texts, self._motions = Rows(), Rows()  # all rows, where pools are drawn
+        self._texts, self._motions = RowStore(), RowStore()  # all rows, where pools are drawn
 
     def _add(self, text_embeddings, motion_embeddings) -> int:
         texts, motions = functional.as_pairs(

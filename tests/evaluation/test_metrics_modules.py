@@ -20,7 +20,7 @@ from hub_server import Hub, run_client
 
 import evaluate_unimo
 from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
-from evaluate_unimo import consistency, functional, rows, space
+from evaluate_unimo import functional, gradio_space, instruction_accuracy, row_store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SETUP = configparser.ConfigParser()
@@ -95,7 +95,7 @@ CASES = {
         described(),
         {"fps": 10.0},
         {},
-        lambda i: consistency.merge(consistency.check_pairs(i["joints"], i["texts"], fps=10.0)),
+        lambda i: instruction_accuracy.merge(instruction_accuracy.check_pairs(i["joints"], i["texts"], fps=10.0)),
     ),
     "foot_skating": (
         {"joints": np.random.default_rng(3).uniform(0, 0.08, (70, 9, 22, 3))},
@@ -389,12 +389,12 @@ def test_rows_beyond_a_buffer_lie_in_a_file(name, early, late, monkeypatch):
     """The figures that need all rows in the end: the same with a buffer of three rows, and memory does not grow."""
     inputs, options = CASES[name][0], early | ({"pool_size": 16, "seed": 5} if early else {})
     expected = evaluate_unimo.load(name).compute(**inputs, **options, **late)
-    monkeypatch.setattr(rows.Rows.__init__, "__defaults__", (3 * 6 * 8,))
+    monkeypatch.setattr(row_store.RowStore.__init__, "__defaults__", (3 * 6 * 8,))
     module = evaluate_unimo.load(name, **options)
     for batch in batches(inputs):
         module.add_batch(**batch)
     assert module.compute(**late) == close(expected)
-    monkeypatch.setattr(rows.Rows.__init__, "__defaults__", (100_000,))
+    monkeypatch.setattr(row_store.RowStore.__init__, "__defaults__", (100_000,))
     rng, held = np.random.default_rng(0), []
     tracemalloc.start()
     for i in range(41):
@@ -410,7 +410,7 @@ def test_rows_beyond_a_buffer_lie_in_a_file(name, early, late, monkeypatch):
 
 
 def test_rows_are_found_again_wherever_they_lie():
-    kept, numbers = rows.Rows(buffer_bytes=100), np.arange(60.0).reshape(20, 3)
+    kept, numbers = row_store.RowStore(buffer_bytes=100), np.arange(60.0).reshape(20, 3)
     assert kept.all().shape == (0, 0)
     for begin in (0, 2, 4, 9):
         kept.append(numbers[begin : {0: 2, 2: 4, 4: 9, 9: 20}[begin]])
@@ -482,7 +482,7 @@ def test_what_a_killed_evaluation_left_is_not_counted(tmp_path):
     second.compute(**paired())
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     contents = {path: path.read_bytes() for path in left}
-    first._meeting._lock.release()
+    first._exchange._lock.release()
     del first, second
     for path, content in contents.items():
         path.write_bytes(content)
@@ -517,7 +517,7 @@ def test_processes_that_do_not_fit_together(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_of_a_space_is_that_of_its_metric(name, monkeypatch):
     opened = []
-    monkeypatch.setattr(space, "launch", opened.append)
+    monkeypatch.setattr(gradio_space, "launch", opened.append)
     runpy.run_path(str(REPOSITORY / "evaluate_unimo" / name / "app.py"), run_name="__main__")
     assert opened == [name]
 
@@ -525,7 +525,7 @@ def test_the_page_of_a_space_is_that_of_its_metric(name, monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_in_gradio(name):
     gradio = pytest.importorskip("gradio", reason="a Space brings Gradio along; it is not installed here")
-    page = space.page(name)
+    page = gradio_space.page(name)
     assert isinstance(page, gradio.Interface) and "## Limits" in page.article
     if name == "mm_dist":
         assert json.loads(page.fn([["[0.0, 0.0]", "[3.0, 4.0]"], ["", None]])) == {"mm_dist": 5.0}
@@ -536,9 +536,9 @@ def test_a_page_in_gradio(name):
 def test_what_is_typed_into_a_table():
     cells = [["[0.5, 1]", " a man walks "], ["", None], ["[2, 3]", "[0]"]]
     read = {"numbers": [[0.5, 1], [2, 3]], "words": ["a man walks", "[0]"]}
-    assert space.read_table(cells, ["numbers", "words"], {"words"}) == read
+    assert gradio_space.read_table(cells, ["numbers", "words"], {"words"}) == read
     with pytest.raises(ValueError, match=r"numbers, row 2: 'a man' is no JSON"):
-        space.read_table([["1"], ["a man"]], ["numbers"], set())
+        gradio_space.read_table([["1"], ["a man"]], ["numbers"], set())
 
 
 @pytest.mark.slow

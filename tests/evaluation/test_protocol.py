@@ -1,6 +1,5 @@
 """One repeat of the protocol, with answers given: who is compared with whom, and what becomes of invalid ones."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +10,7 @@ from tiny_unimo import tiny_unimo
 
 from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
 from evaluate_unimo import functional
-from evaluate_unimo.processes import Team
+from evaluate_unimo.distributed import ProcessGroup
 from evaluate_unimo.protocol import (
     RealSide,
     Sampler,
@@ -263,36 +262,36 @@ def test_a_sampler_keeps_order_settings_and_seed():
     assert sampler.answers("t2m", texts=REQUESTS, seed=4) != answers
 
 
-class Recorded(Team):
+class Recorded(ProcessGroup):
     """One of several processes, whose others have said beforehand what they have."""
 
     def __init__(self, rank, size, others=()):
         super().__init__(rank, size)
         self.others, self.sent = list(others), []
 
-    def tell(self, message=None):
-        return json.loads(json.dumps(message))
+    def broadcast(self, message=None):
+        return message
 
-    def collect(self, value):
-        self.sent.append(json.loads(json.dumps(value)))
-        return [*self.sent[-1:], *self.others]
+    def gather(self, value):
+        self.sent.append(value)
+        return [value, *self.others]
 
 
 def test_batches_are_shared_out_and_the_answers_are_those_of_one_process():
     texts = REQUESTS * 3
     request = {"task": "t2m", "count": 2, "texts": texts, "codes": None, "seed": 5, "grammar": True}
     other = Recorded(1, 2)
-    Sampler(MODEL, PROCESSOR, batch_size=4, team=other)._work(request)
-    sampler = Sampler(MODEL, PROCESSOR, batch_size=4, team=Recorded(0, 2, other.sent))
+    Sampler(MODEL, PROCESSOR, batch_size=4, group=other)._share(request)
+    sampler = Sampler(MODEL, PROCESSOR, batch_size=4, group=Recorded(0, 2, other.sent))
     together = sampler.samples("t2m", 2, texts=texts, seed=5)
     assert together == Sampler(MODEL, PROCESSOR, batch_size=4).samples("t2m", 2, texts=texts, seed=5)
-    assert 2 < len(other.sent[0]["rows"]) < 7
+    assert 2 < len(other.sent[0]) < 7
     # No batch repeats the draws of another.
     assert len({answer.thought for samples in together for answer in samples}) == 18
 
 
 def test_a_process_that_fails_is_named():
-    sampler = Sampler(MODEL, PROCESSOR, team=Recorded(0, 2, [{"error": "MemoryError: full"}]))
+    sampler = Sampler(MODEL, PROCESSOR, group=Recorded(0, 2, [RuntimeError("process 1: MemoryError: full")]))
     with pytest.raises(RuntimeError, match="process 1: MemoryError: full"):
         sampler.answers("t2m", texts=["jump"])
     with pytest.raises(ValueError, match="blank|empty|text"):

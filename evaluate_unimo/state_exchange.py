@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 _JSON = "__json__"
 
 
-class Meeting:
+class StateExchange:
     """One of `num_process` processes that meet.
 
     Args:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from datasets_scripts.verify import Verification, verify
 from datasets_scripts.verify.checks import Claim
-from datasets_scripts.verify.verification import Verification, verify
+from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 
 
 def check_pairs(joints: Sequence[Any], texts: Sequence[str], fps: float = 20.0, first: int = 0) -> list[Verification]:
@@ -73,3 +74,29 @@ def merge(checked: Sequence[Verification]) -> dict[str, Any]:
             for one in checked
         ],
     }
+
+
+def check_features(texts: Sequence[str], motion: np.ndarray) -> list[Verification]:
+    """The claims of each text checked against one motion of features (T, D); empty where it cannot be measured."""
+    if motion.shape[1] != HUMANML3D.feature_dim:
+        return []
+    try:
+        return verify(texts, features_to_joints(np.asarray(motion)))
+    except ValueError:
+        return []
+
+
+def headline(checked: Sequence[Verification]) -> dict[str, float]:
+    """{"consistency": ..} of checked texts; empty where no claim was decided."""
+    if not any(one.consistency is not None for one in checked):
+        return {}
+    return {"consistency": merge(checked)["consistency"]}
+
+
+def instruction_accuracy(texts: Sequence[str], motions: Sequence[np.ndarray]) -> dict[str, float]:
+    """`headline` of motions of features (T, D) with one text each.
+
+    Motions too short or of another skeleton cannot be measured and are left out.
+    """
+    pairs = zip(texts, motions, strict=True)
+    return headline([checked for text, motion in pairs for checked in check_features([text], motion)])

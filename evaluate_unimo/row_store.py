@@ -8,7 +8,7 @@ import numpy as np
 BUFFER_BYTES = 1 << 26
 
 
-class Rows:
+class RowStore:
     """(N, D) float64 rows, N growing.
 
     Args:

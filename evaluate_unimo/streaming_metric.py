@@ -13,7 +13,7 @@ from typing import Any
 
 import evaluate
 
-from evaluate_unimo.meeting import Meeting
+from evaluate_unimo.state_exchange import StateExchange
 
 # `evaluate.combine` hands every input to every module: these are ignored by a metric that does not take them.
 INPUTS = frozenset(
@@ -77,9 +77,9 @@ class StreamingMetric(evaluate.Metric):
         self._early |= {k: v for k, v in options.items() if k in self._early}
         self._late |= {k: v for k, v in options.items() if k in self._late}
         self._rows = 0
-        self._meeting: Meeting | None = None
+        self._exchange: StateExchange | None = None
         if num_process > 1:
-            self._meeting = Meeting(self.data_dir, str(self.experiment_id), num_process, process_id, timeout)
+            self._exchange = StateExchange(self.data_dir, str(self.experiment_id), num_process, process_id, timeout)
 
     def __len__(self) -> int:
         """Number of rows taken in since the last `compute`."""
@@ -114,12 +114,12 @@ class StreamingMetric(evaluate.Metric):
             self._start(**early)
         if inputs:
             self._take(inputs)
-        if self._meeting is not None:
+        if self._exchange is not None:
             if self.process_id:
-                self._meeting.send({**self._state(), "rows": self._rows, "options": _told(early)})
+                self._exchange.send({**self._state(), "rows": self._rows, "options": _told(early)})
                 self._rows = 0
                 return None
-            self._receive(self._meeting.receive(), _told(early))
+            self._receive(self._exchange.receive(), _told(early))
         if not self._rows:
             raise ValueError(f"{self.name}: nothing to compute; it needs {', '.join(self._feature_names())}")
         try:

@@ -1,0 +1,131 @@
+"""Physical plausibility of joints: foot skating."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evaluate_unimo.functional.inputs import as_array
+
+
+def foot_skating(
+    joints: Any,
+    fps: float = 20.0,
+    feet: Sequence[int] | None = None,
+    floor: float | None = 0.0,
+    contact_height: float = 0.05,
+    skating_speed: float = 0.5,
+) -> dict[str, float]:
+    """How much feet slide while they touch the ground.
+
+    `skating_ratio` is the measure of GMD (Karunratanakul et al., ICCV 2023; also used by OmniControl): a foot touches
+    the ground from one frame to the next where it is below `contact_height` in both; it skates where it then moves
+    across the ground faster than `skating_speed`, in that step and on average over five steps; the ratio is the share
+    of steps in which either foot skates, averaged over clips.
+    `mean_slide_m` is the distance a touching foot moves across the ground in one step, averaged over all such steps of
+    all clips (0 where no foot ever touches).
+
+    Args:
+        joints: one clip (T, J, 3), a batch (B, T, J, 3) or a list of clips of any lengths; metres, Y up.
+        fps: frames per second.
+        feet: indices of the joints to watch; default the two feet (10, 11) of the 22-joint skeleton.
+        floor: height of the ground in metres; None takes, in each clip, the lowest position of those joints.
+        contact_height: metres. skating_speed: metres per second.
+
+    Raises:
+        ValueError: no clip, a clip of one frame, no or wrong feet for the skeleton, settings that are not positive,
+            or unfit arrays.
+
+    >>> import numpy as np
+    >>> still = np.zeros((10, 22, 3))
+    >>> foot_skating(still)
+    {'skating_ratio': 0.0, 'mean_slide_m': 0.0}
+    >>> still[:, :, 2] = 0.0625 * np.arange(10)[:, None]
+    >>> foot_skating(still)
+    {'skating_ratio': 1.0, 'mean_slide_m': 0.0625}
+    """
+    measured = [
+        clip_skating(clip, fps, feet, floor, contact_height, skating_speed, f"joints[{i}]")
+        for i, clip in enumerate(split_clips(joints))
+    ]
+    return merge_skating(measured)
+
+
+def split_clips(joints: Any) -> list[Any]:
+    """One clip (T, J, 3), a batch (B, T, J, 3) or a list of clips, as a list of clips, whose values are not checked.
+
+    Raises:
+        ValueError: neither of these, or no clip at all.
+    """
+    dimensions = _dimensions(joints)
+    if dimensions not in (3, 4):
+        raise ValueError(
+            f"joints: has {dimensions} dimensions; a clip (T, J, 3), a batch (B, T, J, 3) or a list of clips is needed"
+        )
+    clips = [joints] if dimensions == 3 else list(joints)
+    if not clips:
+        raise ValueError("joints: holds no clip")
+    return clips
+
+
+def _dimensions(values: Any) -> int:
+    """Dimensions of nested lists of numbers or arrays, by their first elements: clips of a list differ in length."""
+    levels = 0
+    while isinstance(values, list | tuple):
+        levels += 1
+        values = values[0] if values else 0.0
+    return levels + int(np.ndim(values))
+
+
+@dataclass(frozen=True)
+class ClipSkating:
+    """What one clip adds to foot skating: its ratio, the metres its touching feet slid and over how many steps."""
+
+    ratio: float
+    slide: float
+    steps: int
+
+
+def merge_skating(clips: Sequence[ClipSkating]) -> dict[str, float]:
+    """Foot skating of many clips from what was measured in each."""
+    steps = sum(clip.steps for clip in clips)
+    return {
+        "skating_ratio": float(np.mean([clip.ratio for clip in clips])),
+        "mean_slide_m": float(sum(clip.slide for clip in clips) / max(steps, 1)),
+    }
+
+
+def clip_skating(
+    joints: Any,
+    fps: float = 20.0,
+    feet: Sequence[int] | None = None,
+    floor: float | None = 0.0,
+    contact_height: float = 0.05,
+    skating_speed: float = 0.5,
+    name: str = "joints",
+) -> ClipSkating:
+    """`foot_skating` of one clip (T, J, 3), not yet averaged."""
+    clip = as_array(joints, name, 3)
+    if clip.shape[2] != 3:
+        raise ValueError(f"{name}: has shape {clip.shape}; (frames, joints, 3) is needed")
+    if len(clip) < 2:
+        raise ValueError(f"{name}: has one frame; sliding needs at least 2")
+    for setting, value in (("fps", fps), ("contact_height", contact_height), ("skating_speed", skating_speed)):
+        if not value > 0:
+            raise ValueError(f"{setting}: got {value!r}; a number above 0 is needed")
+    if feet is None and clip.shape[1] != 22:
+        raise ValueError(f"{name}: has {clip.shape[1]} joints, not 22; say which are the feet: feet=(left, right)")
+    feet = list((10, 11) if feet is None else feet)
+    if not feet or not all(0 <= foot < clip.shape[1] for foot in feet):
+        raise ValueError(f"feet: got {feet}; joint indices in 0..{clip.shape[1] - 1} are needed")
+
+    positions = clip[:, feet]
+    heights = positions[:, :, 1] - (positions[:, :, 1].min() if floor is None else floor)
+    slides = np.linalg.norm(np.diff(positions[:, :, [0, 2]], axis=0), axis=2)
+    touching = (heights[:-1] < contact_height) & (heights[1:] < contact_height)
+    # As published, the mean over five steps takes what lies beyond either end of the clip as standing still.
+    padded = np.pad(slides * fps, ((2, 2), (0, 0)))
+    average = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0).mean(-1)
+    skating = touching & (slides * fps > skating_speed) & (average > skating_speed)
+    return ClipSkating(float(skating.any(1).mean()), float(slides[touching].sum()), int(touching.sum()))

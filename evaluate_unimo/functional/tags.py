@@ -1,0 +1,112 @@
+"""Protocol tags: what a figure was made with."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluate_unimo.functional.inputs import check_strings
+
+
+def fingerprint(value: Any) -> str:
+    """Twelve hexadecimal digits that change with the content of an array, a list of strings, a file or a model folder.
+
+    Of a folder its safetensors files count, by name and content.
+
+    Raises:
+        FileNotFoundError: nothing at that path, or no safetensors file in that folder.
+        ValueError: something else.
+    """
+    digest = hashlib.sha256()
+    if isinstance(value, Path):
+        files = sorted(value.glob("*.safetensors")) if value.is_dir() else [value]
+        if not files:
+            raise FileNotFoundError(f"{value}: holds no safetensors file to take a fingerprint of")
+        for file in files:
+            digest.update(file.name.encode())
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 24):
+                    digest.update(block)
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, list | tuple):
+        digest.update(json.dumps(check_strings(value, "texts", allow_blank=True)).encode())
+    else:
+        raise ValueError(
+            f"a fingerprint is taken of an array, a list of strings or a Path, not {type(value).__name__}"
+        )
+    return digest.hexdigest()[:12]
+
+
+def protocol_tag(
+    evaluator: str | Path,
+    statistics: Any = "the evaluator's own",
+    caption_set: Any = "not named",
+    tokeniser: str = "not named",
+    libraries: Sequence[str] = ("unimo", "numpy", "torch", "transformers", "nltk", "rouge-score", "pycocoevalcap"),
+    **settings: Any,
+) -> dict[str, Any]:
+    """What a figure was made with, for keeping beside it: figures with different tags are not comparable.
+
+    Args:
+        evaluator: the folder of the evaluator (its weights' fingerprint goes into the tag) or a plain description.
+        statistics, caption_set: a description, or the thing itself (array, list of strings, `Path`), of which the
+            fingerprint goes into the tag.
+        tokeniser: what split the captions that the evaluator read.
+        libraries: distributions whose installed versions go into the tag.
+        settings: anything else that changes a figure (repeats, pool_size, times, seed, reference_rule, ...).
+
+    Returns:
+        {"evaluator", "statistics", "caption_set", "tokeniser", "caption_tokeniser", "libraries": {name: version},
+        **settings}, all of it fit for JSON.
+
+    >>> tag = protocol_tag("a test", caption_set=["a man walks."], libraries=["numpy"], pool_size=32)
+    >>> tag["caption_set"], tag["pool_size"], list(tag["libraries"])
+    ('1 texts, sha256 1ac083e33998', 32, ['python', 'numpy'])
+    """
+    folder = Path(evaluator)
+    if folder.is_dir():
+        evaluator = f"{folder.resolve().name}, sha256 {fingerprint(folder)}"
+    return {
+        "evaluator": str(evaluator),
+        "statistics": _described(statistics),
+        "caption_set": _described(caption_set),
+        "tokeniser": tokeniser,
+        "caption_tokeniser": "BLEU nltk word_tokenize in lower case, ROUGE-L rouge_score stemmed, CIDEr spaces",
+        "libraries": {"python": platform.python_version()} | {name: _version(name) for name in libraries},
+        **settings,
+    }
+
+
+def format_tag(tag: Mapping[str, Any]) -> str:
+    """A protocol tag as one line.
+
+    >>> format_tag({"evaluator": "judge", "libraries": {"numpy": "2.0"}})
+    'evaluator: judge | numpy 2.0'
+    """
+    parts = [f"{name}: {value}" for name, value in tag.items() if name != "libraries"]
+    parts += [f"{name} {version}" for name, version in tag.get("libraries", {}).items()]
+    return " | ".join(parts)
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    what = {list: "texts", tuple: "texts", np.ndarray: "array"}.get(type(value))
+    if isinstance(value, Path):
+        return f"{value.name}, sha256 {fingerprint(value)}"
+    size = value.shape if what == "array" else f"{len(value)}" if what else ""
+    return f"{size} {what}, sha256 {fingerprint(value)}"
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"
