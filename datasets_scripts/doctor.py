@@ -10,18 +10,17 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
 from datasets_scripts.schema import CAPTION, FPS, NOTE
 from datasets_scripts.sources.clips import UNREADABLE, load_array
 from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
 from modeling_unimo.motion_representation import HUMANML3D, Skeleton, skeleton_for
 
-OK, WARNING, WRONG = "ok", "look", "WRONG"
 # Names in the official split files, mirrored clips included.
 OFFICIAL = {
     263: {"train.txt": 23384, "val.txt": 1460, "test.txt": 4384, "train_val.txt": 24844, "all.txt": 29228},
@@ -31,50 +30,6 @@ OFFICIAL = {
 PUBLISHED_STD = (0.0128256, 0.0169271, 0.153766, 0.355933)
 _WEIGHTED = ("root_yaw", "root_linear", "root_height", "contacts")
 _SAMPLE = 200  # motions from which the spread of the data itself is estimated
-
-
-@dataclass
-class Finding:
-    """One line of the table."""
-
-    what: str
-    found: str
-    expected: str = ""
-    verdict: str = OK
-    remedy: str = ""
-
-
-@dataclass
-class Report:
-    """All findings about a folder."""
-
-    folder: str
-    dataset: str = ""
-    findings: list[Finding] = field(default_factory=list)
-
-    def add(self, what: str, found: object, expected: object = "", verdict: str = OK, remedy: str = "") -> None:
-        """Adds a line."""
-        self.findings.append(Finding(what, str(found), str(expected), verdict, remedy))
-
-    @property
-    def healthy(self) -> bool:
-        """Whether nothing is wrong."""
-        return all(finding.verdict != WRONG for finding in self.findings)
-
-    def table(self) -> str:
-        """The findings as aligned text, remedies below the lines they belong to."""
-        rows = [("what", "found", "expected", "")]
-        rows += [(f.what, f.found, f.expected, f.verdict) for f in self.findings]
-        widths = [min(max(len(row[i]) for row in rows), 60) for i in range(3)]
-        lines = [f"{self.folder}: {self.dataset}" if self.dataset else self.folder]
-        for index, row in enumerate(rows):
-            lines.append("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]).rstrip())
-            if index and self.findings[index - 1].remedy:
-                lines.append(f"    -> {self.findings[index - 1].remedy}")
-        wrong = sum(f.verdict == WRONG for f in self.findings)
-        look = sum(f.verdict == WARNING for f in self.findings)
-        lines.append(f"{wrong} wrong, {look} to look at")
-        return "\n".join(lines)
 
 
 def examine(data_dir: str | Path, texts: str | None = None, quick: bool = False, progress: bool = False) -> Report:
@@ -136,11 +91,6 @@ def _list_parts(folder: Path, report: Report) -> None:
         report.add(name, "there" if there else "missing", "", OK if there else WARNING)
 
 
-def _some(items: Iterable[str], count: int = 4) -> str:
-    items = list(items)
-    return ", ".join(items[:count]) + (f" and {len(items) - count} more" if len(items) > count else "")
-
-
 def _check_splits(folder: Path, dim: int, report: Report) -> list[str]:
     """Checks the split files; returns every name that one of them holds."""
     owners: dict[str, list[str]] = {}
@@ -164,10 +114,10 @@ def _check_splits(folder: Path, dim: int, report: Report) -> list[str]:
                 owners.setdefault(entry, []).append(name)
     shared = [f"{entry} ({', '.join(files)})" for entry, files in owners.items() if len(files) > 1]
     if shared:
-        report.add("names in several splits", _some(shared), 0, WRONG, "leave each name in one of train, val, test")
+        report.add("names in several splits", some(shared), 0, WRONG, "leave each name in one of train, val, test")
     lonely = [entry for entry in owners if entry.startswith("M") and entry[1:] not in owners]
     if lonely:
-        report.add("mirrored without original", _some(lonely), 0, WARNING, "add the originals to the split files")
+        report.add("mirrored without original", some(lonely), 0, WARNING, "add the originals to the split files")
     return list(owners)
 
 
@@ -175,11 +125,11 @@ def _report_missing(kind: str, names: list[str], files: dict[str, Path], where: 
     missing = [name for name in names if name not in files]
     if missing:
         remedy = f"unpack or make {where}, or take the names out of the split files; the build skips them"
-        report.add(f"names without a {kind}", f"{len(missing)}: {_some(missing)}", 0, WRONG, remedy)
+        report.add(f"names without a {kind}", f"{len(missing)}: {some(missing)}", 0, WRONG, remedy)
     known = set(names)
     extra = [name for name in files if name not in known]
     if extra:
-        report.add(f"{kind}s in no split", f"{len(extra)}: {_some(extra)}", 0, WARNING, "the build leaves them out")
+        report.add(f"{kind}s in no split", f"{len(extra)}: {some(extra)}", 0, WARNING, "the build leaves them out")
 
 
 def _check_motions(
@@ -224,7 +174,7 @@ def _check_motions(
     )
     for what, items, remedy in checks:
         if items:
-            report.add(what, f"{len(items)}: {_some(items)}", 0, WRONG, remedy)
+            report.add(what, f"{len(items)}: {some(items)}", 0, WRONG, remedy)
         else:
             report.add(what, 0, 0)
     return lengths, sample
@@ -262,7 +212,7 @@ def _check_joints(folder: Path, motions: dict[str, Path], skeleton: Skeleton, re
     found = f"{len(files)} files" + (f", {missing} motions without" if missing else "")
     report.add("new_joints/", found, "optional", WARNING if missing else OK)
     if wrong:
-        report.add("joints of wrong shape", f"{len(wrong)}: {_some(wrong)}", 0, WARNING, "unused by the build")
+        report.add("joints of wrong shape", f"{len(wrong)}: {some(wrong)}", 0, WARNING, "unused by the build")
 
 
 def _check_texts(
@@ -282,7 +232,7 @@ def _check_texts(
     missing = [name for name in names if name not in files]
     if missing:
         verdict = WRONG if chosen else WARNING
-        report.add(f"{what} names without captions", f"{len(missing)}: {_some(missing)}", 0, verdict, "add the files")
+        report.add(f"{what} names without captions", f"{len(missing)}: {some(missing)}", 0, verdict, "add the files")
     reasons: dict[tuple[str, str], list[str]] = {}
     captions = thoughts = 0
     empty, beyond = [], []
@@ -306,14 +256,14 @@ def _check_texts(
         verdict = OK if thoughts == captions else WARNING
         report.add(f"{what} captions with a thought", thoughts, captions, verdict)
     if empty:
-        report.add(f"{what} files without a caption", f"{len(empty)}: {_some(empty)}", 0, WRONG, "add captions")
+        report.add(f"{what} files without a caption", f"{len(empty)}: {some(empty)}", 0, WRONG, "add captions")
     for (kind, reason), places in reasons.items():
         verdict = WARNING if kind == NOTE else WRONG
         remedy = "" if kind == NOTE else "mend the lines as caption#word/POS ...#start#end; the build skips only them"
-        report.add(f"{what} {reason}", f"{len(places)}: {_some(places)}", 0, verdict, remedy)
+        report.add(f"{what} {reason}", f"{len(places)}: {some(places)}", 0, verdict, remedy)
     if beyond:
         remedy = "mend the times; the build cuts them at the clip's end"
-        report.add(f"{what} times beyond the clip", f"{len(beyond)}: {_some(beyond)}", 0, WARNING, remedy)
+        report.add(f"{what} times beyond the clip", f"{len(beyond)}: {some(beyond)}", 0, WARNING, remedy)
 
 
 # ---------------------------------------------------------------------------------------------------- statistics
