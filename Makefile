@@ -1,7 +1,9 @@
 # Every target works from a bare checkout: the environment is built first where it is missing or out of date.
 #   make demo       train, evaluate and report a small UniMo (runs/quickstart/report.html)
 #   make test       all tests, in two processes (TEST_PROCESSES); PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
-#   make quality    ruff and mypy
+#   make quality    ruff, mypy, and the workflows of .github against their schema
+#   make docs       the documentation as a site (site/); a broken link or reference, or an outdated table, is an error
+#   make results    write the tables of README.md and docs/ anew from docs/results/*.json
 #   make bench      every step timed against the published way and the machine's limits (runs/benchmarks); BENCH_ARGS=--quick
 #                   PUBLISHED=dir with checkouts of HumanML3D and T2M-GPT times their own code too
 # PYTHON=/path/to/python picks the interpreter, VENV=dir the environment.
@@ -9,6 +11,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.unimo-installed
+DOCS_STAMP := $(VENV)/.unimo-docs-installed
 PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
 OUTPUT ?= runs/quickstart
@@ -17,7 +20,7 @@ BENCH_ARGS ?=
 PUBLISHED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quality format bench clean
+.PHONY: help install demo test quality docs results format bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -50,6 +53,18 @@ quality: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+$(DOCS_STAMP): $(STAMP)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS_STAMP)
+	$(PY) -m benchmarks.results_tables --check
+	$(PY) -m mkdocs build --strict
+
+results: $(STAMP)
+	$(PY) -m benchmarks.results_tables
 
 format: $(STAMP)
 	$(PY) -m ruff check --fix .
@@ -59,5 +74,5 @@ bench: $(STAMP)
 	$(PY) -m benchmarks.run $(if $(wildcard $(OUTPUT)/unimo),--run $(OUTPUT)) $(if $(PUBLISHED),--published $(PUBLISHED)) $(BENCH_ARGS)
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
