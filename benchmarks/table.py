@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Figure, Item, Way
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_text
 from train.report.page import line_chart
 
 _FORM = 2  # of benchmarks.json; figures of another form are not taken over
@@ -202,5 +202,4 @@ def write(
         "benchmarks.html": page(items, machine, limits, missing),
     }
     for name, text in texts.items():
-        with whole(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(folder / name, text)

@@ -37,7 +37,7 @@ from datasets_scripts.sources.synthetic.language import captions, thought
 from datasets_scripts.sources.synthetic.motion import FPS, Motion, Plan, Segment
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.verify.verification import Verification, verify
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_json
 from modeling_unimo.motion_representation import features_to_joints
 
 KINDS = ("side", "order", "count", "direction", "invented")
@@ -597,8 +597,7 @@ def main(argv: list[str] | None = None) -> None:
     print(tables(measured))
     print(f"\n{measured.seconds:.1f} s in verify()", file=sys.stderr)
     if arguments.output:
-        with whole(arguments.output) as part:
-            part.write_text(json.dumps(summary(measured), indent=1), encoding="utf-8")
+        write_json(arguments.output, summary(measured))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ where something is wrong, what to do about it. Nothing is changed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
 from datasets_scripts.schema import CAPTION, FPS, NOTE
 from datasets_scripts.sources.clips import UNREADABLE, load_array
 from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
+from modeling_unimo.files_unimo import write_json
 from modeling_unimo.motion_representation import HUMANML3D, Skeleton, skeleton_for
 
 # Names in the official split files, mirrored clips included.
@@ -393,9 +393,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(report.table())
     if arguments.json:
-        Path(arguments.json).write_text(
-            json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        write_json(arguments.json, asdict(report), ensure_ascii=False)
     return 0 if report.healthy else 1
 
 

@@ -9,7 +9,6 @@ leaves the repository as it was, and the same command completes it.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import re
 import sys
@@ -25,6 +24,7 @@ from datasets_scripts.hub.card_merge import Card, marked
 from datasets_scripts.hub.card_words import command_line, description, prose, table, text
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError, remember
 from datasets_scripts.schema import dataset_files
+from modeling_unimo.files_unimo import sha256_of
 
 FREE = {"synthetic": "apache-2.0"}  # sources whose motion anybody may publish, with its licence
 THOUGHTS = "thoughts.parquet"
@@ -164,20 +164,12 @@ def provenance(folder: Path, files: Mapping[str, list[Path]], sources: list[str]
         about["command"] = command_line(about["command"])
     if right:
         about["right_to_redistribute"] = prose(right)
-    about["files"] = {path.name: _sha256(path) for paths in files.values() for path in paths}
+    about["files"] = {path.name: sha256_of([path]) for paths in files.values() for path in paths}
     try:
         about["made_with"] = f"unimo {metadata.version('unimo')}"
     except metadata.PackageNotFoundError:
         about["made_with"] = "unimo"
     return about
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------- the card

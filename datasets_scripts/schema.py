@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from modeling_unimo.files_unimo import write_json, write_text
+
 if TYPE_CHECKING:
     from datasets import DatasetDict, Features
 
@@ -379,12 +381,12 @@ def write_dataset(
         summary.splits = {name: summary.splits[name] for name in sorted(summary.splits, key=_split_order)}
         build = {"format": FORMAT, "version": 1, **asdict(summary)}
         build["output"] = output.name
-        (folder / "build.json").write_text(json.dumps(build, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / "build.json", build, ensure_ascii=False)
         if finish is not None:
             finish(folder)
         with_thoughts = (folder / "thoughts.parquet").is_file()
         words = card if isinstance(card, str) else card()
-        (folder / "README.md").write_text(_card(summary, words, with_thoughts), encoding="utf-8")
+        write_text(folder / "README.md", _card(summary, words, with_thoughts))
     return summary
 
 

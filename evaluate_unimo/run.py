@@ -35,7 +35,7 @@ from evaluate_unimo.distributed import ProcessGroup
 from evaluate_unimo.push import check, push, shown_name
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals, require_width
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_text
 
 Job = tuple[str, int, Callable[[], Any]]  # task, number of the repeat, what computes it
 COUNTS = ("n", "multimodality_n", "pool_size")
@@ -377,8 +377,7 @@ def evaluate(arguments: argparse.Namespace, group: ProcessGroup | None = None) -
         "results.json": json.dumps(results, indent=2) + "\n",
         "results.md": markdown(results),
     }.items():
-        with whole(output / name) as part:
-            part.write_text(content, encoding="utf-8")
+        write_text(output / name, content)
     return results
 
 

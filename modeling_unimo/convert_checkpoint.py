@@ -28,6 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from .commands import load_with_gaps
 from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
 from .feature_extraction_unimo import MotionFeatureExtractor
+from .files_unimo import write_text
 from .modeling_evaluator import POS_CLASSES, TextMotionEvaluatorModel
 from .modeling_motion_vqvae import MotionVQVAEModel
 from .modeling_unimo import UniMoForConditionalGeneration
@@ -547,7 +548,7 @@ def _new_folder(output):
 
 def _write_card(folder, title, origin):
     card = f"---\nlibrary_name: transformers\ntags:\n- motion\n- unimo\n---\n\n# {title}\n\nUniMo part, {origin}.\n"
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_text(folder / "README.md", card)
 
 
 def main(argv: list[str] | None = None) -> None:

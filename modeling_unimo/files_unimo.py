@@ -1,22 +1,58 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and hashes of what files hold."""
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+
+def part_of(path: str | Path) -> Path:
+    """The hidden neighbour of `path`, with its suffix, that `whole` writes to."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.part{path.suffix}")
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """A hidden neighbour of `path`, with its suffix, to write to in the block.
+    """A temporary file beside `path` to write to in the block.
 
     It takes the name `path` when the block succeeds and vanishes when it does not, so that no half-written file looks
     whole, and an earlier one stays until there is a new one.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part{path.suffix}")
+    part = part_of(path)
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all; line ends stay as they are in `text`."""
+    with whole(path) as part:
+        part.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = 2, **options: Any) -> None:
+    """Write a JSON file, whole or not at all; `options` go to `json.dumps`."""
+    write_text(path, json.dumps(value, indent=indent, **options) + "\n")
+
+
+def sha256_of(files: Iterable[Path], names: bool = False) -> str:
+    """SHA-256 of the content of files, one after the other, as hexadecimal digits.
+
+    Args:
+        files: in the order in which they count.
+        names: also hash the name of each file before its content.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        if names:
+            digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .files_unimo import whole
+from .files_unimo import write_text
 from .rendering_unimo import BODIES, SIDE_COLORS, SOLE, drawable
 
 # Text inside <script> ends at "</script>" or changes meaning at "<!--", whatever the JSON quotes say.
@@ -138,8 +138,7 @@ def save_html(
     """Write a player as a page of its own; arguments and errors as for :func:`player_html`."""
     player = player_html(tracks, fps=fps, height=height, title=title, caption=caption)
     page = page_html(f"<main>{player}</main>", title or "UniMo motion", _PAGE_STYLE)
-    with whole(path) as part:
-        part.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return Path(path)
 
 

@@ -7,7 +7,6 @@ is a pickle stays here. A push that fails leaves the run as it was, and the same
 
 import argparse
 import json
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
@@ -17,6 +16,7 @@ from typing import Any
 from datasets_scripts.hub.card_merge import marked, merge
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError, remember
 from evaluate_unimo.functional import fingerprint
+from modeling_unimo.files_unimo import write_text
 from train.engine.cards import (
     MADE_FROM,
     PICTURE,
@@ -73,13 +73,13 @@ def publish(folder: str | Path, repo: str, private: bool | None = None, token: s
         content = merge(card.read_text(encoding="utf-8") if card.is_file() else None, hub.read(README))
     except ValueError as error:
         raise PushError(f"{hub.name}/{README} on the Hub: {error}; mend it there") from None
-    _write(card, content)
+    write_text(card, content)
     renew_card(folder, hub.name)
     content = marked(card.read_text(encoding="utf-8"))
     files = published_files(folder) | {README: content.encode()}
     stale = [name for name in hub.files if any(fnmatch(name, pattern) for pattern in WEIGHTS)]
     pushed = hub.push(files, f"Publish {STAGE_NAMES.get(stage_of(folder), 'model')}", delete=stale)
-    _write(card, content)
+    write_text(card, content)
     remember(folder, pushed)
     return pushed
 
@@ -189,14 +189,6 @@ def run_metrics(run: Path, policy: Path) -> dict[str, Any] | None:
         print(f"note: {path} scores other weights than those in {policy}; the card goes without", flush=True)
         return None
     return metrics
-
-
-def _write(path: Path, content: str) -> None:
-    """As `modeling_unimo.files_unimo.whole`, whose package takes ten seconds to import."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        file.write(content)
-    os.replace(part, path)
 
 
 # ---------------------------------------------------------------- a run and its folders

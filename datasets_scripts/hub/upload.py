@@ -31,6 +31,7 @@ from huggingface_hub.errors import (
 )
 
 from datasets_scripts.hub.card_words import SECRET
+from modeling_unimo.files_unimo import write_json
 
 README = "README.md"
 PUSHED = "hub_push.json"
@@ -218,7 +219,7 @@ def _brief(message: str) -> str:
 def remember(folder: Path, pushed: Pushed) -> None:
     """Notes in a folder where it was published, so that cards of what is made from it can name their parent."""
     record = {"repo": pushed.repo, "revision": pushed.revision, "private": pushed.private}
-    (folder / PUSHED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / PUSHED, record)
 
 
 def published(folder: str | Path | None) -> Pushed | None:

@@ -26,7 +26,7 @@ from datasets_scripts.schema import Skipped, load_motion_dataset
 from datasets_scripts.thoughts.records import ThoughtRecord, earlier_records
 from datasets_scripts.thoughts.render import SKELETONS, find_render_fault
 from datasets_scripts.verify.verification import Claim, Verification, verify
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_text
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 from modeling_unimo.rendering_unimo import contact_sheet, drawable, png_bytes
 from modeling_unimo.visualization_unimo import page_html, player_assets, player_html
@@ -366,8 +366,7 @@ def main(argv: list[str] | None = None) -> int:
             raise FileNotFoundError(f"{output} names no file in a folder that exists; give --output such as look.html")
         page = choose_clips(arguments.dataset, arguments.split, arguments.number, arguments.seed)
         text = page_of(page, arguments.show)
-        with whole(output) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(output, text)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -34,7 +34,7 @@ from datasets_scripts.schema import (
     write_dataset,
 )
 from datasets_scripts.thoughts.annotate.answers import thought_fault
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import whole, write_text
 
 FILE = "thoughts.parquet"
 GIVEN = "given"  # the annotator of a thought that came with the data
@@ -177,8 +177,7 @@ def write_texts(records: Iterable[ThoughtRecord], folder: str | Path, card: str 
                 yield record
 
     count = write_records(with_thought(), folder / FILE)
-    with whole(folder / "README.md") as part:
-        part.write_text(_texts_card(written, card), encoding="utf-8")
+    write_text(folder / "README.md", _texts_card(written, card))
     return count
 
 

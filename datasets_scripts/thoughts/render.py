@@ -28,7 +28,7 @@ from datasets_scripts.sources.clips import map_in_order
 from datasets_scripts.thoughts.blender_render import SAMPLES, BlenderError, BlenderRenderer, find_blender
 from modeling_unimo import rendering_unimo
 from modeling_unimo.commands import positive
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import sha256_of, write_json, write_text
 from modeling_unimo.motion_representation import HUMANML3D, KIT, features_to_joints
 from modeling_unimo.rendering_unimo import (
     CAMERAS,
@@ -366,12 +366,7 @@ def _check_settings(settings: RenderSettings) -> None:
 
 def split_digest(dataset: str | Path, split: str) -> str:
     """Digest of the files of a split: tells whether the data is that of an earlier run."""
-    digest = hashlib.sha256()
-    for path in sorted((Path(dataset) / "data").glob(f"{split}-*.parquet")):
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return sha256_of(sorted((Path(dataset) / "data").glob(f"{split}-*.parquet")))
 
 
 def _claim_output(output: Path, settings: dict[str, object]) -> None:
@@ -395,13 +390,11 @@ def _claim_output(output: Path, settings: dict[str, object]) -> None:
     if output.is_dir() and any(output.iterdir()):
         raise FileExistsError(f"{output} holds something else; give another folder or empty this one")
     output.mkdir(parents=True, exist_ok=True)
-    with whole(marker) as part:
-        part.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_json(marker, settings)
 
 
 def _write_lines(path: Path, rows: Iterable[dict]) -> None:
-    with whole(path) as part:
-        part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def make_parser() -> argparse.ArgumentParser:

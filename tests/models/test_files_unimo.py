@@ -1,8 +1,11 @@
 """Files that are either whole or not there."""
 
+import hashlib
+import json
+
 import pytest
 
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import sha256_of, whole, write_json, write_text
 
 
 def test_takes_its_place_at_the_end(tmp_path):
@@ -20,3 +23,21 @@ def test_a_failure_leaves_the_earlier_file_and_nothing_else(tmp_path):
         part.write_text("half")
         raise OSError("disk full")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_text_and_json_are_written_whole_with_their_line_ends(tmp_path):
+    write_text(tmp_path / "x.md", "a\r\nb\n")
+    assert (tmp_path / "x.md").read_bytes() == b"a\r\nb\n"
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.md", {"a": object()})
+    write_json(tmp_path / "x.json", {"ä": 1}, ensure_ascii=False)
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"ä": 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.md"]
+
+
+def test_the_hash_of_a_file_is_that_of_other_programs(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 3_000_000)
+    assert sha256_of(paths[:1]) == hashlib.sha256(paths[0].read_bytes()).hexdigest()
+    assert sha256_of(paths) != sha256_of(reversed(paths)) and sha256_of(paths) != sha256_of(paths, names=True)

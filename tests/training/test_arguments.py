@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict
 from transformers import Qwen2Config, TrainingArguments
 
 from modeling_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
+from modeling_unimo.files_unimo import part_of
 from train.engine.arguments import (
     MARKER,
     TRAINER,
@@ -160,7 +161,7 @@ def test_only_the_main_process_writes(tmp_path):
 
 
 def test_the_second_rank_accepts_what_the_first_is_writing(tmp_path):
-    for name in (f"{TRAINER}.part", TRAINER, f"{MARKER}.part"):
+    for name in (part_of(TRAINER).name, TRAINER, part_of(MARKER).name):
         (tmp_path / name).write_text("{")
         assert claim(tmp_path, cls=SecondRank) is None
 

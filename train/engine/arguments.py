@@ -3,7 +3,6 @@
 import difflib
 import json
 import math
-import os
 import re
 import shutil
 import sys
@@ -18,6 +17,7 @@ from transformers import PreTrainedConfig, TrainingArguments
 from trl import TrlParser
 
 from modeling_unimo.commands import refusals
+from modeling_unimo.files_unimo import part_of, write_json
 from train.engine.cards import SUMMARY
 from train.engine.checkpoints import FINISHING, drop_checkpoints, last_checkpoint, room_for
 from train.engine.content_hash import content_key
@@ -198,7 +198,7 @@ def prepare_output(training: TrainingArguments, stage: str, settings: dict[str, 
         _require_same_run(folder, own, trainer)
         return last_checkpoint(folder)
     # Another process of this run may be writing these.
-    claimed = {folder / f"{name}{end}" for name in (MARKER, TRAINER) for end in ("", ".part")}
+    claimed = {place(folder / name) for name in (MARKER, TRAINER) for place in (Path, part_of)}
     if folder.exists() and not claimed.issuperset(folder.iterdir()):
         raise SystemExit(f"error: {folder} is not empty and holds no {stage} run; name another output_dir")
     if training.process_index == 0:
@@ -206,9 +206,7 @@ def prepare_output(training: TrainingArguments, stage: str, settings: dict[str, 
         # The marker last: it claims the folder. Another process sees the whole of a file or nothing of it.
         with room_for("the settings of the run", folder):
             for name, content in {TRAINER: trainer, MARKER: own}.items():
-                part = folder / f"{name}.part"
-                part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-                os.replace(part, folder / name)
+                write_json(folder / name, content, sort_keys=True)
     return None
 
 

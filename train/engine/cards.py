@@ -6,7 +6,6 @@ are cut to their last component, and nothing that looks like a secret is copied.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +28,7 @@ from datasets_scripts.hub.card_words import (
 from datasets_scripts.hub.upload import Pushed, published
 from evaluate_unimo.card_results import METRICS, TASKS, eval_results, replaced
 from evaluate_unimo.functional import fingerprint
+from modeling_unimo.files_unimo import write_json, write_text
 from train.engine.card_text import FIGURES, NAME, SIDES, STAGES, TRUST
 
 README = "README.md"
@@ -101,7 +101,7 @@ def write_unimo_card(
         The README.md.
     """
     folder, grpo_folder = Path(folder), Path(grpo_folder)
-    (folder / MADE_FROM).write_text(json.dumps({"grpo": str(grpo_folder)}) + "\n", encoding="utf-8")
+    write_json(folder / MADE_FROM, {"grpo": str(grpo_folder)})
     grpo = read_stage(grpo_folder)
     names = {"vqvae": "vqvae", "evaluator": "evaluator", "sft": "sft_model"}
     folders = {stage: beside(grpo_folder, grpo.get(key)) for stage, key in names.items()}
@@ -415,8 +415,5 @@ def _renew(
         before, after = "\n", f"\n\n{words}" if words.strip() else "\n"
     data = merged(data, old.data if old is not None else None, folder)
     generated = section(stage, parts, dataset, data, metrics, repo, read_sample(folder))
-    partial = folder / f".{README}.part"
-    with open(partial, "w", encoding="utf-8", newline="") as file:  # line ends as the user has them
-        file.write(f"---\n{data.to_yaml()}\n---\n{before}{BEGIN}\n\n{generated}\n\n{END}{after}")
-    os.replace(partial, path)
+    write_text(path, f"---\n{data.to_yaml()}\n---\n{before}{BEGIN}\n\n{generated}\n\n{END}{after}")
     return path

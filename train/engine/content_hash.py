@@ -1,7 +1,8 @@
 """What a folder of data or of weights holds, in a hash: a path alone does not tell that it was made anew."""
 
-import hashlib
 from pathlib import Path
+
+from modeling_unimo.files_unimo import sha256_of
 
 
 def content_key(folder: Path) -> str:
@@ -10,13 +11,7 @@ def content_key(folder: Path) -> str:
     Raises:
         FileNotFoundError: it holds neither.
     """
-    digest = hashlib.sha256()
     files = sorted([*folder.glob("data/*.parquet"), *folder.glob("*.safetensors")])
     if not files:
         raise FileNotFoundError(f"{folder} holds neither Parquet data nor safetensors weights")
-    for file in files:
-        digest.update(file.name.encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:12]
+    return sha256_of(files, names=True)[:12]

@@ -1,6 +1,5 @@
 """What all training stages share: a Trainer that resumes exactly, and the end of a stage with its model alone."""
 
-import json
 import resource
 import sys
 import time
@@ -13,7 +12,7 @@ from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
 
 from datasets_scripts.hub.card_words import command_line
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_json
 from train.engine.cards import SUMMARY, write_stage_card
 from train.engine.checkpoints import (
     FINISHING,
@@ -229,8 +228,7 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
         training: dict[str, Any] = {"training": {k: used[k] for k in TRAINING_SETTINGS if k in used}}
         training |= started_by(stage, trainer.args.world_size)
         for name, content in {CURVES: trainer.state.log_history, SUMMARY: summary | training}.items():
-            with whole(folder / name) as part:
-                part.write_text(json.dumps(content, indent=None if name == CURVES else 2) + "\n", encoding="utf-8")
+            write_json(folder / name, content, indent=None if name == CURVES else 2)
         write_stage_card(folder)
         if leave is not None:
             leave()

@@ -1,6 +1,5 @@
 """What all guards share: when they read, where readings go, how many bad ones warn and how many end the run."""
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_json
 from train.engine.arguments import meant
 from train.engine.checkpoints import last_checkpoint
 
@@ -276,9 +275,8 @@ def write_warnings(guards: Sequence[Guard], output_dir: str) -> None:
     ]
     for row in seldom:
         print(f"[guard] {row['guard']}: {row['said']}; log more often, or train longer", flush=True)
-    with whole(Path(output_dir) / GUARDS) as part:
-        content = {"watched": [guard.name for guard in guards], "seldom": seldom, "warnings": warnings}
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    content = {"watched": [guard.name for guard in guards], "seldom": seldom, "warnings": warnings}
+    write_json(Path(output_dir) / GUARDS, content)
 
 
 def kept(output_dir: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_text
 from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
 from modeling_unimo.visualization_unimo import page_html, player_assets, player_html
 
@@ -710,8 +710,7 @@ def write_report(run_dir: str | Path) -> Path:
         + (player_assets() if players.made else "")
     )
     path = run / "report.html"
-    with whole(path) as part:
-        part.write_text(page_html(body, f"UniMo run {run.resolve().name}", _STYLE), encoding="utf-8")
+    write_text(path, page_html(body, f"UniMo run {run.resolve().name}", _STYLE))
     return path
 
 

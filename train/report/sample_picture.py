@@ -7,7 +7,7 @@ import numpy as np
 
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_json
 from modeling_unimo.rendering_unimo import motion_strip, save_png
 from train.engine.cards import PICTURE, SAMPLE, older_than_weights
 
@@ -33,6 +33,4 @@ def write_sample(folder: Path) -> None:
         motion = model.generate_motion([TEXT], UniMoProcessor.from_pretrained(folder), seed=0)[0]
         joints, text, thought = motion.joints, motion.text, motion.thought
     save_png(folder / PICTURE, motion_strip(joints))
-    with whole(folder / SAMPLE) as part:
-        sample = {"picture": PICTURE, "text": text, "thought": thought}
-        part.write_text(json.dumps(sample, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / SAMPLE, {"picture": PICTURE, "text": text, "thought": thought})

@@ -1,7 +1,6 @@
 """What the report shows of a finished run: a dozen generated motions and descriptions, the use of the codebook."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.reconstruction import reconstruct, score_reconstructions
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.commands import load_whole, refusals
+from modeling_unimo.files_unimo import write_json
 from modeling_unimo.motion_representation import features_to_joints, skeleton_for
 
 COUNT = 12
@@ -37,7 +37,7 @@ def write_samples(run: Path, seed: int) -> None:
     codebook_size = model.motion_vqvae.config.codebook_size
     reconstructions, codes = reconstruct(model.motion_vqvae, processor.feature_extractor, motions)
     metrics = score_reconstructions(motions, reconstructions, codes, codebook_size)
-    (folder / "reconstruction.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "reconstruction.json", metrics)
     counts = np.bincount(np.concatenate(codes), minlength=codebook_size)
 
     chosen = spread(entries, COUNT)
@@ -68,7 +68,7 @@ def write_samples(run: Path, seed: int) -> None:
     arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in joints.items()}
     np.savez_compressed(folder / "samples.npz", **arrays)
     samples = {"t2m": t2m, "m2t": m2t, "codebook_counts": counts.tolist()}
-    (folder / "samples.json").write_text(json.dumps(samples, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "samples.json", samples)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_text
 from modeling_unimo.visualization_unimo import page_html
 
 TASKS = {"t2m": "test split", "t2m_hard": "hard split", "m2t": "motion to text"}
@@ -149,8 +149,7 @@ def write_results(
         "results.html": _html(about, baseline, table, warnings),
     }
     for name, content in contents.items():
-        with whole(folder / name) as part:
-            part.write_text(content, encoding="utf-8")
+        write_text(folder / name, content)
     return [folder / name for name in contents]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import math
 from collections import Counter
@@ -25,6 +24,7 @@ from datasets_scripts.thoughts.records import ThoughtRecord, text_hash
 from datasets_scripts.verify import checks, claims, evidence, kinematics, lexicon
 from datasets_scripts.verify import verification as verifier
 from modeling_unimo import rendering_unimo
+from modeling_unimo.files_unimo import sha256_of
 from modeling_unimo.motion_representation import HUMANML3D
 
 VLM = "vlm"  # the annotator of a thought that a vision-language model wrote
@@ -297,10 +297,5 @@ def _seeing(annotator: VlmAnnotator) -> str:
 
 
 def _digest(*modules: Any) -> str:
-    """Names the state of source files, all those of a package: a thought can be made again with the same one only."""
-    digest = hashlib.sha256()
-    for module in modules:
-        file = Path(module.__file__)
-        for source in sorted(file.parent.glob("*.py")) if hasattr(module, "__path__") else [file]:
-            digest.update(source.read_bytes())
-    return digest.hexdigest()[:12]
+    """Names the state of source files: a thought can be made again with the same one only."""
+    return sha256_of(Path(module.__file__) for module in modules)[:12]

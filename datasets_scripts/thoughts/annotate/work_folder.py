@@ -16,7 +16,7 @@ from datasets_scripts.thoughts.annotate.clip_annotator import Job, Result
 from datasets_scripts.thoughts.annotate.journal import Journal
 from datasets_scripts.thoughts.annotate.vlm_prompt import Reply
 from datasets_scripts.thoughts.records import ThoughtRecord
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import write_json
 
 _SETTINGS, _JOURNAL, _ANSWERS = "settings.json", "journal.jsonl", "answers.jsonl"
 
@@ -107,8 +107,7 @@ class WorkFolder:
             return
         if any(entry.name != ".lock" for entry in self.path.iterdir()):
             raise FileExistsError(f"{self.path} holds something else; give another --output")
-        with whole(path) as part:
-            part.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_json(path, settings, sort_keys=True)
 
 
 def clip_digest(clip: Clip) -> str:

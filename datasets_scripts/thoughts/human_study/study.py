@@ -35,7 +35,7 @@ from datasets_scripts.thoughts.human_study.page import COLUMNS, MOST_WRONG, SCOR
 from datasets_scripts.thoughts.render import find_render_fault, iter_motion
 from datasets_scripts.verify.verification import verify
 from modeling_unimo import rendering_unimo
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import whole, write_json, write_text
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 from modeling_unimo.rendering_unimo import VIEWS, drawable, save_gif, save_mp4
 
@@ -201,15 +201,13 @@ def prepare(
         key["raters"][name] = {row: asdict(shown) for row, shown in plan.items()}
         by_row = {item.row: item for item in items}
         rows = [_page_row(by_row[row], shown, suffix) for row, shown in plan.items()]
-        with whole(output / "raters" / f"{name}.html") as part:
-            part.write_text(rater_page(name, f"{key['study']}-{name}", rows), encoding="utf-8")
+        write_text(output / "raters" / f"{name}.html", rater_page(name, f"{key['study']}-{name}", rows))
         with whole(output / "raters" / f"{name}.csv") as part, open(part, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows([name, row.name, style, "", "", ""] for row in rows for style, _ in row.films)
     # Last: a folder with a key is a whole one.
-    with whole(output / KEY) as part:
-        part.write_text(json.dumps(key, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(output / KEY, key, ensure_ascii=False)
     return key
 
 
@@ -491,8 +489,7 @@ def main(argv: list[str] | None = None) -> int:
         marks = read_sheets(paths, read_key(paths, arguments.key))
         found = findings(marks)
         if arguments.output:
-            with whole(arguments.output) as part:
-                part.write_text(json.dumps([asdict(f) for f in found], indent=2) + "\n", encoding="utf-8")
+            write_json(arguments.output, [asdict(f) for f in found])
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
