@@ -24,12 +24,15 @@ from typing import Any
 
 import psutil
 
+from train.engine import forecast
 from train.engine.yaml_files import read_yaml
 
 CODE = Path(__file__).parent
 CONFIGS = CODE / "configs"
 DONE = "stage_done.json"
 WALL = "wall_seconds.json"
+BUDGET = "budget.json"
+BUILD_OPTIONS = ("fps", "up", "joint_map")  # how the files of a source are read
 # How the names of settings begin that watch a training and change nothing of it.
 WATCHING = ("guard_", "logging_", "held_out_evaluator")
 STAGE_KEYS = ("data", "vqvae", "evaluator", "sft", "grpo", "evaluate")
@@ -46,6 +49,7 @@ class Stage:
     processes: int = 1
     training: bool = False  # writes training_summary.json, in which the number of processes is checked
     settings: dict[str, Any] = field(default_factory=dict)  # what its YAML file holds
+    max_steps: int | None = None  # of a training stage
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -55,16 +59,26 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", default="runs/quickstart", help="run folder (default runs/quickstart)")
     parser.add_argument("--source", default="synthetic", choices=("synthetic", "joints", "bvh", "humanml3d"))
     parser.add_argument("--data_dir", help="folder of the source's files; not for synthetic")
-    parser.add_argument("--minutes", type=float, default=15.0, help="scales the steps of every training stage")
+    for name in BUILD_OPTIONS:
+        parser.add_argument(f"--{name}", help="handed to datasets_scripts.build, which explains it")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="scale the steps of all training stages so that the whole run takes this long on this machine; data, "
+        "evaluation and report take the same time whatever is given (default: the recipe's steps)",
+    )
     parser.add_argument("--config", default=str(CONFIGS / "quickstart" / "quickstart.yaml"), help="budgets a stage")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     if (arguments.source == "synthetic") == (arguments.data_dir is not None):
         parser.error("--data_dir goes with --source joints, bvh or humanml3d, which need it")
+    for name in BUILD_OPTIONS:
+        if arguments.source == "synthetic" and getattr(arguments, name) is not None:
+            parser.error(f"--{name} does not apply to --source synthetic")
     if arguments.data_dir is not None and not Path(arguments.data_dir).is_dir():
         parser.error(f"--data_dir {arguments.data_dir}: no such folder")
-    if not 0.1 <= arguments.minutes <= 100_000:
-        parser.error(f"--minutes {arguments.minutes}: must be at least 0.1")
+    if arguments.minutes is not None and not 0.1 <= arguments.minutes <= 100_000:
+        parser.error(f"--minutes must be between 0.1 and 100000, got {arguments.minutes}")
     return arguments
 
 
@@ -96,8 +110,7 @@ def training_stage(
     Where that is fewer than asked for, each accumulates more, so that a step learns from as many examples.
     """
     recipe = read_yaml(file)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked, allowed = processes, min(processes, count_gpus() or cores)
+    asked, allowed = processes, min(processes, count_gpus() or usable_cores())
     processes = max(n for n in range(1, allowed + 1) if asked % n == 0)
     if processes < asked:
         accumulated = (recipe | settings).get("gradient_accumulation_steps", 1)
@@ -109,11 +122,11 @@ def training_stage(
     command = [*launcher, str(CODE / f"{script}.py"), "--config", str(file)]
     for key, value in settings.items():
         command += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    return Stage(name, command, folder, after, processes, training=True, settings=recipe)
+    return Stage(name, command, folder, after, processes, True, recipe, settings["max_steps"])
 
 
-def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> list[Stage]:
-    """The stages of a run with their commands."""
+def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale: float = 1.0) -> list[Stage]:
+    """The stages of a run with their commands; `scale` multiplies the steps of every training stage."""
     run, synthetic, seed = Path(arguments.output), arguments.source == "synthetic", str(arguments.seed)
     data, vqvae, evaluator, sft, grpo = (str(run / n) for n in ("data", "vqvae", "evaluator", "sft", "grpo"))
     held_out = str(run / "evaluator_held_out")
@@ -123,7 +136,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         settings = dict(config[key])
         file = Path(arguments.config).parent / settings.pop("config")
         processes = settings.pop("processes", 1)
-        settings["max_steps"] = max(2, round(settings["max_steps"] * arguments.minutes / 15))
+        settings["max_steps"] = max(2, round(settings["max_steps"] * scale))
         settings = (
             {"dataset": data, "output_dir": output, "seed": seed, "use_cpu": not count_gpus()} | settings | extra
         )
@@ -134,6 +147,8 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
         build += [word for k, v in config["data"].items() for word in (f"--{k}", str(v))]
     else:
         build += ["--data_dir", arguments.data_dir]
+        given = {name: getattr(arguments, name) for name in BUILD_OPTIONS}
+        build += [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
     evaluate = [*python, "evaluate_unimo.run", "--vqvae", vqvae, "--dataset", data, "--seed", seed, "--halves"]
     evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out, *(["--hard"] if synthetic else [])]
     evaluate += [word for k, v in config["evaluate"].items() for word in (f"--{k}", str(v))]
@@ -163,6 +178,47 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]]) -> li
     ]  # fmt: skip
 
 
+def choose_scale(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], run: Path) -> tuple[float, str]:
+    """What to multiply the training steps by, and how long the run will take here, in words.
+
+    Measured once for a run folder and kept in its `budget.json`: a run that goes on keeps its steps.
+    """
+    kept = run / BUDGET
+    if kept.is_file():
+        budget = json.loads(kept.read_text(encoding="utf-8"))
+        if budget["minutes"] == arguments.minutes:
+            return budget["scale"], budget["forecast"]
+    file = Path(arguments.config).parent / "timing.json"
+    if not file.is_file() or count_gpus():
+        why = f"no {file}" if not file.is_file() else "no run on a GPU has been recorded"
+        words = f"no forecast of the time ({why})"
+        if arguments.minutes is None:
+            return 1.0, words
+        return (
+            arguments.minutes / 15,
+            f"{words}; {arguments.minutes / 15:.2f} of the recipe's steps, meant for 15 minutes",
+        )
+    timing = json.loads(file.read_text(encoding="utf-8"))
+    slowdown = forecast.probe_step_seconds(min(2, usable_cores())) / timing["probe_step_seconds"]
+
+    def seconds_at(scale: float) -> float:
+        stages = plan(arguments, config, scale)
+        seconds = {s.name: forecast.stage_seconds(timing, s.name, s.max_steps, slowdown) for s in stages}
+        return forecast.run_seconds(seconds, {s.name: s.after for s in stages})
+
+    scale = 1.0 if arguments.minutes is None else forecast.scale_for(60 * arguments.minutes, seconds_at)
+    least = seconds_at(0.0) / 60
+    words = f"about {seconds_at(scale) / 60:.0f} minutes here (a step takes {slowdown:.2f} of the recorded run's time"
+    words += ")" if arguments.source == "synthetic" else "; data and evaluation as for the demo's data)"
+    if arguments.minutes is not None:
+        words += f"; {scale:.2f} of the recipe's steps"
+        if arguments.minutes < least:
+            words += f"; data, evaluation and start-up alone take {least:.1f} minutes, more than --minutes"
+    run.mkdir(parents=True, exist_ok=True)
+    write_whole(kept, {"minutes": arguments.minutes, "scale": scale, "slowdown": slowdown, "forecast": words})
+    return scale, words
+
+
 def check_run_folder(run: Path, stages: list[Stage]) -> None:
     """Refuse a folder that holds something, but nothing of a quickstart.
 
@@ -172,7 +228,7 @@ def check_run_folder(run: Path, stages: list[Stage]) -> None:
     if run.exists() and not run.is_dir():
         raise SystemExit(f"error: --output {run} is a file; name a folder")
     found = {path.name for path in run.iterdir()} if run.is_dir() else set()
-    if found and not found & {"logs", *(stage.folder.name for stage in stages)}:
+    if found and not found & {"logs", BUDGET, *(stage.folder.name for stage in stages)}:
         raise SystemExit(f"error: --output {run} holds something else ({', '.join(sorted(found)[:5])}); name another")
 
 
@@ -399,6 +455,11 @@ def elapsed(started: float) -> str:
     return f"{seconds // 60:2d}:{seconds % 60:02d}"
 
 
+def usable_cores() -> int:
+    """How many cores this process may use (all of the machine's where the system does not say)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def count_gpus() -> int:
     """How many GPUs the training processes will find (asked of the driver: importing torch here costs seconds)."""
     gpus = Path("/proc/driver/nvidia/gpus")
@@ -435,10 +496,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command: every stage that is not done yet, then the metrics and the report."""
     arguments = parse(argv)
     run = Path(arguments.output)
-    stages = plan(arguments, read_config(Path(arguments.config)))
+    config = read_config(Path(arguments.config))
+    check_run_folder(run, plan(arguments, config))
+    scale, words = choose_scale(arguments, config, run)
+    stages = plan(arguments, config, scale)
     # As Ctrl-C does: the stages that run are stopped; by default this process alone would end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    print(f"UniMo quickstart -> {run}: {', '.join(stage.name for stage in stages)}", flush=True)
+    print(f"UniMo quickstart -> {run}: {', '.join(stage.name for stage in stages)}\nexpected: {words}", flush=True)
     try:
         run_stages(stages, run)
     except KeyboardInterrupt:

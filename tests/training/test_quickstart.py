@@ -100,11 +100,21 @@ def test_budgets_reach_their_commands(config_file):
     ]
 
 
+def test_how_files_are_read_is_handed_to_the_build(config_file, tmp_path):
+    options = ["--source", "joints", "--data_dir", str(tmp_path), "--fps", "30", "--up", "z"]
+    command = planned(config_file, *options)["data"].command
+    assert command[-4:] == ["--fps", "30", "--up", "z"]
+
+
 @pytest.mark.parametrize(
     "minutes, steps", [("30", ["60", "180", "6"]), ("5", ["10", "30", "2"]), ("0.1", ["2", "2", "2"])]
 )
-def test_minutes_scale_the_training_alone(config_file, minutes, steps):
-    stages = planned(config_file, "--minutes", minutes)
+def test_minutes_scale_the_training_alone(config_file, minutes, steps, tmp_path):
+    """Where no run is recorded beside the recipe, 15 minutes stand for its own steps."""
+    arguments = parse(["--config", str(config_file), "--output", "out", "--minutes", minutes])
+    scale, words = quickstart.choose_scale(arguments, read_config(config_file), tmp_path / "run")
+    assert "no forecast" in words
+    stages = {stage.name: stage for stage in plan(arguments, read_config(config_file), scale)}
     assert [option(stages[name], "max_steps") for name in ("vqvae", "sft", "grpo")] == steps
     assert stages["data"].command == planned(config_file)["data"].command
 
@@ -174,8 +184,9 @@ def test_every_option_is_one_of_its_command(config_file, tmp_path):
         (["--source", "synthetic", "--data_dir", "."], "--data_dir goes with"),
         (["--source", "bvh", "--data_dir", "/nowhere"], "--data_dir /nowhere: no such folder"),
         (["--source", "video"], "invalid choice: 'video'"),
-        (["--minutes", "0"], "--minutes 0.0"),
-        (["--minutes", "nan"], "--minutes nan"),
+        (["--fps", "30"], "--fps does not apply to --source synthetic"),
+        (["--minutes", "0"], "got 0.0"),
+        (["--minutes", "nan"], "got nan"),
         (["--minutes", "ten"], "invalid float value"),
         (["--seed", "x"], "invalid int value"),
         (["--budget", "x"], "unrecognized arguments"),
@@ -399,7 +410,7 @@ from pathlib import Path
 from train import quickstart
 from test_quickstart import stub
 run = Path({str(run)!r})
-quickstart.plan = lambda arguments, config: [stub(run, "a", {LASTING!r})]
+quickstart.plan = lambda arguments, config, scale=1.0: [stub(run, "a", {LASTING!r})]
 quickstart.main(["--output", str(run), "--config", {str(config_file)!r}])
 """
     process = subprocess.Popen([sys.executable, "-c", source], cwd=REPOSITORY, stderr=subprocess.PIPE)

@@ -1,0 +1,80 @@
+"""train/engine/forecast.py: what a run will take here, and the steps that fit a given time."""
+
+import json
+
+import pytest
+import yaml
+
+from train import quickstart
+from train.engine import forecast
+
+TRAINED = {"seconds": 110.0, "train_seconds": 100.0, "steps": 50}
+TIMING = {
+    "probe_step_seconds": 0.5,
+    "stages": {
+        **dict.fromkeys(("data", "evaluate_sft", "evaluate_grpo", "samples"), {"seconds": 30.0}),
+        **dict.fromkeys(("vqvae", "evaluator", "evaluator_held_out", "sft", "grpo"), TRAINED),
+    },
+}
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    (tmp_path / "stage.yaml").write_text("{}")
+    trained = {"config": "stage.yaml", "max_steps": 50}
+    config = {"data": {}, "vqvae": trained, "evaluator": trained, "sft": trained, "grpo": trained, "evaluate": {}}
+    (tmp_path / "quickstart.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "timing.json").write_text(json.dumps(TIMING))
+    monkeypatch.setattr(quickstart, "count_gpus", lambda: 0)
+    monkeypatch.setattr(forecast, "probe_step_seconds", lambda processes: 1.0)  # half as fast as the recorded run
+    return tmp_path
+
+
+def chosen(recipe, *options: str):
+    arguments = quickstart.parse(["--config", str(recipe / "quickstart.yaml"), *options])
+    config = quickstart.read_config(recipe / "quickstart.yaml")
+    return (*quickstart.choose_scale(arguments, config, recipe / "run"), arguments, config)
+
+
+def test_the_longest_path_on_a_slower_machine(recipe):
+    # data, two judges one after the other, sft, grpo, evaluation, samples: 30 + 4 * 110 + 30 + 30 seconds, doubled.
+    scale, words, *_ = chosen(recipe)
+    assert scale == 1 and words.startswith("about 18 minutes here (a step takes 2.00 ")
+
+
+@pytest.mark.parametrize("minutes", [8.0, 30.0])
+def test_steps_are_scaled_to_the_minutes_given(recipe, minutes):
+    scale, words, arguments, config = chosen(recipe, "--minutes", str(minutes))
+    stages = quickstart.plan(arguments, config, scale)
+    seconds = {s.name: forecast.stage_seconds(TIMING, s.name, s.max_steps, 2.0) for s in stages}
+    total = forecast.run_seconds(seconds, {s.name: s.after for s in stages})
+    assert total == pytest.approx(60 * minutes, rel=0.05) and f"about {minutes:.0f} minutes" in words
+
+
+def test_minutes_that_data_and_evaluation_alone_exceed(recipe):
+    _, words, *_ = chosen(recipe, "--minutes", "2")
+    assert "data, evaluation and start-up alone take" in words
+
+
+def test_a_run_that_goes_on_keeps_its_steps(recipe, monkeypatch):
+    first = chosen(recipe, "--minutes", "9")[:2]
+    monkeypatch.setattr(forecast, "probe_step_seconds", lambda processes: 0.1)
+    assert chosen(recipe, "--minutes", "9")[:2] == first
+    assert chosen(recipe, "--minutes", "10")[0] > first[0]
+
+
+def test_the_probe_times_a_step_of_this_machine():
+    assert 0 < forecast.probe_step_seconds(1) < 60
+
+
+def test_a_finished_run_becomes_a_recipes_timing(tmp_path, monkeypatch):
+    monkeypatch.setattr(forecast, "probe_step_seconds", lambda processes=2: 0.25)
+    for name, summary in {"data": None, "sft": {"steps": 7, "train_runtime": 3.04}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stage_done.json").write_text('{"seconds": 4.5}')
+        if summary:
+            (tmp_path / name / "training_summary.json").write_text(json.dumps(summary))
+    assert forecast.record(tmp_path) == {
+        "probe_step_seconds": 0.25,
+        "stages": {"data": {"seconds": 4.5}, "sft": {"seconds": 4.5, "steps": 7, "train_seconds": 3.0}},
+    }
