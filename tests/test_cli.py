@@ -4,18 +4,6 @@ from typer.testing import CliRunner
 
 from unimo.cli import COMMANDS, GROUPS, app
 
-    "torch",
-    "transformers",
-    "datasets",
-    "accelerate",
-    "trl",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "matplotlib",
-    "evaluate",
-)
-
 
 def run(*arguments: str):
     return CliRunner().invoke(app, list(arguments))
