@@ -17,7 +17,7 @@ from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.sources.synthetic import generator as synthetic
 from evaluate_unimo import functional, protocol
 from modeling_unimo import Answer, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from modeling_unimo.convert_checkpoint import evaluator_from_weights
+from modeling_unimo.checkpoint_conversion import evaluator_from_weights
 from modeling_unimo.modeling_evaluator import POS_CLASSES
 
 _POOL = 32

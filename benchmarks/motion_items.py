@@ -14,7 +14,7 @@ from benchmarks.timing import Item, Way, alternate, operations_of
 from datasets_scripts.sources.synthetic import generator as synthetic
 from evaluate_unimo import functional
 from modeling_unimo import MotionVQVAEConfig, MotionVQVAEModel, features_to_joints
-from modeling_unimo.convert_checkpoint import vqvae_from_weights
+from modeling_unimo.checkpoint_conversion import vqvae_from_weights
 from modeling_unimo.motion_representation import HUMANML3D, forward_kinematics, joints_to_features
 from modeling_unimo.rendering_unimo import VIEWS, contact_sheet, render_frames
 

@@ -66,7 +66,7 @@ from datasets_scripts.thoughts.records import (
     write_records,
     write_texts,
 )
-from modeling_unimo.commands import positive
+from modeling_unimo.command_line import positive_int
 from modeling_unimo.motion_representation import HUMANML3D
 from modeling_unimo.rendering_unimo import VIEWS
 
@@ -532,9 +532,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="captions without a thought: left out, except from test splits (default), or kept in all",
     )
     parser.add_argument("--splits", nargs="+", help="annotate only these, write the others as they are")
-    parser.add_argument("--limit", type=positive, help="only the first so many clips")
+    parser.add_argument("--limit", type=positive_int, help="only the first so many clips")
     parser.add_argument("--seed", type=int, default=0, help="of the wording; sent to a server")
-    parser.add_argument("--workers", type=positive, default=1, help="processes, for kinematic and none")
+    parser.add_argument("--workers", type=positive_int, default=1, help="processes, for kinematic and none")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group("vlm")
     group.add_argument("--server", metavar="URL", help="an OpenAI-compatible server, http(s)://host[:port]")
@@ -544,15 +544,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--send", choices=SENDING, default="images", help="pictures, or an MP4 (vLLM; needs PyAV)")
     group.add_argument("--views", nargs="+", choices=VIEWS, default=["three-quarter"], help="shown side by side")
-    group.add_argument("--size", type=positive, default=336, help="pixels of a view (336)")
+    group.add_argument("--size", type=positive_int, default=336, help="pixels of a view (336)")
     group.add_argument("--frame_rate", type=float, default=5.0, help="frames per second shown (5)")
-    group.add_argument("--max_frames", type=positive, default=64, help="of one clip (64)")
-    group.add_argument("--max_tokens", type=positive, default=400, help="of an answer (400)")
+    group.add_argument("--max_frames", type=positive_int, default=64, help="of one clip (64)")
+    group.add_argument("--max_tokens", type=positive_int, default=400, help="of an answer (400)")
     group.add_argument("--temperature", type=float, default=0.0, help="at a server; 0 is greedy (default)")
-    group.add_argument("--asks", type=positive, default=2, help="asks for an answer that can be used (2)")
-    group.add_argument("--concurrency", type=positive, default=8, help="requests under way at once (8)")
+    group.add_argument("--asks", type=positive_int, default=2, help="asks for an answer that can be used (2)")
+    group.add_argument("--concurrency", type=positive_int, default=8, help="requests under way at once (8)")
     group.add_argument("--timeout", type=float, default=120.0, help="seconds for a request (120)")
-    group.add_argument("--attempts", type=positive, default=6, help="per request, with growing pauses (6)")
+    group.add_argument("--attempts", type=positive_int, default=6, help="per request, with growing pauses (6)")
     group.add_argument("--price_input", type=float, help="of a million tokens read, for the cost")
     group.add_argument("--price_output", type=float, help="of a million tokens written")
     group.add_argument("--device", help="for a model run here (cuda where there is one)")

@@ -20,7 +20,7 @@ from datasets_scripts.sources.clips import SUBCLIPS, ClipRules
 from datasets_scripts.sources.synthetic import generator as synthetic
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.thoughts.records import FILE, Joiner, write_records
-from modeling_unimo.commands import count, positive
+from modeling_unimo.command_line import non_negative_int, positive_int
 from modeling_unimo.motion_representation import FACINGS, HUMANML3D
 
 SOURCES = ("synthetic", "joints", "bvh", "humanml3d")
@@ -192,10 +192,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", help="folder of the source's data (not for synthetic)")
     parser.add_argument("--output", required=True, help="dataset folder to write: new, empty or an earlier build")
     parser.add_argument("--seed", type=int, default=0, help="of the generator and of the wording of thoughts")
-    parser.add_argument("--limit", type=positive, help="stop after so many clips were kept")
+    parser.add_argument("--limit", type=positive_int, help="stop after so many clips were kept")
     parser.add_argument(
         "--workers",
-        type=positive,
+        type=positive_int,
         default=1,
         help="processes that read and convert (1): as many as cores for bvh, or for tens of thousands of clips; each\n"
         "takes seconds to start and 0.4 GB, and thoughts and files are written by one process whatever the number",
@@ -208,15 +208,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--thoughts", metavar="DIR", help="texts-only folder to take thoughts from, before that")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group("synthetic")
-    group.add_argument("--num_train", type=count, default=3600)
-    group.add_argument("--num_validation", type=count, default=200)
-    group.add_argument("--num_test", type=count, default=1100)
-    group.add_argument("--num_hard", type=count, default=400, help="clips of the split test_hard")
-    group.add_argument("--attribute_pools", type=count, default=40, help="pools of 8 clips in test_attributes")
+    group.add_argument("--num_train", type=non_negative_int, default=3600)
+    group.add_argument("--num_validation", type=non_negative_int, default=200)
+    group.add_argument("--num_test", type=non_negative_int, default=1100)
+    group.add_argument("--num_hard", type=non_negative_int, default=400, help="clips of the split test_hard")
+    group.add_argument(
+        "--attribute_pools", type=non_negative_int, default=40, help="pools of 8 clips in test_attributes"
+    )
     group = parser.add_argument_group("lengths, in frames (default: the source's)")
-    group.add_argument("--min_frames", type=positive, help="drop shorter ones (joints, humanml3d 40, kit 24, bvh 8)")
-    group.add_argument("--max_frames", type=positive, help="what counts as long (joints, humanml3d 199, bvh 196)")
-    group.add_argument("--crop_frames", type=positive, help="no row is longer (196)")
+    group.add_argument(
+        "--min_frames", type=positive_int, help="drop shorter ones (joints, humanml3d 40, kit 24, bvh 8)"
+    )
+    group.add_argument("--max_frames", type=positive_int, help="what counts as long (joints, humanml3d 199, bvh 196)")
+    group.add_argument("--crop_frames", type=positive_int, help="no row is longer (196)")
     group.add_argument("--long_clips", choices=("drop", "crop", "split"), help="joints, humanml3d: drop; bvh: crop")
     group.add_argument(
         "--subclips",
@@ -237,7 +241,7 @@ def make_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("humanml3d")
     group.add_argument("--texts", help="subfolder with the captions (the only texts_think*, else texts)")
     group.add_argument("--no_mirrored", action="store_true", help="leave out the clips named M...")
-    group.add_argument("--min_codes", type=count, default=0, help="published 20-token rule; 0 is off")
+    group.add_argument("--min_codes", type=non_negative_int, default=0, help="published 20-token rule; 0 is off")
     group.add_argument("--subclip_fps", type=float, help="fps of the time tags (20; kit 12.5, published elsewhere 20)")
     return parser
 

@@ -34,8 +34,9 @@ from evaluate_unimo import functional, protocol
 from evaluate_unimo.distributed import ProcessGroup
 from evaluate_unimo.push import check, push, shown_name
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from modeling_unimo.commands import load_whole, refusals, require_width
+from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.files_unimo import write_text
+from modeling_unimo.model_loading import check_feature_dim, load_model
 
 Job = tuple[str, int, Callable[[], Any]]  # task, number of the repeat, what computes it
 COUNTS = ("n", "multimodality_n", "pool_size")
@@ -147,13 +148,13 @@ def load_sampler(arguments: argparse.Namespace, group: ProcessGroup) -> protocol
     """The model with its processor, on the GPU if there is one; a plain LM is put together with --vqvae."""
     if arguments.vqvae:
         needed = "--model the folder of a language model with the motion vocabulary (train/sft.py)"
-        language_model = load_whole(AutoModelForCausalLM, arguments.model, needed, dtype="float32")
-        vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "--vqvae the folder of a motion VQ-VAE")
+        language_model = load_model(AutoModelForCausalLM, arguments.model, needed, dtype="float32")
+        vqvae = load_model(MotionVQVAEModel, arguments.vqvae, "--vqvae the folder of a motion VQ-VAE")
         processor = UniMoProcessor.from_pretrained(arguments.model)
         model = UniMoForConditionalGeneration.from_parts(language_model, vqvae, processor)
     else:
         needed = "--model a UniMo folder, or with --vqvae the folder of a plain language model"
-        model = load_whole(UniMoForConditionalGeneration, arguments.model, needed)
+        model = load_model(UniMoForConditionalGeneration, arguments.model, needed)
         processor = UniMoProcessor.from_pretrained(arguments.model)
     model = model.eval().to(group.device)
     # The codec and the judges stay in float32: only what writes the answers is narrowed.
@@ -169,7 +170,7 @@ def load_judges(arguments: argparse.Namespace, device: torch.device) -> dict[str
         "held_out": ("held_out_evaluator", arguments.held_out_evaluator),
     }
     return {
-        name: load_whole(TextMotionEvaluatorModel, folder, f"--{flag} the folder of an evaluator").eval().to(device)
+        name: load_model(TextMotionEvaluatorModel, folder, f"--{flag} the folder of an evaluator").eval().to(device)
         for name, (flag, folder) in folders.items()
         if folder
     }
@@ -252,10 +253,10 @@ def load_inputs(arguments: argparse.Namespace, group: ProcessGroup) -> Inputs:
             raise ValueError(f"split {name!r} of {arguments.dataset} has no captioned motion")
     width = splits["t2m"][0].motion.shape[1]
     sampler = load_sampler(arguments, group)
-    require_width(sampler.model.motion_vqvae, width, arguments.vqvae or arguments.model)
+    check_feature_dim(sampler.model.motion_vqvae, width, arguments.vqvae or arguments.model)
     judges = load_judges(arguments, sampler.model.device)
     for judge in judges.values():
-        require_width(judge, width, judge.name_or_path)
+        check_feature_dim(judge, width, judge.name_or_path)
     return Inputs(sampler, judges, splits)
 
 
@@ -345,7 +346,7 @@ def evaluate(arguments: argparse.Namespace, group: ProcessGroup | None = None) -
         SystemExit: a folder or a setting cannot be used, or --output holds an evaluation of something else.
     """
     output, group = Path(arguments.output), group or ProcessGroup()
-    with refusals():
+    with exit_on_error():
         folders = located(arguments)
         inputs = load_inputs(folders, group)
         if arguments.halves and len(inputs.entries) < 4:
@@ -390,7 +391,7 @@ def serve(arguments: argparse.Namespace, group: ProcessGroup) -> None:
     transformers_logging.disable_progress_bar()
     if group.broadcast() is None:
         return
-    with refusals():
+    with exit_on_error():
         sampler = load_sampler(located(arguments), group)
     sampler.serve()
 
@@ -473,7 +474,7 @@ def shown(value: Any) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command and prints the tables."""
     arguments = parse(argv)
-    with ProcessGroup.from_environment() as group, refusals():
+    with ProcessGroup.from_environment() as group, exit_on_error():
         if not group.is_main:
             serve(arguments, group)
             return

@@ -1,58 +1,69 @@
-"""UniMo as Hugging Face classes. Importing the package registers them with the Auto classes."""
+"""UniMo as Hugging Face classes, registered with the Auto classes.
 
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor, AutoTokenizer
-from transformers.pipelines import PIPELINE_REGISTRY
+The import itself is light: torch and transformers are imported when a class is first used (see `registration`).
+"""
 
-from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig, UniMoConfig
-from .export_unimo import load_motion, save_motion
-from .feature_extraction_unimo import MotionFeatureExtractor
-from .generation_unimo import AnswerGrammar, default_generation_config
-from .modeling_evaluator import TextMotionEvaluatorModel
-from .modeling_motion_vqvae import MotionVQVAEModel
-from .modeling_unimo import GeneratedMotion, MotionDescription, UniMoForConditionalGeneration
-from .motion_representation import HUMANML3D, KIT, Skeleton, features_to_joints, joints_to_features
-from .pipeline_unimo import MotionToTextPipeline, TextToMotionPipeline
-from .processing_unimo import Answer, UniMoProcessor
-from .tokenization_unimo import MOTION_TOKENS, MotionVocabulary, UniMoTokenizer, extend_vocabulary
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "HUMANML3D",
-    "KIT",
-    "MOTION_TOKENS",
-    "Answer",
-    "AnswerGrammar",
-    "GeneratedMotion",
-    "MotionDescription",
-    "MotionFeatureExtractor",
-    "MotionToTextPipeline",
-    "MotionVQVAEConfig",
-    "MotionVQVAEModel",
-    "MotionVocabulary",
-    "Skeleton",
-    "TextMotionEvaluatorConfig",
-    "TextMotionEvaluatorModel",
-    "TextToMotionPipeline",
-    "UniMoConfig",
-    "UniMoForConditionalGeneration",
-    "UniMoProcessor",
-    "UniMoTokenizer",
-    "default_generation_config",
-    "extend_vocabulary",
-    "features_to_joints",
-    "joints_to_features",
-    "load_motion",
-    "save_motion",
-]
+from .registration import register_when_imported
 
-AutoConfig.register("motion_vqvae", MotionVQVAEConfig)
-AutoConfig.register("text_motion_evaluator", TextMotionEvaluatorConfig)
-AutoConfig.register("unimo", UniMoConfig)
-AutoModel.register(MotionVQVAEConfig, MotionVQVAEModel)
-AutoModel.register(TextMotionEvaluatorConfig, TextMotionEvaluatorModel)
-AutoModel.register(UniMoConfig, UniMoForConditionalGeneration)
-AutoTokenizer.register(UniMoConfig, fast_tokenizer_class=UniMoTokenizer)
-for _config in (MotionVQVAEConfig, UniMoConfig):
-    AutoFeatureExtractor.register(_config, MotionFeatureExtractor)
-AutoProcessor.register(UniMoConfig, UniMoProcessor)
-PIPELINE_REGISTRY.register_pipeline("text-to-motion", pipeline_class=TextToMotionPipeline, pt_model=AutoModel)
-PIPELINE_REGISTRY.register_pipeline("motion-to-text", pipeline_class=MotionToTextPipeline, pt_model=AutoModel)
+if TYPE_CHECKING:
+    from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig, UniMoConfig
+    from .export_unimo import load_motion, save_motion
+    from .feature_extraction_unimo import MotionFeatureExtractor
+    from .generation_unimo import AnswerGrammar, default_generation_config
+    from .modeling_evaluator import TextMotionEvaluatorModel
+    from .modeling_motion_vqvae import MotionVQVAEModel
+    from .modeling_unimo import GeneratedMotion, MotionDescription, UniMoForConditionalGeneration
+    from .motion_representation import features_to_joints, joints_to_features
+    from .pipeline_unimo import MotionToTextPipeline, TextToMotionPipeline
+    from .processing_unimo import Answer, UniMoProcessor
+    from .skeletons_unimo import HUMANML3D, KIT, Skeleton
+    from .tokenization_unimo import MOTION_TOKENS, MotionVocabulary, UniMoTokenizer, extend_vocabulary
+
+# The same for the interpreter: the module of each name.
+_MODULES = {
+    "HUMANML3D": "skeletons_unimo",
+    "KIT": "skeletons_unimo",
+    "MOTION_TOKENS": "tokenization_unimo",
+    "Answer": "processing_unimo",
+    "AnswerGrammar": "generation_unimo",
+    "GeneratedMotion": "modeling_unimo",
+    "MotionDescription": "modeling_unimo",
+    "MotionFeatureExtractor": "feature_extraction_unimo",
+    "MotionToTextPipeline": "pipeline_unimo",
+    "MotionVQVAEConfig": "configuration_unimo",
+    "MotionVQVAEModel": "modeling_motion_vqvae",
+    "MotionVocabulary": "tokenization_unimo",
+    "Skeleton": "skeletons_unimo",
+    "TextMotionEvaluatorConfig": "configuration_unimo",
+    "TextMotionEvaluatorModel": "modeling_evaluator",
+    "TextToMotionPipeline": "pipeline_unimo",
+    "UniMoConfig": "configuration_unimo",
+    "UniMoForConditionalGeneration": "modeling_unimo",
+    "UniMoProcessor": "processing_unimo",
+    "UniMoTokenizer": "tokenization_unimo",
+    "default_generation_config": "generation_unimo",
+    "extend_vocabulary": "tokenization_unimo",
+    "features_to_joints": "motion_representation",
+    "joints_to_features": "motion_representation",
+    "load_motion": "export_unimo",
+    "save_motion": "export_unimo",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})
+
+
+register_when_imported()

@@ -14,18 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-# Imports of remote code stay on one line each, so sorting must not merge these.
-# isort: off
-from .files_unimo import whole
-from .motion_representation import HUMANML3D, KIT, Skeleton, skeleton_for
-from .motion_representation import check_features, check_joints, joints_to_features
+from .arrays_unimo import Array, is_tensor
+from .files_unimo import atomic_write
 from .rendering_unimo import iter_frames, save_mp4
-from .rotations_unimo import matrix_to_quaternion, quaternion_between, quaternion_inverse, quaternion_multiply
-from .rotations_unimo import quaternion_rotate, quaternion_to_euler
+from .skeletons_unimo import HUMANML3D, KIT, Skeleton, check_features, check_joints, skeleton_for
 from .visualization_unimo import save_html
-# isort: on
 
 SUFFIXES = (".npy", ".npz", ".bvh", ".html", ".mp4")
 # Rest direction of the bone that ends at a joint, by the joint's name without its side: a T-pose, which other software
@@ -66,8 +60,8 @@ def _skeleton_of(joints: np.ndarray) -> Skeleton:
     raise ValueError(f"expected joints (T, 22, 3) or (T, 21, 3) of one motion, got shape {joints.shape}")
 
 
-def _to_numpy(array: np.ndarray | torch.Tensor, dtype: type) -> np.ndarray:
-    if isinstance(array, torch.Tensor):
+def _to_numpy(array: Array, dtype: type) -> np.ndarray:
+    if is_tensor(array):
         array = array.detach().cpu().float().numpy()
     return np.asarray(array, dtype=dtype)
 
@@ -98,7 +92,7 @@ def _rigid_template(vectors: np.ndarray, rest: np.ndarray) -> np.ndarray:
     return template @ turn.T
 
 
-def fit_rigid_motion(joints: np.ndarray | torch.Tensor) -> RigidMotion:
+def fit_rigid_motion(joints: Array) -> RigidMotion:
     """Solve the rotations of a rigid skeleton from joint positions.
 
     From the root outwards every joint is aimed at the *given* position of its child from where the skeleton's own
@@ -119,6 +113,15 @@ def fit_rigid_motion(joints: np.ndarray | torch.Tensor) -> RigidMotion:
     Raises:
         ValueError: the joints are no motion of either skeleton.
     """
+    # Imports of remote code stay on one line each.
+    from .rotations_unimo import (
+        matrix_to_quaternion,
+        quaternion_between,
+        quaternion_inverse,
+        quaternion_multiply,
+        quaternion_rotate,
+    )
+
     joints = _to_numpy(joints, np.float64)
     skeleton = _skeleton_of(joints)
     if len(joints) == 1:  # a pose is a motion that stands still
@@ -162,6 +165,8 @@ def fit_rigid_motion(joints: np.ndarray | torch.Tensor) -> RigidMotion:
 
 def bvh_text(motion: RigidMotion, fps: float) -> str:
     """A rigid motion as a BVH file: metres, Y up, root position and Z X Y rotations in degrees."""
+    from .rotations_unimo import quaternion_to_euler
+
     skeleton = motion.skeleton
     lines: list[str] = ["HIERARCHY"]
     written: list[int] = []  # the order of joints in the file is the order of their channels
@@ -215,8 +220,8 @@ def _numbers(values: np.ndarray) -> str:
 
 def save_motion(
     path: str | Path,
-    joints: np.ndarray | torch.Tensor,
-    features: np.ndarray | torch.Tensor | None = None,
+    joints: Array,
+    features: Array | None = None,
     fps: float = 20.0,
     codes: Sequence[int] | None = None,
     text: str | None = None,
@@ -245,6 +250,8 @@ def save_motion(
         ValueError: an unknown suffix, joints or features that are no motion, or a frame rate not above 0.
         ImportError: `.mp4` without PyAV.
     """
+    from .motion_representation import joints_to_features
+
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -261,18 +268,18 @@ def save_motion(
     path.parent.mkdir(parents=True, exist_ok=True)
 
     if suffix == ".npy":
-        with whole(path) as part:
+        with atomic_write(path) as part:
             np.save(part, rows, allow_pickle=False)
     elif suffix == ".npz":
         arrays: dict[str, Any] = {"features": rows, "joints": joints, "fps": np.float32(fps)}
         if codes is not None:
             arrays["codes"] = np.asarray(codes, dtype=np.int64)
         arrays |= {key: np.array(value) for key, value in (("text", text), ("thought", thought)) if value is not None}
-        with whole(path) as part:
+        with atomic_write(path) as part:
             np.savez_compressed(part, **arrays)
     elif suffix == ".bvh":
         content = bvh_text(fit_rigid_motion(joints), fps)
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(content, encoding="ascii")
     elif suffix == ".html":
         save_html(path, [{"joints": joints, "label": ""}], fps=fps, title=text, caption=thought)
@@ -296,6 +303,8 @@ def load_motion(path: str | Path) -> np.ndarray:
         FileNotFoundError: no such file.
         ValueError: another suffix, a cut or pickled file, or arrays that are no motion; the message names the file.
     """
+    from .motion_representation import joints_to_features
+
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no motion file at {path}")

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and hashes of what files hold."""
+"""Files that are either complete or absent, and hashes of their content."""
 
 import hashlib
 import json
@@ -10,17 +10,17 @@ from typing import Any
 
 
 def part_of(path: str | Path) -> Path:
-    """The hidden neighbour of `path`, with its suffix, that `whole` writes to."""
+    """The hidden temporary file beside `path`, with its suffix, that `atomic_write` yields."""
     path = Path(path)
     return path.with_name(f".{path.name}.part{path.suffix}")
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write to in the block.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` to write to.
 
-    It takes the name `path` when the block succeeds and vanishes when it does not, so that no half-written file looks
-    whole, and an earlier one stays until there is a new one.
+    It replaces `path` when the block succeeds and is removed when it fails, so that an incomplete file never carries
+    the name, and an earlier file stays until there is a new one.
     """
     part = part_of(path)
     try:
@@ -31,13 +31,13 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file, whole or not at all; line ends stay as they are in `text`."""
-    with whole(path) as part:
+    """Write a UTF-8 file atomically; line ends stay as they are in `text`."""
+    with atomic_write(path) as part:
         part.write_bytes(text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = 2, **options: Any) -> None:
-    """Write a JSON file, whole or not at all; `options` go to `json.dumps`."""
+    """Write a JSON file atomically; `options` go to `json.dumps`."""
     write_text(path, json.dumps(value, indent=indent, **options) + "\n")
 
 
@@ -45,8 +45,8 @@ def sha256_of(files: Iterable[Path], names: bool = False) -> str:
     """SHA-256 of the content of files, one after the other, as hexadecimal digits.
 
     Args:
-        files: in the order in which they count.
-        names: also hash the name of each file before its content.
+        files: The files, whose order counts.
+        names: Also hash the name of each file before its content.
     """
     digest = hashlib.sha256()
     for path in files:

@@ -4,16 +4,20 @@
 `python -m modeling_unimo.generate --model runs/quickstart/unimo --describe wave.npy`
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from .commands import load_whole, refusals
+from .command_line import exit_on_error
 from .export_unimo import SUFFIXES, load_motion
-from .modeling_unimo import UniMoForConditionalGeneration
-from .processing_unimo import UniMoProcessor
+
+if TYPE_CHECKING:
+    from .modeling_unimo import UniMoForConditionalGeneration
+    from .processing_unimo import UniMoProcessor
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,13 +52,19 @@ def load_model(name: str) -> tuple[UniMoForConditionalGeneration, UniMoProcessor
     """A UniMo model and its processor, on the GPU if there is one.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_whole`.
+        FileNotFoundError, ValueError: as `model_loading.load_model`.
     """
-    needed = (
+    import torch
+
+    from .model_loading import load_model as load
+    from .modeling_unimo import UniMoForConditionalGeneration
+    from .processing_unimo import UniMoProcessor
+
+    expected = (
         "a UniMo model (a language model with the motion vocabulary becomes one with "
         "`python -m modeling_unimo.convert_checkpoint --kind unimo`)"
     )
-    model = load_whole(UniMoForConditionalGeneration, name, needed)
+    model = load(UniMoForConditionalGeneration, name, expected)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), UniMoProcessor.from_pretrained(name)
 
@@ -84,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the command; `SystemExit` says what is wrong with its input."""
     arguments = parse_arguments(argv)
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-    with refusals():
+    with exit_on_error():
         model, processor = load_model(arguments.model)
         if arguments.text is not None:
             motion = model.generate_motion(

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .files_unimo import whole
-from .motion_representation import HUMANML3D, KIT, Skeleton
+from .files_unimo import atomic_write
+from .skeletons_unimo import HUMANML3D, KIT, Skeleton
 
 try:
     import av
@@ -932,7 +932,7 @@ def png_bytes(picture: np.ndarray) -> bytes:
 
 def save_png(path: str | Path, picture: np.ndarray) -> Path:
     """Write one picture (H,W,3) uint8 as PNG."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(png_bytes(picture))
     return Path(path)
 
@@ -953,7 +953,7 @@ def save_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0) 
     # One palette for all frames: a palette of its own per frame makes the ground flicker.
     palette = pictures[len(pictures) // 2].quantize(255)
     pictures = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
-    with whole(path) as part:
+    with atomic_write(path) as part:
         pictures[0].save(
             part,
             format="GIF",
@@ -980,7 +980,10 @@ def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, 
         raise ValueError(f"fps is {fps}; expected a positive frame rate.")
     stream = None
     shape: tuple[int, ...] | None = None
-    with whole(path) as part, av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with (
+        atomic_write(path) as part,
+        av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
         for index, picture in enumerate(frames):
             picture = _checked_picture(picture, f"frame {index}")
             if stream is None:

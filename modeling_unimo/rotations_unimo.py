@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-Array = Any  # np.ndarray or torch.Tensor: what comes in decides what goes out
+from .arrays_unimo import Array
+
 Planes = tuple[torch.Tensor, ...]
 
 

@@ -14,7 +14,8 @@ from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motion
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.functional import r_precision
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
-from modeling_unimo.commands import refusals, require_width
+from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.model_loading import check_feature_dim
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.engine.arguments import (
     already_finished,
@@ -122,7 +123,7 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
     claimed = asdict(arguments) | {"judges": name, "held_out_output_dir": ""}
     if already_finished(training, name, claimed):
         return
-    with refusals():
+    with exit_on_error():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
         entries, eval_entries = captioned_motions(dataset["train"]), captioned_motions(dataset["validation"])
         if held_out:
@@ -140,7 +141,7 @@ def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held
         }
         set_seed(training.seed)
         model = TextMotionEvaluatorModel(TextMotionEvaluatorConfig(**made | settings))
-        require_width(model, skeleton.feature_dim, "the evaluator with feature_dim as under model")
+        check_feature_dim(model, skeleton.feature_dim, "the evaluator with feature_dim as under model")
         model.set_statistics(mean, std)
     checkpoint = prepare_output(training, name, claimed)
     keep_short_batch(training, len(entries))

@@ -17,7 +17,8 @@ from trl.import_utils import is_vllm_available
 from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from modeling_unimo.commands import load_whole, refusals, require_width
+from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.model_loading import check_feature_dim, load_model
 from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
 from train.engine.arguments import (
     already_finished,
@@ -218,7 +219,7 @@ def require_reference(arguments: GRPOArguments, model: PreTrainedModel) -> None:
     Raises:
         FileNotFoundError, ValueError: what is wrong with it.
     """
-    reference = load_whole(AutoModelForCausalLM, arguments.reference_model, "as reference_model a supervised model")
+    reference = load_model(AutoModelForCausalLM, arguments.reference_model, "as reference_model a supervised model")
     if reference.config.vocab_size != model.config.vocab_size:
         raise ValueError(
             f"reference_model {arguments.reference_model} has {reference.config.vocab_size} tokens, sft_model "
@@ -234,18 +235,18 @@ def main(argv: list[str] | None = None) -> None:
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
     require_folder(arguments.evaluator, "evaluator", "accelerate launch train/evaluator.py")
     refuse_contradictions(arguments, training)
-    with refusals():
+    with exit_on_error():
         weights = parse_weights(arguments.rewards)
     assembled = [(arguments.unimo_output_dir, "-unimo")] if arguments.unimo_output_dir else []
     if already_finished(training, "grpo", asdict(arguments)):
         push_stage(training, *assembled)
         return
-    with refusals():
+    with exit_on_error():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
         with loaded_whole(training):
-            vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
+            vqvae = load_model(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
             judges = {
-                path: load_whole(TextMotionEvaluatorModel, path, f"as {name} the folder of one")
+                path: load_model(TextMotionEvaluatorModel, path, f"as {name} the folder of one")
                 for name, path in (
                     ("evaluator", arguments.evaluator),
                     ("held_out_evaluator", guarding.held_out_evaluator),
@@ -257,7 +258,7 @@ def main(argv: list[str] | None = None) -> None:
                 encoder = CaptionEncoder(arguments.caption_encoder, arguments.caption_pooling, training.device)
         evaluator = judges[arguments.evaluator]
         needed = "as sft_model the folder of a supervised model"
-        model = load_whole(AutoModelForCausalLM, arguments.sft_model, needed, dtype=arguments.base_dtype)
+        model = load_model(AutoModelForCausalLM, arguments.sft_model, needed, dtype=arguments.base_dtype)
         processor = UniMoProcessor.from_pretrained(arguments.sft_model)
         require_codebook(processor, vqvae, arguments)
         entries = captioned_motions(dataset["train"])
@@ -265,7 +266,7 @@ def main(argv: list[str] | None = None) -> None:
             raise ValueError(f"{arguments.dataset}: no captioned motion to ask about")
         for path, network in {**judges, arguments.vqvae: vqvae, arguments.sft_model: model}.items():
             if network is not model:
-                require_width(network, entries[0].motion.shape[1], path)
+                check_feature_dim(network, entries[0].motion.shape[1], path)
                 network.to(training.device)
             require_finite(network, path)
         if arguments.reference_model:

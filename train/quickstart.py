@@ -307,8 +307,7 @@ def wall_seconds(run: Path) -> float:
 def write_whole(path: Path, content: dict[str, Any]) -> None:
     """Write JSON beside a file and put it in place: a full disk or a kill leaves no half of it.
 
-    As `modeling_unimo.files_unimo.whole`, whose package takes seconds and memory to import, which a process that only
-    starts others can spare.
+    As `modeling_unimo.files_unimo.atomic_write`.
     """
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

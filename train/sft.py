@@ -25,7 +25,8 @@ from trl import SFTConfig
 from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
-from modeling_unimo.commands import load_whole, refusals, require_kind
+from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.model_loading import check_model_type, load_model
 from modeling_unimo.tokenization_unimo import extend_vocabulary, motion_token, motion_vocabulary
 from train.engine.arguments import (
     already_finished,
@@ -188,7 +189,7 @@ def backbone(
         os.rename(part, base)
     PartialState().wait_for_everyone()
     settings = {"dtype": arguments.base_dtype, "attn_implementation": arguments.attention}
-    return load_whole(AutoModelForCausalLM, base, BASE, **settings), AutoTokenizer.from_pretrained(base)
+    return load_model(AutoModelForCausalLM, base, BASE, **settings), AutoTokenizer.from_pretrained(base)
 
 
 def check_validation(entries: list[CaptionedMotion], thoughts: bool) -> None:
@@ -240,14 +241,14 @@ def main(argv: list[str] | None = None) -> None:
     if already_finished(training, "sft", asdict(arguments)):
         push_stage(training)
         return
-    with refusals():
+    with exit_on_error():
         validated = training.eval_strategy != "no"
         splits = ("train", "validation") if validated else ("train",)
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, *splits)
-        vqvae = load_whole(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE").eval()
+        vqvae = load_model(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE").eval()
         extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
         if arguments.base_model:
-            require_kind(AutoModelForCausalLM, arguments.base_model, BASE)
+            check_model_type(AutoModelForCausalLM, arguments.base_model, BASE)
             check_codebook(arguments.base_model, vqvae.config.codebook_size, arguments.vqvae)
             check_positions(arguments.base_model, arguments.position_gaps)
         entries = captioned_motions(dataset["train"])

@@ -12,7 +12,8 @@ from datasets_scripts.captioned_motions import motion_views
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.reconstruction import reconstruction_metrics
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVAEModel
-from modeling_unimo.commands import refusals, require_width
+from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.model_loading import check_feature_dim
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
 from train.engine.arguments import (
     already_finished,
@@ -158,7 +159,7 @@ def main(argv: list[str] | None = None) -> None:
     if already_finished(training, "vqvae", asdict(arguments)):
         push_stage(training)
         return
-    with refusals():
+    with exit_on_error():
         dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
         motions, eval_motions = motion_views(dataset["train"]), motion_views(dataset["validation"])
         skeleton = skeleton_for(motions[0].shape[1])
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
             require_latents(motions, config, arguments.kmeans_latents)
         set_seed(training.seed)
         model = MotionVQVAEModel(config)
-        require_width(model, skeleton.feature_dim, "the VQ-VAE with feature_dim as under model")
+        check_feature_dim(model, skeleton.feature_dim, "the VQ-VAE with feature_dim as under model")
         extractor = MotionFeatureExtractor(
             feature_dim=skeleton.feature_dim,
             fps=skeleton.fps,

@@ -34,7 +34,7 @@ from datasets_scripts.schema import (
     write_dataset,
 )
 from datasets_scripts.thoughts.annotate.answers import thought_fault
-from modeling_unimo.files_unimo import whole, write_text
+from modeling_unimo.files_unimo import atomic_write, write_text
 
 FILE = "thoughts.parquet"
 GIVEN = "given"  # the annotator of a thought that came with the data
@@ -114,7 +114,7 @@ def write_records(records: Iterable[ThoughtRecord], path: str | Path) -> int:
 
     schema = _schema()
     count = 0
-    with whole(path) as part:
+    with atomic_write(path) as part:
         with pq.ParquetWriter(part, schema, compression="zstd") as writer:
             for rows in _batches(records, 10_000):
                 writer.write_table(pa.Table.from_pylist([vars(row) for row in rows], schema=schema))

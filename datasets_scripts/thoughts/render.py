@@ -27,7 +27,7 @@ from datasets_scripts.schema import Skipped, load_motion_dataset
 from datasets_scripts.sources.clips import map_in_order
 from datasets_scripts.thoughts.blender_render import SAMPLES, BlenderError, BlenderRenderer, find_blender
 from modeling_unimo import rendering_unimo
-from modeling_unimo.commands import positive
+from modeling_unimo.command_line import positive_int
 from modeling_unimo.files_unimo import sha256_of, write_json, write_text
 from modeling_unimo.motion_representation import HUMANML3D, KIT, features_to_joints
 from modeling_unimo.rendering_unimo import (
@@ -420,14 +420,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--camera", choices=CAMERAS, default="follow")
     parser.add_argument("--size", type=int, default=336, help="pixels of each view (336)")
     parser.add_argument("--format", choices=FORMATS, default="mp4", help="a film, or one contact sheet")
-    parser.add_argument("--sheet_frames", type=positive, default=8, help="frames on a contact sheet (8)")
-    parser.add_argument("--workers", type=positive, default=1, help="processes, each on one core")
-    parser.add_argument("--limit", type=positive, help="only the first so many clips")
+    parser.add_argument("--sheet_frames", type=positive_int, default=8, help="frames on a contact sheet (8)")
+    parser.add_argument("--workers", type=positive_int, default=1, help="processes, each on one core")
+    parser.add_argument("--limit", type=positive_int, help="only the first so many clips")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group("blender (by default the executable on PATH)")
     group.add_argument("--blender", metavar="PATH", help="a blender executable")
     group.add_argument("--blender_python", metavar="PATH", help="a Python of its own environment that has bpy")
-    group.add_argument("--samples", type=positive, help=f"light paths a pixel ({SAMPLES})")
+    group.add_argument("--samples", type=positive_int, help=f"light paths a pixel ({SAMPLES})")
     return parser
 
 

@@ -38,7 +38,7 @@ from benchmarks.timing import (
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from evaluate_unimo import functional, protocol
 from modeling_unimo import AnswerGrammar, joints_to_features
-from modeling_unimo.convert_checkpoint import vqvae_from_weights
+from modeling_unimo.checkpoint_conversion import vqvae_from_weights
 from modeling_unimo.sampling_unimo import AnswerWriter
 
 TINY = Setting(torch.device("cpu"), tiny=True)

@@ -190,7 +190,7 @@ def test_an_encoder_that_cannot_be_used_stops_before_the_first_answer(stages, tm
 def test_another_skeleton_is_refused(stages, tmp_path):
     kit = Clip("kit", np.zeros((40, 251), np.float32), [Caption("a person walks", ["a/DET"])], "test")
     write_dataset(iter([kit]), tmp_path / "kit", feature_dim=251)
-    with pytest.raises(SystemExit, match="reads features of width 263, the dataset has 251"):
+    with pytest.raises(SystemExit, match="has feature_dim 263, the dataset 251"):
         run(stages, tmp_path / "out", "--dataset", str(tmp_path / "kit"))
 
 

@@ -15,16 +15,16 @@ from safetensors.torch import load_file, save_file
 from tiny_unimo import feature_extractor, qwen_tokenizer, tiny_lm, tiny_vqvae
 from transformers import AutoFeatureExtractor, AutoModel, AutoProcessor
 
-from modeling_unimo.configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
-from modeling_unimo.convert_checkpoint import (
+from modeling_unimo.checkpoint_conversion import (
     ConversionError,
     convert_evaluator,
     convert_unimo,
     convert_vqvae,
-    main,
-    read_glove,
     vqvae_from_weights,
 )
+from modeling_unimo.checkpoint_files import read_glove
+from modeling_unimo.configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
+from modeling_unimo.convert_checkpoint import main
 from modeling_unimo.tokenization_unimo import extend_vocabulary
 
 DIM = 35
@@ -378,7 +378,7 @@ def test_parts_of_the_wrong_kind_are_refused(parts, tmp_path):
         (tmp_path / "nowhere", parts / "vqvae", FileNotFoundError, "no such folder"),
         (bare, parts / "vqvae", ValueError, "motion vocabulary"),
         (parts / "lm", cut, ConversionError, "missing motion_vqvae.quantizer.codebook"),
-        (parts / "lm", empty, FileNotFoundError, "no weights could be read"),
+        (parts / "lm", empty, FileNotFoundError, "cannot read the weights"),
     ):
         with pytest.raises(error, match=message):
             convert_unimo(language_model, vqvae, tmp_path / "out")

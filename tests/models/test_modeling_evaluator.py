@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from modeling_unimo.checkpoint_conversion import evaluator_from_weights
 from modeling_unimo.configuration_unimo import TextMotionEvaluatorConfig
-from modeling_unimo.convert_checkpoint import evaluator_from_weights
 from modeling_unimo.modeling_evaluator import POS_CLASSES, TextMotionEvaluatorModel
 
 DIM = 35

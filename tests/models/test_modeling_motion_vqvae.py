@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
+from modeling_unimo.checkpoint_conversion import _vqvae_key, vqvae_from_weights
 from modeling_unimo.configuration_unimo import MotionVQVAEConfig
-from modeling_unimo.convert_checkpoint import _vqvae_key, vqvae_from_weights
 from modeling_unimo.feature_extraction_unimo import MotionFeatureExtractor
 from modeling_unimo.modeling_motion_vqvae import MotionVQVAEModel, VectorQuantizer, kmeans
 

@@ -247,7 +247,7 @@ def test_command_names_what_is_wrong(folder, tmp_path):
         assert str(stopped.value.code).startswith("error: ")
 
     output = ["--output", str(tmp_path / "x.npy")]
-    stops(["--model", str(tmp_path / "none"), "--text", "a", *output], "no model could be read")
+    stops(["--model", str(tmp_path / "none"), "--text", "a", *output], "cannot read a model")
     stops(["--model", str(tmp_path), "--text", "a", *output], "no config.json there")
     model, _ = tiny_unimo()
     model.motion_vqvae.save_pretrained(tmp_path / "vqvae")

@@ -530,7 +530,7 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
     assert 0.8 < torch.pdist(rows).mean() / torch.pdist(known).mean() < 1.2
 
 
-# --------------------------------------------------------------------------------------------------------- refusals
+# ------------------------------------------------------------------------------------------------------------ errors
 
 
 @pytest.mark.parametrize(

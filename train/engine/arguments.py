@@ -16,7 +16,7 @@ from datasets import DatasetDict
 from transformers import PreTrainedConfig, TrainingArguments
 from trl import TrlParser
 
-from modeling_unimo.commands import refusals
+from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.files_unimo import part_of, write_json
 from train.engine.cards import SUMMARY
 from train.engine.checkpoints import FINISHING, drop_checkpoints, last_checkpoint, room_for
@@ -212,7 +212,7 @@ def prepare_output(training: TrainingArguments, stage: str, settings: dict[str, 
 
 @contextmanager
 def refusals_once_claimed(training: TrainingArguments, checkpoint: str | None, *made: str) -> Iterator[None]:
-    """As `refusals`, for what can only be seen in a folder already claimed: a run that has not begun gives it back.
+    """As `exit_on_error`, for what can only be seen in a folder already claimed: a run that has not begun gives it back.
 
     The same command with other settings, which the refusal may advise, would else be refused as another run.
 
@@ -221,10 +221,10 @@ def refusals_once_claimed(training: TrainingArguments, checkpoint: str | None, *
         made: what else this start may have put into the folder.
 
     Raises:
-        SystemExit: in place of what `refusals` ends the program for.
+        SystemExit: in place of what `exit_on_error` ends the program for.
     """
     try:
-        with refusals():
+        with exit_on_error():
             yield
     except SystemExit:
         folder = Path(training.output_dir)

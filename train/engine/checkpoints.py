@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from modeling_unimo.files_unimo import whole
+from modeling_unimo.files_unimo import atomic_write
 
 FINISHING = ".finishing"  # in the folder of a run while its finished model is being written
 MANIFEST = "checkpoint_files.json"  # names and sizes of a checkpoint's files, written when all of them are there
@@ -41,7 +41,7 @@ def seal(checkpoint: Path) -> None:
         with path.open("rb") as file:
             os.fsync(file.fileno())
         sizes[path.relative_to(checkpoint).as_posix()] = path.stat().st_size
-    with whole(checkpoint / MANIFEST) as part:
+    with atomic_write(checkpoint / MANIFEST) as part:
         with part.open("w", encoding="utf-8") as file:
             file.write(json.dumps(sizes, indent=2) + "\n")
             file.flush()

@@ -10,7 +10,7 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import GenerationConfig, PreTrainedModel
 
-from modeling_unimo.files_unimo import whole, write_json
+from modeling_unimo.files_unimo import atomic_write, write_json
 from modeling_unimo.modeling_motion_vqvae import evaluating
 from train.engine.vocabulary_rows import never_sampled
 from train.rewards import Reward
@@ -149,7 +149,7 @@ def choose_pairs(
 def write_pairs(folder: str | Path, pairs: Sequence[Mapping[str, Any]], counts: Mapping[str, Any]) -> None:
     """Keep the pairs with the run, so that one that is resumed learns from the same."""
     write_json(Path(folder) / COUNTS, counts)
-    with whole(Path(folder) / PAIRS) as part, open(part, "w", encoding="utf-8") as file:
+    with atomic_write(Path(folder) / PAIRS) as part, open(part, "w", encoding="utf-8") as file:
         file.writelines(json.dumps(pair) + "\n" for pair in pairs)
 
 

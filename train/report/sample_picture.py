@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
-from modeling_unimo.commands import load_whole
 from modeling_unimo.files_unimo import write_json
+from modeling_unimo.model_loading import load_model
 from modeling_unimo.rendering_unimo import motion_strip, save_png
 from train.engine.cards import PICTURE, SAMPLE, older_than_weights
 
@@ -29,7 +29,7 @@ def write_sample(folder: Path) -> None:
             joints = arrays[first["generated"]]
         text, thought = first["caption"], first["thought"]
     else:
-        model = load_whole(UniMoForConditionalGeneration, folder, "a UniMo folder").eval()
+        model = load_model(UniMoForConditionalGeneration, folder, "a UniMo folder").eval()
         motion = model.generate_motion([TEXT], UniMoProcessor.from_pretrained(folder), seed=0)[0]
         joints, text, thought = motion.joints, motion.text, motion.thought
     save_png(folder / PICTURE, motion_strip(joints))

@@ -11,8 +11,9 @@ from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motion
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo.reconstruction import reconstruct, score_reconstructions
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
-from modeling_unimo.commands import load_whole, refusals
+from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.files_unimo import write_json
+from modeling_unimo.model_loading import load_model
 from modeling_unimo.motion_representation import features_to_joints, skeleton_for
 
 COUNT = 12
@@ -26,9 +27,9 @@ def spread(entries: Sequence[CaptionedMotion], count: int) -> list[CaptionedMoti
 def write_samples(run: Path, seed: int) -> None:
     """Fill `run/samples`: samples.json, samples.npz and reconstruction.json, from the test split and `run/unimo`."""
     folder = run / "samples"
-    with refusals():
+    with exit_on_error():
         needed = "a UniMo model, which train/grpo.py leaves there"
-        model = load_whole(UniMoForConditionalGeneration, run / "unimo", needed).eval()
+        model = load_model(UniMoForConditionalGeneration, run / "unimo", needed).eval()
         processor = UniMoProcessor.from_pretrained(run / "unimo")
         entries = captioned_motions(load_motion_dataset(run / "data", split="test")["test"])
     motions = [entry.motion for entry in entries]

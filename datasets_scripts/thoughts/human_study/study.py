@@ -35,7 +35,7 @@ from datasets_scripts.thoughts.human_study.page import COLUMNS, MOST_WRONG, SCOR
 from datasets_scripts.thoughts.render import find_render_fault, iter_motion
 from datasets_scripts.verify.verification import verify
 from modeling_unimo import rendering_unimo
-from modeling_unimo.files_unimo import whole, write_json, write_text
+from modeling_unimo.files_unimo import atomic_write, write_json, write_text
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 from modeling_unimo.rendering_unimo import VIEWS, drawable, save_gif, save_mp4
 
@@ -202,7 +202,10 @@ def prepare(
         by_row = {item.row: item for item in items}
         rows = [_page_row(by_row[row], shown, suffix) for row, shown in plan.items()]
         write_text(output / "raters" / f"{name}.html", rater_page(name, f"{key['study']}-{name}", rows))
-        with whole(output / "raters" / f"{name}.csv") as part, open(part, "w", encoding="utf-8", newline="") as file:
+        with (
+            atomic_write(output / "raters" / f"{name}.csv") as part,
+            open(part, "w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows([name, row.name, style, "", "", ""] for row in rows for style, _ in row.films)

@@ -9,7 +9,8 @@ from tiny_unimo import tiny_unimo, tiny_vqvae
 from transformers import AutoModelForCausalLM
 
 from modeling_unimo import MotionVQVAEModel, UniMoForConditionalGeneration
-from modeling_unimo.commands import load_whole, refusals, require_kind, require_width
+from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.model_loading import check_feature_dim, check_model_type, load_model
 
 NEEDED = "the folder of something else"
 
@@ -43,7 +44,7 @@ def folders(tmp_path_factory):
     [(MotionVQVAEModel, "vqvae"), (AutoModelForCausalLM, "lm"), (UniMoForConditionalGeneration, "unimo")],
 )
 def test_the_right_kind_is_loaded(folders, cls, name):
-    assert load_whole(cls, folders / name, NEEDED).num_parameters() > 0
+    assert load_model(cls, folders / name, NEEDED).num_parameters() > 0
 
 
 @pytest.mark.parametrize(
@@ -55,33 +56,33 @@ def test_the_right_kind_is_loaded(folders, cls, name):
         (MotionVQVAEModel, "empty", FileNotFoundError, "no config.json"),
         (MotionVQVAEModel, "nowhere", FileNotFoundError, "no such folder"),
         (MotionVQVAEModel, "torn", FileNotFoundError, "not a valid JSON"),
-        (MotionVQVAEModel, "unknown", ValueError, "no model that is known here"),
+        (MotionVQVAEModel, "unknown", ValueError, "unknown type of model"),
         (MotionVQVAEModel, "cut", ValueError, "damaged weights"),
-        (MotionVQVAEModel, "bare", FileNotFoundError, "no weights"),
-        (MotionVQVAEModel, "resized", ValueError, "of another size"),
+        (MotionVQVAEModel, "bare", FileNotFoundError, "cannot read the weights"),
+        (MotionVQVAEModel, "resized", ValueError, "wrong shapes"),
         (MotionVQVAEModel, "gap", ValueError, r"1 weights are missing \(quantizer.codebook\)"),
     ],
 )
 def test_anything_else_is_refused(folders, cls, name, error, message):
     with pytest.raises(error, match=message) as raised:
-        load_whole(cls, folders / name, NEEDED)
+        load_model(cls, folders / name, NEEDED)
     assert str(raised.value).startswith(str(folders / name)) and str(raised.value).endswith(f"give {NEEDED}")
     assert "\n" not in str(raised.value)
 
 
 def test_kind_and_width_alone(folders):
-    require_kind(MotionVQVAEModel, folders / "vqvae", NEEDED)
-    require_width(tiny_vqvae(), 263, "x")
-    with pytest.raises(ValueError, match="x reads features of width 263, the dataset has 251"):
-        require_width(tiny_vqvae(), 251, "x")
+    check_model_type(MotionVQVAEModel, folders / "vqvae", NEEDED)
+    check_feature_dim(tiny_vqvae(), 263, "x")
+    with pytest.raises(ValueError, match="x has feature_dim 263, the dataset 251"):
+        check_feature_dim(tiny_vqvae(), 251, "x")
 
 
 @pytest.mark.parametrize("error", [ValueError("what"), FileNotFoundError("what"), ImportError("what")])
 def test_refused_input_is_one_line(error):
-    with pytest.raises(SystemExit, match="^error: what$"), refusals():
+    with pytest.raises(SystemExit, match="^error: what$"), exit_on_error():
         raise error
 
 
 def test_mistakes_of_the_program_keep_their_traceback():
-    with pytest.raises(KeyError), refusals():
+    with pytest.raises(KeyError), exit_on_error():
         raise KeyError("what")

@@ -1,0 +1,112 @@
+"""The files of published checkpoints: weights, GloVe word vectors and statistics.
+
+Nothing a file says is executed: weights are read with `weights_only`, GloVe's pickled word lists by a reader that
+knows no classes.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads lists, dictionaries, strings and numbers; anything that names code is refused."""
+
+    def find_class(self, module, name):
+        raise pickle.UnpicklingError(
+            f"it refers to {module}.{name}; only lists, dictionaries, strings and numbers are read"
+        )
+
+
+def read_glove(folder: str | Path) -> tuple[list[str], np.ndarray]:
+    """Words and their vectors from text-to-motion's GloVe folder: V words, (V, E) float32, row i of word i.
+
+    Raises:
+        FileNotFoundError: one of the three files is missing.
+        ValueError: a file holds something else than it should; the message names the file.
+    """
+    folder = Path(folder)
+    vectors = _read_array(folder / "our_vab_data.npy")
+    words = _read_plain_pickle(folder / "our_vab_words.pkl")
+    index = _read_plain_pickle(folder / "our_vab_idx.pkl")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{folder / 'our_vab_words.pkl'} must hold a list of words")
+    if not isinstance(index, dict) or not all(type(row) is int for row in index.values()):
+        raise ValueError(f"{folder / 'our_vab_idx.pkl'} must hold a dictionary of word to row number")
+    if vectors.ndim != 2 or len(vectors) < len(words):
+        raise ValueError(
+            f"{folder / 'our_vab_data.npy'} has shape {vectors.shape}; {len(words)} words need as many rows"
+        )
+    bad = [word for word in words if not 0 <= index.get(word, -1) < len(vectors)]
+    if bad:
+        raise ValueError(
+            f"{folder / 'our_vab_idx.pkl'} has no row within the {len(vectors)} of our_vab_data.npy for "
+            f"{len(bad)} words, among them {bad[0]!r}"
+        )
+    vectors = vectors[[index[word] for word in words]].astype(np.float32)
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"{folder / 'our_vab_data.npy'} holds NaN or infinite values")
+    return words, vectors
+
+
+def _read_plain_pickle(path):
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no file {path}; the GloVe folder holds our_vab_data.npy, our_vab_words.pkl, our_vab_idx.pkl"
+        )
+    with path.open("rb") as file:
+        try:
+            return _PlainUnpickler(file).load()
+        # A damaged pickle can fail in any of these ways inside the unpickler.
+        except (
+            pickle.UnpicklingError,
+            EOFError,
+            ValueError,
+            TypeError,
+            IndexError,
+            KeyError,
+            AttributeError,
+        ) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _read_array(path):
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is not a readable .npy array: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise ValueError(f"{path} must hold one array of numbers")
+    return array
+
+
+def read_statistics(mean, std, feature_dim):
+    if mean is None or std is None:
+        raise ValueError("mean and std belong together: give both files or neither")
+    arrays = {"mean": _read_array(mean), "std": _read_array(std)}
+    for (name, array), path in zip(arrays.items(), (mean, std), strict=True):
+        if array.shape != (feature_dim,):
+            raise ValueError(f"{path} has shape {array.shape}; this checkpoint needs {feature_dim} numbers")
+        if not np.isfinite(array).all() or (name == "std" and (array <= 0).any()):
+            raise ValueError(f"{path} must be finite" + (" and positive" if name == "std" else ""))
+    return arrays
+
+
+def read_weights(path):
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint file {path}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{path} is not a checkpoint of plain weights, or is damaged: {reason}") from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"{path} holds {type(checkpoint).__name__}; a dictionary of weights is needed")
+    return checkpoint
