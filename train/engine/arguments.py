@@ -212,7 +212,7 @@ def prepare_output(training: TrainingArguments, stage: str, settings: dict[str, 
 
 @contextmanager
 def refusals_once_claimed(training: TrainingArguments, checkpoint: str | None, *made: str) -> Iterator[None]:
-    """As `exit_on_error`, for what can only be seen in a folder already claimed: a run that has not begun gives it back.
+    """As `exit_on_error`, for what only a folder already claimed shows: a run that has not begun gives it back.
 
     The same command with other settings, which the refusal may advise, would else be refused as another run.
 
