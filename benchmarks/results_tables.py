@@ -1,0 +1,227 @@
+"""The tables of README.md and docs/, written from the JSON files in docs/results/.
+
+A Markdown file names a table between two comments, `<!-- results: NAME -->` and `<!-- /results -->`; what stands between
+them is replaced by the table of `docs/results/NAME.json`, so no figure is copied by hand.
+
+`python -m benchmarks.results_tables` writes the tables, `--check` only compares them.
+`python -m benchmarks.results_tables --quickstart runs/quickstart runs/quickstart-1` takes the figures of finished runs.
+`python -m benchmarks.results_tables --study thoughts runs/ablate/cot/results.json` takes those of a study.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RESULTS = REPOSITORY / "docs" / "results"
+_BLOCK = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+
+Json = dict[str, Any]
+# A title for each column; for each line a cell of each column, the first of them its label.
+Table = tuple[list[str], list[list[str]]]
+
+
+def number(value: Any, digits: int = 3, sign: bool = False) -> str:
+    """`0.878 ± 0.012` of a mean with its half-width, `0.878` of a plain number."""
+    if not isinstance(value, Mapping):
+        return f"{value:{'+' if sign else ''}.{digits}f}"
+    shown = number(value["mean"], digits, sign)
+    return shown if value.get("ci95") is None else f"{shown} ± {value['ci95']:.{digits}f}"
+
+
+def _mean(value: Any) -> float:
+    return value["mean"] if isinstance(value, Mapping) else value
+
+
+def _of_real(metrics: Json, figure: str, digits: int = 3) -> str:
+    generated, real = metrics["t2m"]["grpo"][figure], metrics["t2m"]["real"][figure]
+    ratio = _mean(generated) / _mean(real)
+    return f"{ratio:.2f} ({number(generated, digits)} of {number(real, digits)})"
+
+
+def _before_after(figure: str, digits: int, judge: str | None = None) -> Callable[[Json], str]:
+    def cell(metrics: Json) -> str:
+        sides = [metrics["t2m"][stage] for stage in ("sft", "grpo")]
+        sides = [side[judge] for side in sides] if judge else sides
+        return " → ".join(number(side[figure], digits) for side in sides)
+
+    return cell
+
+
+def _real_and_grpo(split: str) -> Callable[[Json], str]:
+    return lambda metrics: "; ".join(number(metrics[split][side]["r_precision_top1"]) for side in ("real", "grpo"))
+
+
+# Label, goal, and how to read the cell from the run's metrics.json.
+QUICKSTART: list[tuple[str, str, Callable[[Json], str]]] = [
+    ("time after installation, two cores", "≤ 15 min", lambda m: f"{m['seconds']['total'] / 60:.1f} min"),
+    ("peak memory", "≤ 4 GB", lambda m: f"{m['peak_memory_mb'] / 1000:.1f} GB"),
+    ("VQ-VAE: joint error relative to the root", "≤ 12 mm", lambda m: f"{_mean(m['vqvae']['mpjpe_mm']):.1f} mm"),
+    ("VQ-VAE: root drift at a clip's end, median", "≤ 0.10 m", lambda m: f"{_mean(m['vqvae']['root_drift_m']):.3f} m"),
+    ("VQ-VAE: codes used", "≥ 90%", lambda m: f"{_mean(m['vqvae']['codes_used']):.1%}"),
+    ("text to motion: R@1 over real motion's", "≥ 0.90", lambda m: _of_real(m, "r_precision_top1")),
+    ("text to motion: R@3 over real motion's", "≥ 0.95", lambda m: _of_real(m, "r_precision_top3")),
+    ("text to motion: FID over real motion's", "≤ 1.5", lambda m: _of_real(m, "fid", 4)),
+    (
+        "text to motion, sampled without grammar: valid after SFT → after GRPO",
+        "≥ 97%",
+        lambda m: " → ".join(f"{_mean(m['t2m'][stage]['valid_free']):.1%}" for stage in ("sft", "grpo")),
+    ),
+    ("motion to text: BLEU@1", "≥ 0.70", lambda m: number(m["m2t"]["grpo"]["bleu1"])),
+    ("motion to text: BLEU@4", "≥ 0.45", lambda m: number(m["m2t"]["grpo"]["bleu4"])),
+    ("motion to text: ROUGE-L", "≥ 0.65", lambda m: number(m["m2t"]["grpo"]["rouge_l"])),
+    ("R@1 after SFT → after GRPO", "not worse", _before_after("r_precision_top1", 3)),
+    ("the same by the held-out judge", "agrees", _before_after("r_precision_top1", 3, "held_out")),
+    ("FID after SFT → after GRPO", "not worse", _before_after("fid", 4)),
+    ("the same by the held-out judge", "agrees", _before_after("fid", 4, "held_out")),
+    ("hard split, R@1: real; GRPO", "reported", _real_and_grpo("t2m_hard")),
+    ("pools of 8 that differ in one attribute, R@1: real; GRPO", "reported", _real_and_grpo("t2m_attributes")),
+]
+
+
+def _quickstart_table(content: Json) -> Table:
+    runs = content["runs"]
+    rows = [[label, goal, *(cell(run) for run in runs)] for label, goal, cell in QUICKSTART]
+    return ["", "goal", *(f"seed {run['seed']}" for run in runs)], rows
+
+
+def _study_cell(row: Json | None) -> str:
+    if row is None:
+        return ""
+    cell = number(row)
+    if "difference" in row:
+        change = f"({number({'mean': row['difference'], 'ci95': row['difference_ci95']}, sign=True)})"
+        cell += " " + (f"**{change}**" if row["verdict"] else change)
+    return cell
+
+
+def _study_table(content: Json) -> Table:
+    rows = content["results"]["rows"]
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    lines: dict[str, dict[str, Json]] = {}
+    for row in rows:
+        label = f"{row['figure']}, {row['split']}" + (" (held-out judge)" if row["judge"] else "")
+        lines.setdefault(label, {})[row["arm"]] = row
+    shown = content.get("show", list(lines))
+    return ["", *arms], [[label, *(_study_cell(lines[label].get(arm)) for arm in arms)] for label in shown]
+
+
+def _plain_table(content: Json) -> Table:
+    return content["columns"], content["rows"]
+
+
+def _summary_table(content: Json) -> Table:
+    """Cells of other files' tables, by file, label and column."""
+    rows = []
+    for line in content["rows"]:
+        source = read(line["file"])
+        columns, cells = table(source)
+        found = [row for row in cells if row[0] == line["row"]]
+        if not found:
+            raise ValueError(f"summary: {line['file']}.json has no line {line['row']!r}")
+        picked = [found[0][columns.index(name)] for name in line["columns"]]
+        rows.append([line["result"], "; ".join(picked), source["tag"]])
+    return ["result", "measured", "protocol"], rows
+
+
+_TABLES = {
+    "quickstart": _quickstart_table,
+    "study": _study_table,
+    "table": _plain_table,
+    "summary": _summary_table,
+}
+
+
+def read(name: str) -> Json:
+    """The content of `docs/results/NAME.json`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path.relative_to(REPOSITORY)}; a Markdown file names it in a results comment")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def table(content: Json) -> Table:
+    """Titles and cells of a results file, by its kind."""
+    return _TABLES[content["kind"]](content)
+
+
+def markdown(content: Json) -> str:
+    """The table of a results file with the commands, the protocol and the conditions it was made under."""
+    columns, rows = table(content)
+    texts = {"", "goal", "result", "protocol", "command"}
+    lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(' --- ' for _ in columns)}|"]
+    if content["kind"] != "summary":
+        lines[1] = f"|{'|'.join(' --- ' if name in texts else ' ---: ' for name in columns)}|"
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    if "protocol" in content:
+        lines += ["", f"Protocol `{content['tag']}`: {content['protocol']}"]
+    if "commands" in content:
+        lines += ["", "```bash", *content["commands"], "```"]
+    return "\n".join(lines)
+
+
+def filled(text: str) -> str:
+    """A Markdown text with its tables written anew.
+
+    Raises:
+        FileNotFoundError: a comment names a file that docs/results does not have.
+    """
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{markdown(read(found[2]))}\n\n{found[3]}", text)
+
+
+def pages() -> list[Path]:
+    """The Markdown files that may name tables."""
+    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def take_quickstart(runs: Sequence[Path]) -> None:
+    """Put the metrics of finished runs into docs/results/quickstart.json, in the place of those that stand there."""
+    content = read("quickstart")
+    content["runs"] = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
+    _write("quickstart", content)
+
+
+def take_study(name: str, results: Path) -> None:
+    """Put the results of a study into docs/results/NAME.json, in the place of those that stand there."""
+    _write(name, read(name) | {"results": json.loads(results.read_text(encoding="utf-8"))})
+
+
+def _write(name: str, content: Json) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; `SystemExit` names the pages that `--check` found outdated."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.results_tables", description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is outdated")
+    parser.add_argument("--quickstart", type=Path, nargs="+", metavar="RUN", help="take the figures of these runs")
+    parser.add_argument("--study", nargs=2, metavar=("NAME", "RESULTS"), help="take a study's results.json as NAME")
+    arguments = parser.parse_args(argv)
+    if arguments.quickstart:
+        take_quickstart(arguments.quickstart)
+    if arguments.study:
+        take_study(arguments.study[0], Path(arguments.study[1]))
+    outdated = []
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if filled(text) == text:
+            continue
+        outdated.append(str(page.relative_to(REPOSITORY)))
+        if not arguments.check:
+            page.write_text(filled(text), encoding="utf-8")
+    if arguments.check and outdated:
+        raise SystemExit(f"outdated tables in {', '.join(outdated)}; run `make results`")
+    if outdated:
+        print(f"wrote {', '.join(outdated)}")
+
+
+if __name__ == "__main__":
+    main()
