@@ -1,11 +1,10 @@
 """The tables of README.md and docs/, written from the JSON files in docs/results/.
 
-A Markdown file names a table between two comments, `<!-- results: NAME -->` and `<!-- /results -->`; what stands between
-them is replaced by the table of `docs/results/NAME.json`, so no figure is copied by hand.
+A Markdown file names a table between two comments, `<!-- results: NAME -->` and `<!-- /results -->`. What stands
+between them is replaced by the table of `docs/results/NAME.json`, so that no figure is copied by hand.
 
-`python -m benchmarks.results_tables` writes the tables, `--check` only compares them.
-`python -m benchmarks.results_tables --quickstart runs/quickstart runs/quickstart-1` takes the figures of finished runs.
-`python -m benchmarks.results_tables --study thoughts runs/ablate/cot/results.json` takes those of a study.
+`python -m benchmarks.results_tables` writes the tables, with `--check` it only compares them. Figures of new runs come
+in with `--quickstart runs/quickstart runs/quickstart-1` and `--study study-thoughts runs/ablate/cot/results.json`.
 """
 
 import argparse
@@ -29,7 +28,11 @@ def number(value: Any, digits: int = 3, sign: bool = False) -> str:
     if not isinstance(value, Mapping):
         return f"{value:{'+' if sign else ''}.{digits}f}"
     shown = number(value["mean"], digits, sign)
-    return shown if value.get("ci95") is None else f"{shown} ± {value['ci95']:.{digits}f}"
+    return (
+        shown
+        if value.get("ci95") is None
+        else f"{shown}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{value['ci95']:.{digits}f}"
+    )
 
 
 def _mean(value: Any) -> float:

@@ -97,7 +97,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
     `generate_motion` and `describe_motion` go all the way. `model.language_model.save_pretrained(...)` gives the plain
     language model back.
 
-    Example:
+    Examples:
         >>> model = AutoModel.from_pretrained(folder, trust_remote_code=True)
         >>> processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
         >>> model.generate_motion(["a person waves"], processor, seed=0)[0].save("wave.bvh")

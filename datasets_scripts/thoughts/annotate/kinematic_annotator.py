@@ -50,7 +50,7 @@ Choose = Callable[[Sequence[str]], str]
 class KinematicAnnotator:
     """Writes thoughts from 3D joints alone; needs no model and no network.
 
-    Example:
+    Examples:
 
         >>> annotator = KinematicAnnotator(seed=0)
         >>> thoughts = annotator.annotate([features], ["a person waves."])  # features (T, 263) or joints (T, 22, 3)
