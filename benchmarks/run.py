@@ -60,9 +60,7 @@ _WORDS = 400  # letters of an error in the table
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=ITEMS, default=list(ITEMS), metavar="ITEM", help=", ".join(ITEMS))
     parser.add_argument("--quick", action="store_true", help="fewer repeats, shorter baselines, less data")
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to see that it runs: no figures to quote")

@@ -508,7 +508,6 @@ def make_annotator(arguments: argparse.Namespace) -> KinematicAnnotator | VlmAnn
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m datasets_scripts.annotate",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )

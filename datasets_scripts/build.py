@@ -185,9 +185,7 @@ def build(arguments: argparse.Namespace) -> BuildSummary:
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m datasets_scripts.build", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--source", required=True, choices=SOURCES)
     parser.add_argument("--data_dir", help="folder of the source's data (not for synthetic)")
     parser.add_argument("--output", required=True, help="dataset folder to write: new, empty or an earlier build")

@@ -379,7 +379,7 @@ def _looks_like_std(values: np.ndarray) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns 0 where nothing is wrong, 1 where something is, 2 where there is no such folder."""
-    parser = argparse.ArgumentParser(prog="python -m datasets_scripts.doctor", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", metavar="DIR", help="a folder in the HumanML3D or KIT-ML layout")
     parser.add_argument("--texts", help="subfolder with the captions that the build is to take")
     parser.add_argument("--quick", action="store_true", help="names and shapes only, not the numbers in each motion")

@@ -319,9 +319,7 @@ def publish(configs: list[Config], repo: str, private: bool | None = None, token
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m datasets_scripts.publish", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--dataset", required=True, help="dataset folder, or folder with thoughts alone")
     parser.add_argument("--repo", required=True, help="owner/name, or a name under your own account")
     parser.add_argument("--config", default="", help="name of the configuration (default: the data's source)")

@@ -67,7 +67,7 @@ def _again(folder: str | Path, repo: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m evaluate_unimo.push", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--results", required=True, help="--output of python -m evaluate_unimo.run")
     parser.add_argument("--repo", required=True, help="the model's repository, owner/name or a name of your own")
     arguments = parser.parse_args(argv)

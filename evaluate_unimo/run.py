@@ -49,7 +49,6 @@ FOLDERS = (*MODELS, "dataset", "bertscore")
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line, with numbers and folders that can be used."""
     parser = argparse.ArgumentParser(
-        prog="python -m evaluate_unimo.run",
         description=__doc__.split("\n")[0],
         epilog="Models may also be named as they are on the Hub, owner/name.",
     )

@@ -20,31 +20,43 @@ if TYPE_CHECKING:
     from .processing_unimo import UniMoProcessor
 
 
-def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line; what does not go together is refused."""
-    parser = argparse.ArgumentParser(prog="python -m modeling_unimo.generate", description=__doc__.split("\n")[0])
+def parse_arguments(argv: list[str] | None = None, direction: str | None = None) -> argparse.Namespace:
+    """The command line.
+
+    Args:
+        argv: the words after the command's name.
+        direction: "generate" or "describe", whose input is then positional and which takes its own options alone, as
+            `unimo generate TEXT` and `unimo describe MOTION` do; None for both, by `--text` or `--describe`.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="folder or Hub name of a UniMo model")
-    direction = parser.add_mutually_exclusive_group(required=True)
-    direction.add_argument("--text", help="description to write a motion for")
-    direction.add_argument("--describe", type=Path, metavar="MOTION", help=".npy, .npz or .bvh file to describe")
-    parser.add_argument("--output", type=Path, help=f"with --text: file to write, {' '.join(SUFFIXES)}")
-    parser.add_argument("--duration", type=float, help="with --text: seconds (0.2 to 9.8); default: the model decides")
-    parser.add_argument("--start", type=float, default=0.0, help="with --describe: second to start at")
-    parser.add_argument("--end", type=float, help="with --describe: second to stop at; default: the end")
     parser.add_argument("--seed", type=int, help="for the same answer every time")
     parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
+    parser.set_defaults(text=None, describe=None)
+    inputs = parser.add_mutually_exclusive_group(required=True) if direction is None else parser
+    if direction != "describe":
+        inputs.add_argument("--text" if direction is None else "text", help="what the motion should show")
+        group = parser.add_argument_group("from text to motion")
+        group.add_argument("--output", type=Path, help=f"file to write, {' '.join(SUFFIXES)}")
+        group.add_argument("--duration", type=float, help="seconds (0.2 to 9.8); default: the model decides")
+    if direction != "generate":
+        name = "--describe" if direction is None else "describe"
+        inputs.add_argument(name, type=Path, metavar="MOTION", help=".npy, .npz or .bvh file to describe")
+        group = parser.add_argument_group("from motion to text")
+        group.add_argument("--start", type=float, default=0.0, help="second to start at")
+        group.add_argument("--end", type=float, help="second to stop at; default: the end")
     arguments = parser.parse_args(argv)
     if arguments.text is not None:
         if arguments.output is None:
-            parser.error(f"--text needs --output, a file ending in one of {', '.join(SUFFIXES)}")
+            parser.error(f"a text needs --output, a file ending in one of {', '.join(SUFFIXES)}")
         if arguments.output.suffix.lower() not in SUFFIXES:
             parser.error(f"--output {arguments.output}: end it in one of {', '.join(SUFFIXES)}")
-        if arguments.start or arguments.end is not None:
+        if direction is None and (arguments.start or arguments.end is not None):
             parser.error("--start and --end belong to --describe")
-    elif arguments.output is not None or arguments.duration is not None:
+    elif direction is None and (arguments.output is not None or arguments.duration is not None):
         parser.error("--output and --duration belong to --text")
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
-        parser.error(f"--temperature {arguments.temperature:g}: it must be above 0")
+        parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
     return arguments
 
 
@@ -91,8 +103,22 @@ def read_motion(path: Path, fps: float, start: float, end: float | None) -> np.n
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs the command; `SystemExit` says what is wrong with its input."""
-    arguments = parse_arguments(argv)
+    """`python -m modeling_unimo.generate`; `SystemExit` says what is wrong with its input."""
+    run(parse_arguments(argv))
+
+
+def generate(argv: list[str] | None = None) -> None:
+    """`unimo generate TEXT`, as `main`."""
+    run(parse_arguments(argv, "generate"))
+
+
+def describe(argv: list[str] | None = None) -> None:
+    """`unimo describe MOTION`, as `main`."""
+    run(parse_arguments(argv, "describe"))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Loads the model, answers, and prints or writes the answer."""
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
     with exit_on_error():
         model, processor = load_model(arguments.model)

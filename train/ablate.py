@@ -61,7 +61,7 @@ class Benchmark:
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m train.ablate", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--study", required=True, choices=STUDIES)
     parser.add_argument("--seeds", type=int, default=5, help="paired seeds (default 5)")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="only these arms, beside the one compared with")

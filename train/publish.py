@@ -224,7 +224,7 @@ def failure(folder: Path, repo: str, error: Exception, private: bool | None = No
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m train.publish", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", required=True, help="a run (its unimo/ is published) or the folder of one model")
     parser.add_argument("--repo", required=True, help="owner/name, or a name under your own account")
     parser.add_argument("--private", action="store_true", help="a private repository; a public one is refused")

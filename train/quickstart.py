@@ -55,7 +55,7 @@ class Stage:
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m train.quickstart", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="runs/quickstart", help="run folder (default runs/quickstart)")
     parser.add_argument("--source", default="synthetic", choices=("synthetic", "joints", "bvh", "humanml3d"))
     parser.add_argument("--data_dir", help="folder of the source's files; not for synthetic")

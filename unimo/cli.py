@@ -17,7 +17,7 @@ COMMANDS = {
         "modeling_unimo.generate",
         "Write a motion: unimo generate TEXT --model DIR --output FILE.",
     ),
-    "describe": ("modeling_unimo.generate", "Describe a motion file: unimo describe FILE --model DIR."),
+    "describe": ("modeling_unimo.generate:describe", "Describe a motion file: unimo describe FILE --model DIR."),
     "build": ("datasets_scripts.build", "Make a dataset folder from motion files and captions."),
     "doctor": ("datasets_scripts.doctor", "Check a HumanML3D or KIT-ML folder."),
     "annotate": ("datasets_scripts.annotate", "Write a thought for every caption of a dataset."),
@@ -63,7 +63,8 @@ def _add(group: typer.Typer, prefix: str, name: str, module: str, text: str) -> 
     @group.command(name, help=text, context_settings=_FORWARD)
     def forward(context: typer.Context) -> None:
         sys.argv[0] = f"{prefix} {name}"  # the name that the command's parser shows
-        code = importlib.import_module(module).main(context.args)
+        place, _, function = module.partition(":")
+        code = getattr(importlib.import_module(place), function or "main")(context.args)
         raise typer.Exit(code or 0)
 
 

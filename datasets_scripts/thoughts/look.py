@@ -342,7 +342,6 @@ details{font-size:13px;color:var(--soft);margin-top:6px}details ul{margin:4px 0}
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m datasets_scripts.thoughts.look",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )

@@ -394,7 +394,6 @@ python -m datasets_scripts.thoughts.records --dataset <a dataset folder> --texts
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m datasets_scripts.thoughts.records",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )

@@ -400,7 +400,6 @@ def _write_lines(path: Path, rows: Iterable[dict]) -> None:
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m datasets_scripts.thoughts.render",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )

@@ -224,7 +224,7 @@ def test_command_writes_and_describes(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--text", "a"], "--text needs --output"),
+        (["--text", "a"], "a text needs --output"),
         (["--text", "a", "--output", "x.fbx"], "end it in one of"),
         (["--text", "a", "--describe", "x.npy"], "not allowed with"),
         (["--describe", "x.npy", "--duration", "2"], "belong to --text"),

@@ -783,7 +783,7 @@ table.cost .barcell{min-width:150px}th,td{padding:6px 9px}}
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command: prints where the report is."""
-    parser = argparse.ArgumentParser(prog="python -m train.report.page", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
     arguments = parser.parse_args(argv)
     try:

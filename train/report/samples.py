@@ -74,7 +74,7 @@ def write_samples(run: Path, seed: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m train.report.samples", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)

@@ -446,7 +446,6 @@ def _shown(value: float | None) -> str:
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m datasets_scripts.thoughts.human_study.study",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
