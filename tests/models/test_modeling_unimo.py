@@ -253,7 +253,7 @@ def test_command_names_what_is_wrong(folder, tmp_path):
     model.motion_vqvae.save_pretrained(tmp_path / "vqvae")
     stops(
         ["--model", str(tmp_path / "vqvae"), "--text", "a", *output],
-        "holds a model of type 'motion_vqvae'; give a UniMo",
+        "is a model of type 'motion_vqvae'; give a UniMo",
     )
     stops(["--model", str(folder), "--text", "", *output], "not blank")
     stops(["--model", str(folder), "--text", "a", "--duration", "0", *output], "0.2 to 9.8 seconds")
