@@ -1,29 +1,36 @@
 """The command that makes a dataset folder: `python -m datasets_scripts.build --source ... --output ...`.
 
 Sources: `synthetic` (generated, needs nothing), `joints` (joint positions and captions.jsonl), `bvh` (BVH files and
-captions.jsonl) and `humanml3d` (the official HumanML3D or KIT-ML folder). What is left out is counted by reason, shown
+captions.jsonl), `smpl` (SMPL parameters and captions.jsonl), `humanml3d` (the official HumanML3D or KIT-ML folder) and
+`amass` (AMASS's archives, made into HumanML3D). What is left out is counted by reason, shown
 at the end and listed in `skipped.jsonl`; the folder appears only when it is complete.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
-from datasets_scripts.sources import bvh, humanml3d, joints
+from datasets_scripts.sources import bvh, humanml3d, joints, smpl
+from datasets_scripts.sources.amass.layout import TARGET_SKELETONS, LayoutOptions, build_layout
+from datasets_scripts.sources.amass.motion import GENDER_RULES, RESAMPLINGS, Choices
+from datasets_scripts.sources.amass.report import make_report
+from datasets_scripts.sources.amass.statistics import STATISTICS
 from datasets_scripts.sources.clips import SUBCLIPS, ClipRules
 from datasets_scripts.sources.synthetic import generator as synthetic
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.thoughts.records import FILE, Joiner, write_records
 from modeling_unimo.command_line import non_negative_int, positive_int
+from modeling_unimo.files_unimo import write_json
 from modeling_unimo.motion_representation import FACINGS, HUMANML3D
 
-SOURCES = ("synthetic", "joints", "bvh", "humanml3d")
+SOURCES = ("synthetic", "joints", "bvh", "smpl", "humanml3d", "amass")
 ANNOTATORS = ("kinematic", "none")
 _NEEDS_DATA = SOURCES[1:]
 _READ = {"data_dir", "annotator", "workers", "subclips", "min_frames", "max_frames", "crop_frames", "long_clips"}
@@ -31,7 +38,10 @@ _OPTIONS = {  # of each source, beside those of all
     "synthetic": {"num_train", "num_validation", "num_test", "num_hard", "attribute_pools"},
     "joints": {*_READ, "up", "facing", "fps"},
     "bvh": {*_READ, "up", "facing", "joint_map"},
+    "smpl": {*_READ, "up", "facing", "fps", "body_model"},
     "humanml3d": {*_READ, "texts", "no_mirrored", "min_codes", "subclip_fps"},
+    "amass": {*_READ, "no_mirrored", "min_codes", "facing", "captions", "official_layout", "resampling", "gender_rule"}
+    | {"no_trims", "target_skeleton", "statistics", "drop_nan"},
 }
 _BATCH = 32  # clips annotated together
 
@@ -104,6 +114,9 @@ def make_source(arguments: argparse.Namespace) -> Source:
         card = f"Generated motion of everyday actions with captions and thoughts (seed {arguments.seed})."
         return Source(clips, total, HUMANML3D.feature_dim, card, annotate=False)
     folder = Path(arguments.data_dir)
+    arguments.facing = arguments.facing or ("published" if arguments.source == "amass" else "corrected")
+    if arguments.subclips is None:  # BABEL's sequences are long and its captions short
+        arguments.subclips = "per_caption" if arguments.captions == "babel" else "tagged"
     facing = "" if arguments.facing == "corrected" else f", {arguments.facing} facing"
     common = {"subclips": arguments.subclips, "workers": arguments.workers}
     if arguments.source == "joints":
@@ -118,6 +131,19 @@ def make_source(arguments: argparse.Namespace) -> Source:
         return Source(
             clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({folder.name}), retargeted{facing}."
         )
+    if arguments.source == "smpl":
+        clips = smpl.iter_clips(
+            folder,
+            _rules(arguments, smpl.SMPL_RULES),
+            body_model=arguments.body_model,
+            up=arguments.up,
+            facing=arguments.facing,
+            fps=arguments.fps,
+            **common,
+        )
+        return Source(clips, None, HUMANML3D.feature_dim, f"Motion from SMPL parameters ({folder.name}){facing}.")
+    if arguments.source == "amass":
+        folder = _make_official_layout(arguments)
     layout = humanml3d.find_layout(folder, arguments.texts)
     rules = _rules(arguments, humanml3d.RULES[layout.feature_dim])
     clips = humanml3d.iter_clips(
@@ -132,6 +158,31 @@ def make_source(arguments: argparse.Namespace) -> Source:
     card = f"{'KIT-ML' if layout.name == 'kit' else 'HumanML3D'} with the captions of `{layout.texts.name}`."
     annotate = layout.feature_dim == HUMANML3D.feature_dim
     return Source(clips, humanml3d.count_names(folder), layout.feature_dim, card, annotate)
+
+
+def _make_official_layout(arguments: argparse.Namespace) -> Path:
+    """HumanML3D's published folders from AMASS, with the report on them; what the dataset is then built from."""
+    folder = Path(arguments.official_layout) if arguments.official_layout else _working_layout(arguments.output)
+    options = LayoutOptions(
+        captions=arguments.captions,
+        choices=Choices(arguments.resampling, arguments.gender_rule, not arguments.no_trims),
+        mirror=not arguments.no_mirrored,
+        target_skeleton=arguments.target_skeleton,
+        facing=arguments.facing,
+        statistics=arguments.statistics,
+        drop_nan=arguments.drop_nan,
+    )
+    made = build_layout(arguments.data_dir, folder, options, arguments.workers, not arguments.quiet)
+    report = make_report(made, Path(arguments.data_dir))
+    write_json(folder / "report.json", asdict(report))
+    print(report.table())
+    return folder
+
+
+def _working_layout(output: str | Path) -> Path:
+    """Where the published folders lie until the dataset is made of them, so that a killed build goes on."""
+    output = Path(output).absolute()
+    return output.with_name(f".{output.name}.layout")
 
 
 def _rules(arguments: argparse.Namespace, default: ClipRules) -> ClipRules:
@@ -180,6 +231,8 @@ def build(arguments: argparse.Namespace) -> BuildSummary:
     )
     if joiner is not None:
         print(joiner.summary())
+    if arguments.source == "amass" and not arguments.official_layout:
+        shutil.rmtree(_working_layout(arguments.output))
     return summary
 
 
@@ -223,20 +276,55 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--subclips",
         choices=SUBCLIPS,
-        default="tagged",
-        help="captions of a part: in the clip's row, rows, or left out",
+        help="captions of a part: in the clip's row (default), rows of their own (default of BABEL), or left out",
     )
-    group = parser.add_argument_group("joints and bvh (--fps: joints alone, --joint_map: bvh alone)")
+    group = parser.add_argument_group("joints, bvh, smpl and amass (see which takes what below)")
     group.add_argument("--up", choices=("auto", "y", "z"), default="auto", help="axis that points up")
     group.add_argument(
         "--facing",
         choices=FACINGS,
-        default="corrected",
-        help="how heading is computed: without the published code's jumps, or exactly as it does",
+        help="how heading is computed: without the published code's jumps (default), or exactly as it does (default\n"
+        "of amass, whose features then equal HumanML3D's)",
     )
-    group.add_argument("--fps", type=float, help="frames per second of .npy files (20)")
-    group.add_argument("--joint_map", help="JSON file {HumanML3D joint: joint in the BVH file}")
-    group = parser.add_argument_group("humanml3d")
+    group.add_argument(
+        "--fps", type=float, help="joints: frames per second of .npy files (20); smpl: where none is told (30)"
+    )
+    group.add_argument("--joint_map", help="bvh: JSON file {HumanML3D joint: joint in the BVH file}")
+    group.add_argument("--body_model", help="smpl: model.npz or .pkl of SMPL, SMPL-H or SMPL-X (an average skeleton)")
+    group = parser.add_argument_group("amass (the defaults make HumanML3D as published)")
+    group.add_argument(
+        "--captions",
+        default="humanml3d",
+        help="humanml3d (default), babel, kit, or a captions.jsonl whose ids are AMASS paths",
+    )
+    group.add_argument("--official_layout", metavar="DIR", help="keep HumanML3D's published folders here")
+    group.add_argument(
+        "--resampling",
+        choices=RESAMPLINGS,
+        default="published",
+        help="every int(fps / 20)-th frame, or 20 fps exactly by interpolation where that misses it",
+    )
+    group.add_argument(
+        "--gender_rule",
+        choices=GENDER_RULES,
+        default="published",
+        help="female body unless the file says 'male' as text, or the body that the file declares",
+    )
+    group.add_argument("--no_trims", action="store_true", help="keep the T-poses at the start of five datasets")
+    group.add_argument(
+        "--target_skeleton",
+        choices=TARGET_SKELETONS,
+        default="auto",
+        help="bone lengths of all clips: clip 000021's, the shipped ones, or auto: the clip's where it can be made",
+    )
+    group.add_argument(
+        "--statistics",
+        choices=STATISTICS,
+        default="published",
+        help="Mean.npy and Std.npy summed in float32 as published, or in float64",
+    )
+    group.add_argument("--drop_nan", action="store_true", help="leave clips with NaN out of folders and lists")
+    group = parser.add_argument_group("humanml3d and amass (--texts, --subclip_fps: humanml3d alone)")
     group.add_argument("--texts", help="subfolder with the captions (the only texts_think*, else texts)")
     group.add_argument("--no_mirrored", action="store_true", help="leave out the clips named M...")
     group.add_argument("--min_codes", type=non_negative_int, default=0, help="published 20-token rule; 0 is off")

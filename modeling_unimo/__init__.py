@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .pipeline_unimo import MotionToTextPipeline, TextToMotionPipeline
     from .processing_unimo import Answer, UniMoProcessor
     from .skeletons_unimo import HUMANML3D, KIT, Skeleton
+    from .smpl_unimo import BodyModel, joints_from_smpl, load_body_model
     from .tokenization_unimo import MOTION_TOKENS, MotionVocabulary, UniMoTokenizer, extend_vocabulary
 
 # The same for the interpreter: the module of each name.
@@ -29,6 +30,7 @@ _MODULES = {
     "MOTION_TOKENS": "tokenization_unimo",
     "Answer": "processing_unimo",
     "AnswerGrammar": "generation_unimo",
+    "BodyModel": "smpl_unimo",
     "GeneratedMotion": "modeling_unimo",
     "MotionDescription": "modeling_unimo",
     "MotionFeatureExtractor": "feature_extraction_unimo",
@@ -47,7 +49,9 @@ _MODULES = {
     "default_generation_config": "generation_unimo",
     "extend_vocabulary": "tokenization_unimo",
     "features_to_joints": "motion_representation",
+    "joints_from_smpl": "smpl_unimo",
     "joints_to_features": "motion_representation",
+    "load_body_model": "smpl_unimo",
     "load_motion": "export_unimo",
     "save_motion": "export_unimo",
 }

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 # isort: off
-from .motion_representation import HUMANML3D
+from .skeletons_unimo import HUMANML3D
 # isort: on
 
 Planes = tuple[np.ndarray, ...]

@@ -19,7 +19,7 @@ import numpy as np
 from datasets_scripts.schema import FPS, NOTE, Clip, Skipped
 from datasets_scripts.sources.clips import UNREADABLE, ClipRules, Record, captioned, make_rows, map_in_order
 from datasets_scripts.sources.orientation import standardise
-from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
+from modeling_unimo.skeletons_unimo import HUMANML3D
 from modeling_unimo.smpl_unimo import NUM_JOINTS, BodyModel, joints_from_smpl, load_body_model, load_restricted_pickle
 
 SUFFIXES = (".npz", ".pt", ".pth", ".pkl")
@@ -281,6 +281,8 @@ def smpl_to_features(
     Raises:
         FileNotFoundError, ValueError: see `read_smpl`, `to_joints`, `load_body_model`.
     """
+    from modeling_unimo.motion_representation import joints_to_features
+
     bodies = read_smpl(path)
     joints, notes = to_joints(bodies[0], body_model, up, fps)
     if len(bodies) > 1:
@@ -353,6 +355,8 @@ def _convert(
     facing: str,
     fps: float | None,
 ) -> list[Clip | Skipped]:
+    from modeling_unimo.motion_representation import joints_to_features
+
     name, path, place, record, split = job
     try:
         joints, notes = to_joints(read_smpl(path)[place], body_model, up, fps)

@@ -41,8 +41,8 @@ from datasets_scripts.sources.amass.motion import (
 )
 from datasets_scripts.sources.amass.statistics import STATISTICS, clip_statistics
 from datasets_scripts.sources.clips import load_array, map_in_order
-from modeling_unimo.files_unimo import sha256_of, whole, write_json, write_text
-from modeling_unimo.motion_representation import FACINGS, HUMANML3D, features_to_joints, joints_to_features
+from modeling_unimo.files_unimo import atomic_write, sha256_of, write_json, write_text
+from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
 from modeling_unimo.smpl_unimo import load_body_model
 
 TARGET_SKELETONS = ("auto", "clip", "shipped")
@@ -376,7 +376,7 @@ def _store(cut: Cut, folder: Path, mirror: bool, record: SourceRecord) -> None:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         np.save(part, array, allow_pickle=False)
 
 
@@ -507,6 +507,8 @@ def _make_features(
 
 def _convert(names: list[str], folder: Path, offsets: np.ndarray, options: LayoutOptions) -> list[Skipped]:
     """Writes features and recovered joints of clips, each with its mirror image."""
+    from modeling_unimo.motion_representation import features_to_joints, joints_to_features
+
     faults = []
     for name in names:
         clips = [name, f"M{name}"] if options.mirror else [name]
@@ -543,7 +545,7 @@ def _write_texts(layout: Layout) -> None:
             if exact and record is not None and abs(record.rate - FPS) > RATE_TOLERANCE:
                 # Written by people who saw the clip at 20 fps, whatever its rate.
                 content = scale_times(content, FPS / record.rate)
-            with whole(texts / f"{name}.txt") as part:
+            with atomic_write(texts / f"{name}.txt") as part:
                 part.write_bytes(content)
 
 

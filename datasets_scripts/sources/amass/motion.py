@@ -18,7 +18,7 @@ from datasets_scripts.sources.amass.annotations import Row
 from datasets_scripts.sources.amass.releases import HUMANACT12, trim_frames
 from datasets_scripts.sources.clips import load_array
 from datasets_scripts.sources.smpl import read_smpl, sample
-from modeling_unimo.motion_representation import HUMANML3D
+from modeling_unimo.skeletons_unimo import HUMANML3D
 from modeling_unimo.smpl_unimo import NUM_BETAS, NUM_JOINTS, joints_from_smpl
 
 RESAMPLINGS = ("published", "exact")

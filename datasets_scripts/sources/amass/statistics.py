@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from modeling_unimo.motion_representation import HUMANML3D, feature_statistics
+from modeling_unimo.skeletons_unimo import HUMANML3D
 
 STATISTICS = ("published", "float64")
 
@@ -50,6 +50,8 @@ def clip_statistics(
     if statistics not in STATISTICS:
         raise ValueError(f"statistics must be one of {', '.join(STATISTICS)}, got {statistics!r}")
     if statistics == "float64":
+        from modeling_unimo.motion_representation import feature_statistics
+
         return feature_statistics(clips())
     mean = _sum(clips()).mean()
     std = np.sqrt(_sum(np.square(clip - mean) for clip in clips()).mean())
