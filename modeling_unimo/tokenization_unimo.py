@@ -407,10 +407,10 @@ def _resize(
             fresh = mean + 0.01 * (fresh - mean)
         matrix[new.to(matrix.device)] = fresh.to(matrix)
         if embedding_init == "codebook":
-            codes = [id_ for id_ in vocabulary.codes if id_ not in owned]
             projected = _project(codebook, matrix.shape[1], generator) * spread + mean
-            keep = [index for index, id_ in enumerate(vocabulary.codes) if id_ not in owned]
-            matrix[torch.tensor(codes, device=matrix.device)] = projected[keep].to(matrix)
+            is_new = torch.tensor([id_ not in owned for id_ in vocabulary.codes])
+            codes = torch.tensor(vocabulary.codes)[is_new]
+            matrix[codes.to(matrix.device)] = projected[is_new].to(matrix)
     if head is not None and getattr(head, "bias", None) is not None:
         head.bias[new.to(head.bias.device)] = head.bias[old.to(head.bias.device)].mean()
 

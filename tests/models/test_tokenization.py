@@ -166,12 +166,14 @@ def test_codebook_init_keeps_neighbours():
     assert distances[1:].argmin() == 0
 
 
-def test_extending_twice_changes_no_token():
+@pytest.mark.parametrize("init", ["sampled", "mean", "codebook"])
+def test_extending_twice_changes_no_token(init):
     tokenizer = qwen_tokenizer()
     model = tiny_lm(tokenizer)
-    first = extend_vocabulary(tokenizer, model)
+    settings = {"embedding_init": init, "codebook": torch.randn(512, 8)}
+    first = extend_vocabulary(tokenizer, model, **settings)
     rows = model.get_input_embeddings().weight[: len(tokenizer)].clone()
-    assert extend_vocabulary(tokenizer, model) == first
+    assert extend_vocabulary(tokenizer, model, **settings) == first
     assert torch.equal(model.get_input_embeddings().weight[: len(tokenizer)], rows)
 
 

@@ -1,0 +1,84 @@
+"""The figures in README.md and docs/ are those of the JSON files in docs/results/."""
+
+import json
+import shutil
+
+import pytest
+
+from benchmarks import results_tables
+from benchmarks.results_tables import filled, main, markdown, number, read, table
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A copy of docs/results/ that may be changed."""
+    folder = tmp_path / "docs" / "results"
+    shutil.copytree(results_tables.RESULTS, folder)
+    monkeypatch.setattr(results_tables, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(results_tables, "RESULTS", folder)
+    (tmp_path / "README.md").write_text("<!-- results: summary -->\n<!-- /results -->\n")
+    return tmp_path
+
+
+def test_tables_are_current():
+    main(["--check"])
+
+
+def test_every_results_file_is_shown():
+    named = " ".join(page.read_text(encoding="utf-8") for page in results_tables.pages())
+    assert [p.stem for p in results_tables.RESULTS.glob("*.json") if f"<!-- results: {p.stem} -->" not in named] == []
+
+
+def test_an_outdated_table_is_refused_and_renewed(results):
+    with pytest.raises(SystemExit, match="outdated tables in README.md"):
+        main(["--check"])
+    main([])
+    main(["--check"])
+    assert "R@1" in (results / "README.md").read_text()
+
+
+def test_a_table_without_a_file_is_an_error():
+    with pytest.raises(FileNotFoundError, match=r"no docs/results/nowhere\.json"):
+        filled("<!-- results: nowhere -->\n\n<!-- /results -->")
+
+
+def test_a_summary_of_a_line_that_is_gone_is_an_error():
+    line = {"result": "x", "file": "captured", "row": "no such line", "columns": ["seed 0"]}
+    with pytest.raises(ValueError, match=r"captured\.json has no line 'no such line'"):
+        table({"kind": "summary", "rows": [line]})
+
+
+@pytest.mark.parametrize(
+    "value, digits, sign, shown",
+    [
+        (0.5, 3, False, "0.500"),
+        ({"mean": 0.12345, "ci95": 0.01}, 3, False, "0.123\xa0±\xa00.010"),
+        ({"mean": 0.1, "ci95": None}, 2, True, "+0.10"),
+    ],
+)
+def test_numbers(value, digits, sign, shown):
+    assert number(value, digits, sign) == shown
+
+
+def test_figures_of_new_runs_take_the_place_of_the_old(results):
+    run = results / "run"
+    run.mkdir()
+    metrics = read("quickstart")["runs"][0]
+    metrics |= {"seed": 7, "seconds": {"total": 600}, "m2t": {"grpo": metrics["m2t"]["grpo"] | {"bleu1": 0.5}}}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    study = {"baseline": "a", "rows": [
+        {"split": "hard split", "judge": "held out", "figure": "FID", "arm": "a", "mean": 0.2, "ci95": 0.1},
+        {"split": "hard split", "judge": "held out", "figure": "FID", "arm": "b", "mean": 0.1, "ci95": 0.1,
+         "difference": -0.1, "difference_ci95": 0.02, "verdict": "better"},
+    ]}  # fmt: skip
+    (run / "results.json").write_text(json.dumps(study))
+    results_tables.take_quickstart([run])
+    results_tables.take_study("study-grpo", run / "results.json")
+    columns, rows = table(read("quickstart"))
+    assert columns == ["", "goal", "seed 7"]
+    assert {("time after installation, two cores", "10.0 min"), ("motion to text: BLEU@1", "0.500")} <= {
+        (row[0], row[2]) for row in rows
+    }
+    told = markdown(read("study-grpo"))
+    assert "| FID, hard split (held-out judge) | 0.200" in told and "**(-0.100\xa0±\xa00.020)** |" in told
+    assert "--study algorithm" in told
