@@ -297,5 +297,8 @@ def _seeing(annotator: VlmAnnotator) -> str:
 
 
 def _digest(*modules: Any) -> str:
-    """Names the state of source files: a thought can be made again with the same one only."""
-    return sha256_of(Path(module.__file__) for module in modules)[:12]
+    """Names the state of source files, all those of a package: a thought can be made again with the same one only."""
+    files = [Path(module.__file__) for module in modules]
+    return sha256_of(
+        p for file in files for p in (sorted(file.parent.glob("*.py")) if file.stem == "__init__" else [file])
+    )[:12]
