@@ -16,6 +16,7 @@ import numpy as np
 
 from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
 from datasets_scripts.schema import CAPTION, FPS, NOTE
+from datasets_scripts.sources.amass.proof import Evidence, check_reference, find_reference
 from datasets_scripts.sources.clips import UNREADABLE, load_array
 from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
 from modeling_unimo.files_unimo import write_json
@@ -32,7 +33,13 @@ _WEIGHTED = ("root_yaw", "root_linear", "root_height", "contacts")
 _SAMPLE = 200  # motions from which the spread of the data itself is estimated
 
 
-def examine(data_dir: str | Path, texts: str | None = None, quick: bool = False, progress: bool = False) -> Report:
+def examine(
+    data_dir: str | Path,
+    texts: str | None = None,
+    quick: bool = False,
+    progress: bool = False,
+    reference: str | Path | None = None,
+) -> Report:
     """Examines a folder in the official layout.
 
     Args:
@@ -40,6 +47,8 @@ def examine(data_dir: str | Path, texts: str | None = None, quick: bool = False,
         texts: subfolder with captions; see `humanml3d.find_layout`.
         quick: look at names and shapes only, not at the numbers in each motion.
         progress: show progress bars.
+        reference: checkout of the HumanML3D repository, with the published clip and statistics that prove a build, and
+            the index; by default looked for in the folder and beside it.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -64,7 +73,8 @@ def examine(data_dir: str | Path, texts: str | None = None, quick: bool = False,
     expected = OFFICIAL[dim]["all.txt"]
     report.add("new_joint_vecs/", f"{len(motions)} files", f"{expected} (official)", _as_due(len(motions), expected))
     _report_missing("motion", names, motions, "new_joint_vecs/NAME.npy", report)
-    lengths, sample = _check_motions(motions, dim, quick, progress, report)
+    evidence = Evidence() if dim == HUMANML3D.feature_dim and not quick else None
+    lengths, sample = _check_motions(motions, dim, quick, progress, report, evidence)
     _check_lengths(lengths, dim, report)
     _check_joints(folder, motions, skeleton, report)
     try:
@@ -75,7 +85,19 @@ def examine(data_dir: str | Path, texts: str | None = None, quick: bool = False,
     for text_folder in sorted(path for path in folder.glob("texts*") if path.is_dir()):
         _check_texts(text_folder, names, lengths, fps, text_folder == chosen, progress, report)
     _check_statistics(folder, skeleton, sample, report)
+    if evidence is not None:
+        _check_origin(folder, evidence, reference, report)
     return report
+
+
+def _check_origin(folder: Path, evidence: Evidence, reference: str | Path | None, report: Report) -> None:
+    """How the folder was made, as its features tell, and the proof against the published files."""
+    root = Path(reference) if reference is not None else folder.parent
+    index = next((path for path in (folder / "index.csv", root / "index.csv") if path.is_file()), None)
+    evidence.report(report, folder, index)
+    published = find_reference(root, folder)
+    if published is not None or reference is not None:
+        check_reference(report, folder, published, evidence.statistics(folder / "Mean.npy"))
 
 
 def _as_due(found: int, official: int) -> str:
@@ -133,7 +155,7 @@ def _report_missing(kind: str, names: list[str], files: dict[str, Path], where: 
 
 
 def _check_motions(
-    motions: dict[str, Path], dim: int, quick: bool, progress: bool, report: Report
+    motions: dict[str, Path], dim: int, quick: bool, progress: bool, report: Report, evidence: Evidence | None
 ) -> tuple[dict[str, int], list[np.ndarray]]:
     """Opens every motion; returns lengths by name and a sample of sound motions."""
     from tqdm.auto import tqdm
@@ -161,7 +183,10 @@ def _check_motions(
             continue
         if not np.isfinite(motion).all():
             spoilt.append(name)
-        elif index % step == 0 and len(motion) > 1:
+            continue
+        if evidence is not None:
+            evidence.add(name, motion)
+        if index % step == 0 and len(motion) > 1:
             sample.append(motion)
     checks = (
         ("unreadable motions", unreadable, "copy or make them anew; pickled arrays are refused"),
@@ -383,11 +408,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", metavar="DIR", help="a folder in the HumanML3D or KIT-ML layout")
     parser.add_argument("--texts", help="subfolder with the captions that the build is to take")
     parser.add_argument("--quick", action="store_true", help="names and shapes only, not the numbers in each motion")
+    parser.add_argument(
+        "--reference", metavar="DIR", help="checkout of the HumanML3D repository to prove the folder against"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the findings to this file as well")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args(argv)
     try:
-        report = examine(arguments.folder, arguments.texts, arguments.quick, not arguments.quiet)
+        report = examine(arguments.folder, arguments.texts, arguments.quick, not arguments.quiet, arguments.reference)
     except FileNotFoundError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
