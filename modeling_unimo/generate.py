@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,18 +42,21 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         group.add_argument("--duration", type=float, help="seconds (0.2 to 9.8); default: the model decides")
     if direction != "generate":
         name = "--describe" if direction is None else "describe"
-        inputs.add_argument(name, type=Path, metavar="MOTION", help=".npy, .npz or .bvh file to describe")
+        inputs.add_argument(name, type=Path, metavar="MOTION", help=".npy, .npz, .bvh or SMPL parameters (.npz, .pt)")
         group = parser.add_argument_group("from motion to text")
         group.add_argument("--start", type=float, default=0.0, help="second to start at")
         group.add_argument("--end", type=float, help="second to stop at; default: the end")
+        group.add_argument(
+            "--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average"
+        )
     arguments = parser.parse_args(argv)
     if arguments.text is not None:
         if arguments.output is None:
             parser.error(f"a text needs --output, a file ending in one of {', '.join(SUFFIXES)}")
         if arguments.output.suffix.lower() not in SUFFIXES:
             parser.error(f"--output {arguments.output}: end it in one of {', '.join(SUFFIXES)}")
-        if direction is None and (arguments.start or arguments.end is not None):
-            parser.error("--start and --end belong to --describe")
+        if direction is None and (arguments.start or arguments.end is not None or arguments.body_model is not None):
+            parser.error("--start, --end and --body_model belong to --describe")
     elif direction is None and (arguments.output is not None or arguments.duration is not None):
         parser.error("--output and --duration belong to --text")
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
@@ -81,20 +85,27 @@ def load_model(name: str) -> tuple[UniMoForConditionalGeneration, UniMoProcessor
     return model.to(device).eval(), UniMoProcessor.from_pretrained(name)
 
 
-def read_motion(path: Path, fps: float, start: float, end: float | None) -> np.ndarray:
+def read_motion(path: Path, fps: float, start: float, end: float | None, body_model: Path | None = None) -> np.ndarray:
     """Raw features (T, D) of the part of a file between two seconds.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, or no such body model.
         ValueError: the file is no motion, or the part is empty.
     """
+    # Reading BVH and SMPL parameters belongs to the data side; only this command reaches over, and only when asked to.
     if path.suffix.lower() == ".bvh":
-        # Reading BVH belongs to the data side; only this command reaches over, and only when asked to.
         from datasets_scripts.sources.bvh import bvh_to_features
 
         features = bvh_to_features(path)
     else:
-        features = load_motion(path)
+        from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
+
+        if is_smpl_file(path):
+            features, notes = smpl_to_features(path, body_model)
+            for note in notes:
+                print(f"{path.name}: {note}", file=sys.stderr)
+        else:
+            features = load_motion(path)
     last = len(features) if end is None else round(end * fps)
     part = features[round(start * fps) : last] if start >= 0 and last >= 0 else features[:0]
     if not len(part):
@@ -131,7 +142,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"wrote {arguments.output}: {len(motion.joints)} frames, {len(motion.joints) / motion.fps:g} s")
             return
         fps = processor.feature_extractor.fps
-        features = read_motion(arguments.describe, fps, arguments.start, arguments.end)
+        features = read_motion(arguments.describe, fps, arguments.start, arguments.end, arguments.body_model)
         longest = processor.max_motion_codes * processor.feature_extractor.unit_length
         if len(features) > longest:
             raise ValueError(

@@ -258,6 +258,10 @@ class _ArrayUnpickler(pickle.Unpickler):
         top = module.partition(".")[0]
         if (module, name) == ("_codecs", "encode"):
             return _encode
+        if (module, name) in (("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")):
+            return _reconstruct
+        if (module, name) in (("builtins", "object"), ("__builtin__", "object")):
+            return object
         if top == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)
         if top == "numpy" and name in ("_reconstruct", "scalar"):
@@ -271,6 +275,13 @@ def _numpy_internals() -> Any:
     import importlib
 
     return importlib.import_module("numpy._core.multiarray" if np.__version__ >= "2" else "numpy.core.multiarray")
+
+
+def _reconstruct(kind: type, base: type, state: Any) -> Any:
+    """Makes a placeholder, as Python 2's protocols ask for objects."""
+    if kind is not _Held:
+        raise ValueError(f"it asks for an object of {kind.__name__}, which a file of arrays does not need")
+    return _Held()
 
 
 def _encode(text: str, encoding: str) -> bytes:

@@ -99,6 +99,16 @@ def read_smpl(file: str | Path | IO[bytes], name: str = "") -> list[SmplMotion]:
         raise ValueError(f"{name}: {error}") from error
 
 
+def is_smpl_file(path: str | Path) -> bool:
+    """Whether a file holds SMPL parameters, by its suffix and, of an .npz, by the names of its arrays."""
+    suffix = Path(path).suffix.lower()
+    if suffix != ".npz" or not zipfile.is_zipfile(path):
+        return suffix in SUFFIXES and suffix != ".npz"
+    with zipfile.ZipFile(path) as archive:
+        names = {name.removesuffix(".npy") for name in archive.namelist()}
+    return not names.isdisjoint((*_POSES, *_BODY))
+
+
 def read_npz(file: str | Path | IO[bytes], keys: Iterable[str]) -> dict[str, np.ndarray]:
     """Those of the named arrays that an .npz holds. Sizes are checked before memory is taken.
 

@@ -237,6 +237,8 @@ def _opened(
         _same_settings(memory / "settings.json", settings, folder)
         for name in (JOINTS, VECTORS, NEW_JOINTS, "texts"):
             (folder / name).mkdir(exist_ok=True)
+            for part in (folder / name).glob(".*.part.*"):  # of a build that was killed
+                part.unlink()
         yield memory
     finally:
         lock.release()
@@ -551,14 +553,13 @@ def _write_texts(layout: Layout) -> None:
 
 def scale_times(content: bytes, factor: float) -> bytes:
     """A caption file with its time tags multiplied; lines without tags stay as they are."""
-    lines = []
-    for line in content.decode("utf-8").split("\n"):
-        *before, start, end = line.split("#")
+    lines = content.decode("utf-8").split("\n")
+    for place, line in enumerate(lines):
+        *before, start, end = ["", *line.split("#")]
         try:
-            line = "#".join([*before, str(float(start) * factor), str(float(end) * factor)]) if before else line
+            lines[place] = "#".join([*before[1:], str(float(start) * factor), str(float(end) * factor)])
         except ValueError:
-            pass  # no times: the reader of the folder names the line
-        lines.append(line)
+            continue  # no times: whoever reads the folder names the line
     return "\n".join(lines).encode()
 
 

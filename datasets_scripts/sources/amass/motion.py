@@ -154,7 +154,7 @@ def _exact_frames(row: Row, available: int, advance: float, unit: float, skip: i
     """Frame numbers of the file, `advance` apart, over the seconds that the row covers in the index's `unit`."""
     first = (skip + (row.start or 0)) * unit
     end = available if row.end is None or row.end < 0 else min((skip + row.end) * unit, available)
-    frames = first + np.arange(max(math.ceil((end - first) / advance - 1e-6), 0)) * advance
+    frames = first + np.arange(max(math.ceil((end - first) / advance - 1e-3), 0)) * advance
     return frames.clip(max=available - 1)
 
 
