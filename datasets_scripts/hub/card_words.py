@@ -6,8 +6,24 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-SECRET = re.compile(r"\b(?:hf|api_org|sk|gh[opsu]|github_pat)_\w{16,}")
-_SECRET_KEY = re.compile(r"(^|_)(token|secret|password|api_key)$", re.IGNORECASE)
+# Access tokens and keys in the forms that their issuers document. Where the prefix could begin a word of prose
+# ("sk-learn-style", "bearer of"), a digit must follow somewhere in it.
+SECRET = re.compile(
+    r"\b(?:"
+    r"(?:hf|api_org)_[A-Za-z0-9]{16,}"  # Hugging Face
+    r"|sk[-_](?=[\w-]*\d)[\w-]{16,}"  # OpenAI (sk-proj-, sk-svcacct-, ..), Anthropic (sk-ant-), OpenRouter (sk-or-)
+    r"|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"  # GitHub, GitLab
+    r"|AIza[\w-]{30,}|ya29\.[\w-]{16,}"  # Google
+    r"|A(?:KIA|SIA)[A-Z0-9]{16}"  # AWS
+    r"|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}"  # Slack
+    r"|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|r8_[A-Za-z0-9]{16,}|nvapi-[\w-]{16,}"  # Groq, xAI, Replicate, NVIDIA
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"  # JSON web tokens
+    r"|(?i:bearer)\s+(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*"  # of an HTTP header
+    r")"
+)
+_SECRET_KEY = re.compile(
+    r"(^|_)(token|secret|passw(or)?d|passphrase|credentials?|(api|access|secret|private)_key)$", re.I
+)
 # An absolute path inside prose: what stands before its last component says something about a machine.
 _FOLDERS = re.compile(r"(?<![\w/:.~])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/\"'<>()]+[\\/])+")
 

@@ -14,8 +14,10 @@ from bodies import standing, swing_arm, travel
 from datasets_scripts.schema import Caption, Clip, write_dataset
 from datasets_scripts.thoughts.human_study import study as evaluation
 from datasets_scripts.thoughts.human_study.agreement import estimate, krippendorff_alpha, raw_agreement
-from datasets_scripts.thoughts.human_study.page import PageRow, rater_page
-from datasets_scripts.thoughts.human_study.study import findings, read_sheets, swap_sides
+from datasets_scripts.thoughts.human_study.findings import findings
+from datasets_scripts.thoughts.human_study.items import choose_items, swap_sides
+from datasets_scripts.thoughts.human_study.rater_page import PageRow, rater_page
+from datasets_scripts.thoughts.human_study.sheets import read_key, read_sheets
 from modeling_unimo import joints_to_features
 
 N = np.nan
@@ -94,7 +96,17 @@ def test_raw_agreement_and_intervals():
     [
         ("The left hand rises, then the Right.", "The right hand rises, then the Left."),
         ("LEFT leftwards right-handed", "RIGHT rightwards left-handed"),
-        ("It is bright; he left", "It is bright; he right"),
+        ("raises the left leg right away", "raises the right leg right away"),
+        ("all right, turns left by a right angle", "all right, turns right by a right angle"),
+        ("stands upright; it is bright", "stands upright; it is bright"),
+        ("the right foot is right behind the left one", "the left foot is right behind the right one"),
+        (
+            "he left; one arm is left hanging, the left hand low",
+            "he left; one arm is left hanging, the right hand low",
+        ),
+        ("the chest is left-facing, the weight is left", "the chest is left-facing, the weight is left"),
+        ("leans to the right, and the arm is left foot high", "leans to the left, and the arm is right foot high"),
+        ("steps right, then to the left and right", "steps left, then to the right and left"),
         ("walks forward", "walks forward"),
     ],
 )
@@ -157,7 +169,7 @@ def test_a_seed_gives_the_same_evaluation(folder, tmp_path):
     assert again == json.loads((folder / "key.json").read_text())
     for path in sorted((folder / "raters").rglob("*.*")):
         assert (tmp_path / "out" / "raters" / path.relative_to(folder / "raters")).read_bytes() == path.read_bytes()
-    other = evaluation.choose_items(folder.parent / "data", "test", 6, seed=1)
+    other = choose_items(folder.parent / "data", "test", 6, seed=1)
     assert [item.id for item in other] != [row["id"] for row in again["rows"].values()]
 
 
@@ -169,7 +181,7 @@ def test_thoughts_without_sides_are_set_against_another_clip_and_wrong_ones_left
     wrong = clip(1, "The person raises the left hand.")
     backward = clip(2, "The person walks backward.")
     write_dataset(iter([walking, wrong, backward, clip(4), clip(3, "")]), tmp_path / "data")
-    items = {item.id: item for item in evaluation.choose_items(tmp_path / "data", "test", 2, 0)}
+    items = {item.id: item for item in choose_items(tmp_path / "data", "test", 2, 0)}
     assert set(items) == {"walk", "c4"}
     assert (items["walk"].how, items["c4"].how) == ("other clip", "sides")
 
@@ -179,18 +191,18 @@ def test_a_clip_without_a_body_is_passed_over(tmp_path):
     flat = clip(7)
     flat.features[:] = 0.0
     write_dataset(iter([flat, clip(0), clip(1)]), tmp_path / "data")
-    items = evaluation.choose_items(tmp_path / "data", "test", 2, 0)
+    items = choose_items(tmp_path / "data", "test", 2, 0)
     assert {item.id for item in items} == {"c0", "c1"}
     with pytest.raises(ValueError, match="has only 2 clips"):
-        evaluation.choose_items(tmp_path / "data", "test", 3, 0)
+        choose_items(tmp_path / "data", "test", 3, 0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--number", 9], "only 8 clips"),
-        (["--number", 1], "at least 2"),
-        (["--raters", 0], "at least 1"),
+        (["--number", 1], ">= 2"),
+        (["--raters", 0], ">= 1"),
         (["--split", "train"], "no split"),
         (["--size", 4], "size is 4"),
     ],
@@ -237,7 +249,7 @@ def filled(
 def test_planted_differences_are_found(folder, tmp_path, capsys):
     missed = {("rater-1", "r001"), ("rater-2", "r001"), ("rater-1", "r002")}
     paths = filled(folder, tmp_path / "sheets", {"body": 4, "skeleton": 2}, missed)
-    key = evaluation.read_key(paths)
+    key = read_key(paths)
     correct, score, wrong = findings(read_sheets(paths, key))
     assert correct.means["body"].mean == 1.0 and correct.means["skeleton"].mean == pytest.approx(0.75)
     assert correct.difference.mean == pytest.approx(-0.25) and correct.difference.n == 6
@@ -256,48 +268,48 @@ def test_planted_differences_are_found(folder, tmp_path, capsys):
 
 def test_one_rater_has_means_and_no_agreement(folder, tmp_path):
     paths = filled(folder, tmp_path / "sheets", {"body": 4, "skeleton": 4})[:1]
-    found = findings(read_sheets(paths, evaluation.read_key(paths)))
+    found = findings(read_sheets(paths, read_key(paths)))
     assert found[1].alpha == {"body": None, "skeleton": None} and found[1].raw["body"] is None
     assert found[1].difference.mean == 0.0 and found[1].first_seen is None
 
 
 def test_sheets_as_spreadsheets_save_them(folder, tmp_path):
     paths = filled(folder, tmp_path / "sheets", {"body": 4, "skeleton": 3})
-    plain = read_sheets(paths, evaluation.read_key(paths))
+    plain = read_sheets(paths, read_key(paths))
     text = paths[0].read_text()
     paths[0].write_text("\ufeff" + text.replace(",", ";").replace("\n", "\r\n") + ";;;;;\r\n", encoding="utf-8")
-    assert read_sheets(paths, evaluation.read_key(paths)) == plain
+    assert read_sheets(paths, read_key(paths)) == plain
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda t: t.replace(",b,", ",,").replace(",A,", ",,"), r"line 2 \(r\d+ \w+\): not filled in: choice"),
-        (lambda t: t.replace(",b,", ",C,").replace(",A,", ",C,"), "choice is 'C'; expected A or B"),
+        (lambda t: t.replace(",b,", ",C,").replace(",A,", ",C,"), "choice must be A or B, got 'C'"),
         (
             lambda t: t.replace(",5,", ",6,").replace(",4,", ",0,"),
-            "score is '[06]'; expected a whole number from 1 to 5",
+            "score must be an integer from 1 to 5, got '[06]'",
         ),
-        (lambda t: t.replace(",5,", ",4.5,").replace(",4,", ",4.5,"), "score is '4.5'"),
-        (lambda t: t.replace(",0\n", ",21\n"), "wrong is '21'"),
-        (lambda t: t.replace(",0\n", ",-1\n"), "wrong is '-1'"),
+        (lambda t: t.replace(",5,", ",4.5,").replace(",4,", ",4.5,"), "score must be .* got '4.5'"),
+        (lambda t: t.replace(",0\n", ",21\n"), "wrong must be .* got '21'"),
+        (lambda t: t.replace(",0\n", ",-1\n"), "wrong must be .* got '-1'"),
         (lambda t: t.replace("r001", "r999"), "no row 'r999'"),
         (lambda t: t.replace("skeleton", "smpl"), "view 'smpl'"),
         (lambda t: t.rsplit("\n", 2)[0] + "\n", "1 views are missing"),
-        (lambda t: t + t.split("\n")[1] + "\n", "is there twice"),
-        (lambda t: t.replace("rater-1", "rater-7"), "no rater 'rater-7'"),
-        (lambda t: t.replace("rater-1", "rater-2"), "are both of rater-2"),
-        (lambda t: t.replace("rater-1", "rater-2", 1), "a sheet is of one rater"),
-        (lambda t: t.replace("score", "points", 1), "lacks the columns score"),
+        (lambda t: t + t.split("\n")[1] + "\n", "duplicate of"),
+        (lambda t: t.replace("rater-1", "rater-7"), "unknown rater 'rater-7'"),
+        (lambda t: t.replace("rater-1", "rater-2"), "are both sheets of rater-2"),
+        (lambda t: t.replace("rater-1", "rater-2", 1), "must name one rater"),
+        (lambda t: t.replace("score", "points", 1), "columns score are missing"),
         (lambda t: t.split("\n")[0] + "\n", "has no rows"),
-        (lambda t: "", "lacks the columns"),
+        (lambda t: "", "not a sheet of this study"),
     ],
 )
 def test_sheets_that_cannot_be_used_are_refused(change, message, folder, tmp_path):
     paths = filled(folder, tmp_path / "sheets", {"body": 4, "skeleton": 4})
     paths[0].write_text(change(paths[0].read_text().replace("\r\n", "\n")))
     with pytest.raises(ValueError, match=message):
-        read_sheets(paths, evaluation.read_key(paths))
+        read_sheets(paths, read_key(paths))
 
 
 def test_files_that_are_no_sheets_or_keys(folder, tmp_path, capsys):
@@ -307,14 +319,14 @@ def test_files_that_are_no_sheets_or_keys(folder, tmp_path, capsys):
         assert evaluation.main(["agreement", str(paths[0]), *more]) == 2
         assert message in capsys.readouterr().err
 
-    refused("no such key", "--key", str(tmp_path / "none.json"))
+    refused("no key at", "--key", str(tmp_path / "none.json"))
     for text, message in (("{", "not valid JSON"), ("[]", "not the key"), ('{"format": "x"}', "not the key")):
         (tmp_path / "sheets" / "key.json").write_text(text)
         refused(message)
     (tmp_path / "sheets" / "key.json").unlink()
-    refused("no such key")
+    refused("no key at")
     paths[0].write_bytes(b"\xff\xfe\x00")
-    refused("not a text file", "--key", str(folder / "key.json"))
+    refused("not UTF-8", "--key", str(folder / "key.json"))
     paths[0].unlink()
     refused("No such file", "--key", str(folder / "key.json"))
 
