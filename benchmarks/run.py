@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             torch.cuda.empty_cache()
         machine["latest run"] = f"{done} items in {time.perf_counter() - begun:.0f} s{f' ({kind})' if kind else ''}"
         table.write(arguments.output, in_order(items), machine, measured, missing)
-    print(table.markdown(in_order(items), machine, measured, missing))
+    print((arguments.output / "benchmarks.md").read_text(encoding="utf-8"))
     print(f"-> {arguments.output / 'benchmarks.md'}, .json and .html")
     if failed:
         print(f"error: {', '.join(failed)} failed; the table says why", file=sys.stderr)

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Figure, Item, Way
-from modeling_unimo.files_unimo import write_text
-from train.report.page import line_chart
+from datasets_scripts.templates import render
+from modeling_unimo.files_unimo import write_json, write_text
+from train.report.charts import line_chart
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _FORM = 2  # of benchmarks.json; figures of another form are not taken over
 _SAME = ("machine", "versions")  # what figures must have in common to stand in one table
 _HEAD = (
@@ -23,22 +24,15 @@ _HEAD = (
     "goal",
     "share of the limit",
 )
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; } th, td { padding: .2em .7em; border-bottom: 1px solid #ccc; text-align: left; }
-figure { display: inline-block; margin: 1em; } svg { width: 28em; } text { font-size: 11px; fill: #444; }
-.grid { stroke: #e5e5e5; } .axis { stroke: #888; } polyline { fill: none; stroke: #1f6fb4; stroke-width: 2; }
-.dot { fill: #1f6fb4; }
-"""
 
 
 def number(value: float) -> str:
-    """Three digits that matter, with separators for thousands."""
+    """A number with three significant digits and separators for thousands."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def limit_share(way: Way, limits: dict[str, float]) -> tuple[str, float] | None:
-    """The limit that leaves the least time to gain, and which share of it a way reaches; None: not counted."""
+    """The limit that a way comes closest to, and the share of it that the way reaches; None if neither was counted."""
     least, host = {}, "host " if way.host else ""
     if way.operations is not None:
         least[f"{host}{way.dtype} peak"] = way.operations / limits[f"{host}{way.dtype}"]
@@ -53,7 +47,7 @@ def limit_share(way: Way, limits: dict[str, float]) -> tuple[str, float] | None:
 def as_json(
     items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]
 ) -> dict[str, Any]:
-    """Everything, with the rates, ratios and shares that follow from the seconds."""
+    """All results as JSON, with the rates, ratios and shares that follow from the seconds."""
     told = []
     for item in items:
         entry = asdict(item)
@@ -67,10 +61,10 @@ def as_json(
 
 
 def read(folder: Path, machine: dict[str, Any]) -> tuple[dict[str, Item], dict[str, str]]:
-    """Items by name, and what was missing, of an earlier run on the same machine with the same versions; else nothing.
+    """Items by name, and what was missing, of an earlier run on the same machine with the same versions; else empty.
 
     Raises:
-        ValueError: the folder's benchmarks.json is not one of this program.
+        ValueError: the folder's benchmarks.json was not written by this program.
     """
     file = folder / "benchmarks.json"
     if not file.is_file():
@@ -81,7 +75,7 @@ def read(folder: Path, machine: dict[str, Any]) -> tuple[dict[str, Item], dict[s
             return {}, {}
         return {entry["name"]: _item(entry) for entry in told["items"]}, dict(told["missing"])
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is no table of benchmarks ({error!r}); delete it, or name another folder") from error
+        raise ValueError(f"{file} is not a file of benchmarks ({error!r}); delete it or use another folder") from error
 
 
 def _item(entry: dict[str, Any]) -> Item:
@@ -91,7 +85,7 @@ def _item(entry: dict[str, Any]) -> Item:
 
 
 def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
-    """The lines of the table."""
+    """The rows of the table, as texts."""
     lines = []
     for item in items:
         titles = iter([item.title + (f" ({item.kind})" if item.kind else "")])
@@ -119,7 +113,7 @@ def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
 
 
 def _machine(machine: dict[str, Any], limits: dict[str, float]) -> list[str]:
-    """What the figures were taken on, and what it can do at most, as paragraphs."""
+    """Paragraphs on the machine and its measured limits."""
     host = (
         f" The host, for what runs on it in any case: {limits['host bandwidth'] / 1e9:.1f} GB/s and "
         f"{limits['host float64'] / 1e9:,.0f} GFLOP/s in float64."
@@ -135,7 +129,7 @@ def _machine(machine: dict[str, Any], limits: dict[str, float]) -> list[str]:
 
 
 def _published(item: Item) -> str:
-    """Which published code ran, or why none."""
+    """A sentence on which published code ran, or why none did."""
     told = item.published
     if not told:
         return ""
@@ -148,7 +142,7 @@ def _published(item: Item) -> str:
 
 
 def _notes(items: Sequence[Item], missing: dict[str, str]) -> list[tuple[str, str]]:
-    """The further figures and notes of each item, and what was not measured: (name, words)."""
+    """Notes and further facts of each item, and what was not measured: (name, text)."""
     notes = []
     for item in items:
         facts = [f"{name}: {number(v) if isinstance(v, float) else v}" for name, v in item.facts.items()]
@@ -158,35 +152,6 @@ def _notes(items: Sequence[Item], missing: dict[str, str]) -> list[tuple[str, st
     return notes + [(name, f" was not measured: {reason}") for name, reason in missing.items()]
 
 
-def markdown(items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]) -> str:
-    """The table, and below it the further figures and notes of each item."""
-    lines = ["# Benchmarks", ""]
-    for paragraph in _machine(machine, limits):
-        lines += [paragraph, ""]
-    lines += [f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
-    lines += [f"| {' | '.join(row)} |" for row in rows(items)]
-    lines += [""]
-    lines += [f"- **{name}**{words}" for name, words in _notes(items, missing)]
-    return "\n".join(lines) + "\n"
-
-
-def page(items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]) -> str:
-    """All that the Markdown says, and the curves."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in _HEAD)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows(items))
-    charts = [
-        line_chart(chart["points"], chart["x"], chart["y"], title)
-        for item in items
-        for title, chart in item.series.items()
-    ]
-    paragraphs = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in _machine(machine, limits))
-    notes = "".join(f"<li><b>{escape(name)}</b>{escape(words)}</li>" for name, words in _notes(items, missing))
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Benchmarks</title><style>{_STYLE}</style>'
-        f"<h1>Benchmarks</h1>{paragraphs}{''.join(charts)}<table><tr>{head}</tr>{body}</table><ul>{notes}</ul></html>\n"
-    )
-
-
 def write(
     folder: Path,
     items: Sequence[Item],
@@ -194,12 +159,22 @@ def write(
     limits: dict[str, float],
     missing: dict[str, str],
 ) -> None:
-    """`benchmarks.json`, `benchmarks.md` and `benchmarks.html` in the folder."""
+    """Write `benchmarks.json`, `benchmarks.md` and, with the curves, `benchmarks.html`.
+
+    Args:
+        folder: made if it does not exist.
+        items: what was measured.
+        machine, limits: what it was measured on, and what that can do at most.
+        missing: items that were not measured, with the reason.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "benchmarks.json": json.dumps(as_json(items, machine, limits, missing), indent=2) + "\n",
-        "benchmarks.md": markdown(items, machine, limits, missing),
-        "benchmarks.html": page(items, machine, limits, missing),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
+    charts = [
+        (title, line_chart(chart["points"], chart["x"], chart["y"], title))
+        for item in items
+        for title, chart in item.series.items()
+    ]
+    content = {"paragraphs": _machine(machine, limits), "head": _HEAD, "rows": rows(items)}
+    content |= {"notes": _notes(items, missing), "charts": charts}
+    write_json(folder / "benchmarks.json", as_json(items, machine, limits, missing))
+    for suffix in ("md", "html"):
+        write_text(folder / f"benchmarks.{suffix}", render(_TEMPLATES / f"benchmarks.{suffix}", **content))

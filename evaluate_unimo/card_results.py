@@ -10,32 +10,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from datasets_scripts.hub.card_words import prose
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError
+from evaluate_unimo.labels import HELD_OUT, TASKS, metric
 
 DATASET_TYPE = "unimo-motion-dataset"  # marks the results that this package wrote, which it may replace
-TASKS = {  # key of a task's scores: task type of the model-index, title, split
-    "t2m": ("text-to-motion", "Text to motion", "test"),
-    "t2m_hard": ("text-to-motion", "Text to motion, hard split", "test_hard"),
-    "t2m_attributes": ("text-to-motion", "Text to motion, pools that differ in one attribute", "test_attributes"),
-    "m2t": ("motion-to-text", "Motion to text", "test"),
-}
-METRICS = {
-    "r_precision_top1": "R-Precision top-1",
-    "r_precision_top2": "R-Precision top-2",
-    "r_precision_top3": "R-Precision top-3",
-    "consistency": "Instruction accuracy",
-    "mm_dist": "MM-Dist",
-    "fid": "FID",
-    "diversity": "Diversity",
-    "multimodality": "MultiModality",
-    "valid": "Valid answers",
-    "valid_free": "Valid answers without grammar",
-    "bleu1": "BLEU@1",
-    "bleu4": "BLEU@4",
-    "rouge_l": "ROUGE-L",
-    "cider": "CIDEr",
-    "bertscore_f1": "BERTScore F1",
-    "n": "N",
-}
 _COUNTS = ("n", "multimodality_n", "pool_size")
 
 
@@ -49,15 +26,15 @@ def eval_results(
 
     Args:
         scores: {task: {metric: value or {"mean", "ci95"}, "n": .., "held_out": {the same by another judge}}}, tasks as
-            in `TASKS`; others are left out.
+            in `labels.TASKS`; others are left out.
         tag: {"protocol": .., "generation": ..}.
         dataset_name: as the card shows it.
         split: the split that t2m and m2t were scored on, where it is not `test`.
     """
     results = []
-    for task, (task_type, title, own_split) in TASKS.items():
-        by_judge = {"": scores.get(task, {})}
-        by_judge["held-out judge"] = by_judge[""].get("held_out", {})
+    for key, task in TASKS.items():
+        by_judge = {"": scores.get(key, {})}
+        by_judge[HELD_OUT] = by_judge[""].get("held_out", {})
         for judge, judged in by_judge.items():
             count = judged.get("n")
             for name, value in judged.items():
@@ -66,14 +43,14 @@ def eval_results(
                 mean, args = value, {}
                 if isinstance(value, Mapping):
                     mean, args = value["mean"], {"ci95": value["ci95"]}
-                label = METRICS.get(name, name) + (f", N = {count}" if name == "fid" else "")
+                label = metric(name).name + (f", N = {count}" if name == "fid" else "")
                 results.append(
                     EvalResult(
-                        task_type=task_type,
-                        task_name=title,
+                        task_type=task.kind,
+                        task_name=task.name,
                         dataset_type=DATASET_TYPE,
                         dataset_name=prose(dataset_name),
-                        dataset_split=split if split and own_split == "test" else own_split,
+                        dataset_split=split if split and task.split == "test" else task.split,
                         dataset_args=prose(dict(tag)),
                         metric_type=name,
                         metric_name=f"{label}, {judge}" if judge else label,

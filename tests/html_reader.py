@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 class Reader(HTMLParser):
     """Elements with their attributes, and texts outside script and style."""
 
-    VOID = {"meta", "img", "br", "hr", "input", "link", "line", "circle", "path", "polyline"}
+    VOID = {"meta", "img", "br", "hr", "input", "link"}
 
     def __init__(self, page: str):
         super().__init__()

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 
 from modeling_unimo import UniMoProcessor
 from train.engine.cards import SETTINGS
-from train.report.sample_picture import write_sample
+from train.report.motion_strip import write_sample
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,8 @@ from train.quickstart import (
     without_watching,
 )
 from train.studies.arms import Arm, Study, studies
-from train.studies.report import scores, write_results
+from train.studies.study_page import write_results
+from train.studies.tables import scores
 
 STUDIES = ("cot", "joint", "rewards", "algorithm", "embedding_init")
 # Seconds on two CPU cores, to say beforehand what a study costs: of a training step, or of an evaluation repeat.

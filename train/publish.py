@@ -64,7 +64,7 @@ def publish(folder: str | Path, repo: str, private: bool | None = None, token: s
     folder = Path(folder)
     check_model(folder)
     if model_type(folder) == "unimo" and older_than_weights(folder / SAMPLE, folder):
-        from train.report.sample_picture import write_sample  # here, because torch takes ten seconds to import
+        from train.report.motion_strip import write_sample
 
         write_sample(folder)
     hub = HubRepo(repo, private=private, token=token)

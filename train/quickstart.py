@@ -508,7 +508,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit("interrupted; the same command goes on from here") from None
 
     from train.engine.cards import write_unimo_card
-    from train.report.page import write_report
+    from train.report.run_page import write_report
 
     curves = {}
     for stage in stages:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from evaluate_unimo.labels import METRICS
 from train import ablate
 from train.studies.arms import REWARDS, studies
-from train.studies.report import FIGURES, paired_difference, rows, scores, write_results
+from train.studies.study_page import write_results
+from train.studies.tables import FIGURES, paired_difference, rows, scores
 
 ALL = studies(0.2, 0.6)
 
@@ -281,10 +283,10 @@ def test_tables(tmp_path):
     assert "<b>new</b>" not in page and "&lt;b&gt;new" in page and "better to the right" in page
     with (tmp_path / "x/results.csv").open() as file:
         read = list(csv.DictReader(file))
-    assert {row["figure"] for row in read} <= {name for name, _ in FIGURES.values()} and len(read) == 3
+    assert {row["figure"] for row in read} <= {METRICS[name].column for name in FIGURES} and len(read) == 3
     plain = (tmp_path / "x/results.md").read_text()
     assert "**(-1.000 ± 0.001)**" in plain
-    assert "Guards warned of nothing." in plain and "Guards warned of nothing." in page
+    assert "No guard warned." in plain and "No guard warned." in page
 
 
 def test_an_interval_that_leaves_the_plot_ends_in_an_arrow(tmp_path):
@@ -295,7 +297,7 @@ def test_an_interval_that_leaves_the_plot_ends_in_an_arrow(tmp_path):
         arms = {"plain": [steady | {"t2m.fid": 0.5}] * 2, "new": [steady | {"t2m.fid": f} for f in (0.5, wild)]}
         write_results(tmp_path, {"study": "x", "question": "?", "seeds": 2}, "plain", arms)
         pages.append((tmp_path / "results.html").read_text())
-    assert ["<polygon" in page for page in pages] == [False, True]
+    assert ['id="beyond-' in page for page in pages] == [False, True]
 
 
 def test_tables_show_what_guards_warned_of(tmp_path):

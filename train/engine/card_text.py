@@ -140,4 +140,3 @@ FIGURES = {
     "eval_codes_used": "Share of the codes in use, validation",
     "eval_r_precision_top1": "R-Precision top-1 in pools of at most 32, validation",
 }
-SIDES = {"real": "real motion", "sft": "after SFT", "grpo": "after GRPO"}

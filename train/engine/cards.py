@@ -26,10 +26,11 @@ from datasets_scripts.hub.card_words import (
     text,
 )
 from datasets_scripts.hub.upload import Pushed, published
-from evaluate_unimo.card_results import METRICS, TASKS, eval_results, replaced
+from evaluate_unimo.card_results import eval_results, replaced
 from evaluate_unimo.functional import fingerprint
+from evaluate_unimo.labels import HELD_OUT, MODELS, TASKS, metric
 from modeling_unimo.files_unimo import write_json, write_text
-from train.engine.card_text import FIGURES, NAME, SIDES, STAGES, TRUST
+from train.engine.card_text import FIGURES, NAME, STAGES, TRUST
 
 README = "README.md"
 HUMANML3D_DIM = 263
@@ -338,17 +339,17 @@ def _figure_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _metric_lines(metrics: Mapping[str, Any]) -> list[str]:
     """A table a task: a row for real motion and each stage, by both judges; mean ± 95% half-width."""
     lines = ["Mean over repeats ± 95% half-width, on splits that training never saw.", ""]
-    for task, (_, title, split) in TASKS.items():
+    for key, task in TASKS.items():
         rows: dict[str, Mapping[str, Any]] = {}
-        for side, scores in metrics.get(task, {}).items():
-            rows[SIDES.get(side, side)] = {k: v for k, v in scores.items() if k != "held_out"}
+        for side, scores in metrics.get(key, {}).items():
+            rows[MODELS.get(side, side)] = {k: v for k, v in scores.items() if k != "held_out"}
             if "held_out" in scores:
-                rows[f"{SIDES.get(side, side)}, held-out judge"] = scores["held_out"]
+                rows[f"{MODELS.get(side, side)}, {HELD_OUT}"] = scores["held_out"]
         columns = list(dict.fromkeys(name for scores in rows.values() for name in scores))
         if columns:
-            header = ["", *(METRICS.get(name, name) for name in columns)]
+            header = ["", *(metric(name).name for name in columns)]
             body = [[row, *(_number(scores.get(name)) for name in columns)] for row, scores in rows.items()]
-            lines += [f"{title} (split `{split}`):", "", *table(header, body), ""]
+            lines += [f"{task.name} (split `{task.split}`):", "", *table(header, body), ""]
     protocol = prose({name: metrics[name] for name in ("generation", "protocol") if name in metrics})
     return [
         *lines,

@@ -1,0 +1,105 @@
+"""The tables of an ablation: every arm's mean, and its paired difference to the baseline with a 95% t-interval."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluate_unimo.labels import METRICS, TASKS
+
+TASK_KEYS = ("t2m", "t2m_hard", "m2t")
+FIGURES = ("r_precision_top1", "r_precision_top3", "fid", "mm_dist", "consistency")
+FIGURES += ("bleu1", "bleu4", "rouge_l", "cider", "valid_free")
+Scores = dict[str, float]  # by "task.figure" or "task.held_out.figure"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference over seeds: its mean and the half-width of its 95% t-interval (None for one seed)."""
+
+    mean: float
+    half_width: float | None
+
+    def verdict(self, better: int) -> str:
+        """Returns "better", "worse", or "" if the interval includes zero."""
+        if self.half_width is None or abs(self.mean) <= self.half_width:
+            return ""
+        return "better" if self.mean * better > 0 else "worse"
+
+
+def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+    """Mean of ours - theirs, seed by seed, with the 95% t-interval.
+
+    Raises:
+        ValueError: different counts, or none.
+    """
+    if len(ours) != len(theirs) or not len(ours):
+        raise ValueError(f"paired values must have the same length >= 1, got {len(ours)} and {len(theirs)}")
+    differences = np.subtract(ours, theirs, dtype=float)
+    return Difference(float(differences.mean()), half_width(differences))
+
+
+def half_width(values: Sequence[float] | np.ndarray) -> float | None:
+    """Half-width of the 95% t-interval of a mean over seeds; None for one value."""
+    if len(values) < 2:
+        return None
+    from scipy import stats
+
+    return float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
+
+
+def scores(path: Path) -> Scores:
+    """The scores of one evaluation (`results.json` of evaluate_unimo.run), flat."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    found: Scores = {}
+    for task in TASK_KEYS:
+        if task not in results:
+            continue
+        generated = results[task]["generated"] if "generated" in results[task] else results[task]
+        sides = {task: generated, f"{task}.held_out": generated.get("held_out", {})}
+        for prefix, side in sides.items():
+            for figure in FIGURES:
+                if figure in side:
+                    value = side[figure]
+                    found[f"{prefix}.{figure}"] = float(value["mean"] if isinstance(value, dict) else value)
+    return found
+
+
+def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[str, Any]]:
+    """One row per figure and arm: mean, interval, and the paired difference to the baseline.
+
+    Args:
+        baseline: name of the arm that the others are compared with.
+        results: scores of each arm, one per seed, in the same order for all.
+    """
+    order = list(dict.fromkeys(key for arm in results.values() for score in arm for key in score))
+    table = []
+    for key in order:
+        task, *judge, figure = key.split(".")
+        label = METRICS[figure]
+        for arm, seeds in results.items():
+            if not all(key in score for score in seeds):
+                continue
+            values = [score[key] for score in seeds]
+            row: dict[str, Any] = {
+                "split": TASKS[task].short,
+                "judge": "held out" if judge else "",
+                "figure": label.column,
+                "arm": arm,
+                "mean": float(np.mean(values)),
+                "ci95": half_width(values),
+                "seeds": values,
+            }
+            reference = [score[key] for score in results[baseline] if key in score]
+            if arm != baseline and len(reference) == len(values):
+                difference = paired_difference(values, reference)
+                row |= {
+                    "difference": difference.mean,
+                    "difference_ci95": difference.half_width,
+                    "verdict": difference.verdict(label.better),
+                }
+            table.append(row)
+    return table
