@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _VARIABLES = {
     **{color: f"--c{index}" for index, color in enumerate(_SERIES)},
     **{_TEXT: "--soft", _EDGE: "--edge", _GOOD: "--good", _BAD: "--bad"},
 }
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "unimo",  # the same data gives the same file
     "font.size": 9,

@@ -27,8 +27,10 @@ PANELS = (
     ("Groups whose answers all scored the same", "share", ("frac_reward_zero_std",)),
 )
 # Logged for bookkeeping, and never shown.
-_HIDDEN = ("step", "epoch", "total_flos", "num_tokens", "num_input_tokens_seen", "train_*")
-_HIDDEN += ("*_runtime", "*_per_second", "*step_time")
+_HIDDEN = (
+    *("step", "epoch", "total_flos", "num_tokens", "num_input_tokens_seen"),
+    *("train_*", "*_runtime", "*_per_second", "*step_time"),
+)
 
 
 @dataclass

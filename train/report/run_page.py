@@ -172,8 +172,9 @@ def _shown(value: Any, label: Metric, interval: bool = True) -> Value:
     while label.share and mean < 1 and round(mean * 100, decimals) == 100 and decimals < 6:
         decimals += 1
     width = value.get("ci95") if interval and isinstance(value, Mapping) else None
-    known = isinstance(width, (int, float)) and math.isfinite(width) and width > 0
-    return Value(f"{mean * factor:,.{decimals}f}", f"{width * factor:.{decimals}f}" if known else "", unit)
+    if not isinstance(width, (int, float)) or not (0 < width < math.inf):
+        return Value(f"{mean * factor:,.{decimals}f}", "", unit)
+    return Value(f"{mean * factor:,.{decimals}f}", f"{width * factor:.{decimals}f}", unit)
 
 
 def _metric_table(sides: Mapping[str, Any], caption: str, note: str = "") -> dict[str, Any]:

@@ -40,7 +40,7 @@ def write_results(
     by_figure: dict[str, dict[str, dict[str, Any]]] = {}
     for row in table:
         by_figure.setdefault(_label(row), {})[row["arm"]] = row
-    shown = {"about": about, "baseline": baseline, "arms": arms, "rows": by_figure}
+    shown: dict[str, Any] = {"about": about, "baseline": baseline, "arms": arms, "rows": by_figure}
     shown["warnings"] = [_warning(warning) for warning in warnings]
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "results.json", {"about": about, "baseline": baseline, "rows": table, "warnings": warnings})

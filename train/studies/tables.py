@@ -11,8 +11,10 @@ import numpy as np
 from evaluate_unimo.labels import METRICS, TASKS
 
 TASK_KEYS = ("t2m", "t2m_hard", "m2t")
-FIGURES = ("r_precision_top1", "r_precision_top3", "fid", "mm_dist", "consistency")
-FIGURES += ("bleu1", "bleu4", "rouge_l", "cider", "valid_free")
+FIGURES = (
+    *("r_precision_top1", "r_precision_top3", "fid", "mm_dist", "consistency"),
+    *("bleu1", "bleu4", "rouge_l", "cider", "valid_free"),
+)
 Scores = dict[str, float]  # by "task.figure" or "task.held_out.figure"
 
 

@@ -9,13 +9,14 @@ Alpha-Reliability", 2011.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
-LEVELS = ("nominal", "ordinal", "interval")
+Level = Literal["nominal", "ordinal", "interval"]
 
 
-def krippendorff_alpha(marks: np.ndarray, level: str = "nominal") -> float | None:
+def krippendorff_alpha(marks: np.ndarray, level: Level = "nominal") -> float | None:
     """Agreement beyond chance: 1 is perfect, 0 what chance gives, below 0 is systematic disagreement.
 
     Args:
@@ -35,8 +36,8 @@ def krippendorff_alpha(marks: np.ndarray, level: str = "nominal") -> float | Non
         raise ValueError(f"marks must have shape (raters, units), got {table.shape}")
     if np.isinf(table).any():
         raise ValueError("marks must not be infinite; use NaN for a missing mark")
-    if level not in LEVELS:
-        raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {level!r}")
+    if level not in get_args(Level):
+        raise ValueError(f"level must be one of {', '.join(get_args(Level))}, got {level!r}")
     paired = table[:, (~np.isnan(table)).sum(axis=0) >= 2]
     if len(np.unique(paired[~np.isnan(paired)])) < 2:
         return None

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets_scripts.thoughts.human_study.agreement import Estimate, estimate, krippendorff_alpha, raw_agreement
+from datasets_scripts.thoughts.human_study.agreement import (
+    Estimate,
+    Level,
+    estimate,
+    krippendorff_alpha,
+    raw_agreement,
+)
 from datasets_scripts.thoughts.human_study.sheets import STYLES, Mark
 
-QUESTIONS = {"correct": "nominal", "score": "ordinal", "wrong": "interval"}
+QUESTIONS: dict[str, Level] = {"correct": "nominal", "score": "ordinal", "wrong": "interval"}
 """What is reported of each view, and how alpha weighs disagreement: whether the true text was chosen, how well the
 chosen text fits (1 to 5), and how many of its statements are wrong."""
 
@@ -44,7 +50,7 @@ def findings(marks: Sequence[Mark]) -> list[Finding]:
     return [_finding(question, level, marks, raters, rows) for question, level in QUESTIONS.items()]
 
 
-def _finding(question: str, level: str, marks: Sequence[Mark], raters: list[str], rows: list[str]) -> Finding:
+def _finding(question: str, level: Level, marks: Sequence[Mark], raters: list[str], rows: list[str]) -> Finding:
     tables = {view: np.full((len(raters), len(rows)), np.nan) for view in STYLES}
     firsts = {view: np.full((len(raters), len(rows)), np.nan) for view in STYLES}
     for mark in marks:
