@@ -1,7 +1,7 @@
 # Every target works from a bare checkout: the environment is built first where it is missing or out of date.
 #   make demo       train, evaluate and report a small UniMo (runs/quickstart/report.html)
 #   make test       all tests, in two processes (TEST_PROCESSES); PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
-#   make quality    ruff, mypy, and the workflows of .github against their schema
+#   make quality    ruff, mypy, and workflows and citation file against their schemas
 #   make docs       the documentation as a site (site/); a broken link or reference, or an outdated table, is an error
 #   make results    write the tables of README.md and docs/ anew from docs/results/*.json
 #   make bench      every step timed against the published way and the machine's limits (runs/benchmarks); BENCH_ARGS=--quick
@@ -54,6 +54,7 @@ quality: $(STAMP)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PY) -m check_jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 $(DOCS_STAMP): $(STAMP)
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
