@@ -6,16 +6,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_scripts.hub.card_words import text
+from datasets_scripts.hub.card_words import table, text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+CARDS = Path(__file__).parent / "hub" / "templates"
 
 
 def render(template: str | Path, **values: Any) -> str:
     """Fill in a template.
 
-    Values are escaped in templates that end in `.html` or `.svg`; in Markdown, the filter `text` escapes them.
+    Values are escaped in templates that end in `.html` or `.svg`; in Markdown, the filter `text` escapes them,
+    and `table(header, rows)` makes a table of escaped cells.
 
     Args:
         template: path of the file; what it includes or imports lies in the same folder.
@@ -38,4 +41,5 @@ def _environment(folder: Path) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["text"] = text
+    environment.globals["table"] = lambda header, rows: "\n".join(table(header, rows))
     return environment

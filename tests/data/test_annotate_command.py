@@ -26,7 +26,7 @@ from datasets_scripts.schema import Caption, Clip, iter_dataset, load_motion_dat
 from datasets_scripts.thoughts import render
 from datasets_scripts.thoughts.annotate import answers as answers_module
 from datasets_scripts.thoughts.annotate import vlm_annotator, vlm_prompt, vlm_server
-from datasets_scripts.thoughts.annotate.clip_annotator import provenance_of, verifier_version
+from datasets_scripts.thoughts.annotate.clip_annotator import ClipAnnotator, provenance_of, verifier_version
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.thoughts.annotate.vlm_annotator import VlmAnnotator, joints_of
 from datasets_scripts.thoughts.records import FILE, read_records, text_hash
@@ -82,7 +82,7 @@ def test_kinematic_fills_thoughts_and_says_where_they_come_from(tmp_path, capsys
     data = folder(tmp_path / "data", clips)
     assert run("--dataset", data, "--output", tmp_path / "out", "--texts_only", tmp_path / "texts") == 0
     said = capsys.readouterr().out
-    assert "4 captions with a thought: 3 written, 1 there before" in said and "consistency" in said
+    assert "4 captions with a thought: 3 written, 1 given with the data" in said and "consistency" in said
     before, after = load_motion_dataset(data), load_motion_dataset(tmp_path / "out")
     for split in before:
         np.testing.assert_array_equal(before[split][0]["motion"], after[split][0]["motion"])
@@ -219,7 +219,7 @@ def test_kit_is_refused(tmp_path, capsys) -> None:
     motion = np.random.default_rng(0).normal(size=(50, 251)).astype(np.float32)
     write_dataset([Clip("a", motion, [Caption("x")])], tmp_path / "kit", feature_dim=251)
     assert run("--dataset", tmp_path / "kit", "--output", tmp_path / "out") == 2
-    assert "251 columns" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "251-dimensional" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_consistency_filters_anew_without_doing_the_work_anew(tmp_path, capsys, monkeypatch) -> None:
@@ -238,13 +238,13 @@ def test_consistency_filters_anew_without_doing_the_work_anew(tmp_path, capsys, 
     assert false.consistency < 0.5 and "jumps (measured: " in false.contradicted[0]
     assert len(thoughts(tmp_path / "out")) == 4
     capsys.readouterr()
-    monkeypatch.setattr(annotate.ClipAnnotator, "__call__", _resumed_only(annotate.ClipAnnotator.__call__))
+    monkeypatch.setattr(ClipAnnotator, "__call__", _resumed_only(ClipAnnotator.__call__))
     assert run(*arguments, "--min_consistency", 0.5) == 0
     said = capsys.readouterr().out
     assert "left out for their consistency: 1" in said and "2 of them finished by an earlier run" in said
     made = thoughts(tmp_path / "out")
     assert ("train-000", "false") not in made and made["train-000", "unread"] == "a mood of quiet joy."
-    assert "under 0.5 were left out" in (tmp_path / "out" / "README.md").read_text()
+    assert "below 0.5 were left out" in (tmp_path / "out" / "README.md").read_text()
     assert run(*arguments, "--min_consistency", 0.5, "--without_thought", "keep") == 0
     assert thoughts(tmp_path / "out")["train-000", "false"] == ""
     assert run(*arguments, "--min_consistency", 2) == 2
@@ -263,13 +263,13 @@ def test_what_the_verifier_cannot_read_is_kept_counted_and_told(tmp_path, capsys
     assert run(*arguments) == 0
     said = capsys.readouterr().out
     assert "coverage 0.500: the verifier found a claim in 3 of 6 sentences" in said
-    assert "thoughts with nothing decided: 1\n" in said
+    assert "thoughts without a decidable claim: 1\n" in said
     records = {r.text_sha256: r for r in read_records(tmp_path / "out")}
     half, whole, unread = (records[text_hash(text)] for text in ("half", "whole", "unread"))
     assert (half.sentences, half.unread) == (3, ["a mood of quiet joy", "the air is mild"])
     assert (whole.sentences, whole.unread, unread.coverage) == (1, [], 0.0)
     card = " ".join((tmp_path / "out" / "README.md").read_text().split())
-    assert "in 3 of 6 sentences (coverage 0.500)" in card and "speaks for or against: 1." in card
+    assert "in 3 of 6 sentences (coverage 0.500)" in card and "supports or contradicts: 1." in card
     # What a person wrote stays at any consistency, unless its coverage is asked for.
     assert run(*arguments, "--min_consistency", 1) == 0
     assert ("train-000", "unread") in thoughts(tmp_path / "out")
@@ -453,9 +453,7 @@ def test_vlm_answers_are_read_counted_and_kept(tmp_path, capsys) -> None:
     said = capsys.readouterr().out
     # Each useless answer is asked for twice: 8 captions, 4 of them again.
     assert len(server.requests) == 12 + len(faults) and server.most <= 2
-    assert (
-        "12 answers in this run; in all 11000 tokens read, 550 written (not told for 1 answers), cost 0.0264" in said
-    )
+    assert "11000 prompt tokens, 550 completion tokens (not reported for 1 answers), cost 0.0264" in said
     for reason in ("refusal", "tags in the text", "empty", "longer than 4000 characters", "empty caption"):
         assert f"     1  {reason}\n" in said
     made = thoughts(tmp_path / "out")
@@ -526,12 +524,12 @@ def test_a_model_that_says_nothing_to_decide_is_left_out_where_consistency_is_as
         assert vlm(server, data, tmp_path / "out") == 0
         assert thoughts(tmp_path / "out")["train-000", "vague"] == vague
         said = capsys.readouterr().out
-        assert "thoughts with nothing decided: 1\n" in said and "left out" not in said
+        assert "thoughts without a decidable claim: 1\n" in said and "left out" not in said
         assert vlm(server, data, tmp_path / "out", "--min_consistency", 0.0) == 0
         assert len(server.requests) == 2
     said = capsys.readouterr().out
-    assert "left out with nothing decided: 1\n" in said and set(thoughts(tmp_path / "out").values()) == {GOOD}
-    assert "vision-language model with nothing decided" in " ".join(
+    assert "left out without a decidable claim: 1\n" in said and set(thoughts(tmp_path / "out").values()) == {GOOD}
+    assert "vision-language model without a decidable claim" in " ".join(
         (tmp_path / "out" / "README.md").read_text().split()
     )
     # Also when they are only checked, by a run on what that one wrote.
@@ -594,7 +592,7 @@ def test_no_answer_is_no_refusal_and_is_asked_for_again_by_the_same_command(tmp_
     with serving(default=moody) as server:
         assert vlm(server, data, tmp_path / "out") == 1
         captured = capsys.readouterr()
-        assert "not answered: 1" in captured.out and "asks again" in captured.out
+        assert "not answered: 1" in captured.out and "to ask again" in captured.out
         assert "server refuses the request (400): cannot read [...] with [...]" in captured.out
         assert len(thoughts(tmp_path / "out")) == 3
         _nothing_secret(tmp_path, server, captured.out + captured.err)
@@ -603,7 +601,9 @@ def test_no_answer_is_no_refusal_and_is_asked_for_again_by_the_same_command(tmp_
         assert vlm(server, data, tmp_path / "out") == 0
         assert len(server.requests) == asked + 1
     said = capsys.readouterr().out
-    assert "3 of them finished by an earlier run" in said and "1 answers in this run; in all 4000 tokens read" in said
+    assert (
+        "3 of them finished by an earlier run" in said and "1 answers in this run; in all 4000 prompt tokens" in said
+    )
     assert thoughts(tmp_path / "out") == {(f"train-{i:03d}", f"c{i}"): GOOD for i in range(4)}
 
 
@@ -621,7 +621,7 @@ def test_a_server_that_cannot_be_used_ends_the_run_and_keeps_what_is_done(tmp_pa
     with serving(*[says(GOOD)] * 2, default=fault) as server:
         assert vlm(server, data, out, "--attempts", 1, "--concurrency", 1) == 2
         captured = capsys.readouterr()
-        assert message in captured.err and "the same command goes on" in captured.err
+        assert message in captured.err and "run the same command to resume" in captured.err
         assert "Traceback" not in captured.err and not out.exists()
         _nothing_secret(tmp_path, server, captured.out + captured.err)
         assert len((tmp_path / "out.annotation" / "journal.jsonl").read_text().splitlines()) == 2
@@ -729,7 +729,7 @@ def test_wrong_options_are_refused(tmp_path, monkeypatch, arguments) -> None:
     ("arguments", "message"),
     [
         (["--dataset", "none", "--output", "out"], "no such dataset folder"),
-        (["--dataset", "data", "--output", "data"], "is the dataset itself"),
+        (["--dataset", "data", "--output", "data"], "must not be the dataset itself"),
         (["--dataset", "data", "--output", "other"], "something else"),
         (["--dataset", "data", "--output", "out", "--texts_only", "data"], "something else"),
         (["--dataset", "data", "--output", "out", "--annotator", "vlm", "--model", "data"], "no config.json"),
@@ -761,3 +761,29 @@ def test_the_two_annotators_have_one_interface() -> None:
     one, other = (inspect.signature(cls.annotate) for cls in (KinematicAnnotator, VlmAnnotator))
     assert list(one.parameters) == list(other.parameters)
     assert tiny_data.features(0).shape[1] == 263
+
+
+def test_whatever_the_annotator_raises_costs_the_clip_and_names_it(tmp_path, capsys, monkeypatch) -> None:
+    genuine = KinematicAnnotator.annotate
+
+    def failing(self, motions, captions=None, fps=20.0):
+        if "trap" in captions:
+            raise ZeroDivisionError("no distance\nat all")
+        return genuine(self, motions, captions, fps)
+
+    monkeypatch.setattr(KinematicAnnotator, "annotate", failing)
+    data = folder(tmp_path / "data", [clip(0), clip(1, captions=["trap"]), clip(2), clip(3, "test", ["trap"])])
+    out = tmp_path / "out"
+    assert run("--dataset", data, "--output", out, "--texts_only", tmp_path / "texts") == 0
+    assert {name for name, _ in thoughts(out)} == {"train-000", "train-002"}
+    listed = [json.loads(line) for line in (out / "skipped.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["reason"], row["kind"]) for row in listed] == [
+        ("train-001", "the annotator failed", "clip"),
+        ("test-003", "the annotator failed", "clip"),
+    ]
+    assert listed[0]["detail"] == "ZeroDivisionError: no distance at all"
+    assert "the annotator failed" in capsys.readouterr().out
+    # The same command tries them again.
+    monkeypatch.setattr(KinematicAnnotator, "annotate", genuine)
+    assert run("--dataset", data, "--output", out, "--texts_only", tmp_path / "texts") == 0
+    assert len(thoughts(out)) == 4

@@ -19,13 +19,13 @@ from datasets_scripts.thoughts.annotate.answers import thought_fault
 from datasets_scripts.thoughts.annotate.journal import Journal
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.thoughts.annotate.vlm_annotator import VlmAnnotator, joints_of
-from datasets_scripts.thoughts.annotate.vlm_prompt import Reply, prompt_hash
+from datasets_scripts.thoughts.annotate.vlm_prompt import ModelUnusable, Reply, prompt_hash
 from datasets_scripts.thoughts.records import ThoughtRecord, text_hash
 from datasets_scripts.verify import checks, claims, evidence, kinematics, lexicon
 from datasets_scripts.verify import verification as verifier
 from modeling_unimo import rendering_unimo
 from modeling_unimo.files_unimo import sha256_of
-from modeling_unimo.motion_representation import HUMANML3D
+from modeling_unimo.skeletons_unimo import HUMANML3D
 
 VLM = "vlm"  # the annotator of a thought that a vision-language model wrote
 
@@ -60,7 +60,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a clip: a record for each caption, and which of them a model did not answer, with the reason."""
+    """What became of a clip.
+
+    Attributes:
+        split, id, digest: of the clip.
+        records: one per caption; empty if the clip is written as it is.
+        failures: captions that a model did not answer, by index, with the reason.
+        prompt_tokens, completion_tokens: of all replies.
+        untold: replies without token counts.
+        asked: replies obtained in this run.
+        resumed: whether an earlier run finished the clip.
+        error: the exception that the annotator raised, which leaves the clip out; "" if it raised none.
+    """
 
     split: str
     id: str
@@ -72,6 +83,7 @@ class Result:
     untold: int = 0
     asked: int = 0
     resumed: bool = False
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,20 @@ class ClipAnnotator:
     answers: Journal | None = None
 
     def __call__(self, job: Job) -> Result:
-        """The result of one job. Raises ModelUnusable where no request can succeed."""
+        """The result of one job.
+
+        Raises:
+            ModelUnusable: no request can succeed.
+        """
+        try:
+            return self._result(job)
+        except ModelUnusable:
+            raise
+        except Exception as error:  # whatever is wrong with one clip must not end a run over thousands
+            message = " ".join(str(error).split())[:200]
+            return Result(job.clip.split, job.clip.id, job.digest, [], error=f"{type(error).__name__}: {message}")
+
+    def _result(self, job: Job) -> Result:
         clip = job.clip
         if job.finished is not None:
             return Result(clip.split, clip.id, job.digest, job.finished, resumed=True)
