@@ -38,7 +38,7 @@ from modeling_unimo import (
     UniMoProcessor,
 )
 from train import grpo, sft
-from train.engine.base_lm import new_causal_lm
+from train.supervised.backbone import new_causal_lm
 
 CLIPS = 64
 

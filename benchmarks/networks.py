@@ -22,7 +22,7 @@ from modeling_unimo import (
     UniMoTokenizer,
     extend_vocabulary,
 )
-from train.engine.base_lm import CHAT_TEMPLATE, train_tokenizer
+from train.supervised.backbone import CHAT_TEMPLATE, train_tokenizer
 
 TEXT_TOKENS = 151_665  # of Qwen2.5's tokenizer
 CAPTIONS = [

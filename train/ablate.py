@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.engine.content_hash import content_key
-from train.engine.yaml_files import read_yaml
+from train.engine.arguments import read_yaml
+from train.engine.run_folder import content_key
 from train.quickstart import (
     CONFIGS,
     DONE,

@@ -3,32 +3,10 @@
 `accelerate launch train/evaluator.py --config train/configs/quickstart/evaluator.yaml`
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from transformers import TrainingArguments, set_seed
-
-from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
-from datasets_scripts.schema import load_motion_dataset
-from evaluate_unimo.functional import r_precision
-from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
-from modeling_unimo.command_line import exit_on_error
-from modeling_unimo.model_loading import check_feature_dim
-from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.engine.arguments import (
-    already_finished,
-    check_settings,
-    parse_arguments,
-    prepare_output,
-    require_folder,
-    require_range,
-    require_splits,
-)
-from train.engine.drawn_rows import DrawnRows
-from train.engine.push import push_stage
-from train.engine.stages import StageTrainer, finish_stage, keep_short_batch
+from train.engine.arguments import answer_help, parse_arguments, require_range
 
 
 @dataclass
@@ -54,129 +32,15 @@ class EvaluatorArguments:
         require_range(self, "min_word_count", least=0)
 
 
-class TextMotionPairs(DrawnRows):
-    """A motion with one of its captions, drawn anew each time; captions of the same words count as positives."""
-
-    def __init__(self, entries: list[CaptionedMotion], model: TextMotionEvaluatorModel):
-        self.entries, self.model = entries, model
-        self.mean, self.std = model.motion_mean.clone(), model.motion_std.clone()
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, list[str]]:
-        entry = self.entries[index]
-        return entry.motion, entry.tokens[self.draw(len(entry.tokens), index)]
-
-    def collate(self, pairs: list[tuple[np.ndarray, list[str]]]) -> dict[str, torch.Tensor]:
-        """Inputs of the model: words and padded, normalised motion; captions of the same words share a number."""
-        same_words: dict[tuple[str, ...], int] = {}
-        lengths = torch.tensor([len(motion) for motion, _ in pairs])
-        padded = torch.zeros(len(pairs), int(lengths.max()), pairs[0][0].shape[1])
-        for row, (motion, _) in zip(padded, pairs, strict=True):
-            row[: len(motion)] = (torch.from_numpy(motion) - self.mean) / self.std
-        return {
-            **self.model.vectorize([tokens for _, tokens in pairs]),
-            "motion": padded,
-            "motion_lengths": lengths,
-            "caption_ids": torch.tensor([same_words.setdefault(tuple(t), len(same_words)) for _, t in pairs]),
-        }
-
-
-class EvaluatorTrainer(StageTrainer):
-    """The Trainer, evaluated by R-Precision in pools of 32 on the validation split."""
-
-    def __init__(self, *args, eval_entries: list[CaptionedMotion], **kwargs):
-        super().__init__(*args, **kwargs)
-        self.eval_entries = eval_entries
-
-    @torch.no_grad()
-    def evaluate(self, *args, metric_key_prefix: str = "eval", **kwargs):
-        """R-Precision of the first caption of each validation motion."""
-        model = self.accelerator.unwrap_model(self.model).eval()
-        texts = model.get_text_features([entry.tokens[0] for entry in self.eval_entries]).cpu().numpy()
-        motions = model.get_motion_features([entry.motion for entry in self.eval_entries]).cpu().numpy()
-        model.train()
-        pool_size = min(32, len(texts))
-        metrics = r_precision(texts, motions, top_k=min(3, pool_size), pool_size=pool_size)
-        metrics = {f"{metric_key_prefix}_{k}": v for k, v in metrics.items()}
-        self.log(metrics)
-        return metrics
-
-
-def vocabulary(entries: list[CaptionedMotion], min_count: int) -> list[str]:
-    """The words of the captions with at least `min_count` occurrences, most frequent first, after sos, eos and unk."""
-    counts: dict[str, int] = {}
-    for entry in entries:
-        for tokens in entry.tokens:
-            for token in tokens:
-                word = token.rsplit("/", 1)[0]
-                counts[word] = counts.get(word, 0) + 1
-    words = sorted((w for w, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
-    return ["sos", "eos", "unk", *(w for w in words if w not in ("sos", "eos", "unk"))]
-
-
-def train_judge(arguments: EvaluatorArguments, training: TrainingArguments, held_out: bool) -> None:
-    """Train one judge; the held-out one takes another seed, its own settings and every second half of the clips."""
-    name = "held_out_evaluator" if held_out else "evaluator"
-    settings = arguments.model | (arguments.held_out_model if held_out else {})
-    claimed = asdict(arguments) | {"judges": name, "held_out_output_dir": ""}
-    if already_finished(training, name, claimed):
-        return
-    with exit_on_error():
-        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train", "validation")
-        entries, eval_entries = captioned_motions(dataset["train"]), captioned_motions(dataset["validation"])
-        if held_out:
-            keep = np.random.default_rng(training.seed).permutation(len(entries))
-            entries = [entries[i] for i in sorted(keep[: int(len(entries) * arguments.held_out_fraction)])]
-        if not entries or not eval_entries:
-            raise ValueError(f"{arguments.dataset}: no captioned motion to train on, or none to validate with")
-        motions = [entry.motion for entry in entries]
-        skeleton = skeleton_for(motions[0].shape[1])
-        mean, std = feature_statistics(motions, skeleton, feat_bias=arguments.feat_bias)
-        made = {
-            "feature_dim": skeleton.feature_dim,
-            "vocabulary": vocabulary(entries, arguments.min_word_count),
-            "learned_word_embeddings": True,
-        }
-        set_seed(training.seed)
-        model = TextMotionEvaluatorModel(TextMotionEvaluatorConfig(**made | settings))
-        check_feature_dim(model, skeleton.feature_dim, "the evaluator with feature_dim as under model")
-        model.set_statistics(mean, std)
-    checkpoint = prepare_output(training, name, claimed)
-    keep_short_batch(training, len(entries))
-    pairs = TextMotionPairs(entries, model)
-    trainer = EvaluatorTrainer(
-        model=model,
-        args=training,
-        train_dataset=pairs,
-        eval_dataset=pairs,  # evaluate() scores the validation split instead
-        data_collator=pairs.collate,
-        eval_entries=eval_entries,
-    )
-    trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.evaluate()
-    finish_stage(trainer, name)
-
-
 def main(argv: list[str] | None = None) -> None:
-    """Runs the script: the judge, the held-out judge, or both."""
-    arguments, training = parse_arguments((EvaluatorArguments, TrainingArguments), argv)
-    require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
-    check_settings(arguments.model, TextMotionEvaluatorConfig, "model")
-    check_settings(arguments.held_out_model, TextMotionEvaluatorConfig, "held_out_model")
-    judges: list[TrainingArguments] = []
-    if arguments.judges != "held_out":
-        train_judge(arguments, training, held_out=False)
-        judges.append(training)
-    if arguments.judges != "main":
-        folder = arguments.held_out_output_dir or training.output_dir.rstrip("/") + "_held_out"
-        name = training.hub_model_id and training.hub_model_id + "-held-out"
-        held_out = replace(training, output_dir=folder, seed=training.seed + 1000, hub_model_id=name)
-        train_judge(arguments, held_out, held_out=True)
-        judges.append(held_out)
-    for judge in judges:
-        push_stage(judge)
+    """Run the script: the judge, the held-out judge, or both."""
+    description = "Train the text-motion evaluator and the held-out judge."
+    answer_help((EvaluatorArguments,), "transformers.TrainingArguments", description, argv)
+    from transformers import TrainingArguments
+
+    from train.representation.evaluator_training import train_judges
+
+    train_judges(*parse_arguments((EvaluatorArguments, TrainingArguments), argv))
 
 
 if __name__ == "__main__":

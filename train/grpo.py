@@ -1,82 +1,13 @@
 """Reinforcement learning on both tasks: `accelerate launch train/grpo.py --config Y.yaml [--algorithm grpo]`.
 
-GRPO, GSPO, RLOO or DPO on the same prompts and rewards. Answers are sampled free (no grammar, temperature 1, no top-k
-or top-p), so that sampling and training log-probabilities are one distribution and the format reward means something.
+GRPO, GSPO, RLOO or DPO on the same prompts and rewards.
 """
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-import torch
-from datasets import Dataset
-from transformers import AutoModelForCausalLM, PreTrainedModel, set_seed
-from trl import DPOConfig, GRPOConfig, GRPOTrainer, RLOOConfig
-from trl.import_utils import is_vllm_available
-
-from datasets_scripts.captioned_motions import captioned_motions
-from datasets_scripts.schema import load_motion_dataset
-from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from modeling_unimo.command_line import exit_on_error
-from modeling_unimo.model_loading import check_feature_dim, load_model
-from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
-from train.engine.arguments import (
-    already_finished,
-    parse_arguments,
-    prepare_output,
-    refusals_once_claimed,
-    refuse_decided,
-    require_folder,
-    require_range,
-    require_splits,
-)
-from train.engine.cards import write_unimo_card
-from train.engine.lora import check_lora, merged, trainable_share, with_adapters
-from train.engine.push import push_stage
-from train.engine.sharding import is_fsdp, is_zero3, loaded_whole
-from train.engine.stages import StageTrainer, finish_stage
-from train.engine.vocabulary_rows import never_sampled
-from train.guards.base import Guard, GuardArguments, require_sound, write_warnings
-from train.guards.rollouts import RolloutRecorder
-from train.guards.watch import watch_pairs, watch_policy
-from train.reinforcement.algorithms import (
-    Algorithm,
-    check_off_policy,
-    check_pairs,
-    check_save_steps,
-    make_trainer,
-    prompts_drawn,
-    settings_for,
-)
-from train.reinforcement.caption_encoder import CaptionEncoder, Pooling
-from train.reinforcement.preferences import (
-    COUNTS,
-    PAIRS,
-    choose_pairs,
-    end_ids,
-    read_pairs,
-    sample_answers,
-    write_pairs,
-)
-from train.reinforcement.rollouts import can_sample, group_rollouts
-from train.rewards import MotionScorer, References, Reward, grpo_rows, make_rewards, parse_weights
-
-# Sampled free: sampling and training log-probabilities are one distribution.
-SAMPLED = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
-# And what else can be among generation_kwargs, of the library or of vLLM, and would part the two.
-GENERATED = SAMPLED | {
-    "do_sample": True,
-    "num_beams": 1,
-    "typical_p": 1.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "no_repeat_ngram_size": 0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "bad_words_ids": None,
-    "suppress_tokens": None,
-    "logit_bias": None,
-}
+from train.engine.arguments import answer_help, parse_arguments, require_range
+from train.guards.arguments import GuardArguments
 
 
 @dataclass
@@ -89,7 +20,9 @@ class GRPOArguments:
     evaluator: str = field(metadata={"help": "Folder of the evaluator that rewards (never the held-out one)."})
     unimo_output_dir: str = field(default="", metadata={"help": "Also assemble LM and VQ-VAE into this UniMo folder."})
     t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion prompts."})
-    algorithm: Algorithm = field(default="grpo", metadata={"help": "How the policy learns from the rewards."})
+    algorithm: Literal["grpo", "gspo", "rloo", "dpo"] = field(
+        default="grpo", metadata={"help": "How the policy learns from the rewards."}
+    )
     reference_model: str = field(
         default="", metadata={"help": "Policy that the KL term holds on to where beta > 0; empty: sft_model."}
     )
@@ -99,14 +32,14 @@ class GRPOArguments:
             "help": "Weights by name over the usual ones: length_closeness=0.5,format_reward=0 (0: only logged)."
         },
     )
-    caption_references: References = field(
+    caption_references: Literal["best", "mean"] = field(
         default="best",
         metadata={"help": "A caption's similarity with the nearest of several references, or the mean."},
     )
     caption_encoder: str = field(
         default="", metadata={"help": "Folder of a sentence encoder or CLIP that compares captions; empty: evaluator."}
     )
-    caption_pooling: Pooling = field(
+    caption_pooling: Literal["mean", "pooled"] = field(
         default="mean", metadata={"help": "Of caption_encoder: mean over tokens, or the model's own pooled output."}
     )
     reward_dtype: Literal["float32", "bfloat16"] = field(
@@ -131,270 +64,14 @@ class GRPOArguments:
         require_range(self, "dpo_margin", least=0)
 
 
-class PolicyConfig(GRPOConfig):
-    """TRL's settings of GRPO, which serve all algorithms."""
-
-    def __post_init__(self) -> None:
-        try:
-            super().__post_init__()
-        except ValueError as error:
-            if "divisible by num_generations" not in str(error):
-                raise
-            raise ValueError(
-                f"the answers of a step do not make whole groups: per_device_train_batch_size "
-                f"{self.per_device_train_batch_size} x gradient_accumulation_steps {self.gradient_accumulation_steps} "
-                f"x {self.world_size} processes = {self.generation_batch_size}, num_generations is "
-                f"{self.num_generations}; change one of them so that it divides the product"
-            ) from error
-
-
-def refuse_contradictions(arguments: GRPOArguments, training: GRPOConfig) -> None:
-    """Stop, before anything is loaded, where two settings exclude each other.
-
-    Raises:
-        SystemExit: the message names both and what to change.
-    """
-    if training.max_steps <= 0:
-        raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
-    if training.reward_weights is not None:
-        raise SystemExit("error: reward_weights goes by position; name them instead, like rewards: format_reward=0.5")
-    why = "answers are sampled free, so that sampling and training log-probabilities are one distribution"
-    refuse_decided(training, SAMPLED, why)
-    refuse_decided(training, {"remove_unused_columns": False}, "the rewards read the columns")
-    for name, value in (training.generation_kwargs or {}).items():
-        if name in GENERATED and value != GENERATED[name]:
-            raise SystemExit(f"error: {name} in generation_kwargs is {value!r}, but {why}; leave it away")
-    if training.generation_kwargs and arguments.algorithm == "dpo":
-        raise SystemExit("error: dpo samples its answers beforehand, with no generation_kwargs; leave them away")
-    if arguments.unimo_output_dir and (is_fsdp(training) or is_zero3(training)):
-        raise SystemExit(
-            "error: unimo_output_dir is given, but the weights are in shards, of which no process could assemble it; "
-            "leave it away and join the parts at the end with "
-            "`python -m modeling_unimo.convert_checkpoint --kind unimo`"
-        )
-    if arguments.reference_model and not training.beta and arguments.algorithm != "dpo":  # which has its dpo_beta
-        raise SystemExit("error: reference_model is given, but beta is 0, so nothing holds on to it; set beta above 0")
-    check_lora(arguments.lora_rank, arguments.base_dtype, training)
-    if arguments.lora_rank and arguments.reference_model:
-        raise SystemExit("error: with lora_rank the policy without its adapters is the reference; no reference_model")
-    if training.use_vllm and not is_vllm_available():
-        raise SystemExit(
-            'error: use_vllm needs vLLM, which is not installed: pip install "trl[vllm]", or leave it away'
-        )
-    if arguments.algorithm == "dpo":
-        check_pairs(training)
-        return
-    if arguments.algorithm == "gspo":
-        check_off_policy(training)
-    check_save_steps(training)
-
-
-def require_finite(model: PreTrainedModel, path: str) -> None:
-    """Refuse a network with weights that are no numbers: whatever it scores would be none either.
-
-    Raises:
-        ValueError: naming the first one.
-    """
-    for name, value in model.state_dict().items():
-        if not torch.isfinite(value).all():
-            raise ValueError(f"{path}: {name} holds NaN or infinite values; that model has to be trained again")
-
-
-def require_codebook(processor: Any, vqvae: MotionVQVAEModel, arguments: GRPOArguments) -> None:
-    """Refuse a VQ-VAE whose codes are not those of the policy's vocabulary.
-
-    Raises:
-        ValueError: with both sizes.
-    """
-    if processor.num_codes != vqvae.config.codebook_size:
-        raise ValueError(
-            f"{arguments.sft_model} has a motion vocabulary of {processor.num_codes} codes, the VQ-VAE at "
-            f"{arguments.vqvae} a codebook of {vqvae.config.codebook_size}; give the VQ-VAE it was trained with"
-        )
-
-
-def require_reference(arguments: GRPOArguments, model: PreTrainedModel) -> None:
-    """Refuse a reference that is not there or has another vocabulary than the policy.
-
-    Raises:
-        FileNotFoundError, ValueError: what is wrong with it.
-    """
-    reference = load_model(AutoModelForCausalLM, arguments.reference_model, "as reference_model a supervised model")
-    if reference.config.vocab_size != model.config.vocab_size:
-        raise ValueError(
-            f"reference_model {arguments.reference_model} has {reference.config.vocab_size} tokens, sft_model "
-            f"{model.config.vocab_size}: give a model with the same vocabulary"
-        )
-
-
 def main(argv: list[str] | None = None) -> None:
-    """Runs the script."""
-    arguments, guarding, training = parse_arguments((GRPOArguments, GuardArguments, PolicyConfig), argv)
-    require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
-    require_folder(arguments.sft_model, "supervised model", "accelerate launch train/sft.py")
-    require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
-    require_folder(arguments.evaluator, "evaluator", "accelerate launch train/evaluator.py")
-    refuse_contradictions(arguments, training)
-    with exit_on_error():
-        weights = parse_weights(arguments.rewards)
-    assembled = [(arguments.unimo_output_dir, "-unimo")] if arguments.unimo_output_dir else []
-    if already_finished(training, "grpo", asdict(arguments)):
-        push_stage(training, *assembled)
-        return
-    with exit_on_error():
-        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, "train")
-        with loaded_whole(training):
-            vqvae = load_model(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE")
-            judges = {
-                path: load_model(TextMotionEvaluatorModel, path, f"as {name} the folder of one")
-                for name, path in (
-                    ("evaluator", arguments.evaluator),
-                    ("held_out_evaluator", guarding.held_out_evaluator),
-                )
-                if path
-            }
-            encoder = None
-            if arguments.caption_encoder:
-                encoder = CaptionEncoder(arguments.caption_encoder, arguments.caption_pooling, training.device)
-        evaluator = judges[arguments.evaluator]
-        needed = "as sft_model the folder of a supervised model"
-        model = load_model(AutoModelForCausalLM, arguments.sft_model, needed, dtype=arguments.base_dtype)
-        processor = UniMoProcessor.from_pretrained(arguments.sft_model)
-        require_codebook(processor, vqvae, arguments)
-        entries = captioned_motions(dataset["train"])
-        if not entries:
-            raise ValueError(f"{arguments.dataset}: no captioned motion to ask about")
-        for path, network in {**judges, arguments.vqvae: vqvae, arguments.sft_model: model}.items():
-            if network is not model:
-                check_feature_dim(network, entries[0].motion.shape[1], path)
-                network.to(training.device)
-            require_finite(network, path)
-        if arguments.reference_model:
-            with loaded_whole(training):
-                require_reference(arguments, model)
-        codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
-    checkpoint = prepare_output(training, "grpo", asdict(arguments))
-    set_seed(training.seed)
+    """Run the script."""
+    own = (GRPOArguments, GuardArguments)
+    answer_help(own, "trl.GRPOConfig", "Reinforcement learning on both tasks: GRPO, GSPO, RLOO or DPO.", argv)
+    from train.reinforcement.algorithms import PolicyConfig
+    from train.reinforcement.grpo_training import train_grpo
 
-    rows = grpo_rows(processor, entries, codes, prompts_drawn(training), arguments.t2m_share, training.seed)
-
-    scorer = MotionScorer(
-        vqvae,
-        processor.feature_extractor,
-        evaluator,
-        dtype=getattr(torch, arguments.reward_dtype),
-        caption_encoder=encoder,
-        physics="physical_plausibility" in weights,
-    )
-    recorder = RolloutRecorder()
-    rewards = recorder.watch(make_rewards(processor, scorer, weights, arguments.caption_references))
-    training.reward_weights = list(weights.values())
-    for name, value in SAMPLED.items():
-        setattr(training, name, value)
-    tokens = never_sampled(processor.tokenizer, model, training.use_vllm)
-    training.generation_kwargs = tokens | (training.generation_kwargs or {}) or None
-    if arguments.lora_rank:
-        motion_ids = processor.tokenizer.convert_tokens_to_ids(motion_vocabulary(processor.num_codes))
-        model = with_adapters(model, sorted(motion_ids), arguments.lora_rank, arguments.lora_alpha)
-        if training.process_index == 0:
-            print(f"[grpo] {trainable_share(model)}")
-    training.remove_unused_columns = False
-    guards: list[Guard]
-    if arguments.algorithm == "dpo":
-        model.to(training.device)
-        with refusals_once_claimed(training, checkpoint, PAIRS, COUNTS):
-            pairs = preferences(
-                arguments, training, model, processor, rows, dict(zip(weights, rewards, strict=True)), weights
-            )
-        longest = max(len(p["prompt_ids"]) + max(len(p["chosen_ids"]), len(p["rejected_ids"])) for p in pairs)
-        settings = settings_for("dpo", training, arguments.dpo_beta, longest)
-        columns = ("prompt_ids", "chosen_ids", "rejected_ids")
-        data = Dataset.from_list([{name: pair[name] for name in columns} for pair in pairs])
-        trainer = policy_trainer(arguments, model, settings, data, processor, rewards)
-        guards = watch_pairs(trainer, guarding, processor, pairs)
-    else:
-        settings = settings_for(arguments.algorithm, training)
-        trainer = policy_trainer(arguments, model, settings, Dataset.from_list(rows), processor, rewards)
-        # Beside what is never sampled any setting of `generate` is the library's to follow.
-        if isinstance(trainer, GRPOTrainer) and (training.generation_kwargs or {}) == tokens and can_sample(trainer):
-            trainer.rollout_func = group_rollouts(
-                processor, end_ids(model, processor), tokens.get("suppress_tokens", ())
-            )
-        held_out = None
-        if guarding.held_out_evaluator:
-            held_out = MotionScorer(vqvae, processor.feature_extractor, judges[guarding.held_out_evaluator])
-        guards = watch_policy(trainer, guarding, processor, recorder, weights, scorer, held_out, arguments.t2m_share)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    require_sound(guards, training.output_dir)
-    if arguments.lora_rank:
-        trainer.model = merged(trainer.accelerator.unwrap_model(trainer.model))
-
-    def leave() -> None:
-        (Path(training.output_dir) / PAIRS).unlink(missing_ok=True)  # their counts stay
-        write_warnings(guards, training.output_dir)
-        processor.save_pretrained(training.output_dir)
-        if arguments.unimo_output_dir:
-            policy = trainer.accelerator.unwrap_model(trainer.model)
-            # The wrapper's class is what AutoTokenizer finds there; the policy's own folder has the base's.
-            processor.tokenizer = UniMoTokenizer.from_tokenizer(processor.tokenizer)
-            model = UniMoForConditionalGeneration.from_parts(policy, vqvae, processor)
-            model.save_pretrained(arguments.unimo_output_dir)
-            processor.save_pretrained(arguments.unimo_output_dir)
-            write_unimo_card(arguments.unimo_output_dir, training.output_dir)
-
-    finish_stage(trainer, "grpo", leave)
-    push_stage(training, *assembled)
-
-
-def policy_trainer(
-    arguments: GRPOArguments,
-    model: PreTrainedModel,
-    settings: GRPOConfig | RLOOConfig | DPOConfig,
-    data: Dataset,
-    processor: Any,
-    rewards: list[Reward],
-) -> StageTrainer:
-    """The algorithm's trainer; TRL loads the reference from the path the policy's configuration names."""
-    own = model.config.name_or_path
-    model.config.name_or_path = arguments.reference_model or own
-    trainer = make_trainer(arguments.algorithm, model, settings, data, processor.tokenizer, rewards)
-    model.config.name_or_path = own
-    return trainer
-
-
-def preferences(
-    arguments: GRPOArguments,
-    training: GRPOConfig,
-    model: PreTrainedModel,
-    processor: Any,
-    rows: list[dict[str, Any]],
-    rewards: dict[str, Reward],
-    weights: dict[str, float],
-) -> list[dict[str, Any]]:
-    """DPO's pairs: those an earlier start of this run made, else chosen from answers sampled now.
-
-    Raises:
-        ValueError: no prompt has answers that differ enough.
-    """
-    pairs = read_pairs(training.output_dir)
-    if pairs is not None:
-        return pairs
-    answers = sample_answers(
-        model,
-        processor,
-        rows,
-        training.num_generations,
-        training.max_completion_length,
-        training.per_device_train_batch_size * training.steps_per_generation,
-        training.seed,
-        training.process_index,
-        training.world_size,
-    )
-    pairs, counts = choose_pairs(processor, rows, answers, rewards, weights, arguments.dpo_margin)
-    if training.process_index == 0:
-        write_pairs(training.output_dir, pairs, counts)
-        print("[grpo] dpo: " + "  ".join(f"{name} {value}" for name, value in counts.items()), flush=True)
-    return pairs
+    train_grpo(*parse_arguments((*own, PolicyConfig), argv))
 
 
 if __name__ == "__main__":

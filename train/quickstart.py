@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from train.engine import forecast
-from train.engine.yaml_files import read_yaml
+from train.engine.arguments import read_yaml
 
 CODE = Path(__file__).parent
 CONFIGS = CODE / "configs"

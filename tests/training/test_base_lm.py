@@ -7,7 +7,7 @@ from tiny_unimo import feature_extractor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 from modeling_unimo import UniMoProcessor, extend_vocabulary
-from train.engine.base_lm import new_causal_lm, train_tokenizer
+from train.supervised.backbone import new_causal_lm, train_tokenizer
 
 SETTINGS = {
     "hidden_size": 16,

@@ -27,7 +27,7 @@ from modeling_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
 from train.engine.arguments import check_config_file, known_keys, parse_arguments
 from train.evaluator import EvaluatorArguments
 from train.grpo import GRPOArguments, PolicyConfig
-from train.guards.base import GuardArguments
+from train.guards.arguments import GuardArguments
 from train.quickstart import STAGE_KEYS, read_config
 from train.sft import SFTArguments, refuse_contradictions
 from train.vqvae import VQVAEArguments

@@ -14,15 +14,16 @@ from transformers import Trainer, TrainerState, TrainingArguments
 
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from modeling_unimo import extend_vocabulary
-from train.guards.base import GUARDS, Guard, GuardArguments, require_sound, write_warnings
+from train.guards.arguments import GuardArguments
+from train.guards.base import GUARDS, Guard, require_sound, write_warnings
 from train.guards.collapse import CollapseGuard
 from train.guards.motion_tokens import MotionTokenGuard, effective_rank, spread
 from train.guards.reward_balance import RewardBalanceGuard, variance_shares
 from train.guards.reward_gaming import RewardGamingGuard
-from train.guards.rollouts import RolloutRecorder
+from train.guards.rollout_recorder import RolloutRecorder
 from train.guards.tasks import TaskGuard, reward_figures, validation_figures
 from train.guards.thoughts import ThoughtGuard
-from train.guards.watch import rollout_sequences, watch, watch_sft
+from train.guards.stage_guards import rollout_sequences, watch, watch_sft
 from train.quickstart import CONFIGS, read_config
 from train.rewards import MotionScorer
 

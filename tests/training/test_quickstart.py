@@ -157,7 +157,7 @@ def test_every_option_is_one_of_its_command(config_file, tmp_path):
     from evaluate_unimo import run
     from train import evaluator, grpo, sft, vqvae
     from train.engine.arguments import known_keys
-    from train.guards.base import GuardArguments
+    from train.guards.arguments import GuardArguments
 
     stages = planned(config_file)
     classes = {

@@ -29,7 +29,7 @@ from tiny_unimo import feature_extractor, processor_of, qwen_tokenizer, tiny_lm,
 
 from modeling_unimo import extend_vocabulary
 from train.engine.checkpoints import MANIFEST, is_whole, keep_newest, last_checkpoint, room_for, seal
-from train.engine.drawn_rows import DrawnRows
+from train.engine.resumable_rows import ResumableRows
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ("vqvae", "evaluator", "sft", "grpo")
@@ -612,7 +612,7 @@ def test_each_writer_on_a_disk_that_is_really_full(tmp_path):
 # ------------------------------------------------------------------------------------------------ rows drawn at random
 
 
-class Rows(DrawnRows):
+class Rows(ResumableRows):
     def __getitem__(self, index: int) -> int:
         return self.draw(1000, index)
 

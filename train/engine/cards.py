@@ -31,10 +31,10 @@ from evaluate_unimo.functional import fingerprint
 from evaluate_unimo.labels import HELD_OUT, MODELS, TASKS, metric
 from modeling_unimo.files_unimo import write_json, write_text
 from train.engine.card_text import FIGURES, NAME, STAGES, TRUST
+from train.engine.run_folder import SETTINGS, SUMMARY
 
 README = "README.md"
 HUMANML3D_DIM = 263
-SETTINGS, SUMMARY = "training_run.json", "training_summary.json"
 DONE = "stage_done.json"  # of the quickstart
 PICTURE, SAMPLE = "sample.png", "sample.json"
 MADE_FROM = "made_from.json"  # in a UniMo folder: the folder of its policy

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from modeling_unimo.files_unimo import atomic_write
 
 FINISHING = ".finishing"  # in the folder of a run while its finished model is being written
+TRAINER_STATE_NAME, PREFIX_CHECKPOINT_DIR = "trainer_state.json", "checkpoint"  # as transformers names them
 MANIFEST = "checkpoint_files.json"  # names and sizes of a checkpoint's files, written when all of them are there
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ROOM = 1 << 20  # bytes a file system must take to count as not full

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
+from train.engine.arguments import refuse_decided
+
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """`torch.optim.Muon` on the weights of linear and convolutional layers, `torch.optim.AdamW` on everything else.
@@ -61,6 +63,16 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def check_muon(training: TrainingArguments) -> None:
+    """Refuse settings of the Trainer's own optimizer, which Muon replaces.
+
+    Raises:
+        SystemExit: naming the setting.
+    """
+    unused = dict.fromkeys(("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon"))
+    refuse_decided(training, unused, "muon has an optimizer of its own")
 
 
 def muon_with_adamw(training: TrainingArguments) -> tuple[Any, dict[str, Any]]:

@@ -1,9 +1,9 @@
 """What all training stages share: a Trainer that resumes exactly, and the end of a stage with its model alone."""
 
-import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from transformers import TrainingArguments
 
 from datasets_scripts.hub.card_words import command_line
 from modeling_unimo.files_unimo import write_json
-from train.engine.cards import SUMMARY, write_stage_card
+from train.engine.cards import write_stage_card
 from train.engine.checkpoints import (
     FINISHING,
     MANIFEST,
@@ -25,8 +25,10 @@ from train.engine.checkpoints import (
     seal,
     step_of,
 )
-from train.engine.drawn_rows import DrawnRows
+from train.engine.launch import check_sharding
 from train.engine.push import PushesAtEnd
+from train.engine.resumable_rows import ResumableRows
+from train.engine.run_folder import SUMMARY
 
 CURVES = "curves.json"
 SHOWN = (
@@ -64,14 +66,56 @@ TRAINING_SETTINGS = (
 )
 
 
+@contextmanager
+def library_refusals() -> Iterator[None]:
+    """Ends the program with `error: ...` where the libraries refuse the settings of a training, before its first step.
+
+    Raises:
+        SystemExit: in place of what they raise for an unsuitable setting or a package that is not installed.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, RuntimeError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def peak_memory_mb() -> int:
+    """The largest memory this process has held, in MB; 0 where the system does not record it (Windows)."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+
+
 class StageTrainer(PushesAtEnd):
     """The Trainer, alone or first among bases with one of TRL's, of a stage that may be killed at any time.
 
     Resumed from its last checkpoint, on the same processes, a run ends with the weights it would have had: a
-    checkpoint counts once it is whole (`train.engine.checkpoints`), rows draw what they drew (`DrawnRows`), a run that
-    had made its last step makes none. It stops rather than train on, or save, what is not finite. Its card is the
+    checkpoint counts once it is whole (`train.engine.checkpoints`), rows draw what they drew (`ResumableRows`), a run
+    that had made its last step makes none. It stops rather than train on, or save, what is not finite. Its card is the
     stage's own: a generic one would come with TRL's checkpoints, and before a push, over whatever the user wrote.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        with library_refusals():
+            super().__init__(*args, **kwargs)
+        check_sharding(self.accelerator)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        with library_refusals():
+            return super().create_optimizer(*args, **kwargs)
+
+    def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
+        with library_refusals():
+            return super().create_scheduler(*args, **kwargs)
+
+    def _determine_best_metric(self, *args: Any, **kwargs: Any) -> bool:
+        try:
+            return super()._determine_best_metric(*args, **kwargs)
+        except KeyError as error:  # metric_for_best_model is none of those evaluated
+            raise SystemExit(f"error: {error.args[0]}") from error
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         if self.is_world_process_zero():
@@ -86,7 +130,7 @@ class StageTrainer(PushesAtEnd):
         Raises:
             SystemExit: the loss or the weights are not finite any more, or there is no room for a checkpoint.
         """
-        if resume_from_checkpoint is not None and isinstance(self.train_dataset, DrawnRows):
+        if resume_from_checkpoint is not None and isinstance(self.train_dataset, ResumableRows):
             self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
         self.first_step = 0 if resume_from_checkpoint is None else step_of(Path(resume_from_checkpoint))
         begin = time.process_time()
@@ -125,7 +169,7 @@ class StageTrainer(PushesAtEnd):
         if self.state.global_step >= self.state.max_steps:  # the Trainer would make one more
             self.control.should_training_stop = True
             return
-        if isinstance(self.train_dataset, DrawnRows):
+        if isinstance(self.train_dataset, ResumableRows):
             self.train_dataset.seed, self.train_dataset.epoch = self.args.seed, kwargs["epoch"]
         super()._run_epoch(*args, **kwargs)
 
@@ -154,14 +198,14 @@ class StageTrainer(PushesAtEnd):
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        if isinstance(self.train_dataset, DrawnRows):
+        if isinstance(self.train_dataset, ResumableRows):
             self.train_dataset.save_draws(self._draws_file(output_dir))
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         """Called before the first batch where an epoch begins with it, and else after it was fetched."""
         drawn_on = torch.get_rng_state()
         super()._load_rng_state(checkpoint)
-        if isinstance(self.train_dataset, DrawnRows):
+        if isinstance(self.train_dataset, ResumableRows):
             if self.train_dataset.redrawn:
                 torch.set_rng_state(drawn_on)
             self.train_dataset.forget_draws()
@@ -174,8 +218,11 @@ def keep_short_batch(training: TrainingArguments, rows: int) -> None:
 
 
 def started_by(stage: str, processes: int) -> dict[str, str]:
-    """{"command": what was typed}, fit for a card; empty where a program that is not the stage's script called it."""
-    script = "evaluator.py" if stage == "held_out_evaluator" else f"{stage}.py"
+    """{"command": what was typed}, fit for a card; empty where another program than the stage's own called it."""
+    name = "evaluator" if stage == "held_out_evaluator" else stage
+    script = f"{name}.py"
+    if sys.argv[0] == f"unimo train {name}":  # the console command, whose words follow in whole
+        return {"command": command_line(["unimo", *sys.argv[1:]])}
     if Path(sys.argv[0]).name != script:
         return {}
     launched = ["accelerate", "launch", *(["--num_processes", str(processes)] if processes > 1 else [])]
@@ -217,7 +264,7 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             "stage": stage,
             "steps": trainer.state.global_step,
             "processes": trainer.args.world_size,
-            "peak_memory_mb_per_process": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "peak_memory_mb_per_process": peak_memory_mb(),
         }
         # Other programs on the machine lengthen the run, but hardly this; of a resumed run it is the last piece, as is
         # train_runtime: both are of so many steps.

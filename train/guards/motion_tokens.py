@@ -8,7 +8,8 @@ from accelerate.utils import gather_object
 from transformers import Trainer
 
 from modeling_unimo.modeling_motion_vqvae import evaluating
-from train.guards.base import Guard, GuardArguments, Reading
+from train.guards.arguments import GuardArguments
+from train.guards.base import Guard, Reading
 
 TEXT_ROWS = 512  # text tokens whose spread the codes' is compared with
 

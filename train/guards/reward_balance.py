@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from transformers import Trainer
 
-from train.guards.base import Guard, GuardArguments, Reading, latest
-from train.guards.rollouts import RolloutRecorder
+from train.guards.arguments import GuardArguments
+from train.guards.base import Guard, Reading, latest
+from train.guards.rollout_recorder import RolloutRecorder
 
 SATISFIED = 0.95  # every reward's best is 1: one that is nearly there for all answers has nothing left to decide
 

@@ -7,9 +7,10 @@ import numpy as np
 from accelerate.utils import gather_object
 from transformers import Trainer
 
-from train.guards.base import Guard, GuardArguments, Reading, baseline, latest
-from train.guards.rollouts import RolloutRecorder
-from train.rewards import MotionScorer
+from train.guards.arguments import GuardArguments
+from train.guards.base import Guard, Reading, baseline, latest
+from train.guards.rollout_recorder import RolloutRecorder
+from train.reinforcement.motion_scorer import MotionScorer
 
 
 class RewardGamingGuard(Guard):
@@ -44,7 +45,7 @@ class RewardGamingGuard(Guard):
             if answers:
                 motions = judge.embed_codes([answer.codes for answer in answers.values()])
                 truths = judge.embed_codes([columns["reference_codes"][i] for i in answers])
-                texts = judge.embed_texts([columns["caption"][i] for i in answers])
+                texts = judge.embed_tokens([columns["caption_tokens"][i] for i in answers])
                 scores = ((motions * truths).sum(-1) + (motions * texts).sum(-1)).div(2).tolist()
             scores = gather_object(scores)
             if len(scores) < 2:

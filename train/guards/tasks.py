@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from transformers import Trainer
 
-from train.guards.base import Guard, GuardArguments, Reading, baseline, latest
-from train.guards.rollouts import RolloutRecorder
+from train.guards.arguments import GuardArguments
+from train.guards.base import Guard, Reading, baseline, latest
+from train.guards.rollout_recorder import RolloutRecorder
 
 OTHER = {"t2m": "m2t", "m2t": "t2m"}
 

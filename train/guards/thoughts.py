@@ -9,9 +9,10 @@ from transformers import Trainer
 
 from datasets_scripts.verify.verification import verify
 from modeling_unimo.motion_representation import features_to_joints
-from train.guards.base import Guard, GuardArguments, Reading, baseline
-from train.guards.rollouts import RolloutRecorder
-from train.rewards import MotionScorer
+from train.guards.arguments import GuardArguments
+from train.guards.base import Guard, Reading, baseline
+from train.guards.rollout_recorder import RolloutRecorder
+from train.reinforcement.motion_scorer import MotionScorer
 
 MIN_DECIDED = 8  # claims below which a share says nothing
 

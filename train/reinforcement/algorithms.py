@@ -2,20 +2,36 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from train.engine.stages import StageTrainer
-from train.rewards import Reward
+from train.rewards import RewardFunction
 
-Algorithm = Literal["grpo", "gspo", "rloo", "dpo"]
-ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 # Clipping of GSPO, whose ratio is of whole sequences (Zheng et al., 2025, section 5.1).
 GSPO = {"importance_sampling_level": "sequence", "loss_type": "grpo", "epsilon": 3e-4, "epsilon_high": 4e-4}
+
+
+class PolicyConfig(GRPOConfig):
+    """TRL's settings of GRPO, which serve all algorithms."""
+
+    def __post_init__(self) -> None:
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            if "divisible by num_generations" not in str(error):
+                raise
+            raise ValueError(
+                f"the answers of a step do not make whole groups: per_device_train_batch_size "
+                f"{self.per_device_train_batch_size} x gradient_accumulation_steps {self.gradient_accumulation_steps} "
+                f"x {self.world_size} processes = {self.generation_batch_size}, num_generations is "
+                f"{self.num_generations}; change one of them so that it divides the product"
+            ) from error
 
 
 class MotionGRPOTrainer(StageTrainer, GRPOTrainer):
@@ -120,7 +136,7 @@ def settings_for(
     the best and worst answer of as many prompts as a GRPO step answers.
 
     Args:
-        algorithm: one of `ALGORITHMS`.
+        algorithm: "grpo", "gspo", "rloo" or "dpo".
         training: GRPO's, changed in place where it is returned.
         dpo_beta: DPO's own temperature; a KL weight of GRPO is another quantity.
         max_length: tokens of the longest prompt with its answer, so that DPO cuts none.
@@ -181,11 +197,11 @@ def make_trainer(
     settings: GRPOConfig | RLOOConfig | DPOConfig,
     train_dataset: Dataset,
     tokenizer: PreTrainedTokenizerBase,
-    rewards: list[Reward],
+    rewards: Sequence[RewardFunction],
 ) -> StageTrainer:
     """The trainer of an algorithm; DPO's dataset holds pairs, the others' prompts that rewards are called for."""
     common = {"model": model, "args": settings, "train_dataset": train_dataset, "processing_class": tokenizer}
     if algorithm == "dpo":
         return MotionDPOTrainer(**common)
     trainer_class = MotionRLOOTrainer if algorithm == "rloo" else MotionGRPOTrainer
-    return trainer_class(**common, reward_funcs=rewards)
+    return trainer_class(**common, reward_funcs=list(rewards))

@@ -13,7 +13,8 @@ from transformers import GenerationConfig, PreTrainedModel
 from modeling_unimo.files_unimo import atomic_write, write_json
 from modeling_unimo.modeling_motion_vqvae import evaluating
 from train.engine.vocabulary_rows import never_sampled
-from train.rewards import Reward
+from train.reinforcement.prompts import COLUMNS
+from train.rewards import RewardFunction
 
 PAIRS, COUNTS = "preferences.jsonl", "preferences.json"
 
@@ -34,7 +35,7 @@ def sample_answers(
 
     Args:
         model: the policy. processor: knows prompts, end and pad.
-        rows: made by `train.rewards.grpo_rows`; each process answers every `world_size`-th of them.
+        rows: made by `draw_prompts`; each process answers every `world_size`-th of them.
         num_answers: answers a prompt.
         max_tokens: of an answer; one that does not end is kept as it is.
         batch_size: answers sampled at once.
@@ -86,7 +87,7 @@ def choose_pairs(
     processor: Any,
     rows: Sequence[Mapping[str, Any]],
     answers: Sequence[Sequence[list[int]]],
-    rewards: Mapping[str, Reward],
+    rewards: Sequence[RewardFunction],
     weights: Mapping[str, float],
     margin: float,
     batch_rows: int = 64,
@@ -95,7 +96,8 @@ def choose_pairs(
 
     Args:
         rows, answers: of equal length, as made by `sample_answers`.
-        rewards, weights: by name; a reward that does not cover a task counts nothing for it.
+        rewards: one that does not cover a task counts nothing for it.
+        weights: of each reward, by name.
         margin: prompts whose best is not better than their worst by as much teach noise and are left out.
         batch_rows: prompts scored at once.
 
@@ -109,11 +111,12 @@ def choose_pairs(
     for begin in range(0, len(rows), batch_rows):
         batch = list(zip(rows, answers, strict=True))[begin : begin + batch_rows]
         flat = [(row, ids) for row, of_row in batch for ids in of_row]
-        columns = {key: [row[key] for row, _ in flat] for key in ("task", "caption", "references", "reference_codes")}
+        columns = {name: [row[name] for row, _ in flat] for name in COLUMNS}
         totals = [0.0] * len(flat)
-        for name, reward in rewards.items():
+        for reward in rewards:
             values = reward(completion_ids=[ids for _, ids in flat], **columns)
-            totals = [total + weights[name] * (value or 0.0) for total, value in zip(totals, values, strict=True)]
+            weight = weights[reward.__name__]
+            totals = [total + weight * (value or 0.0) for total, value in zip(totals, values, strict=True)]
         scores = iter(totals)
         for row, of_row in batch:
             scored = [(next(scores), ids) for ids in of_row]

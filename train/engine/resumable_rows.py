@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 
-class DrawnRows(Dataset):
+class ResumableRows(Dataset):
     """A map-style dataset whose `__getitem__` asks `draw` for its random numbers.
 
     In the training process they come from torch's global generator, between those of the model. Since the loader

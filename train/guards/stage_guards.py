@@ -6,15 +6,16 @@ from typing import Any
 from transformers import Trainer
 
 from modeling_unimo.motion_representation import HUMANML3D
-from train.guards.base import Guard, GuardArguments
+from train.guards.arguments import GuardArguments
+from train.guards.base import Guard
 from train.guards.collapse import CollapseGuard
 from train.guards.motion_tokens import MotionTokenGuard
 from train.guards.reward_balance import RewardBalanceGuard
 from train.guards.reward_gaming import RewardGamingGuard
-from train.guards.rollouts import RolloutRecorder
+from train.guards.rollout_recorder import RolloutRecorder
 from train.guards.tasks import TaskGuard, reward_figures, validation_figures
 from train.guards.thoughts import ThoughtGuard
-from train.rewards import MotionScorer
+from train.reinforcement.motion_scorer import MotionScorer
 
 SEQUENCES = 4  # of each process, for the probability of motion tokens: logits over the whole vocabulary are large
 

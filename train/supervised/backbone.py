@@ -1,0 +1,109 @@
+"""The causal LM that supervised training starts from: a pretrained one, or a small one made from nothing."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate import PartialState
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2Tokenizer,
+)
+from trl import SFTConfig
+
+from datasets_scripts.captioned_motions import CaptionedMotion
+from modeling_unimo import UniMoProcessor
+from modeling_unimo.model_loading import load_model
+from modeling_unimo.tokenization_unimo import motion_token
+
+if TYPE_CHECKING:
+    from train.sft import SFTArguments
+
+NEW_BASE = "new_base"  # subfolder with the untrained LM and its tokenizer
+BASE = "as base_model a causal language model"
+# Qwen2.5's own turn format, so that a run from nothing and a run on Qwen2.5 read alike.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+def train_tokenizer(corpus: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
+    """A byte-level BPE tokenizer of Qwen2's class, trained on `corpus`; any other text still encodes, as bytes."""
+    alphabet = {"<|endoftext|>": 0} | {c: i + 1 for i, c in enumerate(sorted(ByteLevel.alphabet()))}
+    tokenizer = Qwen2Tokenizer(vocab=alphabet, merges=[]).train_new_from_iterator(
+        corpus, vocab_size, new_special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False
+    )
+    tokenizer.eos_token, tokenizer.pad_token = "<|im_end|>", "<|endoftext|>"
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def new_causal_lm(tokenizer: PreTrainedTokenizerBase, settings: dict[str, Any]) -> PreTrainedModel:
+    """A Qwen2 with fresh weights over `tokenizer`; `settings` are Qwen2Config's."""
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        **settings,
+    )
+    return Qwen2ForCausalLM(config)
+
+
+def check_codebook(base_model: str, codebook_size: int, vqvae: str) -> None:
+    """Refuse a base that already has a motion vocabulary of another size than the VQ-VAE's codebook.
+
+    Raises:
+        ValueError: the two sizes, and where they come from.
+    """
+    known = AutoTokenizer.from_pretrained(base_model).get_vocab()
+    size = 0
+    while motion_token(size) in known:
+        size += 1
+    if size not in (0, codebook_size):
+        raise ValueError(
+            f"{base_model} has a motion vocabulary of {size} codes, the VQ-VAE at {vqvae} a codebook of "
+            f"{codebook_size}; take the VQ-VAE that the model was trained with, or a base without motion tokens"
+        )
+
+
+def check_positions(base_model: str, position_gaps: float) -> None:
+    """Refuse gaps in the positions of a base that has a table of them.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if position_gaps and not hasattr(AutoConfig.from_pretrained(base_model), "rope_parameters"):
+        raise ValueError(f"position_gaps is for rotary positions; {base_model} has a table of positions: set it to 0")
+
+
+def backbone(
+    arguments: "SFTArguments", training: SFTConfig, entries: Sequence[CaptionedMotion]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The causal LM and its tokenizer: pretrained when `base_model` names one, else new over the captions' words.
+
+    A new one is made by one process and loaded by all: two trainings of a tokenizer need not number its tokens alike.
+    """
+    base = arguments.base_model or str(Path(training.output_dir) / NEW_BASE)
+    if not arguments.base_model and training.process_index == 0 and not Path(base).is_dir():
+        # Each line once, in the order of the data: the order of a set differs from process to process.
+        lines = dict.fromkeys(line for entry in entries for line in (*entry.texts, *entry.thoughts))
+        tokenizer = train_tokenizer([*lines, *UniMoProcessor.template_texts()], arguments.new_vocab_size)
+        part = f"{base}.part"  # a run that is killed meanwhile makes it again
+        new_causal_lm(tokenizer, arguments.new_model).save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        os.rename(part, base)
+    PartialState().wait_for_everyone()
+    settings = {"dtype": arguments.base_dtype, "attn_implementation": arguments.attention}
+    return load_model(AutoModelForCausalLM, base, BASE, **settings), AutoTokenizer.from_pretrained(base)

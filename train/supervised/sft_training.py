@@ -1,0 +1,244 @@
+"""Supervised fine-tuning: a causal LM with the motion vocabulary, trained on a schedule of both tasks."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, Qwen2Config, set_seed
+from trl import SFTConfig
+
+from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
+from datasets_scripts.schema import load_motion_dataset
+from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
+from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.model_loading import check_model_type, load_model
+from modeling_unimo.tokenization_unimo import extend_vocabulary, motion_vocabulary
+from train.engine.arguments import check_settings, refuse_decided, require_folder, require_splits
+from train.engine.lora import check_lora, merged, trainable_share, with_adapters
+from train.engine.optimizer import check_muon, muon_with_adamw
+from train.engine.push import push_stage
+from train.engine.run_folder import already_finished, run_folder
+from train.engine.sharding import is_zero3
+from train.engine.stages import finish_stage
+from train.engine.vocabulary_rows import owned_ids, rows_to_train
+from train.guards.arguments import GuardArguments
+from train.guards.base import require_sound, write_warnings
+from train.guards.stage_guards import watch_sft
+from train.supervised.backbone import BASE, NEW_BASE, backbone, check_codebook, check_positions
+from train.supervised.sft_examples import (
+    Example,
+    check_thoughts,
+    dropped_report,
+    encoder,
+    every_pair,
+    group_by_length,
+    schedule,
+    tokenized,
+)
+from train.supervised.sft_trainer import MotionSFTTrainer
+
+if TYPE_CHECKING:
+    from train.sft import SFTArguments
+
+# The schedule is the order, and holds every pass over the data; prompts are not learned.
+DECIDED = {
+    "train_sampling_strategy": "sequential",
+    "shuffle_dataset": False,
+    "completion_only_loss": True,
+    "assistant_only_loss": False,
+}
+
+
+def refuse_contradictions(arguments: "SFTArguments", training: SFTConfig) -> None:
+    """Stop, before anything is loaded, where two settings exclude each other.
+
+    Raises:
+        SystemExit: the message names both and what to change.
+    """
+    if training.max_length is None:
+        raise SystemExit("error: max_length must be set: longer examples are left out and counted")
+    if is_zero3(training):
+        raise SystemExit(
+            "error: train/sft.py gives new rows to the embedding, which ZeRO-3 has split when it is loaded; "
+            "launch with train/accelerate_configs/fsdp2.yaml or deepspeed_zero2.yaml"
+        )
+    refuse_decided(training, DECIDED, "train/sft.py has an order of its own and learns thoughts and answers alone")
+    if training.packing and training.packing_strategy != "bfd":
+        raise SystemExit(f"error: packing_strategy {training.packing_strategy} cuts examples in two; use bfd")
+    if training.packing and training.max_steps > 0:
+        raise SystemExit(
+            "error: with packing a step holds as many examples as fit, so max_steps does not say how many are seen; "
+            "give num_train_epochs instead"
+        )
+    if arguments.position_gaps and (training.packing or training.padding_free):
+        raise SystemExit("error: packing and padding_free tell rows apart by their positions; set position_gaps to 0")
+    if arguments.muon:
+        check_muon(training)
+    check_lora(arguments.lora_rank, arguments.base_dtype, training)
+    if arguments.lora_rank and not arguments.base_model:
+        raise SystemExit("error: lora_rank needs a base_model: a new model has to learn every weight")
+    if arguments.lora_rank and arguments.muon:
+        raise SystemExit("error: muon is for whole matrices, not for the factors of lora_rank; leave one of them away")
+
+
+def check_validation(entries: list[CaptionedMotion], thoughts: bool) -> None:
+    """As `check_thoughts`, for the split that only `eval_strategy` asks for."""
+    try:
+        check_thoughts(entries, thoughts)
+    except ValueError as error:
+        raise ValueError(f"the validation split: {error}; or train with eval_strategy no") from error
+
+
+def step_size(training: SFTConfig) -> int:
+    """Examples that an optimizer step learns from, over all processes."""
+    return training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
+
+
+def training_rows(
+    arguments: "SFTArguments",
+    training: SFTConfig,
+    processor: UniMoProcessor,
+    entries: Sequence[CaptionedMotion],
+    codes: Sequence[np.ndarray],
+) -> tuple[Dataset, list[Example]]:
+    """The rows to train on, in their order, and the scheduled examples, those too long for a row included.
+
+    The encoder keeps the tokens of every example; they are released here, not held through the training.
+
+    Raises:
+        ValueError: no example, or none that is short enough.
+    """
+    encode = encoder(processor, entries, codes)
+
+    def fits(example: Example) -> bool:
+        return len(encode(example)["input_ids"]) <= training.max_length
+
+    by_steps = training.max_steps > 0
+    total = training.max_steps * step_size(training) if by_steps else int(training.num_train_epochs * len(entries))
+    examples = schedule(
+        entries,
+        total,
+        int(total * arguments.t2m_only_fraction),
+        arguments.t2m_share,
+        seed=training.seed,
+        m2t_captions=arguments.m2t_captions,
+        # So many steps need so many examples; so many epochs have what there is.
+        fits=fits if by_steps else None,
+    )
+    rows, dropped = tokenized(encode, examples, training.max_length)
+    if dropped and training.process_index == 0:
+        print(f"[sft] left out, longer than max_length {training.max_length}: {dropped_report(dropped, examples)}")
+    if not training.packing:  # which fills its rows from a thousand examples at a time, in the order of the schedule
+        lengths = [len(ids) for ids in rows["input_ids"]]
+        # All that one step sees, on whichever process, is of like length.
+        rows = rows.select(group_by_length(lengths, step_size(training), window_batches=32, seed=training.seed))
+    return rows, examples
+
+
+def validation_rows(
+    training: SFTConfig,
+    processor: UniMoProcessor,
+    entries: Sequence[CaptionedMotion],
+    codes: Sequence[np.ndarray],
+    tasks: Sequence[str],
+) -> Dataset:
+    """Every validation motion with its first caption in each of the tasks that are trained.
+
+    Raises:
+        ValueError: no example is short enough.
+    """
+    pairs = every_pair(entries, tasks)
+    rows, dropped = tokenized(encoder(processor, entries, codes), pairs, training.max_length)
+    if dropped and training.process_index == 0:
+        print(
+            f"[sft] left out of the validation, longer than max_length {training.max_length}: "
+            f"{dropped_report(dropped, pairs)}"
+        )
+    return rows
+
+
+def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFTConfig) -> None:
+    """Train and save the supervised model with its processor.
+
+    Raises:
+        SystemExit: an input or a setting is refused, a guard ends the training, or it ends without a model.
+    """
+    require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
+    require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
+    refuse_contradictions(arguments, training)
+    check_settings(arguments.new_model, Qwen2Config, "new_model")
+    if already_finished(training, "sft", asdict(arguments)):
+        push_stage(training)
+        return
+    with exit_on_error():
+        validated = training.eval_strategy != "no"
+        splits = ("train", "validation") if validated else ("train",)
+        dataset = require_splits(load_motion_dataset(arguments.dataset), arguments.dataset, *splits)
+        vqvae = load_model(MotionVQVAEModel, arguments.vqvae, "as vqvae the folder of a motion VQ-VAE").eval()
+        extractor = MotionFeatureExtractor.from_pretrained(arguments.vqvae)
+        if arguments.base_model:
+            check_model_type(AutoModelForCausalLM, arguments.base_model, BASE)
+            check_codebook(arguments.base_model, vqvae.config.codebook_size, arguments.vqvae)
+            check_positions(arguments.base_model, arguments.position_gaps)
+        entries = captioned_motions(dataset["train"])
+        check_thoughts(entries, arguments.thoughts)
+        held_back = captioned_motions(dataset["validation"]) if validated else []
+        if validated:
+            check_validation(held_back, arguments.thoughts)
+        codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
+        if training.max_steps <= 0 and training.num_train_epochs * len(entries) < 1:
+            raise ValueError(f"num_train_epochs {training.num_train_epochs} of {len(entries)} motions is no example")
+    with run_folder(training, "sft", asdict(arguments), NEW_BASE, f"{NEW_BASE}.part") as checkpoint:
+        set_seed(training.seed)
+        with exit_on_error():
+            model, tokenizer = backbone(arguments, training, entries)
+        owned = owned_ids(tokenizer)
+        vocabulary = extend_vocabulary(
+            tokenizer,
+            model,
+            num_codes=vqvae.config.codebook_size,
+            embedding_init=arguments.embedding_init,
+            codebook=vqvae.quantizer.codebook,
+            seed=training.seed,
+        )
+        processor = UniMoProcessor(feature_extractor=extractor, tokenizer=tokenizer, thoughts=arguments.thoughts)
+        validation_dataset = None
+        with exit_on_error():
+            train_dataset, examples = training_rows(arguments, training, processor, entries, codes)
+            if validated:
+                motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
+                tasks = sorted({task for task, _, _ in examples})
+                validation_dataset = validation_rows(training, processor, held_back, motions, tasks)
+        if arguments.lora_rank:
+            motion_ids = tokenizer.convert_tokens_to_ids(motion_vocabulary(vqvae.config.codebook_size))
+            rows = rows_to_train(owned, model, motion_ids)
+            model = with_adapters(model, rows, arguments.lora_rank, arguments.lora_alpha)
+            if training.process_index == 0:
+                print(f"[sft] {trainable_share(model)}, {len(rows)} rows of the vocabulary among them")
+        for name, value in DECIDED.items():
+            setattr(training, name, value)
+        training.num_train_epochs = 1
+        trainer = MotionSFTTrainer(
+            model=model,
+            args=training,
+            train_dataset=train_dataset,
+            eval_dataset=validation_dataset,
+            processing_class=tokenizer,
+            vocabulary=vocabulary,
+            position_gaps=arguments.position_gaps,
+            optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
+        )
+        guards = watch_sft(trainer, guarding, processor, arguments.t2m_only_fraction, arguments.t2m_share)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        require_sound(guards, training.output_dir)
+        if arguments.lora_rank:
+            trainer.model = merged(trainer.accelerator.unwrap_model(trainer.model))
+
+        def leave() -> None:
+            write_warnings(guards, training.output_dir)
+            processor.save_pretrained(training.output_dir)
+
+        finish_stage(trainer, "sft", leave)
+    push_stage(training)
