@@ -16,7 +16,8 @@ from transformers import AutoModelForCausalLM
 from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
-from train.rewards import MotionScorer, make_rewards, parse_weights
+from train.reinforcement.motion_scorer import MotionScorer
+from train.rewards import make_rewards, parse_weights
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
         columns = {
             "completion_ids": [processor.tokenizer(w, add_special_tokens=False)["input_ids"] for w in written],
             "task": [tasks[i] for i, _ in rows],
-            "caption": [texts[i] for i, _ in rows],
+            "caption_tokens": [entries[i].tokens[0] for i, _ in rows],
             "references": [entries[i].texts for i, _ in rows],
             "reference_codes": [codes[i] for i, _ in rows],
         }

@@ -9,7 +9,8 @@ from benchmarks import networks, plain
 from benchmarks.networks import Setting
 from benchmarks.timing import Item, Way, alternate, operations_of
 from modeling_unimo.processing_unimo import Answer
-from train.rewards import MotionScorer, make_rewards
+from train.reinforcement.motion_scorer import MotionScorer, tokens_of
+from train.rewards import make_rewards
 
 _GOALS = {"cpu": {"float32": 5.0, "bfloat16": 10.0}, "cuda": {"float32": 20.0, "bfloat16": 20.0}}
 
@@ -32,7 +33,8 @@ def answered(answers: int, prompts: int, seed: int = 0) -> list[dict]:
         length = int(np.clip(len(truths[prompt]) + rng.integers(-6, 7), 4, 49))
         caption = networks.CAPTIONS[prompt % len(networks.CAPTIONS)]
         codes = rng.integers(0, 512, length).tolist()
-        rows.append({"caption": caption, "reference_codes": truths[prompt], "codes": codes})
+        tokens = tokens_of(caption)
+        rows.append({"caption": caption, "caption_tokens": tokens, "reference_codes": truths[prompt], "codes": codes})
     return rows
 
 
@@ -40,7 +42,7 @@ def reward_step(rows: list[dict], vqvae, extractor, evaluator, dtype: torch.dtyp
     """Both similarities by the rewards of train/grpo.py; nothing is known from an earlier step."""
     scorer = MotionScorer(vqvae, extractor, evaluator, dtype=dtype)
     rewards = make_rewards(Answers(), scorer, ("motion_similarity", "semantic_similarity"))
-    columns = {name: [row[name] for row in rows] for name in ("caption", "reference_codes")}
+    columns = {name: [row[name] for row in rows] for name in ("caption_tokens", "reference_codes")}
     columns |= {"completion_ids": [row["codes"] for row in rows], "task": ["t2m"] * len(rows)}
     return [sum(values) for values in zip(*(reward(**columns) for reward in rewards), strict=True)]
 

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 
 from datasets_scripts.hub.card_words import command_line, public, text
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
-from train.engine import arguments
+from train.engine import run_folder
 from train.engine.card_text import STAGES
 from train.engine.cards import BEGIN, END, SETTINGS, write_stage_card, write_unimo_card
 from train.engine.stages import StageTrainer, finish_stage
@@ -76,7 +76,7 @@ def load(path):
 
 
 def test_names_of_the_files_read():
-    assert SETTINGS == arguments.MARKER
+    assert SETTINGS == run_folder.SETTINGS
 
 
 @pytest.mark.parametrize("stage", ["vqvae", "evaluator", "sft", "grpo"])

@@ -26,10 +26,12 @@ from evaluate_unimo import run
 from modeling_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
 from train.engine.arguments import check_config_file, known_keys, parse_arguments
 from train.evaluator import EvaluatorArguments
-from train.grpo import GRPOArguments, PolicyConfig
+from train.grpo import GRPOArguments
 from train.guards.arguments import GuardArguments
 from train.quickstart import STAGE_KEYS, read_config
-from train.sft import SFTArguments, refuse_contradictions
+from train.reinforcement.algorithms import PolicyConfig
+from train.sft import SFTArguments
+from train.supervised.sft_training import refuse_contradictions
 from train.vqvae import VQVAEArguments
 
 TRAIN = Path(__file__).resolve().parents[2] / "train"
@@ -96,23 +98,23 @@ def test_a_recipe_has_known_keys_and_possible_values(path):
 @pytest.mark.parametrize(
     "stage, settings, told",
     [
-        ("vqvae", {"window": 0}, "window is 0; it must be at least 1"),
-        ("vqvae", {"window_step": 0}, "window_step is 0; it must be at least 1"),
-        ("vqvae", {"kmeans_latents": -1}, "kmeans_latents is -1; it must be at least 1"),
-        ("vqvae", {"feat_bias": 0}, "feat_bias is 0.0; it must be above 0"),
-        ("vqvae", {"autoencoder_fraction": 1}, "autoencoder_fraction is 1.0; it must be at least 0 and below 1"),
-        ("evaluator", {"held_out_fraction": 50}, "held_out_fraction is 50.0; it must be above 0 and at most 1"),
-        ("evaluator", {"feat_bias": -5}, "feat_bias is -5.0; it must be above 0"),
-        ("evaluator", {"min_word_count": -1}, "min_word_count is -1; it must be at least 0"),
-        ("sft", {"t2m_share": 60}, "t2m_share is 60.0; it must be at least 0 and at most 1"),
-        ("sft", {"t2m_only_fraction": -0.1}, "t2m_only_fraction is -0.1; it must be at least 0 and at most 1"),
-        ("sft", {"m2t_captions": -3}, "m2t_captions is -3; it must be at least 0"),
-        ("sft", {"position_gaps": 10.5}, "position_gaps is 10.5; it must be at least 0 and at most 10"),
-        ("sft", {"new_vocab_size": 0}, "new_vocab_size is 0; it must be at least 1"),
-        ("sft", {"lora_alpha": 0}, "lora_alpha is 0; it must be at least 1"),
-        ("grpo", {"t2m_share": "nan"}, "t2m_share is nan; it must be at least 0 and at most 1"),
-        ("grpo", {"dpo_beta": 0}, "dpo_beta is 0.0; it must be above 0"),
-        ("grpo", {"dpo_margin": -1}, "dpo_margin is -1.0; it must be at least 0"),
+        ("vqvae", {"window": 0}, "window must be >= 1, got 0"),
+        ("vqvae", {"window_step": 0}, "window_step must be >= 1, got 0"),
+        ("vqvae", {"kmeans_latents": -1}, "kmeans_latents must be >= 1, got -1"),
+        ("vqvae", {"feat_bias": 0}, "feat_bias must be > 0, got 0.0"),
+        ("vqvae", {"autoencoder_fraction": 1}, "autoencoder_fraction must be >= 0 and < 1, got 1.0"),
+        ("evaluator", {"held_out_fraction": 50}, "held_out_fraction must be > 0 and <= 1, got 50.0"),
+        ("evaluator", {"feat_bias": -5}, "feat_bias must be > 0, got -5.0"),
+        ("evaluator", {"min_word_count": -1}, "min_word_count must be >= 0, got -1"),
+        ("sft", {"t2m_share": 60}, "t2m_share must be >= 0 and <= 1, got 60.0"),
+        ("sft", {"t2m_only_fraction": -0.1}, "t2m_only_fraction must be >= 0 and <= 1, got -0.1"),
+        ("sft", {"m2t_captions": -3}, "m2t_captions must be >= 0, got -3"),
+        ("sft", {"position_gaps": 10.5}, "position_gaps must be >= 0 and <= 10, got 10.5"),
+        ("sft", {"new_vocab_size": 0}, "new_vocab_size must be >= 1, got 0"),
+        ("sft", {"lora_alpha": 0}, "lora_alpha must be >= 1, got 0"),
+        ("grpo", {"t2m_share": "nan"}, "t2m_share must be >= 0 and <= 1, got nan"),
+        ("grpo", {"dpo_beta": 0}, "dpo_beta must be > 0, got 0.0"),
+        ("grpo", {"dpo_margin": -1}, "dpo_margin must be >= 0, got -1.0"),
     ],
 )
 def test_a_share_or_size_out_of_range_is_refused(stage, settings, told):

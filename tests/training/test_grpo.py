@@ -17,9 +17,10 @@ from trl import DPOConfig, RLOOConfig
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from train import grpo
 from train.engine.stages import CURVES
-from train.grpo import GRPOArguments, PolicyConfig
+from train.grpo import GRPOArguments
 from train.guards.base import GUARDS
-from train.reinforcement.algorithms import cycle_steps, pairs_a_step, prompts_drawn, settings_for
+from train.reinforcement import grpo_training
+from train.reinforcement.algorithms import PolicyConfig, cycle_steps, pairs_a_step, prompts_drawn, settings_for
 from train.reinforcement.preferences import choose_pairs, read_pairs, trimmed, write_pairs
 
 
@@ -143,7 +144,7 @@ def test_a_learning_rate_that_ruins_the_policy_is_noticed(folders, tmp_path):
         ({"generation_kwargs": '{"max_time": 9}', "algorithm": "dpo"}, "dpo samples its answers beforehand"),
         ({"remove_unused_columns": "true"}, "remove_unused_columns is True, but the rewards read the columns"),
         ({"guard_stops": "colapse"}, "did you mean 'collapse'"),
-        ({"guard_patience": 0}, "at least 1"),
+        ({"guard_patience": 0}, "guard_patience must be >= 1, got 0"),
         ({"caption_encoder": "nowhere"}, "caption_encoder nowhere"),
         ({"held_out_evaluator": "nowhere"}, "held_out_evaluator"),
         ({"save_strategy": "steps", "save_steps": 5, "num_iterations": 4}, "save_steps 4"),
@@ -171,10 +172,12 @@ def test_pairs_that_processes_cannot_share_are_refused_before_anything_is_loaded
     class Three(PolicyConfig):
         world_size = 3
 
-    arguments = grpo.GRPOArguments("data", "sft", "vqvae", "evaluator", algorithm="dpo")
+    arguments = GRPOArguments("data", "sft", "vqvae", "evaluator", algorithm="dpo")
     # 3 x 8 x 2 = 48 answers, 6 to a prompt: 8 pairs.
     with pytest.raises(SystemExit, match="make 8 pairs, which 3 processes cannot share"):
-        grpo.refuse_contradictions(arguments, policy_config(Three, per_device_train_batch_size=8, num_generations=6))
+        grpo_training.refuse_contradictions(
+            arguments, policy_config(Three, per_device_train_batch_size=8, num_generations=6)
+        )
 
 
 def refused(folders, tmp_path, **changed) -> str:
@@ -225,7 +228,7 @@ def test_a_reward_that_is_no_number_ends_the_run(folders, tmp_path, monkeypatch)
     def broken(self, rows):
         return torch.full((len(rows), 10), float("nan"))
 
-    monkeypatch.setattr("train.rewards.MotionScorer.embed_codes", broken)
+    monkeypatch.setattr("train.reinforcement.motion_scorer.MotionScorer.embed_codes", broken)
     with pytest.raises(SystemExit, match="motion_similarity is nan"):
         grpo.main(words(folders, tmp_path / "out", t2m_share=1.0, max_steps=8))
 
@@ -263,7 +266,7 @@ def test_a_model_in_shards_is_not_assembled(folders, tmp_path, monkeypatch, laun
     for name, value in launch.items():
         monkeypatch.setenv(name, value)
     if not launch:
-        monkeypatch.setattr(grpo, "is_zero3", lambda training: True)
+        monkeypatch.setattr(grpo_training, "is_zero3", lambda training: True)
     with pytest.raises(
         SystemExit, match="unimo_output_dir is given, but the weights are in shards.*convert_checkpoint"
     ):
@@ -273,7 +276,7 @@ def test_a_model_in_shards_is_not_assembled(folders, tmp_path, monkeypatch, laun
 
 def test_dpo_may_hold_on_to_another_reference():
     arguments = GRPOArguments("data", "sft", "vqvae", "evaluator", algorithm="dpo", reference_model="other")
-    grpo.refuse_contradictions(arguments, policy_config(beta=0.0))
+    grpo_training.refuse_contradictions(arguments, policy_config(beta=0.0))
 
 
 def test_each_algorithm_gets_the_same_settings(capsys):
@@ -306,17 +309,20 @@ class Codes:
 def test_pairs_are_best_and_worst_and_far_enough_apart():
     processor = Codes()
     rows = [
-        {"task": t, "caption": c, "references": [c], "reference_codes": [1]}
+        {"task": t, "caption": c, "caption_tokens": [f"{c}/NOUN"], "references": [c], "reference_codes": [1]}
         for t, c in (("t2m", "ab"), ("m2t", "abc"))
     ]
     answers = [[[5], [9], [1], [9]], [[4], [4], [5], [4]]]
-    rewards = {"value": lambda completion_ids, **_: [float(ids[0]) for ids in completion_ids]}
-    pairs, counts = choose_pairs(processor, rows, answers, rewards, {"value": 0.5}, margin=0.6, batch_rows=1)
+
+    def value(completion_ids, **_):
+        return [float(ids[0]) for ids in completion_ids]
+
+    pairs, counts = choose_pairs(processor, rows, answers, [value], {"value": 0.5}, margin=0.6, batch_rows=1)
     (pair,) = pairs
     assert (pair["prompt_ids"], pair["chosen_ids"], pair["rejected_ids"], pair["margin"]) == ([2], [9], [1], 4.0)
     assert (counts["pairs"], counts["left_out"], counts["answers"]) == (1, 1, 8)
     with pytest.raises(ValueError, match="lower dpo_margin"):
-        choose_pairs(processor, rows, answers, rewards, {"value": 0.5}, margin=9.0)
+        choose_pairs(processor, rows, answers, [value], {"value": 0.5}, margin=9.0)
 
 
 def test_pairs_are_kept_with_the_run(tmp_path):

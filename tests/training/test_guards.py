@@ -21,11 +21,11 @@ from train.guards.motion_tokens import MotionTokenGuard, effective_rank, spread
 from train.guards.reward_balance import RewardBalanceGuard, variance_shares
 from train.guards.reward_gaming import RewardGamingGuard
 from train.guards.rollout_recorder import RolloutRecorder
+from train.guards.stage_guards import rollout_sequences, watch, watch_sft
 from train.guards.tasks import TaskGuard, reward_figures, validation_figures
 from train.guards.thoughts import ThoughtGuard
-from train.guards.stage_guards import rollout_sequences, watch, watch_sft
 from train.quickstart import CONFIGS, read_config
-from train.rewards import MotionScorer
+from train.reinforcement.motion_scorer import MotionScorer
 
 PROCESSOR = plain_processor("qwen")
 SETTINGS = GuardArguments()
@@ -47,6 +47,7 @@ def answered(rows: list[tuple[str, list[int]]], rewards: dict | None = None) -> 
         reward.__name__ = name
         functions.append(reward)
     columns = {"task": [t for t, _ in rows], "caption": [TEXTS[0]] * len(rows)}
+    columns |= {"caption_tokens": [["a/DET"]] * len(rows)}
     columns |= {"references": [TEXTS[:2]] * len(rows), "reference_codes": [[1, 2, 3]] * len(rows)}
     for function in recorder.watch(functions):
         function(completion_ids=[ids for _, ids in rows], **columns)
@@ -188,8 +189,8 @@ def test_a_resumed_run_judges_as_if_it_had_not_stopped(tmp_path):
     "changed, message",
     [
         ({"guard_stops": "collapse,motion_token"}, "did you mean 'motion_tokens'"),
-        ({"guard_sample": 0}, "guard_sample is 0"),
-        ({"guard_every": -1}, "guard_every is -1"),
+        ({"guard_sample": 0}, "guard_sample must be >= 1, got 0"),
+        ({"guard_every": -1}, "guard_every must be >= 0, got -1"),
     ],
 )
 def test_impossible_settings_are_refused(changed, message):
@@ -399,7 +400,7 @@ class Judge:
         angle = torch.tensor([float(row[0]) for row in rows]) / 100 * self.sensitivity
         return torch.stack((angle.cos(), angle.sin()), dim=-1)
 
-    def embed_texts(self, texts):
+    def embed_tokens(self, texts):
         return torch.tensor([[1.0, 0.0]] * len(texts))
 
 

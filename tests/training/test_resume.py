@@ -32,7 +32,13 @@ from train.engine.checkpoints import MANIFEST, is_whole, keep_newest, last_check
 from train.engine.resumable_rows import ResumableRows
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STAGES = ("vqvae", "evaluator", "sft", "grpo")
+TRAINING = {
+    "vqvae": "train.representation.vqvae_training",
+    "evaluator": "train.representation.evaluator_training",
+    "sft": "train.supervised.sft_training",
+    "grpo": "train.reinforcement.grpo_training",
+}
+STAGES = tuple(TRAINING)
 STEPS = "steps_made.txt"  # one letter a step, over all processes of a run
 COMMON = {
     "use_cpu": True, "report_to": "none", "logging_steps": 1, "save_strategy": "steps", "save_total_limit": 1,
@@ -145,13 +151,12 @@ def run_stage(stage: str, words: list[str], folder: Path, moment: tuple[str, int
         os.dup2(log.fileno(), 2)
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # of a loader's workers, as in a script started by hand
-    script = import_module(f"train.{stage}")
     if stage == "grpo":  # a random policy answers nothing valid: reward what differs between its answers
-        script.make_rewards = differing_rewards
+        import_module(TRAINING["grpo"]).make_rewards = differing_rewards
     count_steps(folder)
     if moment is not None:
         arm(*moment)
-    script.main(words)
+    import_module(f"train.{stage}").main(words)
 
 
 def differing_rewards(processor: Any, scorer: Any, weights: dict[str, float], *args: Any) -> list[Callable]:
@@ -173,7 +178,7 @@ def differing_rewards(processor: Any, scorer: Any, weights: dict[str, float], *a
 @pytest.fixture(scope="module")
 def server():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"train.{stage}" for stage in STAGES])
+    context.set_forkserver_preload([*TRAINING.values()])
     return context
 
 
@@ -437,7 +442,7 @@ def run_spoilt(stage: str, words: list[str], output: Path, what: Callable[[], No
 
 def spoil_the_loss() -> None:
     """The loss of the fifth step is no number."""
-    from train.vqvae import VQVAETrainer
+    from train.representation.vqvae_training import VQVAETrainer
 
     original = VQVAETrainer.compute_loss
 

@@ -1,5 +1,6 @@
 """Rewards: the right task, the right order, the floor for what is invalid, and the same alone as in a batch."""
 
+import doctest
 import math
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from tiny_data import TEXTS, entries, features, tiny_judge
 from tiny_unimo import feature_extractor, plain_processor, qwen_tokenizer, tiny_vqvae
 from transformers import BertConfig, BertModel, CLIPConfig, CLIPModel
 
+from train import rewards as rewards_module
 from train.reinforcement.caption_encoder import CaptionEncoder
+from train.reinforcement.motion_scorer import MotionScorer, tokens_of
 from train.reinforcement.plausibility import Physics, measure, plausibility
-from train.rewards import FLOOR, PAPER, WEIGHTS, MotionScorer, grpo_rows, has_words, make_rewards, parse_weights
+from train.reinforcement.prompts import draw_prompts
+from train.rewards import LOWEST_COSINE, PAPER, REWARDS, has_words, make_rewards, parse_weights
 
 PROCESSOR = plain_processor("qwen")
 NAMES = ("format_reward", "motion_similarity", "semantic_similarity", "caption_similarity")
@@ -48,6 +52,7 @@ def row(task, ids, caption=TEXTS[0], references=(TEXTS[0], TEXTS[1]), codes=REFE
         "completion_ids": ids,
         "task": task,
         "caption": caption,
+        "caption_tokens": tokens_of(caption),
         "references": list(references),
         "reference_codes": list(codes),
     }
@@ -73,6 +78,19 @@ def score(function, rows) -> list[float | None]:
     return function(**columns, prompts=[""] * len(rows), completions=[""] * len(rows), trainer_state=None)
 
 
+def test_examples_in_the_docstrings():
+    assert doctest.testmod(rewards_module).failed == 0
+
+
+def test_a_caption_is_the_words_of_the_dataset_as_in_evaluation(rewards, scorer):
+    """Another tagger's tokens count, not ours of the same text: evaluation reads those of the dataset."""
+    tokens = [["man/NOUN", "wave/VERB"], ["person/NOUN"]]
+    rows = [row("t2m", motion(REFERENCE)) | {"caption_tokens": words} for words in tokens]
+    evaluated = torch.nn.functional.normalize(tiny_judge().get_text_features(tokens), dim=-1)
+    expected = evaluated @ scorer.embed_codes([REFERENCE])[0]
+    assert score(rewards["semantic_similarity"], rows) == pytest.approx(expected.tolist(), abs=1e-5)
+
+
 def test_format_covers_both_tasks(rewards):
     assert score(rewards["format_reward"], ROWS) == VALID
 
@@ -83,9 +101,9 @@ def test_a_similarity_covers_its_task_and_floors_what_is_invalid(rewards, name, 
         if one["task"] != task:
             assert value is None
         elif not valid or one["completion_ids"] == description("?! 42 ..."):
-            assert value == FLOOR
+            assert value == LOWEST_COSINE
         else:
-            assert isinstance(value, float) and FLOOR < value <= 1 + 1e-6
+            assert isinstance(value, float) and LOWEST_COSINE < value <= 1 + 1e-6
 
 
 def test_ground_truth_is_as_similar_as_can_be(rewards):
@@ -95,7 +113,7 @@ def test_ground_truth_is_as_similar_as_can_be(rewards):
 
 def test_the_nearest_reference_counts(rewards, scorer):
     value = score(rewards["caption_similarity"], [row("m2t", description(TEXTS[4]), references=TEXTS[:4])])[0]
-    answer, others = scorer.embed_texts([TEXTS[4]])[0], scorer.embed_texts(TEXTS[:4])
+    answer, others = scorer.embed_captions([TEXTS[4]])[0], scorer.embed_captions(TEXTS[:4])
     assert value == pytest.approx(float((others @ answer).max()), abs=1e-6)
 
 
@@ -169,7 +187,7 @@ def test_a_full_cache_starts_again():
 
 
 def test_embeddings_have_length_one(scorer):
-    for embedded in (scorer.embed_codes([[1, 2], [3]]), scorer.embed_texts(TEXTS)):
+    for embedded in (scorer.embed_codes([[1, 2], [3]]), scorer.embed_captions(TEXTS)):
         torch.testing.assert_close(embedded.norm(dim=-1), torch.ones(len(embedded)))
 
 
@@ -186,12 +204,12 @@ def test_has_words(text, words):
 def test_prompts_carry_what_their_rewards_compare_with():
     motions = entries(5)
     codes = [np.arange(i + 1) for i in range(5)]
-    rows = grpo_rows(PROCESSOR, motions, codes, 23, 0.5, seed=1)
+    rows = draw_prompts(PROCESSOR, motions, codes, 23, 0.5, seed=1)
     assert len(rows) == 23 and {one["task"] for one in rows} == {"t2m", "m2t"}
     for one in rows:
         i = len(one["reference_codes"]) - 1
         assert one["reference_codes"] == codes[i].tolist() and one["references"] == motions[i].texts
-        assert one["caption"] in motions[i].texts
+        assert one["caption_tokens"] == motions[i].tokens[motions[i].texts.index(one["caption"])]
         assert one["prompt"] == PROCESSOR.messages(one["task"], text=one["caption"], codes=one["reference_codes"])
     for begin in range(0, 20, 5):  # pass after pass over all
         assert len({len(one["reference_codes"]) for one in rows[begin : begin + 5]}) == 5
@@ -200,11 +218,11 @@ def test_prompts_carry_what_their_rewards_compare_with():
 @pytest.mark.parametrize("share, tasks", [(0.0, {"m2t"}), (1.0, {"t2m"})])
 def test_prompts_depend_on_seed_and_share_alone(share, tasks):
     motions, codes = entries(5), [np.arange(i + 1) for i in range(5)]
-    rows = grpo_rows(PROCESSOR, motions, codes, 12, share, seed=1)
+    rows = draw_prompts(PROCESSOR, motions, codes, 12, share, seed=1)
     assert {one["task"] for one in rows} == tasks
-    assert rows == grpo_rows(PROCESSOR, motions, codes, 12, share, seed=1)
-    assert rows != grpo_rows(PROCESSOR, motions, codes, 12, share, seed=2)
-    assert rows[:6] == grpo_rows(PROCESSOR, motions, codes, 6, share, seed=1)
+    assert rows == draw_prompts(PROCESSOR, motions, codes, 12, share, seed=1)
+    assert rows != draw_prompts(PROCESSOR, motions, codes, 12, share, seed=2)
+    assert rows[:6] == draw_prompts(PROCESSOR, motions, codes, 6, share, seed=1)
 
 
 # ---------------------------------------------------------------- the rewards that are off unless asked for
@@ -219,15 +237,15 @@ def test_weights_go_by_name():
     weights = parse_weights(" length_closeness = 0.5,format_reward=0 ")
     assert list(weights) == [*NAMES, "length_closeness"]
     assert weights["length_closeness"] == 0.5 and weights["format_reward"] == 0 and weights["motion_similarity"] == 1
-    every = make_rewards(PROCESSOR, MotionScorer(tiny_vqvae(), feature_extractor(), tiny_judge()), WEIGHTS)
-    assert [reward.__name__ for reward in every] == list(WEIGHTS)
+    every = make_rewards(PROCESSOR, MotionScorer(tiny_vqvae(), feature_extractor(), tiny_judge()), REWARDS)
+    assert [reward.__name__ for reward in every] == list(REWARDS)
 
 
 @pytest.mark.parametrize(
     "words, message",
     [
         ("lenght_closeness=1", "did you mean 'length_closeness'"),
-        ("format_reward", "not of the form name=weight, like format_reward=0.5"),
+        ("format_reward", "expected name=weight, like format_reward=0.5, got 'format_reward'"),
         ("format_reward=much", "name=weight"),
         ("format_reward=inf", "finite"),
         ("format_reward=1,format_reward=2", "twice"),
@@ -276,7 +294,7 @@ def test_figures_of_the_body_grow_with_the_fault():
 def test_the_mean_over_references():
     rows = [row("m2t", description(TEXTS[4]), references=TEXTS[:3])]
     scorer = MotionScorer(tiny_vqvae(), feature_extractor(), tiny_judge())
-    cosines = scorer.embed_texts(TEXTS[:3]) @ scorer.embed_texts([TEXTS[4]])[0]
+    cosines = scorer.embed_captions(TEXTS[:3]) @ scorer.embed_captions([TEXTS[4]])[0]
     assert extra("caption_similarity", rows, references_by="mean")[0] == pytest.approx(float(cosines.mean()), abs=1e-6)
     assert extra("caption_similarity", rows)[0] == pytest.approx(float(cosines.max()), abs=1e-6)
 
@@ -342,6 +360,6 @@ def test_one_decode_a_step():
     calls = []
     decode = scorer.decode
     scorer.decode = lambda rows: calls.append(len(rows)) or decode(rows)
-    for function in make_rewards(PROCESSOR, scorer, WEIGHTS):
+    for function in make_rewards(PROCESSOR, scorer, REWARDS):
         score(function, ROWS)
     assert calls == [3]  # three different motions; the first answer is the ground truth itself

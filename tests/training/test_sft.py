@@ -37,7 +37,7 @@ from train.engine import stages
 from train.engine.lora import merged, with_adapters
 from train.engine.stages import StageTrainer
 from train.engine.vocabulary_rows import owned_ids, rows_to_train
-from train.supervised import learned_head, sft_trainer
+from train.supervised import learned_head, sft_trainer, sft_training
 from train.supervised.learned_head import score_learned_tokens
 from train.supervised.position_gaps import gapped_positions
 from train.supervised.sft_examples import encoder, every_pair, schedule, tokenized
@@ -293,7 +293,7 @@ def test_logging_leaves_the_training_as_it_is(folders, tmp_path, monkeypatch):
             super().__init__(*args, **kwargs)
             score_learned_tokens(self.model)
 
-    monkeypatch.setattr(sft, "MotionSFTTrainer", Plain)
+    monkeypatch.setattr(sft_training, "MotionSFTTrainer", Plain)
     train(folders, tmp_path / "plain", bf16=True, gradient_accumulation_steps=2)
     ours, plain = (
         AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype="float32").state_dict()
@@ -316,7 +316,7 @@ def test_what_the_validation_leaves_out_is_counted_too(folders, tmp_path, capsys
 
 def test_steps_that_examples_were_dropped_for_see_others(folders, tmp_path, capsys, monkeypatch):
     trained = []
-    monkeypatch.setattr(sft, "watch_sft", lambda trainer, *_: trained.append(trainer.train_dataset) or [])
+    monkeypatch.setattr(sft_training, "watch_sft", lambda trainer, *_: trained.append(trainer.train_dataset) or [])
     curves = train(folders, tmp_path / "run", max_length=84, t2m_only_fraction=0.0)
     assert "left out, longer than max_length 84: " in capsys.readouterr().out
     [rows] = trained
@@ -333,8 +333,8 @@ def test_a_validation_needs_its_split(folders, tmp_path):
 def test_a_validation_without_thoughts_can_be_left_away():
     thoughtless = replace(entries(1)[0], thoughts=["", ""])
     with pytest.raises(ValueError, match="the validation split: clip .*; or train with eval_strategy no"):
-        sft.check_validation([thoughtless], True)
-    sft.check_validation([thoughtless], False)
+        sft_training.check_validation([thoughtless], True)
+    sft_training.check_validation([thoughtless], False)
 
 
 # -------------------------------------------------------------------------------------------------- tokens, packing
@@ -543,10 +543,10 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"lora_rank": -1}, "lora_rank is -1"),
         ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for whole matrices"),
         ({"train_sampling_strategy": "group_by_length"}, "train_sampling_strategy is 'group_by_length', but .* order"),
-        ({"shuffle_dataset": True}, "shuffle_dataset is True, but .*; leave it away"),
+        ({"shuffle_dataset": True}, "shuffle_dataset is True, but .*; remove it"),
         ({"completion_only_loss": False}, "completion_only_loss is False, but .* learns thoughts and answers alone"),
         ({"assistant_only_loss": True}, "assistant_only_loss is True"),
-        ({"position_gaps": -0.5}, "position_gaps is -0.5; it must be at least 0 and at most 10"),
+        ({"position_gaps": -0.5}, "position_gaps must be >= 0 and <= 10, got -0.5"),
         ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
         ({"max_steps": -1, "num_train_epochs": 0.01}, "num_train_epochs 0.01 of 10 motions is no example"),
@@ -576,14 +576,14 @@ def test_a_refusal_leaves_what_was_trained(folders, tmp_path):
     data = shutil.copytree(folders / "data", tmp_path / "data")
     settings = {"dataset": data, "max_length": 200, "save_strategy": "steps", "save_steps": 2}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sft, "finish_stage", lambda *_, **__: None)
-        patch.setattr(sft, "push_stage", lambda *_: None)
+        patch.setattr(sft_training, "finish_stage", lambda *_, **__: None)
+        patch.setattr(sft_training, "push_stage", lambda *_: None)
         with pytest.raises(FileNotFoundError, match="curves"):
             train(folders, tmp_path / "run", **settings)
     before = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert "checkpoint-4" in before
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sft, "tokenized", refusing)
+        patch.setattr(sft_training, "tokenized", refusing)
         with pytest.raises(SystemExit, match="error: too long"):
             train(folders, tmp_path / "run", **settings)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
@@ -597,7 +597,7 @@ def test_sharded_weights_and_adapters_exclude_each_other(folders, tmp_path, monk
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     arguments = sft.SFTArguments("data", "vqvae", base_model="base", lora_rank=8)
     with pytest.raises(SystemExit, match="FSDP has the weights in shards.*; launch lora_rank with single_gpu.yaml"):
-        sft.refuse_contradictions(arguments, SFTConfig("unused", use_cpu=True))
+        sft_training.refuse_contradictions(arguments, SFTConfig("unused", use_cpu=True))
 
 
 def test_a_codebook_of_another_size_than_the_vocabulary_is_refused(folders, tmp_path):

@@ -34,7 +34,7 @@ def train(data, output, **settings):
     [
         ({"kmeans_latents": 20}, "kmeans_latents is 20, too few for 24 codes; raise it or"),
         ({"model": MODEL | {"codebook_size": 900}, "kmeans_latents": 900}, "the motions give [0-9]+ .* for 900 codes"),
-        ({"max_steps": -1, "num_train_epochs": 1}, "autoencoder_fraction needs max_steps"),
+        ({"max_steps": -1, "num_train_epochs": 1}, "autoencoder_fraction is a share of max_steps"),
     ],
 )
 def test_after_a_refusal_the_folder_is_free(data, tmp_path, settings, told):

@@ -41,25 +41,28 @@ def answer_help(dataclass_types: Sequence[type], trainer: str, description: str,
     """
     if not {"-h", "--help"} & set(sys.argv[1:] if argv is None else argv):
         return
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=f"Every field of {trainer} is an option too; {FULL_HELP} lists all of them, with their defaults.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", metavar="FILE", help="YAML file with any of these options; the command line wins")
     parser.add_argument(FULL_HELP, action="store_true", help="also list the Trainer's options")
+    mappings = []
     for dataclass_type in dataclass_types:
         hints = get_type_hints(dataclass_type)
         for item in fields(dataclass_type):
             kind = hints[item.name]
+            if get_origin(kind) is dict:
+                mappings.append(item.name)
+                continue
             options: dict[str, Any] = {"required": item.default is MISSING and item.default_factory is MISSING}
             if get_origin(kind) is Literal:
                 options["choices"] = get_args(kind)
             else:
-                options["metavar"] = "JSON" if get_origin(kind) is dict else kind.__name__.upper()
+                options["metavar"] = kind.__name__.upper()
             default = "" if item.default in (MISSING, "") else f" (default: {item.default})"
             text = (item.metadata.get("help", "") + default).replace("%", "%%")
             parser.add_argument(f"--{item.name}", help=text, **options)
+    parser.epilog = f"Every field of {trainer} is an option too; {FULL_HELP} lists them, with their defaults."
+    if mappings:
+        parser.epilog += f" Settings in the YAML file only: {', '.join(mappings)}."
     parser.print_help()
     raise SystemExit(0)
 
