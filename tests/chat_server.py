@@ -96,7 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.most = max(self.server.most, self.server.open)
             number = len(self.server.requests)
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.server.requests.append((time.monotonic(), self.path, dict(self.headers), request))
+            self.server.requests.append(
+                (time.monotonic(), self.path, {name.title(): value for name, value in self.headers.items()}, request)
+            )
         script = self.server.script
         behaviour = script[number] if number < len(script) else self.server.default
         try:

@@ -279,9 +279,9 @@ def test_what_the_verifier_cannot_read_is_kept_counted_and_told(tmp_path, capsys
     assert "left out for their coverage: 1" in said and "finished by an earlier run" in said
     assert {text for id, text in thoughts(tmp_path / "out") if id == "train-000"} == {"half", "whole"}
     card = " ".join((tmp_path / "out" / "README.md").read_text().split())
-    assert "under 0.3 of their sentences were left out" in card and "speaks for or against: 0." in card
+    assert "less than 0.3 of their sentences were left out" in card and "supports or contradicts: 0." in card
     assert run(*arguments, "--min_coverage", 1.5) == 2
-    assert "min_coverage is 1.5" in capsys.readouterr().err
+    assert "min_coverage must be between 0 and 1, got 1.5" in capsys.readouterr().err
 
 
 def _resumed_only(call):

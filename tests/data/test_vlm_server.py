@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from dataclasses import asdict
-from email.message import Message
 
 import numpy as np
 import pytest
@@ -132,7 +131,7 @@ def test_a_fault_that_passes_costs_one_more_request(fault) -> None:
         (drip, "no answer within the time limit"),
         (late(0.6), "no answer within the time limit"),
         (endless, "answer without end"),
-        (answers(b"nonsense"), "answer is no JSON"),
+        (answers(b"nonsense"), "answer is not JSON"),
         (answers(b"{}"), "answer is JSON of another form"),
     ],
 )
@@ -322,19 +321,12 @@ def test_a_server_that_echoes_the_key_in_every_string_has_it_nowhere_kept(paddin
 def test_a_host_named_like_a_word_stays_a_word_in_answers_and_a_secret_in_errors(monkeypatch) -> None:
     """The name of the host, without a dot or digit, must not be cut out of a description."""
     spoken = f"The body leans. {GOOD}"
-    said = iter(
-        [
-            (200, json.dumps(completion(spoken)).encode()),
-            (200, json.dumps(completion(f"{spoken} body:8000 http://body:8000/v1 {KEY}")).encode()),
-            (400, b"body refuses"),
-        ]
-    )
+    said = iter([completion(spoken), completion(f"{spoken} body:8000 http://body:8000/v1 {KEY}")])
     shared = ChatServer("http://body:8000/v1", "m")
-    monkeypatch.setattr(shared, "_post", lambda *_: (*(said_ := next(said))[:1], Message(), said_[1]))
+    monkeypatch.setattr(shared, "_post", lambda request: json.dumps(next(said)).encode())
     assert shared.ask(PROMPT, FILM).text == spoken
     assert shared.ask(PROMPT, FILM).text == f"{spoken} [...] [...] [...]"
-    with pytest.raises(NoReply, match=r"\[...\] refuses"):
-        shared.ask(PROMPT, FILM)
+    assert str(shared._fault(400, {}, b"body refuses")).endswith(": [...] refuses")
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,20 @@
 """A vision-language model behind any server that speaks OpenAI's chat API, such as vLLM.
 
-Temporary faults (429, 5xx, time-outs, cut connections, answers that are no JSON or of another form) are asked again
-after a growing, jittered pause, or the one that the server names. The key is read from an environment variable;
-neither it nor the server's address ever enters an error message, a log or a record: they say what happened, not where.
+Temporary faults (429, 5xx, time-outs, cut connections, answers that are not JSON or of another form) are retried after
+a growing pause with jitter, or the one that the server names. The key is read from an environment variable; neither it
+nor the server's address ever enters an error message, a log or a record.
 
-Plain `http.client` is enough, and gives what a client library hides: a deadline for the whole of an answer, a bound on
-its size, no redirect that would carry the key elsewhere, no credentials from files.
+The `openai` client makes the requests. Retries are made here, because a pause that a server asks for holds for all
+threads and `stop` must end it, and the body is read here, because the client's own time-out starts anew with each byte
+and its answers have no bound on their size.
 """
 
 from __future__ import annotations
 
 import base64
 import email.utils
-import http.client
 import json
+import logging
 import os
 import random
 import re
@@ -21,8 +22,9 @@ import ssl
 import threading
 import time
 import urllib.parse
-import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from datasets_scripts.thoughts.annotate.vlm_prompt import Film, ModelUnusable, NoReply, Prompt, Reply, RequestRefused
 
@@ -36,14 +38,18 @@ _LONGEST_ASKED_PAUSE = 600.0  # that a server may ask for; beyond it, a later ru
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a request is made, and the pauses between: `first_pause * 2**k` seconds, times 0.5 to 1 at random."""
+    """How often a request is made, and the pauses between: `first_pause * 2**k` seconds, times 0.5 to 1 at random.
+
+    Raises:
+        ValueError: no attempt, or a negative pause.
+    """
 
     attempts: int = 6
     first_pause: float = 1.0
 
     def __post_init__(self):
         if self.attempts < 1 or not self.first_pause >= 0:
-            raise ValueError(f"{self.attempts} attempts, {self.first_pause} s pause; at least 1 and 0 are due")
+            raise ValueError(f"attempts must be >= 1 and first_pause >= 0, got {self.attempts} and {self.first_pause}")
 
     def pause(self, attempt: int) -> float:
         """Seconds to wait after the failed `attempt` (1, 2, ...)."""
@@ -76,7 +82,8 @@ class ChatServer:
             joins two frames of a video).
 
     Raises:
-        ValueError: the address is none, or holds a password.
+        ValueError: an invalid address, or one with a password.
+        ImportError: the `openai` package is not installed.
     """
 
     address: str = field(repr=False)
@@ -91,13 +98,13 @@ class ChatServer:
 
     def __post_init__(self):
         if self.send not in SENDING:
-            raise ValueError(f"send is {self.send!r}; it must be one of {', '.join(SENDING)}")
+            raise ValueError(f"send must be one of {', '.join(SENDING)}, got {self.send!r}")
         # The address itself is not repeated in the messages: they may end in a log.
         try:
             parts = urllib.parse.urlsplit(self.address)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise ValueError("the server's address is no URL; give http(s)://host[:port]") from None
+            raise ValueError("the server's address is not a URL; expected http(s)://host[:port]") from None
         if parts.scheme not in ("http", "https") or not host:
             raise ValueError("the server's address must look like http(s)://host[:port]")
         if parts.username or parts.password or parts.query or parts.fragment:
@@ -105,19 +112,20 @@ class ChatServer:
                 "the server's address must hold no user, password or query; put the key into the environment variable "
                 f"{self.key_variable}"
             )
-        self._https = parts.scheme == "https"
-        self._host, self._port = host, port or (443 if self._https else 80)
-        self._path = (parts.path.rstrip("/") or "/v1") + "/chat/completions"
         self._key = os.environ.get(self.key_variable, "").strip()
         if re.search(r"[^\x21-\x7e]", self._key):
-            raise ValueError(f"the environment variable {self.key_variable} holds a key with spaces or other signs")
-        named = {self._key, self.address, self.address.rstrip("/"), f"{host}:{self._port}"}
+            raise ValueError(
+                f"the key in {self.key_variable} must consist of printable ASCII characters without spaces"
+            )
+        named = {self._key, self.address, self.address.rstrip("/")}
+        named |= {f"{host}:{port or (443 if parts.scheme == 'https' else 80)}"}
         named |= {parts.netloc} if port else set()
         self._secret = _any_of(named | {host})
         # A host may be called "body": in an answer it is taken out only where it can be no word of a description.
         self._unspoken = _any_of(named | ({host} if re.search(r"[.\d]", host) else set()))
         self._not_before = 0.0
         self._stopped = threading.Event()
+        self._client = self._make_client(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}")
 
     @property
     def kind(self) -> str:
@@ -132,16 +140,16 @@ class ChatServer:
         """One reply, after as many requests as it takes.
 
         Raises:
-            NoReply: none came after all attempts.
-            RequestRefused: the server refuses this very request.
+            NoReply: all attempts failed.
+            RequestRefused: the server refuses this request, and might accept others.
             ModelUnusable: no request can succeed.
         """
-        body = json.dumps(self._request(prompt, film)).encode()
+        request = self._request(prompt, film)
         started = time.monotonic()
         for attempt in range(1, self.retries.attempts + 1):
             self._wait(self._not_before - time.monotonic())
             try:
-                reply = self._once(body)
+                reply = self._once(request)
             except _Temporary as fault:
                 if fault.after > _LONGEST_ASKED_PAUSE:
                     raise NoReply(f"{fault.reason}, and asks to wait {fault.after:.0f} s") from None
@@ -149,7 +157,7 @@ class ChatServer:
                     raise NoReply(fault.reason) from None
                 pause = max(self.retries.pause(attempt), fault.after)
                 if fault.after:
-                    # A server that asks for a pause means all of us.
+                    # The pause that a server asks for holds for all threads.
                     self._not_before = max(self._not_before, time.monotonic() + fault.after)
                 self._wait(pause)
                 continue
@@ -169,9 +177,20 @@ class ChatServer:
         if self._stopped.wait(max(0.0, seconds)):
             raise NoReply("stopped")
 
-    def _request(self, prompt: Prompt, film: Film) -> dict:
-        """The body of the request; pictures first, so that a server can reuse what it computed for them."""
-        request: dict = {
+    def _make_client(self, base_url: str) -> Any:
+        try:
+            import httpx2
+            import openai
+        except ImportError as error:
+            raise ImportError("a server needs the openai package: pip install 'unimo[vlm]'") from error
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs the address of every request
+        # A redirect would carry the key elsewhere.
+        transport = httpx2.Client(follow_redirects=False)
+        return openai.OpenAI(api_key=self._key or "none", base_url=base_url, max_retries=0, http_client=transport)
+
+    def _request(self, prompt: Prompt, film: Film) -> dict[str, Any]:
+        """The arguments of the request; images come first, so that a server can reuse what it computed for them."""
+        request: dict[str, Any] = {
             "model": self.model,
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
@@ -181,8 +200,10 @@ class ChatServer:
         if self.send == "video":
             content = [{"type": "video_url", "video_url": {"url": _data("video/mp4", _mp4(film))}}]
             # vLLM otherwise picks 32 frames of its own and takes them for frames at another rate.
-            request["media_io_kwargs"] = {"video": {"num_frames": -1}}
-            request["mm_processor_kwargs"] = {"fps": film.fps, "do_sample_frames": False}
+            request["extra_body"] = {
+                "media_io_kwargs": {"video": {"num_frames": -1}},
+                "mm_processor_kwargs": {"fps": film.fps, "do_sample_frames": False},
+            }
         else:
             content = []
             for index, png in enumerate(film.pngs):
@@ -195,87 +216,61 @@ class ChatServer:
         ]
         return request
 
-    def _once(self, body: bytes) -> Reply:
-        deadline = time.monotonic() + self.timeout
+    def _once(self, request: dict[str, Any]) -> Reply:
+        import httpx2
+        import openai
+
         try:
-            status, headers, answer = self._post(body, deadline)
-        except TimeoutError:
+            answer = self._post(request)
+        except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
             raise _Temporary("no answer within the time limit") from None
-        except ssl.SSLCertVerificationError:
-            raise ModelUnusable("the server's certificate is not trusted") from None
-        except (OSError, http.client.HTTPException) as error:
-            raise _Temporary(f"connection failed ({type(error).__name__})") from None
-        if status in _TEMPORARY or status >= 500:
-            raise _Temporary(f"server answers {status}", _retry_after(headers))
-        if status in (401, 403):
-            raise ModelUnusable(
-                f"the server refuses access ({status}); set the environment variable {self.key_variable} to its key"
-            )
-        if status == 404:
-            raise ModelUnusable("the server knows no such model or path (404); check --model and --server")
-        if 300 <= status < 400:
-            raise ModelUnusable(f"the server redirects ({status}), which is not followed; give its final address")
-        if status != 200:
-            silence = RequestRefused if status in _THIS_REQUEST else NoReply
-            raise silence(f"server refuses the request ({status}): {self._message(answer)}")
+        except openai.APIStatusError as error:
+            raise self._fault(error.status_code, error.response.headers, error.response.content) from None
+        except (openai.APIConnectionError, httpx2.HTTPError) as error:
+            cause: BaseException = error
+            while inner := cause.__cause__ or cause.__context__:
+                cause = inner
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise ModelUnusable("the server's certificate is not trusted") from None
+            raise _Temporary(f"connection failed ({type(cause).__name__})") from None
         try:
             return self._reply(json.loads(answer))
         except (ValueError, RecursionError):
-            raise _Temporary("answer is no JSON") from None
+            raise _Temporary("answer is not JSON") from None
         except (KeyError, TypeError, IndexError, AttributeError):
             raise _Temporary("answer is JSON of another form") from None
 
-    def _post(self, body: bytes, deadline: float) -> tuple[int, http.client.HTTPMessage, bytes]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "unimo"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        connection, target = self._connection(max(0.1, deadline - time.monotonic()))
-        try:
-            connection.request("POST", target, body, headers)
-            connection.sock.settimeout(max(0.01, deadline - time.monotonic()))
-            socket = connection.sock  # the response takes it away from the connection
-            response = connection.getresponse()
-            pieces: list[bytes] = []
-            size = 0
-            while size <= _MAX_ANSWER_BYTES:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                if socket.fileno() >= 0:  # closed already where the whole answer came with the headers
-                    socket.settimeout(left)
-                piece = response.read1(65536)
-                if not piece:
-                    # read1 tells a cut connection and a finished answer alike.
-                    if response.length:
-                        raise http.client.IncompleteRead(b"".join(pieces), response.length)
-                    return response.status, response.headers, b"".join(pieces)
-                pieces.append(piece)
-                size += len(piece)
-            raise _Temporary("answer without end")
-        finally:
-            connection.close()
+    def _post(self, request: dict[str, Any]) -> bytes:
+        """The body of the answer, within the time limit and the bound on its size."""
+        import openai
 
-    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, str]:
-        """A connection, through the proxy of the environment where there is one, and the target of the request."""
-        proxy = urllib.request.getproxies().get("https" if self._https else "http")
-        if proxy and not urllib.request.proxy_bypass(self._host):
-            middle = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            if middle.hostname is None or middle.username:
-                raise ModelUnusable("the environment names a proxy that cannot be used here (a host and port are due)")
-            if self._https:
-                secure = http.client.HTTPSConnection(
-                    middle.hostname, middle.port or 80, timeout=timeout, context=ssl.create_default_context()
-                )
-                secure.set_tunnel(self._host, self._port)
-                return secure, self._path
-            return (
-                http.client.HTTPConnection(middle.hostname, middle.port or 80, timeout=timeout),
-                f"http://{self._host}:{self._port}{self._path}",
+        headers = {} if self._key else {"Authorization": openai.Omit()}
+        deadline = time.monotonic() + self.timeout
+        create = self._client.chat.completions.with_streaming_response.create
+        with create(**request, extra_headers=headers, timeout=self.timeout) as response:
+            body = b""
+            for piece in response.iter_bytes():
+                body += piece
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                if len(body) > _MAX_ANSWER_BYTES:
+                    raise _Temporary("answer without end")
+        return body
+
+    def _fault(self, status: int, headers: Mapping[str, str], answer: bytes) -> Exception:
+        """What a status other than 200 means for this request and for the others."""
+        if status in _TEMPORARY or status >= 500:
+            return _Temporary(f"server answers {status}", _retry_after(headers))
+        if status in (401, 403):
+            return ModelUnusable(
+                f"the server refuses access ({status}); set the environment variable {self.key_variable} to its key"
             )
-        if self._https:
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=context), self._path
-        return http.client.HTTPConnection(self._host, self._port, timeout=timeout), self._path
+        if status == 404:
+            return ModelUnusable("the server has no such model or path (404); check --model and --server")
+        if 300 <= status < 400:
+            return ModelUnusable(f"the server redirects ({status}), which is not followed; give its final address")
+        kind = RequestRefused if status in _THIS_REQUEST else NoReply
+        return kind(f"server refuses the request ({status}): {self._message(answer)}")
 
     def _reply(self, answer: dict) -> Reply:
         choice = answer["choices"][0]
@@ -342,8 +337,8 @@ def _mp4(film: Film) -> bytes:
         return save_mp4(Path(folder) / "motion.mp4", film.frames, fps=film.fps).read_bytes()
 
 
-def _retry_after(headers: http.client.HTTPMessage) -> float:
-    """Seconds that a Retry-After header asks for, as a number or a date; 0 where there is none that can be read."""
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that a Retry-After header asks for, as a number or a date; 0 if there is none, or an invalid one."""
     value = (headers.get("Retry-After") or "").strip()
     try:
         return max(0.0, min(float(value), 1e6))
