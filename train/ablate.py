@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from train.engine.arguments import read_yaml
+from train.engine.processes import count_gpus
 from train.engine.run_folder import content_key
 from train.quickstart import (
     CONFIGS,
     DONE,
     Stage,
-    count_gpus,
     finished,
     read_config,
     run_stages,

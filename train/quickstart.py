@@ -12,20 +12,19 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from modeling_unimo.files_unimo import write_json
 from train.engine import forecast
 from train.engine.arguments import read_yaml
+from train.engine.processes import MemoryWatch, count_gpus, start_process, stop_process, usable_cores
+from train.engine.run_folder import LOCK, locked
 
 CODE = Path(__file__).parent
 CONFIGS = CODE / "configs"
@@ -215,7 +214,7 @@ def choose_scale(arguments: argparse.Namespace, config: dict[str, dict[str, Any]
         if arguments.minutes < least:
             words += f"; data, evaluation and start-up alone take {least:.1f} minutes, more than --minutes"
     run.mkdir(parents=True, exist_ok=True)
-    write_whole(kept, {"minutes": arguments.minutes, "scale": scale, "slowdown": slowdown, "forecast": words})
+    write_json(kept, {"minutes": arguments.minutes, "scale": scale, "slowdown": slowdown, "forecast": words})
     return scale, words
 
 
@@ -227,7 +226,7 @@ def check_run_folder(run: Path, stages: list[Stage]) -> None:
     """
     if run.exists() and not run.is_dir():
         raise SystemExit(f"error: --output {run} is a file; name a folder")
-    found = {path.name for path in run.iterdir()} if run.is_dir() else set()
+    found = {path.name for path in run.iterdir()} - {LOCK} if run.is_dir() else set()
     if found and not found & {"logs", BUDGET, *(stage.folder.name for stage in stages)}:
         raise SystemExit(f"error: --output {run} holds something else ({', '.join(sorted(found)[:5])}); name another")
 
@@ -295,47 +294,13 @@ class WallClock:
         """Write the seconds down, unless that was done less than `every` seconds ago."""
         seconds = time.monotonic() - self.started
         if seconds - self.kept >= every:
-            write_whole(self.path, {"seconds": round(seconds, 1)})
+            write_json(self.path, {"seconds": round(seconds, 1)})
             self.kept = seconds
 
 
 def wall_seconds(run: Path) -> float:
     """What a `WallClock` has kept in a run folder."""
     return json.loads((run / WALL).read_text(encoding="utf-8"))["seconds"] if (run / WALL).is_file() else 0.0
-
-
-def write_whole(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON beside a file and put it in place: a full disk or a kill leaves no half of it.
-
-    As `modeling_unimo.files_unimo.atomic_write`.
-    """
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
-class MemoryWatch(threading.Thread):
-    """The largest memory a process tree ever held, in MB; pages that processes share are counted once."""
-
-    def __init__(self, pid: int):
-        super().__init__(daemon=True)
-        self.process, self.peak_mb = psutil.Process(pid), 0.0
-
-    def run(self) -> None:
-        while True:
-            try:
-                members = [self.process, *self.process.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                return
-            total = 0.0
-            for member in members:
-                try:
-                    info = member.memory_full_info()
-                except (psutil.NoSuchProcess, psutil.AccessDenied):
-                    continue  # it ended between the listing and the reading
-                total += getattr(info, "pss", info.uss)
-            self.peak_mb = max(self.peak_mb, total / 2**20)
-            time.sleep(1.0)
 
 
 def run_stages(stages: list[Stage], run: Path) -> None:
@@ -368,8 +333,7 @@ def run_stages(stages: list[Stage], run: Path) -> None:
                 if sum(s.processes for s, *_ in running.values()) + stage.processes <= 2 or not running:
                     waiting.remove(stage)
                     log = run / "logs" / f"{stage.name}.log"
-                    with log.open("w", encoding="utf-8") as file:
-                        process = subprocess.Popen(stage.command, stdout=file, stderr=file, env=environment)
+                    process = start_process(stage.command, log, environment)
                     watch = MemoryWatch(process.pid)
                     watch.start()
                     running[process] = (stage, log, time.monotonic(), watch)
@@ -387,22 +351,8 @@ def run_stages(stages: list[Stage], run: Path) -> None:
                 print(f"\r\033[K[{elapsed(started)}] running: {names}", end="\r", flush=True)
     finally:
         for process in running:
-            stop(process)
+            stop_process(process)
         clock.keep()
-
-
-def stop(process: subprocess.Popen) -> None:
-    """End a stage with all it has started; who does not listen within five seconds is killed."""
-    if process.poll() is not None:
-        return
-    whole = psutil.Process(process.pid)
-    left = [*whole.children(recursive=True), whole]
-    for end in (psutil.Process.terminate, psutil.Process.kill):
-        for member in left:
-            with suppress(psutil.NoSuchProcess):  # its parent may have been faster
-                end(member)
-        left = psutil.wait_procs(left, timeout=5)[1]
-    process.wait()
 
 
 def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: float) -> None:
@@ -423,7 +373,7 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
         "peak_memory_mb": round(peak_mb),
     }
     stage.folder.mkdir(parents=True, exist_ok=True)
-    write_whole(stage.folder / DONE, stage.record)
+    write_json(stage.folder / DONE, stage.record)
 
 
 @lru_cache
@@ -452,17 +402,6 @@ def elapsed(started: float) -> str:
     """Minutes and seconds since then."""
     seconds = int(time.monotonic() - started)
     return f"{seconds // 60:2d}:{seconds % 60:02d}"
-
-
-def usable_cores() -> int:
-    """How many cores this process may use (all of the machine's where the system does not say)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def count_gpus() -> int:
-    """How many GPUs the training processes will find (asked of the driver: importing torch here costs seconds)."""
-    gpus = Path("/proc/driver/nvidia/gpus")
-    return len(list(gpus.iterdir())) if gpus.is_dir() else 0
 
 
 def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
@@ -497,6 +436,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = Path(arguments.output)
     config = read_config(Path(arguments.config))
     check_run_folder(run, plan(arguments, config))
+    with locked(run):
+        run_all(arguments, config, run)
+
+
+def run_all(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], run: Path) -> None:
+    """Every stage that is not done yet, then the metrics and the report."""
     scale, words = choose_scale(arguments, config, run)
     stages = plan(arguments, config, scale)
     # As Ctrl-C does: the stages that run are stopped; by default this process alone would end.

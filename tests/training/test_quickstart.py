@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from train import quickstart
+from train.engine.processes import MemoryWatch
 from train.quickstart import (
     CONFIGS,
     DONE,
     STAGE_KEYS,
     WALL,
-    MemoryWatch,
     Stage,
     gather_metrics,
     headline,
@@ -399,31 +399,59 @@ def test_a_stage_that_does_not_listen_is_killed(run):
     assert not psutil.pid_exists(int((run / "logs" / "deaf.log").read_text()))
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_ending_the_quickstart_ends_its_stages(run, config_file, ending):
-    # A shell's background job ignores Ctrl-C and hands that on; a user's terminal does not.
-    source = f"""
-import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
+STARTED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C and hands that on
+sys.path[:0] = {paths!r}
 from pathlib import Path
 from train import quickstart
 from test_quickstart import stub
-run = Path({str(run)!r})
-quickstart.plan = lambda arguments, config, scale=1.0: [stub(run, "a", {LASTING!r})]
-quickstart.main(["--output", str(run), "--config", {str(config_file)!r}])
+run = Path({run!r})
+quickstart.choose_scale = lambda *_: (1.0, "no forecast")
+quickstart.plan = lambda *_: [stub(run, "a", {source!r})]
+quickstart.main(["--output", str(run), "--config", {config!r}])
 """
-    process = subprocess.Popen([sys.executable, "-c", source], cwd=REPOSITORY, stderr=subprocess.PIPE)
+
+
+def started(run: Path, config: Path) -> subprocess.Popen:
+    """A quickstart of one stage that lasts, once that stage runs."""
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    source = STARTED.format(paths=paths, run=str(run), source=LASTING, config=str(config))
+    process = subprocess.Popen([sys.executable, "-c", source], cwd=REPOSITORY)
     log = run / "logs" / "a.log"
-    deadline = time.monotonic() + 60
     while not (log.is_file() and log.read_text().endswith("\n")):
-        assert time.monotonic() < deadline and process.poll() is None
+        assert process.poll() is None
         time.sleep(0.1)
+    return process
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_ending_the_quickstart_ends_its_stages(run, config_file, ending):
+    process = started(run, config_file)
     process.send_signal(ending)
-    process.communicate(timeout=20)
-    assert process.returncode not in (0, None)
-    assert not psutil.pid_exists(int(log.read_text()))
+    assert process.wait(timeout=60) != 0
+    assert not psutil.pid_exists(int((run / "logs" / "a.log").read_text()))
     assert not (run / "a" / DONE).exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel for a signal")
+def test_a_killed_quickstart_takes_its_stages_with_it(run, config_file):
+    process = started(run, config_file)
+    stage = psutil.Process(int((run / "logs" / "a.log").read_text()))
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs([stage], timeout=60)[1] == []
+
+
+def test_one_quickstart_at_a_time_works_in_a_folder(run, config_file, monkeypatch):
+    monkeypatch.setattr("train.engine.run_folder.LOCK_SECONDS", 0.1)
+    process = started(run, config_file)
+    try:
+        with pytest.raises(SystemExit, match="another process works in"):
+            quickstart.main(["--output", str(run), "--config", str(config_file)])
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @pytest.mark.parametrize("ran, expected", [(2, None), (1, "a ran 1 processes, not 2")])

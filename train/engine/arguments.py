@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -159,7 +160,8 @@ def refuse_decided(training: "TrainingArguments", decided: Mapping[str, Any], wh
     for name, value in decided.items():
         given = getattr(training, name)
         if given != value and given != defaults[name]:
-            raise SystemExit(f"error: {name} is {given!r}, but {why}; remove it")
+            shown = given.value if isinstance(given, Enum) else given
+            raise SystemExit(f"error: {name} is {shown!r}, but {why}; remove it")
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,34 @@ def already_finished(training: "TrainingArguments", stage: str, settings: dict[s
 
 
 @contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, made where there is none, for this process alone; removed at the end where it stayed empty.
+
+    A killed process holds it no longer.
+
+    Raises:
+        SystemExit: another process holds it.
+    """
+    created = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SystemExit(
+            f"error: another process works in {folder}; wait for it, stop it, or name another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # on Windows, where `release` removes it
+            (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
+        if created and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextmanager
 def run_folder(
     training: "TrainingArguments", stage: str, settings: dict[str, Any], *made: str
 ) -> Iterator[str | None]:
@@ -89,38 +117,16 @@ def run_folder(
     folder = Path(training.output_dir)
     if folder.exists() and not folder.is_dir():
         raise SystemExit(f"error: output_dir {folder} is a file; name a folder")
-    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
     leads = training.process_index == 0
-    created = not folder.exists()
-    if leads:
-        with room_for("the settings of the run", folder.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise SystemExit(
-                f"error: another process trains in {folder}; wait for it, stop it, or name another output_dir"
-            ) from None
-    try:
+    with locked(folder) if leads else nullcontext():
         _claim(training, stage, settings)
         try:
             yield last_checkpoint(folder)
         except (Exception, SystemExit):
             if leads and last_checkpoint(folder) is None and not (folder / FINISHING).exists():
-                for name in (
-                    *made,
-                    TRAINER_SETTINGS,
-                    SETTINGS,
-                ):  # the run's settings last: until then it can still be resumed
+                for name in (*made, TRAINER_SETTINGS, SETTINGS):  # the stage's own last: until then it can be resumed
                     _remove(folder / name)
             raise
-    finally:
-        if leads:
-            with suppress(PermissionError):  # on Windows, where `release` removes it
-                (folder / LOCK).unlink(missing_ok=True)
-            lock.release()
-            if created and not any(folder.iterdir()):
-                folder.rmdir()
 
 
 def _claim(training: "TrainingArguments", stage: str, settings: dict[str, Any]) -> None:

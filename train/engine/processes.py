@@ -1,0 +1,88 @@
+"""Processes of a run: started so that they end with their parent, watched, stopped; and what they may use."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def _end_with_parent() -> None:
+    """In a new process: ask Linux for SIGTERM when the parent dies, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def start_process(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen:
+    """Start a command that writes to a log, and that on Linux is terminated when this process dies."""
+    with log.open("w", encoding="utf-8") as file:
+        return subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=file,
+            env=environment,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+
+
+def stop_process(process: subprocess.Popen) -> None:
+    """End a process and all it has started; those that do not end within five seconds are killed."""
+    if process.poll() is not None:
+        return
+    parent = psutil.Process(process.pid)
+    left = [*parent.children(recursive=True), parent]
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for member in left:
+            with suppress(psutil.NoSuchProcess):  # its parent may have been faster
+                end(member)
+        left = psutil.wait_procs(left, timeout=5)[1]
+    process.wait()
+
+
+class MemoryWatch(threading.Thread):
+    """The largest memory a process tree ever held, in MB; pages that processes share are counted once."""
+
+    def __init__(self, pid: int):
+        super().__init__(daemon=True)
+        self.process, self.peak_mb = psutil.Process(pid), 0.0
+
+    def run(self) -> None:
+        while True:
+            try:
+                members = [self.process, *self.process.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            total = 0.0
+            for member in members:
+                try:
+                    info = member.memory_full_info()
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue  # it ended between the listing and the reading
+                total += getattr(info, "pss", info.uss)
+            self.peak_mb = max(self.peak_mb, total / 2**20)
+            time.sleep(1.0)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use (all of the machine's where the system does not tell)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@lru_cache
+def count_gpus() -> int:
+    """How many GPUs torch sees, whatever `CUDA_VISIBLE_DEVICES` and the platform are.
+
+    Asked in a process of its own, so that the memory torch takes is free again.
+    """
+    source = "import torch; print(torch.cuda.device_count())"
+    done = subprocess.run([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout)
