@@ -14,7 +14,7 @@ _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 COMMANDS = {
     "generate": (
-        "modeling_unimo.generate",
+        "modeling_unimo.generate:generate",
         "Write a motion: unimo generate TEXT --model DIR --output FILE.",
     ),
     "describe": ("modeling_unimo.generate:describe", "Describe a motion file: unimo describe FILE --model DIR."),
