@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import yaml
 
+BEGIN = "<!-- unimo card: begin. What stands between these two marks is generated; text outside is kept. -->"
+END = "<!-- unimo card: end -->"
+TAGS = ["human-motion", "text-to-motion", "motion-to-text"]  # of every card
 _BEGIN = re.compile(r"<!-- unimo card: begin\b.*?-->")
-_END = "<!-- unimo card: end -->"
 _MARK = re.compile(r"\n*<!-- unimo card: published (\w+) (\w+) -->")
 
 
@@ -32,14 +34,23 @@ class Card:
         """Takes a card apart; a card that is not ours, too."""
         found = re.match(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", content, re.DOTALL)
         header, words = (found[1], content[found.end() :]) if found else ("", content)
-        begin, end = _BEGIN.search(words), words.rfind(_END)
+        begin, end = _BEGIN.search(words), words.rfind(END)
         if begin is None or end < begin.end():
             return cls(header, words, None, "")
-        stop = end + len(_END)
+        stop = end + len(END)
         return cls(header, words[: begin.start()], words[begin.start() : stop], words[stop:])
+
+    def with_section(self, header: str, section: str) -> "Card":
+        """The card with another header and generated section; what its user wrote stays."""
+        before, after = self.before, self.after
+        if self.section is None:
+            words = _BEGIN.sub("", before).replace(END, "")  # half a pair of marks
+            before, after = "\n", f"\n\n{words.strip()}\n" if words.strip() else "\n"
+        return Card(header.strip(), before, f"{BEGIN}\n\n{section}\n\n{END}", after)
 
     @property
     def content(self) -> str:
+        """The card as text."""
         header = f"---\n{self.header}\n---\n" if self.header.strip() else ""
         return f"{header}{self.before}{self.section or ''}{self.after}"
 
@@ -71,7 +82,7 @@ def marked(content: str) -> str:
         return content
     section = _MARK.sub("", card.section)
     mark = "<!-- unimo card: published {} {} -->".format(*card.digests)
-    section = section.removesuffix(_END).rstrip() + f"\n\n{mark}\n{_END}"
+    section = section.removesuffix(END).rstrip() + f"\n\n{mark}\n{END}"
     return Card(card.header, card.before, section, card.after).content
 
 

@@ -9,13 +9,19 @@ from huggingface_hub import ModelCard
 from tiny_unimo import feature_extractor, plain_processor, tiny_lm, tiny_unimo, tiny_vqvae
 from transformers import TrainingArguments
 
+from datasets_scripts.hub.card_merge import BEGIN, END
 from datasets_scripts.hub.card_words import command_line, public, text
 from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from train.engine import run_folder
-from train.engine.card_text import STAGES
-from train.engine.cards import BEGIN, END, SETTINGS, write_stage_card, write_unimo_card
+from train.engine.cards import SETTINGS, write_stage_card, write_unimo_card
 from train.engine.stages import StageTrainer, finish_stage
 
+TITLES = {
+    "vqvae": "UniMo: motion VQ-VAE",
+    "evaluator": "UniMo: text-motion evaluator",
+    "sft": "UniMo: language model after supervised fine-tuning",
+    "grpo": "UniMo: language model after GRPO",
+}
 SECRET = "hf_" + "a1B2" * 8
 NASTY = "<script>x</script>|`*_[a](http://b)\n\n# <!-- unimo card: end -->"
 METRICS = {
@@ -88,7 +94,7 @@ def test_stage_card(run, stage):
     assert card.data.pipeline_tag == ("text-generation" if language_model else None)
     assert card.data.base_model == ("Qwen/Qwen2.5-3B-Instruct" if language_model else None)
     assert {"text-to-motion", "motion-to-text"} <= set(card.data.tags)
-    assert STAGES[stage].title in card.text and "| Steps | 7 |" in card.text
+    assert f"# {TITLES[stage]}\n" in card.text and "| Steps | 7 |" in card.text
     assert '"learning_rate": 0.0002' in card.text and '"dataset": "data"' in card.text
     assert "Waves" in card.text and "Made from waves, three" in card.text
     assert str(run) not in str(card) and "/home" not in str(card)
@@ -182,7 +188,7 @@ def test_a_card_of_the_user_is_taken_in(run, words, capsys):
     if "[mine]" in words:
         assert "mine" in card.data.tags
     if "unclosed" in words:
-        assert "tags: [unclosed" in card.text and "cannot be read" in capsys.readouterr().out
+        assert "tags: [unclosed" in card.text and "is invalid" in capsys.readouterr().out
 
 
 def test_what_users_typed_neither_acts_nor_tells(run):
@@ -302,7 +308,7 @@ def test_trainer_writes_this_card(run):
     )
     trainer = StageTrainer(model=tiny_vqvae(), args=settings)
     trainer.create_model_card(model_name="generic")
-    assert STAGES["vqvae"].title in load(run / "vqvae" / "README.md").text
+    assert TITLES["vqvae"] in load(run / "vqvae" / "README.md").text
     trainer.state.global_step = 1
     finish_stage(trainer, "vqvae")
     summary = json.loads((run / "vqvae" / "training_summary.json").read_text())

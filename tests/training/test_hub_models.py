@@ -12,8 +12,9 @@ from hub_server import SIGNATURE, TOKEN, Hub, run_client
 from huggingface_hub import ModelCard
 from safetensors.numpy import save_file
 
+from datasets_scripts.hub.card_merge import BEGIN, END
 from train import publish
-from train.engine.cards import BEGIN, END, SETTINGS, write_stage_card
+from train.engine.cards import SETTINGS, write_stage_card
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JUNK = ("training_args.bin", "optimizer.pt", "checkpoint-5/model.safetensors", "runs/host.example/events", "notes.txt",
@@ -316,7 +317,9 @@ def test_nothing_of_ours_trusts_code_of_others_or_reads_pickles():
         for call in re.findall(r"torch\.load\([^)]*\)", words):
             assert "weights_only=True" in call, path
         assert not re.search(r"allow_pickle\s*=\s*True|weights_only\s*=\s*False|yaml\.load\(", words), path
-    assert "trust_remote_code=True" in (REPOSITORY / "train" / "engine" / "card_text.py").read_text(encoding="utf-8")
+    assert "trust_remote_code=True" in (REPOSITORY / "train" / "engine" / "templates" / "model_card.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_results_are_put_on_a_card(hub, push, tmp_path):

@@ -7,6 +7,7 @@ are cut to their last component, and nothing that looks like a secret is copied.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 from huggingface_hub import DatasetCard, ModelCard, ModelCardData
 
+from datasets_scripts.hub.card_merge import TAGS, Card
 from datasets_scripts.hub.card_words import (
     base_name,
     cached_name,
@@ -22,15 +24,14 @@ from datasets_scripts.hub.card_words import (
     last_component,
     prose,
     public,
-    table,
     text,
 )
 from datasets_scripts.hub.upload import Pushed, published
+from datasets_scripts.templates import render
 from evaluate_unimo.card_results import eval_results, replaced
 from evaluate_unimo.functional import fingerprint
-from evaluate_unimo.labels import HELD_OUT, MODELS, TASKS, metric
+from evaluate_unimo.labels import HELD_OUT, MODELS, TASKS, Task, metric
 from modeling_unimo.files_unimo import write_json, write_text
-from train.engine.card_text import FIGURES, NAME, STAGES, TRUST
 from train.engine.run_folder import SETTINGS, SUMMARY
 
 README = "README.md"
@@ -38,21 +39,52 @@ HUMANML3D_DIM = 263
 DONE = "stage_done.json"  # of the quickstart
 PICTURE, SAMPLE = "sample.png", "sample.json"
 MADE_FROM = "made_from.json"  # in a UniMo folder: the folder of its policy
-BEGIN = "<!-- unimo card: begin. Training rewrites what stands between these two marks; text outside is kept. -->"
-END = "<!-- unimo card: end -->"  # datasets_scripts/hub/card_merge.py finds both
-TAGS = ["human-motion", "text-to-motion", "motion-to-text"]
+TEMPLATES = Path(__file__).parent / "templates"
 LIBRARIES = ("unimo", "torch", "transformers", "trl", "accelerate")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the Hub's metadata say of one kind of folder; its text is `templates/<stage>.md`."""
+
+    tags: tuple[str, ...]
+    pipeline_tag: str | None = None  # the Hub knows none for motion
+
+
+STAGES = {
+    "vqvae": Kind(("vq-vae", "motion-tokenizer")),
+    "evaluator": Kind(("text-motion-retrieval",)),
+    "held_out_evaluator": Kind(("text-motion-retrieval",)),
+    "sft": Kind(("trl", "sft"), "text-generation"),
+    "grpo": Kind(("trl", "grpo"), "text-generation"),
+    "unimo": Kind(("chain-of-thought",)),
+}
+# Numbers of a training summary that a card shows.
+FIGURES = {
+    "steps": "Steps",
+    "processes": "Processes",
+    "train_runtime": "Seconds of training",
+    "peak_memory_mb_per_process": "Peak memory of a process, MB",
+    "loss": "Training loss, last logged",
+    "mean_token_accuracy": "Token accuracy in training, last logged",
+    "reward": "Reward, last logged",
+    "kl": "KL to the supervised model, last logged",
+    "eval_mpjpe_mm": "Joint error without the root, validation, mm",
+    "eval_root_drift_m": "Root drift at the end of a clip, validation, median, m",
+    "eval_codes_used": "Share of the codes in use, validation",
+    "eval_r_precision_top1": "R-Precision top-1 in pools of at most 32, validation",
+}
 
 
 # ---------------------------------------------------------------- the two cards
 
 
 def write_stage_card(folder: str | Path, repo: str = "") -> Path:
-    """Write or renew the card of a training stage from its `training_run.json` and, once there, its summary.
+    """Write or renew the card of a training stage from its `training_run.json` and, if it exists, its summary.
 
     Args:
         folder: output folder of train/vqvae.py, evaluator.py, sft.py or grpo.py.
-        repo: name of the repository that the folder goes to, where it is being published.
+        repo: name of the repository that the folder is published to; "" if it is not.
 
     Returns:
         The README.md.
@@ -64,10 +96,10 @@ def write_stage_card(folder: str | Path, repo: str = "") -> Path:
     folder = Path(folder)
     run = read_stage(folder)
     if not run:
-        raise FileNotFoundError(f"{folder} holds no {SETTINGS}; a card is made from a folder of a training stage")
+        raise FileNotFoundError(f"no {SETTINGS} in {folder}; expected the folder of a training stage")
     stage = run["stage"]
     if stage == "unimo" or stage not in STAGES:
-        raise ValueError(f"{folder / SETTINGS} names the stage {stage!r}, none of {', '.join(STAGES)}")
+        raise ValueError(f"stage in {folder / SETTINGS} must be one of {', '.join(STAGES)}, got {stage!r}")
     sft_folder = beside(folder, run.get("sft_model"))
     base = base_name((run if stage == "sft" else read_stage(sft_folder)).get("base_model") or "")
     parents = _parents([sft_folder], base)
@@ -76,12 +108,12 @@ def write_stage_card(folder: str | Path, repo: str = "") -> Path:
 
 
 def write_plain_card(folder: Path, stage: str, repo: str = "") -> Path:
-    """Write the card of a model that no run of this package stands behind, as one that was converted.
+    """Write the card of a model without a training run of this package, such as a converted one.
 
     Args:
         folder: the model.
         stage: the key of its kind in `STAGES`.
-        repo: name of the repository that the folder goes to, where it is being published.
+        repo: name of the repository that the folder is published to; "" if it is not.
     """
     dataset = read_dataset(None)
     return _renew(folder, card_data(stage, [], dataset), stage, {}, dataset, repo=repo)
@@ -96,7 +128,7 @@ def write_unimo_card(
         folder: the UniMo folder.
         grpo_folder: folder of the GRPO stage, whose `training_run.json` leads to the other stages.
         metrics: what `metrics.json` of a run holds; None before evaluation.
-        repo: name of the repository that the folder goes to, where it is being published.
+        repo: name of the repository that the folder is published to; "" if it is not.
 
     Returns:
         The README.md.
@@ -125,7 +157,7 @@ def write_unimo_card(
 
 
 def beside(folder: Path, path: str | Path | None) -> Path | None:
-    """Where a folder that a run names lies now: as named, or, of a run that was moved, beside the run's own folder."""
+    """Current path of a folder that a run names: as named, or, if the run was moved, beside the run's own folder."""
     if not path:
         return None
     named, sibling = Path(path), folder.parent / last_component(str(path))
@@ -133,8 +165,10 @@ def beside(folder: Path, path: str | Path | None) -> Path | None:
 
 
 def read_stage(folder: str | Path | None) -> dict[str, Any]:
-    """Settings of a stage with its summary under "summary" and, where known, the command that made it under "command";
-    empty where the folder is not there (any more)."""
+    """Settings of a stage, with its summary under "summary" and the command that made it under "command".
+
+    Empty if the folder does not exist (any more).
+    """
     if not folder or not (Path(folder) / SETTINGS).is_file():
         return {}
     run = json.loads((Path(folder) / SETTINGS).read_text(encoding="utf-8"))
@@ -144,13 +178,13 @@ def read_stage(folder: str | Path | None) -> dict[str, Any]:
 
 
 def _command(folder: Path) -> str:
-    """What filled a folder of a quickstart, fit for a card; empty where that is not recorded."""
+    """The command that filled a folder of a quickstart, fit for a card; "" if it is not recorded."""
     path = folder / DONE
     return command_line(json.loads(path.read_text(encoding="utf-8"))["command"]) if path.is_file() else ""
 
 
 def _parents(folders: Sequence[Path | None], base: str | None) -> list[Pushed | str]:
-    """What a model was made from, as far as it lies on the Hub: the folders' repositories, or else the base model."""
+    """What a model was made from, as far as it is on the Hub: the folders' repositories, or else the base model."""
     found: list[Pushed | str] = [pushed for folder in folders if (pushed := published(folder))]
     return [base, *found] if base and not (folders and published(folders[0])) else found
 
@@ -162,7 +196,7 @@ def older_than_weights(file: Path, folder: Path) -> bool:
 
 
 def read_sample(folder: Path) -> dict[str, str]:
-    """The picture of a generated motion that was put into a folder: {"picture", "text", "thought"}, or nothing."""
+    """The picture of a generated motion in a folder: {"picture", "text", "thought"}; empty if there is none."""
     path = folder / SAMPLE
     if older_than_weights(path, folder) or not (folder / PICTURE).is_file():
         return {}
@@ -170,9 +204,12 @@ def read_sample(folder: Path) -> dict[str, str]:
 
 
 def read_dataset(folder: str | Path | None) -> dict[str, Any]:
-    """What a dataset folder says of itself: {"name", "splits", "feature_dim"}, and with a card "description",
-    "pretty_name", "license", "license_name", "license_link"; "hub_names" where it lies on the Hub or in its cache,
-    "command" where what built it is known."""
+    """What a dataset folder says of itself.
+
+    Returns:
+        {"name", "splits", "feature_dim"}; with a card also "description", "pretty_name", "license", "license_name" and
+        "license_link"; "hub_names" if it is on the Hub or in its cache, "command" if what built it is known.
+    """
     facts: dict[str, Any] = {"name": "", "splits": {}, "feature_dim": HUMANML3D_DIM}
     if not folder:
         return facts
@@ -252,42 +289,42 @@ def section(
     sample: Mapping[str, str] | None = None,
 ) -> str:
     """The generated part of a card, without its marks."""
-    about, dim = STAGES[stage], dataset["feature_dim"]
-    model = parts.get("vqvae", {}).get("model", {})
-    name = f'name = "{repo}"\n' if repo else NAME
-    holes = {"{name}": name, "{dim}": str(dim), "{unit}": str(model.get("stride_t", 2) ** model.get("down_t", 2))}
-    holes |= {"{fps}": "20", "{joints}": "22"} if dim == HUMANML3D_DIM else {"{fps}": "12.5", "{joints}": "21"}
-
-    def fill(words: str) -> str:
-        for hole, value in holes.items():
-            words = words.replace(hole, value)
-        return words
-
-    lines = [f"# {about.title}", "", fill(about.what), ""]
-    if sample:
-        lines += [f"![{text(sample['text'])}]({sample['picture']})", "", f"Written for: {text(sample['text'])}", ""]
-    lines += ["## How to load it", ""]
-    lines += ["```python", fill(about.snippet).rstrip(), "```", "", TRUST]
-    if stage == "unimo":
-        lines[-1] += (
-            ' `pipeline("text-to-motion", model=name, trust_remote_code=True)` and `"motion-to-text"` work as well.'
-        )
-    lines += ["", "## Training", "", *_data_lines(dataset)]
-    if data.base_model:
-        names = [data.base_model] if isinstance(data.base_model, str) else data.base_model
-        lines += [f"Made from {' and '.join(text(name) for name in names)}.", ""]
-    commands = [run["command"] for run in (dataset, *parts.values()) if run.get("command")]
-    if commands:
-        lines += ["Commands (absolute paths without their folders):", "", "```bash", *commands, "```", ""]
-    if parts:
-        lines += [f"Made with {_versions()}. Settings (paths without their folders):", "", *_settings_lines(parts)]
-    lines += ["", "## Figures", ""]
-    if stage == "unimo":
-        lines += [*(_metric_lines(metrics) if metrics else ["Not evaluated yet."]), ""]
-    lines += _figure_lines(parts)
-    lines += ["", "## Limits", "", fill(about.limits)]
-    lines += ["", "## Licence", "", _licence(dataset, data)]
-    return "\n".join(lines)
+    dim, model = dataset["feature_dim"], parts.get("vqvae", {}).get("model", {})
+    base = data.base_model or []
+    settings = {}
+    for part, run in parts.items():
+        own = {k: v for k, v in run.items() if k not in ("stage", "summary", "command")}
+        settings[part] = public(own | run.get("summary", {}).get("training", {}))
+    settings = {part: used for part, used in settings.items() if used}
+    figures = [
+        [part, label, _number(run["summary"][name])]
+        for part, run in parts.items()
+        for name, label in FIGURES.items()
+        if name in run.get("summary", {})
+    ]
+    protocol = {name: (metrics or {})[name] for name in ("generation", "protocol") if name in (metrics or {})}
+    return render(
+        TEMPLATES / f"{stage}.md",
+        repo=repo,
+        dim=dim,
+        fps="20" if dim == HUMANML3D_DIM else "12.5",
+        joints="22" if dim == HUMANML3D_DIM else "21",
+        unit=model.get("stride_t", 2) ** model.get("down_t", 2),
+        sample=sample,
+        dataset={"pretty_name": "", "description": ""} | dict(dataset),
+        splits=[
+            [split, part["clips"], part["captions"], f"{part['seconds'] / 60:.1f}"]
+            for split, part in dataset["splits"].items()
+        ],
+        base_models=[base] if isinstance(base, str) else base,
+        commands=[run["command"] for run in (dataset, *parts.values()) if run.get("command")],
+        settings=_json(settings) if parts else "",
+        versions=_versions(),
+        figures=figures,
+        evaluations=_evaluations(metrics or {}),
+        protocol=_json(prose(protocol)),
+        licence=_licence(dataset, data),
+    )
 
 
 def _versions() -> str:
@@ -300,45 +337,14 @@ def _versions() -> str:
     return ", ".join(found)
 
 
-def _data_lines(dataset: Mapping[str, Any]) -> list[str]:
-    name = dataset.get("pretty_name") or dataset["name"] or "not recorded"
-    lines = [f"Data: {text(name)}. {text(dataset.get('description', ''))}".rstrip(), ""]
-    if dataset["splits"]:
-        rows = [
-            [split, part["clips"], part["captions"], f"{part['seconds'] / 60:.1f}"]
-            for split, part in dataset["splits"].items()
-        ]
-        lines += [*table(["split", "clips", "captions", "minutes"], rows), ""]
-    return lines
+def _json(value: Any) -> str:
+    """JSON for a fenced block: none of its lines can end the block, and it holds no mark of a card."""
+    return json.dumps(value, indent=2, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _settings_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    settings = {}
-    for stage, run in parts.items():
-        own = {k: v for k, v in run.items() if k not in ("stage", "summary", "command")}
-        settings[stage] = public(own | run.get("summary", {}).get("training", {}))
-    settings = {stage: used for stage, used in settings.items() if used}
-    return _fenced(settings)
-
-
-def _fenced(value: Any) -> list[str]:
-    """JSON in a fence: no line of JSON can end the fence, and no mark of this card is left in it."""
-    return ["```json", json.dumps(value, indent=2, ensure_ascii=False).replace("<", "\\u003c"), "```"]
-
-
-def _figure_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    rows = [
-        [stage, label, _number(run["summary"][name])]
-        for stage, run in parts.items()
-        for name, label in FIGURES.items()
-        if name in run.get("summary", {})
-    ]
-    return table(["stage", "figure", "value"], rows) if rows else ["Training has not finished."]
-
-
-def _metric_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """A table a task: a row for real motion and each stage, by both judges; mean ± 95% half-width."""
-    lines = ["Mean over repeats ± 95% half-width, on splits that training never saw.", ""]
+def _evaluations(metrics: Mapping[str, Any]) -> list[tuple[Task, list[str], list[list[str]]]]:
+    """(task, header, rows): a row for real motion and each stage, by both judges; mean ± 95% half-width."""
+    tables = []
     for key, task in TASKS.items():
         rows: dict[str, Mapping[str, Any]] = {}
         for side, scores in metrics.get(key, {}).items():
@@ -349,14 +355,8 @@ def _metric_lines(metrics: Mapping[str, Any]) -> list[str]:
         if columns:
             header = ["", *(metric(name).name for name in columns)]
             body = [[row, *(_number(scores.get(name)) for name in columns)] for row, scores in rows.items()]
-            lines += [f"{task.name} (split `{task.split}`):", "", *table(header, body), ""]
-    protocol = prose({name: metrics[name] for name in ("generation", "protocol") if name in metrics})
-    return [
-        *lines,
-        "How answers were generated and scored; figures made otherwise do not compare:",
-        "",
-        *_fenced(protocol),
-    ]
+            tables.append((task, header, body))
+    return tables
 
 
 def _licence(dataset: Mapping[str, Any], data: ModelCardData) -> str:
@@ -368,14 +368,13 @@ def _licence(dataset: Mapping[str, Any], data: ModelCardData) -> str:
         words = "The data states no licence, so none is claimed for the weights: settle it before publishing them."
     else:
         words = f"The weights are published under {text(data.license)}."
-    if data.base_model:
-        words += " The licence of the base model holds as well."
-    return words + " The Python files of this folder are Apache-2.0."
+    return words + (" The licence of the base model holds as well." if data.base_model else "")
 
 
 def _number(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{value['mean']:.4g} ± {value['ci95']:.2g}"
+        interval = value.get("ci95")  # none with a single repeat
+        return f"{value['mean']:.4g}" + (f" ± {interval:.2g}" if interval is not None else "")
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
@@ -383,13 +382,13 @@ def _number(value: Any) -> str:
 
 
 def _read_card(kind: type[ModelCard] | type[DatasetCard], path: Path) -> Any:
-    """The card at `path`; None where there is none, or, said aloud, where its header cannot be read."""
+    """The card at `path`; None if there is none, or, with a warning, if its header is invalid."""
     if not path.is_file():
         return None
     try:
         return kind.load(path)
     except (ValueError, TypeError, yaml.YAMLError) as error:
-        print(f"warning: the header of {path} cannot be read and is not taken over: {error}", flush=True)
+        print(f"warning: the header of {path} is invalid and is not taken over: {error}", flush=True)
         return None
 
 
@@ -405,16 +404,10 @@ def _renew(
     """Put metadata and the generated part into the card of `folder`, and leave all else in it as it is."""
     path = folder / README
     old = _read_card(ModelCard, path)
-    words = old.text if old is not None else ""
-    if old is None and path.is_file():
-        # A header that is no metadata is text like any other: it stays where its user can mend it.
-        words = "\n" + path.read_text(encoding="utf-8", errors="replace")
-    before, _, rest = words.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        words = words.replace(BEGIN, "").replace(END, "")
-        before, after = "\n", f"\n\n{words}" if words.strip() else "\n"
+    content = path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else ""
+    # A header that is not metadata is text like any other: it stays where its user can mend it.
+    card = Card.parse(content) if old is not None else Card("", content, None, "")
     data = merged(data, old.data if old is not None else None, folder)
     generated = section(stage, parts, dataset, data, metrics, repo, read_sample(folder))
-    write_text(path, f"---\n{data.to_yaml()}\n---\n{before}{BEGIN}\n\n{generated}\n\n{END}{after}")
+    write_text(path, card.with_section(data.to_yaml(), generated).content)
     return path
