@@ -1,9 +1,9 @@
 """Publish a dataset folder on the Hugging Face Hub: `python -m datasets_scripts.publish --dataset DIR --repo NAME`.
 
 One repository can hold several configurations (`--config`), each a folder of Parquet files that `load_dataset` can
-stream. Motion that is not known to be free, such as anything made from AMASS, is refused unless you state your right
-to publish it; the thoughts alone (`python -m datasets_scripts.annotate --texts_only`) can always go. A push that fails
-leaves the repository as it was, and the same command completes it.
+stream. Motion that is not known to be free, such as anything made from AMASS, is refused unless you state
+your right to publish it; the thoughts alone (`python -m datasets_scripts.annotate --texts_only`) can always be
+published. A push that fails leaves the repository as it was, and the same command completes it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,19 @@ from typing import Any
 
 import yaml
 
-from datasets_scripts.hub.card_merge import Card, marked
-from datasets_scripts.hub.card_words import command_line, description, prose, table, text
+from datasets_scripts.hub.card_merge import TAGS, Card, marked
+from datasets_scripts.hub.card_words import command_line, description, prose
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError, remember
 from datasets_scripts.schema import dataset_files
+from datasets_scripts.templates import CARDS, render
 from modeling_unimo.files_unimo import sha256_of
 
-FREE = {"synthetic": "apache-2.0"}  # sources whose motion anybody may publish, with its licence
+FREE = {"synthetic": "apache-2.0"}  # sources whose motion may be redistributed, with its licence
 THOUGHTS = "thoughts.parquet"
 PROVENANCE = "provenance.json"
-BEGIN = "<!-- unimo card: begin. Publishing rewrites what stands between these two marks; text outside is kept. -->"
-END = "<!-- unimo card: end -->"
-TAGS = ["human-motion", "text-to-motion", "motion-to-text"]
 _NOT_FREE = (
-    "{folder} holds motion of {sources}, which is not known to be free to pass on (HumanML3D and KIT-ML are made from "
-    "AMASS and other sets whose licences forbid it). Publish its thoughts without motion: `python -m "
+    "{folder} contains motion of {sources}, which is not known to be free to redistribute (HumanML3D and KIT-ML are "
+    "made from AMASS and other sets whose licences forbid it). Publish its thoughts without motion: `python -m "
     "datasets_scripts.annotate --dataset {folder} --annotator none --texts_only DIR`, then --dataset DIR. If you do "
     'have the right, state why: --i_may_redistribute "..." (the card will quote it)'
 )
@@ -58,26 +56,26 @@ class Config:
 def read_configs(
     folder: Path, name: str = "", licence: str = "", right: str = "", link: str = "", texts_only: bool = False
 ) -> list[Config]:
-    """The configurations that a folder makes: of a dataset, with its thoughts' provenance; or of thoughts alone.
+    """The configurations of a folder: a dataset with the provenance of its thoughts, or thoughts alone.
 
     Args:
         folder: made by `datasets_scripts.build`, `.annotate` or `.texts`.
         name: of the configuration; "" takes the data's source.
         licence: identifier of the Hub's list; "" takes what is known.
-        right: why motion that is not known to be free may be passed on.
+        right: why motion that is not known to be free may be redistributed.
         link: address of a licence that is not on the list.
         texts_only: the thoughts of a dataset folder, without its motion.
 
     Raises:
-        FileNotFoundError: no dataset there, or no thoughts where they are asked for.
-        ValueError: the motion may not be published, no licence is known, or a name or licence is none.
+        FileNotFoundError: no dataset there, or no thoughts although they are asked for.
+        ValueError: the motion may not be published, no licence is known, or a name or licence is invalid.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     thoughts = folder / THOUGHTS
     if texts_only and not thoughts.is_file():
         raise FileNotFoundError(
-            f"{folder} holds no {THOUGHTS}; make it with `python -m datasets_scripts.annotate --dataset {folder} "
+            f"no {THOUGHTS} in {folder}; make it with `python -m datasets_scripts.annotate --dataset {folder} "
             "--annotator none --texts_only DIR` and publish that folder"
         )
     alone = texts_only or (thoughts.is_file() and not (folder / "data").is_dir())
@@ -92,16 +90,16 @@ def read_configs(
         raise ValueError("name the configuration with --config (humanml3d, for thoughts on HumanML3D)")
     name = name or re.sub(r"\W+", "-", sources[0]).strip("-")
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
-        raise ValueError(f"--config {name!r}: letters, digits, - and _ make a name")
+        raise ValueError(f"--config must consist of letters, digits, - and _, got {name!r}")
     head = card_header(folder)
     licence = licence or str(head.get("license") or "") or (FREE[sources[0]] if sources and not held else "")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
         raise ValueError(
-            f"licence {licence!r}: say under which licence this is published, with --license (an identifier of the "
-            "Hub's list, as cc-by-4.0; or other with --license_link)"
+            f"--license must be an identifier of the Hub's list, such as cc-by-4.0, or other with --license_link; got "
+            f"{licence!r}"
         )
     if licence == "other" and not (link or head.get("license_link")):
-        raise ValueError("--license other needs --license_link, the address of its text")
+        raise ValueError("--license other requires --license_link, the address of its text")
     extra = {k: str(head[k]) for k in ("license_name", "license_link", "pretty_name") if head.get(k)}
     if licence == "other":
         extra = {"license_name": "see-link"} | extra | ({"license_link": link} if link else {})
@@ -114,7 +112,7 @@ def read_configs(
 
 
 def sources_of(files: Mapping[str, list[Path]]) -> list[str]:
-    """What the rows of a dataset say that they come from."""
+    """The sources that the rows of a dataset name."""
     import pyarrow.parquet as pq
 
     found: set[str] = set()
@@ -126,7 +124,7 @@ def sources_of(files: Mapping[str, list[Path]]) -> list[str]:
 
 
 def check_words_only(path: Path) -> None:
-    """Refuse a file of thoughts that holds anything but words, numbers and lists of words.
+    """Check that a file of thoughts has only columns of text, numbers and lists of text.
 
     Raises:
         ValueError: naming the column.
@@ -140,18 +138,20 @@ def check_words_only(path: Path) -> None:
             kind is column.type and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
         )
         if not words:
-            raise ValueError(f"{path} has a column {column.name!r} of {column.type}: thoughts alone hold no motion")
+            raise ValueError(
+                f"{path} has a column {column.name!r} of {column.type}; a file of thoughts must not contain motion"
+            )
 
 
 def card_header(folder: Path) -> dict[str, Any]:
-    """The header of a folder's card, as its user may have completed it; empty where there is none."""
+    """The header of a folder's card, as its user may have completed it; empty if there is none."""
     path = folder / README
     header = yaml.safe_load(Card.parse(path.read_text(encoding="utf-8")).header) if path.is_file() else None
     return header if isinstance(header, dict) else {}
 
 
 def provenance(folder: Path, files: Mapping[str, list[Path]], sources: list[str], right: str) -> dict[str, Any]:
-    """Where a configuration comes from, fit for publishing: sources, command, what was left out, and fingerprints."""
+    """Origin of a configuration, fit for publishing: sources, command, what was left out, and file hashes."""
     about: dict[str, Any] = {"sources": sources}
     if (folder / README).is_file():
         about["description"] = prose(description(Card.parse((folder / README).read_text(encoding="utf-8")).before))
@@ -228,7 +228,7 @@ def card(
             entry.get("config_name", "default"): entry for entry in ([infos] if isinstance(infos, dict) else infos)
         }
     except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        raise PushError(f"the header of {repo}/{README} cannot be read ({type(error).__name__}); mend it") from None
+        raise PushError(f"the header of {repo}/{README} is invalid ({type(error).__name__}); correct it") from None
     about = {name: dict(content) for name, content in others.items()}
     for config in configs:
         entries[config.name], infos[config.name] = header_entries(config)
@@ -242,49 +242,26 @@ def card(
         head["license"] = by_user  # settled by hand before
     head["tags"] = list(dict.fromkeys([*TAGS, *(head.get("tags") or [])]))
     head |= {"configs": list(entries.values()), "dataset_info": list(infos.values())}
-    section = f"{BEGIN}\n\n{_section(about, infos, repo)}\n\n{END}"
-    before, after = parsed.before, parsed.after
-    if parsed.section is None:
-        before, after = (f"{before.rstrip()}\n\n" if before.strip() else "\n"), "\n"
     header = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000).strip()
-    return marked(Card(header, before, section, after).content), head
+    return marked(parsed.with_section(header, _section(about, infos, repo)).content), head
 
 
 def _section(about: Mapping[str, Mapping[str, Any]], infos: Mapping[str, Any], repo: str) -> str:
-    first = next(iter(about))
-    lines = ["# Human motion and text", "", "Captions, thoughts and, where the licence allows it, motion for UniMo."]
-    lines += ["", "```python", "from datasets import load_dataset", ""]
-    lines += [f'dataset = load_dataset("{repo}", "{first}", split="train", streaming=True).with_format("numpy")']
-    lines += ["row = next(iter(dataset))", "```", ""]
+    """The generated part of a repository's card."""
+    configs = []
+    unknown = {"description": "", "right_to_redistribute": "", "sources": [], "command": ""}
     for name, part in about.items():
-        info = infos.get(name, {})
-        lines += [f"## `{name}`", ""]
-        if part.get("description"):
-            lines += [text(part["description"]), ""]
-        built = part.get("splits") or {}
+        info, built = infos.get(name, {}), part.get("splits") or {}
         rows = [
             [split["name"], split["num_examples"], *(_minutes(built.get(split["name"])))]
             for split in info.get("splits", [])
         ]
-        lines += [*table(["split", "rows", "captions", "minutes"], rows), ""]
-        lines += ["Features: " + ", ".join(f"`{f['name']}`" for f in info.get("features", [])) + ".", ""]
-        if any(f["name"] == "motion" for f in info.get("features", [])):
-            lines += [
-                f"`motion` is (frames, {part.get('feature_dim', 263)}) raw float32 features, never normalised.",
-                "",
-            ]
-        lines += [f"Licence: {text(part.get('license', 'not stated'))}."]
-        if part.get("right_to_redistribute"):
-            lines += ["", f"Who published it states the right to do so: {text(part['right_to_redistribute'])}"]
-        if part.get("sources"):
-            lines += ["", f"Source: {text(', '.join(part['sources']))}."]
         dropped = sum(number for reasons in (part.get("skipped") or {}).values() for number in reasons.values())
-        if dropped:
-            lines += ["", f"Left out or changed when it was built: {dropped} items."]
-        if part.get("command"):
-            lines += ["", "Built with:", "", "```bash", str(part["command"]), "```"]
-        lines += ["", f"Content hashes of the files: `{name}/{PROVENANCE}`.", ""]
-    return "\n".join(lines).strip()
+        columns = [feature["name"] for feature in info.get("features", [])]
+        configs.append(
+            {"name": name, "rows": rows, "columns": columns, "dropped": dropped, "about": unknown | dict(part)}
+        )
+    return render(CARDS / "dataset_repository.md", repo=repo, configs=configs, provenance=PROVENANCE).strip()
 
 
 def _minutes(split: Mapping[str, Any] | None) -> list[Any]:
@@ -328,13 +305,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--private", action="store_true", help="a private repository; a public one is refused")
     parser.add_argument("--texts_only", action="store_true", help="the thoughts of a dataset folder, without motion")
     parser.add_argument(
-        "--i_may_redistribute", default="", metavar="REASON", help="why you may pass on motion that is not free"
+        "--i_may_redistribute", default="", metavar="REASON", help="why you may redistribute motion that is not free"
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns 0, or 2 where nothing was published."""
+    """Run the command; returns 0, or 2 if nothing was published."""
     arguments = make_parser().parse_args(argv)
     folder = Path(arguments.dataset)
     try:
@@ -348,7 +325,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         pushed = publish(configs, arguments.repo, arguments.private or None)
     except PushError as error:
-        print(f"error: {folder} was not published: {error}. Nothing was lost; give the command again", file=sys.stderr)
+        print(f"error: {folder} was not published: {error}. Nothing was lost; run the command again", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

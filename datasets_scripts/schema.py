@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datasets_scripts.templates import CARDS, render
 from modeling_unimo.files_unimo import write_json, write_text
 
 if TYPE_CHECKING:
@@ -386,7 +387,8 @@ def write_dataset(
             finish(folder)
         with_thoughts = (folder / "thoughts.parquet").is_file()
         words = card if isinstance(card, str) else card()
-        write_text(folder / "README.md", _card(summary, words, with_thoughts))
+        content = render(CARDS / "dataset_folder.md", summary=summary, words=words.strip(), thoughts=with_thoughts)
+        write_text(folder / "README.md", content)
     return summary
 
 
@@ -400,44 +402,6 @@ def _add(split: SplitSummary, clip: Clip) -> None:
     split.thoughts += sum(bool(caption.thought) for caption in clip.captions)
     split.frames += len(clip.features)
     split.seconds += len(clip.features) / clip.fps
-
-
-def _card(summary: BuildSummary, text: str, with_thoughts: bool = False) -> str:
-    """README.md: the header that `load_dataset` and the Hub read, the figures, then the source's own words."""
-    header = ["---", "tags:", "- motion", "- text-to-motion", "- motion-to-text", "configs:", "- config_name: default"]
-    header.append("  data_files:")
-    for split in summary.splits:
-        # The dash keeps `test` from matching the files of `test_hard`.
-        header += [f"  - split: {split}", f"    path: data/{split}-[0-9]*.parquet"]
-    if with_thoughts:
-        header += ["- config_name: thoughts", "  data_files: thoughts.parquet"]
-    header.append("---")
-    rows = ["| split | clips | captions | thoughts | minutes |", "| --- | --- | --- | --- | --- |"]
-    for name, part in summary.splits.items():
-        rows.append(f"| {name} | {part.clips} | {part.captions} | {part.thoughts} | {part.seconds / 60:.1f} |")
-    dropped = [
-        f"- {number} x {kind}: {reason}"
-        for kind, reasons in summary.skipped.items()
-        for reason, number in reasons.items()
-    ]
-    body = [
-        "# Motion and text",
-        "",
-        text.strip(),
-        "",
-        *rows,
-        "",
-        f"Columns: `id`, `motion` (frames, {summary.feature_dim}) raw float32 features, `fps`, `source`, `captions` "
-        "(list of `text`, `tokens`, `start`, `end`, `thought`).",
-        "",
-        "```python",
-        "from datasets import load_dataset",
-        'dataset = load_dataset("<this folder or repository>").with_format("numpy")',
-        "```",
-    ]
-    if dropped:
-        body += ["", "Left out or changed (each one is listed in `skipped.jsonl`):", "", *dropped]
-    return "\n".join(header + [""] + body) + "\n"
 
 
 def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDict:

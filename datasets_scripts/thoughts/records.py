@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from datasets_scripts.hub.card_words import text
 from datasets_scripts.schema import (
     NOTE,
     BuildSummary,
@@ -33,13 +34,14 @@ from datasets_scripts.schema import (
     iter_dataset,
     write_dataset,
 )
+from datasets_scripts.templates import CARDS, render
 from datasets_scripts.thoughts.annotate.answers import thought_fault
 from modeling_unimo.files_unimo import atomic_write, write_text
 
 FILE = "thoughts.parquet"
 GIVEN = "given"  # the annotator of a thought that came with the data
 _PART = re.compile(r"(.+)@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)(?:_\d+)?")
-_CARD_MARK = "Thoughts of UniMo, keyed by clip id"
+_CARD_TITLE = "Thoughts of UniMo, keyed by clip id"
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,11 @@ class ThoughtRecord:
 _LATER = ("sentences", "unread")  # columns that files of earlier versions lack
 
 
-def text_hash(text: str) -> str:
+def text_hash(caption: str) -> str:
     """SHA-256 of a caption's text, the same for copies that differ in spaces or in Unicode's ways of one letter."""
-    return hashlib.sha256(" ".join(unicodedata.normalize("NFC", text).split()).encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(
+        " ".join(unicodedata.normalize("NFC", caption).split()).encode("utf-8", "replace")
+    ).hexdigest()
 
 
 def place(id: str, start: float, end: float) -> tuple[str, float, float]:
@@ -177,7 +181,8 @@ def write_texts(records: Iterable[ThoughtRecord], folder: str | Path, card: str 
                 yield record
 
     count = write_records(with_thought(), folder / FILE)
-    write_text(folder / "README.md", _texts_card(written, card))
+    card = render(CARDS / "thoughts_folder.md", file=FILE, title=_CARD_TITLE, words=card.strip(), written=written)
+    write_text(folder / "README.md", card)
     return count
 
 
@@ -194,7 +199,7 @@ def check_texts_output(folder: str | Path) -> Path:
         names = {entry.name for entry in folder.iterdir()}
         card = folder / "README.md"
         foreign = names - {FILE, "README.md"}
-        if foreign or (card.is_file() and _CARD_MARK not in card.read_text(encoding="utf-8", errors="replace")):
+        if foreign or (card.is_file() and _CARD_TITLE not in card.read_text(encoding="utf-8", errors="replace")):
             shown = ", ".join(sorted(foreign)[:5]) or "a README.md of another kind"
             raise FileExistsError(f"{folder} holds something else ({shown}); give another folder or empty this one")
     return folder
@@ -307,7 +312,7 @@ def join_dataset(
         rest = [record for key, record in earlier.items() if key not in now]
         write_records([*joiner.records, *rest], folder / FILE)
 
-    card = f"{source_words(dataset)}\n\nThoughts joined from the texts `{Path(texts).resolve().name}`."
+    card = f"{source_words(dataset)}\n\nThoughts joined from the texts {text(Path(texts).resolve().name)}."
     summary = write_dataset(
         joiner.join(iter_dataset(dataset)),
         output,
@@ -358,37 +363,6 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
             batch = []
     if batch:
         yield batch
-
-
-def _texts_card(written: dict[str, int], text: str) -> str:
-    counts = ", ".join(f"{number} {name}" for name, number in sorted(written.items())) or "none"
-    return f"""---
-tags:
-- motion
-- chain-of-thought
-- text
-configs:
-- config_name: default
-  data_files: {FILE}
----
-
-# {_CARD_MARK}
-
-{text.strip()}
-
-{sum(written.values())} thoughts ({counts}), one row each: `split`, `id` (the clip's name in its own dataset),
-`caption` (its place in the row), `text_sha256` (of the caption), `start` and `end` (seconds, 0/0: the whole clip),
-`thought`, and where it comes from: `annotator`, `model`, `version`, `prompt`, `views`, `consistency` (share of its
-checkable claims that the motion bears out), `decided` (their number), `contradicted`, `sentences` (their number) and
-`unread` (those in which no checkable claim was found).
-
-No motion, no captions and no statistics of them are in here: join the thoughts onto your own copy of the data.
-
-```bash
-python -m datasets_scripts.build --source humanml3d --data_dir <your HumanML3D> --thoughts <this folder> --output data
-python -m datasets_scripts.thoughts.records --dataset <a dataset folder> --texts <this folder> --output data
-```
-"""
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,8 @@ import yaml
 from hub_server import SIGNATURE, TOKEN, run_client
 from tiny_data import clip, features
 
-from datasets_scripts.publish import BEGIN, END, read_configs
+from datasets_scripts.hub.card_merge import BEGIN, END
+from datasets_scripts.publish import read_configs
 from datasets_scripts.schema import write_dataset
 from datasets_scripts.thoughts.records import Joiner, ThoughtRecord, write_records, write_texts
 
@@ -189,7 +190,7 @@ def test_refusals(tmp_path):
     with pytest.raises(FileNotFoundError, match="data/"):
         read_configs(tmp_path / "empty")
     folder = dataset(tmp_path / "data")
-    with pytest.raises(ValueError, match="make a name"):
+    with pytest.raises(ValueError, match="letters, digits"):
         read_configs(folder, name="../up")
     for licence in ("My Licence", "a b", "<x>"):
         with pytest.raises(ValueError, match="--license"):
@@ -211,7 +212,7 @@ def test_a_push_that_fails_and_the_next(hub, push, tmp_path, fault):
     folder = dataset(tmp_path / "data")
     hub.fail(**fault)
     done = push(folder, "motion", fails=True)
-    assert "give the command again" in done.stderr and not (folder / "hub_push.json").exists()
+    assert "run the command again" in done.stderr and not (folder / "hub_push.json").exists()
     assert set(hub.repo("motion", "datasets").files) == {".gitattributes"}
     hub.heal()
     push(folder, "motion")

@@ -208,7 +208,7 @@ def test_joining_a_dataset_folder_keeps_everything_else(tmp_path, dataset, capsy
                 assert one["text"] == other["text"] and list(one["tokens"]) == list(other["tokens"])
     (kept,) = read_records(tmp_path / "out")
     assert (kept.id, kept.caption, kept.consistency, kept.annotator) == ("train-000", 0, 0.75, "kinematic")
-    assert source_words(tmp_path / "out").startswith("Words of the source.\n\nThoughts joined from the texts `t`.")
+    assert source_words(tmp_path / "out").startswith("Words of the source.\n\nThoughts joined from the texts t.")
     assert load_dataset(str(tmp_path / "out"), "thoughts")["train"].num_rows == 1
     # What has a thought keeps it, unless told otherwise; the provenance of the rest is carried on.
     write_texts(
