@@ -21,16 +21,17 @@ def _forms(word: str) -> list[str]:
 
 
 _ACTS = {
-    "walk": "walk stroll stride amble saunter trudge wander tiptoe creep sneak stagger limp hobble strut shuffle pace "
-    "stomp waddle stumble plod shamble",
+    "walk": "walk stroll stride amble saunter trudge wander tiptoe creep sneak limp strut pace waddle plod shamble",
+    "shuffle": "shuffle stagger stumble hobble stomp skip prance gallop",
     "run": "run jog sprint dash race",
-    "go": "move go travel advance proceed approach return retreat come drift charge rush",
+    "go": "move go travel advance approach return retreat come drift charge rush",
     "step": "step footstep",
     "sidestep": "sidestep",
     "march": "march",
     "turn": "turn rotate rotation revolution spin pivot revolve twirl swivel whirl",
     "curve": "curve arc loop semicircle",
-    "jump": "jump leap bounce vault spring",
+    "jump": "jump leap vault spring",
+    "bounce": "bounce",
     "hop": "hop",
     "kick": "kick punt",
     "lunge": "lunge",
@@ -42,11 +43,12 @@ _ACTS = {
     "lift": "raise lift rise elevate hoist",
     "lower": "lower drop descend sink",
     "hold": "hold keep",
-    "extend": "extend stretch reach straighten put place bring point push press shove",
+    "extend": "extend stretch reach straighten put place bring push press shove thrust outstretch stick spread",
+    "point": "point",
     "swing": "swing",
-    "bend": "bend stoop fold hunch",
+    "bend": "bend stoop hunch",
     "lean": "lean tilt tip sway",
-    "bow": "bow curtsy",
+    "bow": "bow",
     "circle": "circle windmill",
     "wave": "wave",
     "punch": "punch jab boxing strike uppercut",
@@ -59,7 +61,10 @@ _ACTS = {
     # Read, but nothing that joints could settle.
     "other": "dance gesture guide call respond slash climb swim crawl cross scratch wipe drink eat play shake nod "
     "wobble balance twist swipe hit chop pull pour open close exercise stop pause act pretend mimic motion clean "
-    "wash dribble catch swoop greet beckon fight block dodge shrug rub stir relax shift bat stack interact dig drag",
+    "wash dribble catch swoop greet beckon fight block dodge shrug rub stir relax shift bat stack interact dig drag "
+    "carry brush pat clasp fall trip slide wiggle flap roll sweep rest fold cartwheel fence squeeze set wrap "
+    "strum talk signal salute stretch flex rock shimmy crouch-walk skate row swat slap scrub knock adjust check "
+    "tie unscrew screw smoke laugh cry juggle balance sneeze cough curtsy pirouette twerk",
 }
 _IRREGULAR = {
     "run": "ran running",
@@ -67,16 +72,17 @@ _IRREGULAR = {
     "sit": "sat sitting",
     "lie": "lying lies lay lays",
     "lift": "rose risen rising",
-    "kneel": "knelt kneels kneeling",
+    "kneel": "knelt kneels",
     "hold": "held kept",
     "swing": "swung",
     "bend": "bent",
     "throw": "threw thrown",
-    "extend": "brought puts putting",
+    "extend": "brought puts putting stuck spread spreading",
     "meet": "met",
     "lean": "swayed",
     "strike": "struck",
-    "other": "hits hitting shook danced",
+    "other": "hits hitting shook danced fell drank ate swam swum caught fought slid slept sword swordplay "
+    "swaying ballet",
 }
 # Phrases, longest first where they share words.
 _ACT_PHRASES = {
@@ -101,8 +107,7 @@ _ACT_PHRASES = {
     "circle": "arm circle|arm circles",
     "turn": "u turn|about face",
     "squat": "deep knee bend|knee bend|knee bends",
-    "march": "marching steps|marching step|steps in place|step in place|stepping in place|walks in place|"
-    "walking in place|walk in place|runs in place|jogs in place|jogging in place|running in place",
+    "march": "marching steps|marching step",
     "go": "still moving|already moving",
 }
 _PARTS = {
@@ -112,9 +117,10 @@ _PARTS = {
     "knee": "knee",
     "hip": "hip pelvis waist",
     "trunk": "trunk torso chest spine shoulder",
-    "head": "head face eye gaze chin neck",
+    "head": "head face eye gaze chin neck mouth ear nose forehead hair cheek",
     "body": "body person figure man woman character individual he she someone somebody guy lady boy girl "
-    "performer subject actor stickman human",
+    "performer subject actor stickman human sim toon being dancer player robot character child kid adult mannequin "
+    "avatar model dummy animation individual",
 }
 _PLURALS = {"foot": "feet", "body": "bodies", "man": "men", "woman": "women"}
 _WAYS = {
@@ -122,8 +128,11 @@ _WAYS = {
     "front": "in front|to the front|frontward|front|in front of him|in front of her|in front of them",
     "backward": "backward|backwards|rearward|in reverse",
     "back": "back|rear|behind",
-    "sideways": "sideways|sideway|laterally|sideward|to one side|to the side|to his side|to her side|to their side|"
-    "out to the side|to the sides|out to the sides|to either side|side|lateral",
+    "sideways": "sideways|sideway|laterally|sideward|to one side|to the side|"
+    "out to the side|to the sides|out to the sides|to either side|side|lateral|out to his side|out to her side|"
+    "out to their side|out to his sides|out to her sides|out to their sides|on either side|on both sides",
+    "to side": "to his side|to her side|to their side|to its side|to his sides|to her sides|to their sides|to its sides|"
+    "to each side",
     "up": "up|up and down|upward|upwards|upright|skyward|raised",
     "overhead": "overhead|above the head|above his head|above her head|above their head|over the head|over his head|"
     "over her head|over their head|above head|over head|above the heads|above their heads|toward the ceiling|"
@@ -157,8 +166,6 @@ _TURNS = {
     "complete": 360,
     "all the way around": 360,
     "completely around": 360,
-    "slight": 45,
-    "slightly": 45,
     "three quarter": 270,
     "semicircle": 180,
 }
@@ -181,6 +188,7 @@ for _part, _words in _PARTS.items():
     for _word in _words.split():
         _add(_word, "part", (_part, _word, False))
         _add(_PLURALS.get(_word, f"{_word}s"), "part", (_part, _word, True))
+_add("lower body", "part", ("hip", "lower body", False))
 _add("upper body", "part", ("trunk", "upper body", False))
 _add("someone", "part", ("body", "someone", False))
 for _way, _texts in _WAYS.items():
@@ -255,7 +263,7 @@ for _pose, _texts in {
     "standing": "stand|stands|stood|standing|standing upright|upright stance|standing position|stance",
     "upright": "upright|erect|straight",
     "seated": "seated|sitting|sitting position|seated position",
-    "low": "crouching|crouched|squatting|with bent knees|bent knees|knees bent|crouched position",
+    "low": "crouching|crouched|crouched stance|squatting|with bent knees|bent knees|knees bent|crouched position",
     "kneeling": "kneeling",
     "lying": "lying",
     "bent": "bent forward|bent over|hunched|slumped|stooped",
@@ -281,7 +289,15 @@ _add("left", "lateral", "left")
 _add("right", "lateral", "right")
 for _text in ("other side", "opposite side", "opposite direction", "other direction", "other way", "opposite way"):
     _add(_text, "lateral", "other")
-for _text in ("left and right", "right and left", "left and then right", "left to right", "right to left"):
+for _text in (
+    "left and right",
+    "right and left",
+    "left and the right",
+    "right and the left",
+    "left and then right",
+    "left to right",
+    "right to left",
+):
     _add(_text, "lateral", "both")
 for _text in ("right away", "right after", "right now", "left over", "straight ahead"):
     _add(_text, "skip", None)
@@ -289,7 +305,7 @@ for _text in ("right away", "right after", "right now", "left over", "straight a
 for _text in (
     "at a steady pace|steady pace|pace|back to|back and forth|on the other hand|in turn|on one hand|head first|"
     "hand in hand|side by side|takes place|step by step|face to face|at once|in a row|in succession|"
-    "the whole motion|by hand|as if|as though|such as|as well|for a moment|something|someone|an object|the way|"
+    "the whole motion|by hand|such as|as well|for a moment|something|someone|an object|the way|"
     "the same way|this time|at a time|one after|bit|bits|on top|goes on|picks up speed|pick up speed|picking up speed|"
     "picks up the pace|by turns|on foot|once more|once again|once landed"
 ).split("|"):
@@ -299,4 +315,71 @@ for _text in ("in total", "in all", "altogether", "total"):
 _add("and a half", "plus half", None)
 for _text in ("ground", "floor"):
     _add(_text, "floor", None)
+# -- roles: words that say nothing of a movement, but what the others are to it ---------------------------------------
+
+for _text in "slight|slightly|a little|a little bit|a bit|a tiny bit|somewhat|partially|a tad|marginally".split("|"):
+    _add(_text, "modest", None)
+# Whether what follows happens is left open.
+for _text in (
+    "pretends to|pretending to|pretend to|appears to|appear to|appearing to|seems to|seem to|seeming to|looks like|"
+    "look like|looking like|as if|as though|like|tries to|trying to|try to|tried to|attempts to|attempting to|about to|"
+    "ready to|prepares to|preparing to|wants to|instead of|rather than|trying not to|imitating|imitates|mimicking|"
+    "mimics|similar to|possibly|maybe|perhaps|might|could|would"
+).split("|"):
+    _add(_text, "hedge", None)
+for _text in "by|at|on|along|beside|against|near|down by|down at|down to|back to|back down to|back by|back at".split(
+    "|"
+):
+    for _whose in "his|her|their|its|the|both".split("|"):
+        for _place in ("side", "sides"):
+            _add(f"{_text} {_whose} {_place}", "place", "hanging")
+for _text in (
+    "ball box object something weight weights item phone violin bottle cup table shelf rope sword racket bat club "
+    "basketball soccer baseball golf guitar paddle drink soda water chair stool ladder stairs"
+).split():
+    _add(_text, "thing", _text)
+DETERMINERS = frozenset(
+    "the his her their its a an this that these those own some any another my your one's person's".split()
+)
+PRONOUNS = frozenset("it them him this that everything themselves himself herself itself themself".split())
+PARTICLES = frozenset(
+    "up down out back off away over around forward forwards backward backwards outward inward".split()
+)
+ADVERBS = frozenset(
+    "again very just even still well too also high low diagonally apart then more hard around fast once twice".split()
+)
+# A part of the body that one of these governs is a place: "hands on his hips", "in front of his face".
+LANDMARK_PREPOSITIONS = frozenset(
+    "at by on onto to toward towards from of in into inside against near beside behind under below beneath between over "
+    "above across past through along off upon around".split()
+)
+FUNCTION_WORDS = (
+    DETERMINERS
+    | PRONOUNS
+    | ADVERBS
+    | LANDMARK_PREPOSITIONS
+    | frozenset(
+        "is are was were be been being has have had having who which whose while when where until as to for but so if "
+        "because there here he she they we you i what than until continues continue continuing does did this across "
+        "does using used uses without during about only not times steps appears seems his its towards legs arms".split()
+    )
+)
+# Movements that a foot can be what they are made on: "hops on the left foot".
+STANDING_VERBS = frozenset({"hop", "jump", "bounce", "kick", "squat"})
+# Parts of the body that are names of heights.
+LEVELS = {
+    "chest": "chest",
+    "shoulder": "shoulder",
+    "head": "head",
+    "face": "head",
+    "eye": "head",
+    "mouth": "head",
+    "ear": "head",
+    "forehead": "head",
+    "nose": "head",
+    "chin": "shoulder",
+    "waist": "waist",
+    "hip": "waist",
+    "knee": "knee",
+}
 MAX_WORDS = max(map(len, PHRASES))
