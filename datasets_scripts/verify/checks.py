@@ -29,6 +29,7 @@ _LEVELS = ("down", "waist", "chest", "shoulder", "head", "overhead")
 _OPPOSITE = {"left": "right", "right": "left", "forward": "backward", "backward": "forward"}
 # An arm held somewhere: arm lengths that way, those that are not even near it, and the share of the time that is enough.
 # Of the 112 clips of captured motion with captions by people, no true statement of this kind comes near the second.
+_LOW_HAND = -0.4
 _HELD, _NOT_HELD, _HELD_SHARE = 0.25, 0.0, 0.1
 _HEIGHTS = {"down": -0.9, "waist": -0.6, "chest": -0.3, "shoulder": 0.0, "head": 0.4, "overhead": 0.8}
 # Kinds that say where something is, not that it happens: they take no part in the order.
@@ -118,8 +119,12 @@ class Checker:
     def _candidates(self, kind: str, gait: str) -> list[Movement]:
         e = self.evidence
         match kind:
+            case "travel" if gait:
+                # Who walks or runs takes two steps at least; a jog may stay on the spot.
+                bouts = [bout for bout in e.bouts if bout.sure or bout.count[1] > 1]
+                return bouts + (e.unsure(e.marches) if gait == "run" else [])
             case "travel":
-                return e.bouts + ([] if gait else e.single_steps)
+                return e.bouts + e.single_steps
             case "sidestep":
                 return e.side_steps
             case "march":
@@ -136,6 +141,8 @@ class Checker:
                 return e.jacks
             case "kick":
                 return e.kicks
+            case "balance":
+                return e.balances
             case "knee":
                 return e.knees
             case "leg":
@@ -498,6 +505,10 @@ def _side(statement: Statement, movement: Movement, evidence: Evidence) -> _Find
         return _Finding(kind, statement.side, movement.side, "holds" if certain else "undecided")
     if statement.side == movement.side:
         return _Finding(kind, statement.side, movement.side, "holds" if movement.sure else "undecided")
+    if statement.kind == "raise" and statement.side == "both":
+        # One arm goes up while the other is up already, or soon after.
+        highest = float(evidence.m.hand[..., 1].max(axis=0).min())
+        return _Finding(kind, "both", movement.side, "contradicted" if highest < _LOW_HAND else "undecided")
     # Two arms that rise alike are not the one arm that a text speaks of, whatever else they do.
     clear = movement.sure or (statement.kind == "raise" and movement.side == "both")
     verdict: Verdict = "contradicted" if clear else "undecided"
@@ -558,7 +569,9 @@ def _direction(statement: Statement, movement: Movement, evidence: Evidence) -> 
     return _Finding("direction", said, shown, "undecided")
 
 
-_UNCOUNTED = frozenset({"turn", "curve", "sit", "stand", "pick", "lie", "kneel", "look", "bend", "twist", "foot"})
+_UNCOUNTED = frozenset(
+    {"turn", "curve", "sit", "stand", "pick", "lie", "kneel", "look", "bend", "twist", "foot", "balance"}
+)
 
 
 def _count(statement: Statement, movement: Movement, evidence: Evidence) -> _Finding | None:
@@ -670,7 +683,7 @@ def _speed(statement: Statement, movement: Movement, evidence: Evidence) -> _Fin
 
 
 def _gait(statement: Statement, movement: Movement, evidence: Evidence) -> _Finding | None:
-    if not statement.gait or statement.kind != "travel":
+    if not statement.gait or statement.kind != "travel" or movement.kind != "travel":
         return None
     if not movement.gait:
         return _Finding("gait", statement.gait, "between walk and run", "undecided")
@@ -711,6 +724,7 @@ _READABLE = {
     "bend": "bend",
     "stand": "standing up",
     "foot": "lifted foot",
+    "balance": "standing on one foot",
 }
 
 

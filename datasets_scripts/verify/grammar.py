@@ -288,7 +288,7 @@ def _modest(marks: list[Mark], i: int) -> None:
     behind = [k for k in range(i - 1, max(i - 3, -1), -1)]
     for near in (ahead, behind):
         for k in near:
-            if marks[k].category in ("act", "comma", "link"):
+            if marks[k].category in ("comma", "link"):
                 break
             if marks[k].category in ("lateral", "way"):
                 marks[k] = replace(marks[k], role="modest")

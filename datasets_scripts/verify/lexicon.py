@@ -36,6 +36,7 @@ _ACTS = {
     "kick": "kick punt",
     "lunge": "lunge",
     "squat": "squat",
+    "balance": "balance",
     "low": "crouch duck hunker",
     "kneel": "kneel genuflect",
     "sit": "sit",
@@ -60,11 +61,11 @@ _ACTS = {
     "meet": "meet",
     # Read, but nothing that joints could settle.
     "other": "dance gesture guide call respond slash climb swim crawl cross scratch wipe drink eat play shake nod "
-    "wobble balance twist swipe hit chop pull pour open close exercise stop pause act pretend mimic motion clean "
+    "wobble twist swipe hit chop pull pour open close exercise stop pause act pretend mimic motion clean "
     "wash dribble catch swoop greet beckon fight block dodge shrug rub stir relax shift bat stack interact dig drag "
     "carry brush pat clasp fall trip slide wiggle flap roll sweep rest fold cartwheel fence squeeze set wrap "
     "strum talk signal salute stretch flex rock shimmy crouch-walk skate row swat slap scrub knock adjust check "
-    "tie unscrew screw smoke laugh cry juggle balance sneeze cough curtsy pirouette twerk",
+    "tie unscrew screw smoke laugh cry juggle sneeze cough curtsy pirouette twerk",
 }
 _IRREGULAR = {
     "run": "ran running",
@@ -365,7 +366,7 @@ FUNCTION_WORDS = (
     )
 )
 # Movements that a foot can be what they are made on: "hops on the left foot".
-STANDING_VERBS = frozenset({"hop", "jump", "bounce", "kick", "squat"})
+STANDING_VERBS = frozenset({"hop", "jump", "bounce", "kick", "squat", "balance"})
 # Parts of the body that are names of heights.
 LEVELS = {
     "chest": "chest",

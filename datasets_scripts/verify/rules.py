@@ -218,7 +218,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     # -- the legs ----------------------------------------------------------------------------------------------------
     # A hop that names no foot is any small jump.
     "hop": (_rule("jump", where="both"), _rule("hop", beside="on foot"), _rule("jump")),
-    "squat": (_rule("low", text="half"),),
+    # "keeps his balance" is not done on one foot.
+    "balance": (_rule("other", obj="thing|it|part"), _rule("balance", part="leg"), _rule("other")),
     # -- the trunk -----------------------------------------------------------------------------------------------------
     "bend": (
         _SOMETHING,

@@ -69,7 +69,7 @@ class Trunk(Feet):
         for low in self._lows:
             sure = self._sits(low)
             depth = float(self.drop[low.slice].max())
-            if not sure and (depth < 0.3 or len(low) < 0.7 * self.fps):
+            if not sure and (depth < 0.3 or len(low) < 0.7 * self.fps or self._leaps(low)):
                 continue
             down = low.start + int(np.argmax(self.drop[low.slice] > 0.9 * depth)) + 1
             found.append(Movement("sit", low.start, down, sure=sure, metres=depth))
