@@ -15,7 +15,9 @@ from datasets_scripts.verify.rules import GIVES_WAY, Frame, kind_of
 
 _OTHER = {"left": "right", "right": "left", "both": "both", "": ""}
 # Movements done with a hand, with a leg: only these take over the side of the clause before.
-ARM_KINDS = frozenset({"raise", "wave", "punch", "throw", "reach", "circle", "pick", "clap", "arm", "lower"})
+ARM_KINDS = frozenset(
+    {"raise", "wave", "punch", "throw", "reach", "circle", "pick", "take", "clap", "join", "arm", "lower"}
+)
 LEAP_KINDS = frozenset({"jump", "hop", "jack"})
 LEG_KINDS = frozenset({"kick", "knee", "leg", "hop", "lunge"})
 # Directions and goals that rules test, and those that say where an arm is.
@@ -133,6 +135,8 @@ def _read_sentence(text: str, start: int, stop: int, memory: _Memory) -> list[St
                 continue
         if not made:
             if not clause.acts and _unknown_verb(clause):
+                continue
+            if clause.of("pose", "state", "stay"):
                 continue
             if statements and _merges(clause):
                 updated = _modified(statements[-1], clause)
@@ -263,12 +267,12 @@ def _details(clause: Clause, kind: str) -> Statement:
             for name in _ATTRIBUTES[m.category]:
                 values.setdefault(name, m.category if name == "unit" else m.value)
     for m in clause.of("cm"):
-        values.setdefault("metres", 0.01 * float(m.value))  # type: ignore[arg-type]
+        values.setdefault("metres", 0.01 * float(m.value))
     for m in clause.of("turned"):
         rounds = next((n.value for n in clause.of("times")), 1)
-        values.setdefault("angle", float(m.value) * int(rounds or 1))  # type: ignore[arg-type, call-overload]
+        values.setdefault("angle", float(m.value) * int(rounds or 1))
     for m in clause.of("time"):
-        values |= _time(m.value)  # type: ignore[arg-type]
+        values |= _time(m.value)
     if clause.of("several"):
         values["least"] = 2
     if clause.of("modest") and kind == "turn":
@@ -310,12 +314,11 @@ def _interpret(
     if not acts:
         return _states(clause, when, statements)
     made: list[Statement] = []
+    # "pretends to jump", "as if kicking": whether it happens is not said.
+    hedged = min((mark.start for mark in clause.of("hedge")), default=clause.marks[-1].stop)
     for act, own in _by_act(clause, acts):
-        made.extend(_statement(act, own, clause, when, memory, [*statements, *made]))
-    hedges = clause.of("hedge")
-    if hedges:
-        # "pretends to jump", "as if kicking": whether it happens is not said.
-        made = [replace(one, vague=True) if hedges[0].start <= one.stop else one for one in made]
+        stated = _statement(act, own, clause, when, memory, [*statements, *made])
+        made.extend(replace(one, vague=True) if act.start > hedged else one for one in stated)
     return made
 
 
@@ -356,11 +359,14 @@ def _frame(act: Mark, own: Clause) -> Frame:
     where |= {"angle"} if own.of("degrees", "turned") else set()
     where |= {"metres"} if own.of("m", "cm") else set()
     where |= {"pace"} if own.of("pace") else set()
+    where |= {"one side"} if len(own.values("side") & {"left", "right", "any"}) == 1 else set()
     mode = {"negated"} if own.of("not") else set()
     mode |= {"stays"} if own.of("stay") else set()
-    moving = {mark.part[0] for mark in own.of("part") if not mark.role}
+    parts = [mark for mark in own.of("part") if not mark.role]
+    moving = {mark.part[0] for mark in parts}
+    moving |= {"hand"} if any(mark.text.rstrip("s") in ("hand", "wrist", "palm") for mark in parts) else set()
+    where |= {"on foot"} if ("leg", False) in {mark.part for mark in parts} or own.of("side") else set()
     beside = own.values("act")
-    beside |= {"on foot"} if "leg" in moving or own.of("side") else set()
     return Frame(
         str(act.value), act.text, act.obj, frozenset(moving), frozenset(where), frozenset(beside), frozenset(mode)
     )
@@ -427,7 +433,12 @@ def _again(act: Mark, own: Clause, memory: _Memory) -> list[Statement]:
         )
     # "repeats this twice" may count the first time or not, and may mean all that came before.
     count = last.count if act.text.startswith("repeat") or details.count is None else details.count
-    times = {"at": details.at, "until": details.until, "count": count, "pace": details.pace or last.pace}
+    times: dict[str, Any] = {
+        "at": details.at,
+        "until": details.until,
+        "count": count,
+        "pace": details.pace or last.pace,
+    }
     return [replace(last, start=act.start, stop=own.marks[-1].stop, side=side, ways=ways, **times)]
 
 
@@ -476,7 +487,8 @@ def _states(clause: Clause, when: str, statements: Sequence[Statement]) -> list[
         plural_knees = any(mark.part == ("knee", True) for mark in parts)
         return [] if plural_knees and statements else [replace(details, kind="knee")]
     if "leg" in names and "knee" not in names and ways & {"up"} and not clause.of("m", "cm"):
-        return [replace(details, kind="other" if any(mark.role for mark in parts) else "foot")]
+        described = clause.link == "with" or any(mark.role for mark in parts)
+        return [replace(details, kind="other" if described else "foot")]
     return made
 
 

@@ -7,8 +7,9 @@ Time is linear in the length of the text.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from datasets_scripts.verify.lexicon import (
     ADVERBS,
@@ -56,7 +57,7 @@ class Mark:
     """
 
     category: str
-    value: object
+    value: Any
     start: int
     stop: int
     text: str
@@ -66,13 +67,13 @@ class Mark:
     @property
     def part(self) -> tuple[str, bool]:
         """Name of a part of the body and whether it is plural."""
-        name, _, plural = self.value  # type: ignore[misc]
+        name, _, plural = self.value
         return name, plural
 
 
 @dataclass
 class Clause:
-    """Marks between two breaks; `link` says how they follow on those before, `fronted` that they open with "before"."""
+    """Marks between two breaks; `link` says how they follow on those before, `fronted` that "before" opens them."""
 
     link: str
     marks: list[Mark] = field(default_factory=list)
@@ -132,15 +133,11 @@ def clauses(text: str, start: int, stop: int) -> list[Clause]:
 def _marks(text: str, start: int, stop: int) -> list[Mark]:
     """The known phrases of a sentence, times first, then the longest phrase at each word."""
     found: list[Mark] = []
-    for pattern, category, value in (
-        (_AIRBORNE, "airborne", _length),
-        (_RANGE, "time", lambda match: ("range", float(match[1]), float(match[2]))),
-        (_POINT, "time", lambda match: (match[1].lower(), float(match[2]))),
-    ):
+    for pattern, category, value_of in _PASSAGES:
         earlier = list(found)
         for match in pattern.finditer(text, start, stop):
             if not any(mark.start < match.end() and match.start() < mark.stop for mark in earlier):
-                found.append(Mark(category, value(match), match.start(), match.end(), match[0]))
+                found.append(Mark(category, value_of(match), match.start(), match.end(), match[0]))
     taken = sorted((mark.start, mark.stop) for mark in found)
     words: list[tuple[str, int, int]] = []
     covered = 0
@@ -179,6 +176,14 @@ def _length(match: re.Match[str]) -> tuple[float, float]:
     return min(numbers), max(numbers)
 
 
+# Passages with numbers that stand for one thing, read before the words in them.
+_PASSAGES: tuple[tuple[re.Pattern[str], str, Callable[[re.Match[str]], tuple]], ...] = (
+    (_AIRBORNE, "airborne", _length),
+    (_RANGE, "time", lambda match: ("range", float(match[1]), float(match[2]))),
+    (_POINT, "time", lambda match: (match[1].lower(), float(match[2]))),
+)
+
+
 # -- neighbours: sides, heights, numbers ------------------------------------------------------------------------------
 
 _BEFORE_LEVEL = frozenset("to at above over beside near toward towards past below reaching".split())
@@ -197,10 +202,10 @@ def _neighbours(marks: list[Mark]) -> list[Mark]:
         following = marks[i + 1] if i + 1 < len(marks) else None
         if mark.category == "lateral":
             mark = _lateral(mark, marks, i)
-        elif mark.category == "part" and mark.value[1] in LEVELS and not mark.part[1]:  # type: ignore[index]
+        elif mark.category == "part" and mark.value[1] in LEVELS and not mark.part[1]:
             before = next((m.text for m in reversed(marks[max(0, i - 3) : i]) if m.text not in DETERMINERS), "")
             if before in _BEFORE_LEVEL or (following is not None and following.text in _AFTER_LEVEL):
-                mark = replace(mark, category="level", value=LEVELS[mark.value[1]])  # type: ignore[index]
+                mark = replace(mark, category="level", value=LEVELS[mark.value[1]])
         elif mark.text == "half" and any(m.category == "unit" and m.value == "m" for m in marks[i + 1 : i + 3]):
             mark = replace(mark, category="m", value=0.5)
         elif mark.category == "number":
@@ -228,7 +233,7 @@ def _lateral(mark: Mark, marks: list[Mark], i: int) -> Mark:
 
 def _number(mark: Mark, marks: list[Mark], i: int) -> Mark:
     """A number with what it counts: a unit or the noun of a movement a few words on."""
-    value = float(mark.value)  # type: ignore[arg-type]
+    value = float(mark.value)
     for following in marks[i + 1 : i + 5]:
         match following.category:
             case "plus half":
@@ -297,6 +302,13 @@ def _modest(marks: list[Mark], i: int) -> None:
 
 def _part_role(marks: list[Mark], i: int) -> None:
     """Find what governs a part of the body: a preposition makes it a place, a participle before it a description."""
+    following = marks[i + 1] if i + 1 < len(marks) else None
+    if following is not None and _describes(following):
+        # "with both arms extended"
+        marks[i] = replace(marks[i], role="described")
+        if following.category == "act":
+            marks[i + 1] = replace(following, category="state")
+        return
     j, described = i - 1, False
     while j >= 0:
         mark = marks[j]
@@ -421,6 +433,8 @@ def _with_opens(clause: Clause, rest: Sequence[Mark]) -> bool:
             break
         ahead.append(mark)
     kinds = {mark.category for mark in ahead}
+    if any(mark.category == "word" and mark.text.endswith("ing") for mark in ahead if mark.text not in FUNCTION_WORDS):
+        return True
     if kinds & {"act", "pose", "state"} or any(mark.role == "described" for mark in ahead):
         return True
     limbs = any(str(act.value) in _LIMB_ACTS for act in clause.acts)

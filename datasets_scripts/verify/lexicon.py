@@ -99,7 +99,7 @@ _ACT_PHRASES = {
     "lean": "side bend|side bends",
     "knee": "knee raise|knee raises|knee lift|knee lifts|high knee|high knees",
     "pick": "pick up|picks up|picked up|picking up",
-    "kneel": "on one knee|on his knees|on her knees|on their knees|to one knee",
+    "kneel": "on one knee|to one knee",
     "lie": "lie down|lies down|lay down|lays down|lying down",
     "still": "keep still|keeps still|stand still|stands still|standing still|stay still|stays still|remains still|"
     "does not move|do not move|motionless|stays in one spot|holds still",
@@ -117,7 +117,8 @@ _PARTS = {
     "leg": "leg foot ankle shin thigh heel toe",
     "knee": "knee",
     "hip": "hip pelvis waist",
-    "trunk": "trunk torso chest spine shoulder",
+    "trunk": "trunk torso chest spine",
+    "shoulder": "shoulder",
     "head": "head face eye gaze chin neck mouth ear nose forehead hair cheek",
     "body": "body person figure man woman character individual he she someone somebody guy lady boy girl "
     "performer subject actor stickman human sim toon being dancer player robot character child kid adult mannequin "
@@ -132,8 +133,8 @@ _WAYS = {
     "sideways": "sideways|sideway|laterally|sideward|to one side|to the side|"
     "out to the side|to the sides|out to the sides|to either side|side|lateral|out to his side|out to her side|"
     "out to their side|out to his sides|out to her sides|out to their sides|on either side|on both sides",
-    "to side": "to his side|to her side|to their side|to its side|to his sides|to her sides|to their sides|to its sides|"
-    "to each side",
+    "to side": "to his side|to her side|to their side|to its side|to his sides|to her sides|to their sides|"
+    "to its sides|to each side",
     "up": "up|up and down|upward|upwards|upright|skyward|raised",
     "overhead": "overhead|above the head|above his head|above her head|above their head|over the head|over his head|"
     "over her head|over their head|above head|over head|above the heads|above their heads|toward the ceiling|"
@@ -189,7 +190,14 @@ for _part, _words in _PARTS.items():
     for _word in _words.split():
         _add(_word, "part", (_part, _word, False))
         _add(_PLURALS.get(_word, f"{_word}s"), "part", (_part, _word, True))
+for _verb in "keep keeps keeping kept lose loses losing lost regain regains regaining off maintain maintains".split():
+    for _whose in ("", "his ", "her ", "their ", "the "):
+        _add(f"{_verb} {_whose}balance", "act", "other")
 _add("lower body", "part", ("hip", "lower body", False))
+for _verb in "get gets getting got is go goes drop drops dropped fall falls down rests stays".split():
+    for _on in ("on", "onto", "to", "down on", "down to", "down onto"):
+        for _whose in ("his", "her", "their", "the", "both"):
+            _add(f"{_verb} {_on} {_whose} knees", "act", "kneel")
 _add("upper body", "part", ("trunk", "upper body", False))
 _add("someone", "part", ("body", "someone", False))
 for _way, _texts in _WAYS.items():
@@ -305,7 +313,7 @@ for _text in ("right away", "right after", "right now", "left over", "straight a
 # Words that are parts or movements elsewhere, and not here.
 for _text in (
     "at a steady pace|steady pace|pace|back to|back and forth|on the other hand|in turn|on one hand|head first|"
-    "hand in hand|side by side|takes place|step by step|face to face|at once|in a row|in succession|"
+    "hand in hand|side by side|takes place|step by step|face to face|at once|in a row|the bow|in succession|"
     "the whole motion|by hand|such as|as well|for a moment|something|someone|an object|the way|"
     "the same way|this time|at a time|one after|bit|bits|on top|goes on|picks up speed|pick up speed|picking up speed|"
     "picks up the pace|by turns|on foot|once more|once again|once landed"
@@ -323,8 +331,10 @@ for _text in "slight|slightly|a little|a little bit|a bit|a tiny bit|somewhat|pa
 # Whether what follows happens is left open.
 for _text in (
     "pretends to|pretending to|pretend to|appears to|appear to|appearing to|seems to|seem to|seeming to|looks like|"
-    "look like|looking like|as if|as though|like|tries to|trying to|try to|tried to|attempts to|attempting to|about to|"
-    "ready to|prepares to|preparing to|wants to|instead of|rather than|trying not to|imitating|imitates|mimicking|"
+    "look like|looking like|as if|as though|like|tries to|trying to|try to|tried to|attempts to|about to|"
+    "attempting to|"
+    "ready to|prepares to|preparing to|wants to|instead of|rather than|struggles to|struggling to|imitating|"
+    "imitates|mimicking|"
     "mimics|similar to|possibly|maybe|perhaps|might|could|would"
 ).split("|"):
     _add(_text, "hedge", None)
@@ -351,7 +361,8 @@ ADVERBS = frozenset(
 )
 # A part of the body that one of these governs is a place: "hands on his hips", "in front of his face".
 LANDMARK_PREPOSITIONS = frozenset(
-    "at by on onto to toward towards from of in into inside against near beside behind under below beneath between over "
+    "at by on onto to toward towards from of in into inside against near beside behind under below beneath between "
+    "over "
     "above across past through along off upon around".split()
 )
 FUNCTION_WORDS = (
@@ -361,8 +372,8 @@ FUNCTION_WORDS = (
     | LANDMARK_PREPOSITIONS
     | frozenset(
         "is are was were be been being has have had having who which whose while when where until as to for but so if "
-        "because there here he she they we you i what than until continues continue continuing does did this across "
-        "does using used uses without during about only not times steps appears seems his its towards legs arms".split()
+        "because there here he she they we you i what than until continues continue continuing does did this "
+        "across using used uses without during about only not times steps appears seems towards legs arms".split()
     )
 )
 # Movements that a foot can be what they are made on: "hops on the left foot".

@@ -77,7 +77,7 @@ def _rule(kind: str, *, text: str = "", gives: Mapping[str, Any] | None = None, 
 _ASIDE = "left|right"
 _UP = "up|overhead|front|sideways|out|forward|level"
 _RAISED = "up|overhead|sideways|level|left|right"
-_LIMBS = "arm|elbow|leg|knee|trunk|head|hip"
+_LIMBS = "arm|elbow|shoulder|leg|knee|trunk|head|hip"
 _SOMETHING = _rule("other", obj="thing|it")
 _ON_THE_SPOT = (
     _rule("turn", where="in place", also="angle"),
@@ -90,7 +90,7 @@ _TRAVEL = (
 )
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    # -- the body over the ground ----------------------------------------------------------------------------------
+    # -- the body over the ground ------------------------------------------------------------------------------------
     "walk": (
         *_ON_THE_SPOT,
         *_TRAVEL,
@@ -109,7 +109,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "march": (
         _rule("march", where="in place"),
         _rule("curve", beside="curve|circle"),
-        _rule("travel", where="forward|backward|left|right|around|metres"),
+        _rule("travel", where="forward|backward|back|left|right|around|metres"),
     ),
     "step": (
         _rule("clap", part="arm", beside="meet"),
@@ -143,19 +143,21 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "circle": (
         _rule("other", obj="thing|it"),
         _rule("curve", beside="walk|run|shuffle|go|step"),
-        _rule("other", part="hip|trunk|head|leg|knee|elbow", no_part="arm"),
+        _rule("circle", part="arm", no_part="hand"),
         _rule("curve", where="angle", no_part="arm"),
+        _rule("other"),
     ),
     "turn": (
         _SOMETHING,
         _rule("look", part="head", no_part="trunk"),
         _rule("twist", part="trunk", no_part="leg"),
-        _rule("circle", part="arm"),
+        _rule("circle", part="arm", no_part="hand", text="rotat|revol|whirl|twirl|spin|turn"),
+        _rule("other", part="arm|shoulder"),
         _rule("other", part="leg|knee|hip|elbow", obj="part"),
         _rule("other", part="leg|knee|elbow", no_part="body"),
     ),
     "jump": (_rule("other", text="bounc", obj="thing|part"),),
-    "bounce": (_SOMETHING, _rule("other", part=_LIMBS, obj="part"), _rule("hop", beside="on foot"), _rule("jump")),
+    "bounce": (_SOMETHING, _rule("other", part=_LIMBS, obj="part"), _rule("hop", where="on foot"), _rule("jump")),
     "stay": (_rule("travel", gives={"negated": True}),),
     # -- the hands ---------------------------------------------------------------------------------------------------
     "lift": (
@@ -165,9 +167,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _rule("knee", part="knee"),
         _rule("leg", part="leg"),
         _rule("raise", part="arm"),
-        _rule("other", part="head|trunk|elbow|hip"),
-        _rule("other", obj="part"),
-        _rule("stand"),
+        _rule("other", part="head|trunk|elbow|hip|shoulder"),
+        _rule("stand", text="ris|rose"),
+        _rule("other"),
     ),
     "lower": (
         _SOMETHING,
@@ -185,7 +187,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "extend": (
         _SOMETHING,
-        _rule("clap", part="arm", where="together"),
+        _rule("join", part="arm", where="together"),
         _rule("other", part="leg|knee|hip|head|elbow", no_part="arm"),
         _rule("pick", part="arm", where="floor"),
         _rule("other", part="arm", where="down|hanging|landmark|back"),
@@ -203,7 +205,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "swing": (
         _SOMETHING,
-        _rule("circle", part="arm", beside="circle"),
+        _rule("circle", part="arm", no_part="hand", beside="circle"),
         _rule("arm", part="arm"),
         _rule("leg", part="leg"),
         _rule("other"),
@@ -213,18 +215,23 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "throw": (_rule("other", obj="part|it"),),
     "meet": (_rule("clap", part="arm"), _rule("other")),
     "touch": (_rule("pick", where="floor"), _rule("other")),
-    "pick": (_rule("pick", where="floor|down"), _rule("other", text="grab|collect"), _rule("pick")),
+    "pick": (_rule("pick", where="floor|down"), _rule("other", text="grab|collect"), _rule("take")),
     "point": (_rule("other"),),
     # -- the legs ----------------------------------------------------------------------------------------------------
     # A hop that names no foot is any small jump.
-    "hop": (_rule("jump", where="both"), _rule("hop", beside="on foot"), _rule("jump")),
+    "hop": (_rule("jump", where="both"), _rule("hop", where="on foot"), _rule("jump")),
+    # Only to the front is a lunge measured.
+    "lunge": (_rule("low", where="left|right|sideways|back"),),
+    "sit": (_rule("other", obj="it"),),
+    "lie": (_SOMETHING,),
     # "keeps his balance" is not done on one foot.
     "balance": (_rule("other", obj="thing|it|part"), _rule("balance", part="leg"), _rule("other")),
-    # -- the trunk -----------------------------------------------------------------------------------------------------
+    # -- the trunk ---------------------------------------------------------------------------------------------------
     "bend": (
         _SOMETHING,
         _rule("other", part="arm|elbow", no_part="trunk|knee|hip|body", no_where="down|forward|left|right"),
         _rule("other", part="arm|elbow", no_part="trunk|knee|hip|body", obj="part"),
+        _rule("other", part="knee", where="one side"),
         _rule("low", part="knee"),
         _rule("other", part="leg|head|elbow", no_part="trunk|hip", obj="part"),
         _rule("lean", text="side"),
@@ -267,6 +274,7 @@ GIVES_WAY: tuple[tuple[str, frozenset[str]], ...] = tuple(
         ("throw", "punch kick"),
         ("lower", "squat sit kneel lie lunge bow"),
         ("turn", "look"),
+        ("lunge", "kick"),
         ("walk", "run march curve circle"),
         ("run", "march curve circle"),
         ("shuffle", "curve circle"),

@@ -9,7 +9,6 @@ from datasets_scripts.verify.evidence.ground import Ground
 from datasets_scripts.verify.evidence.movement import Movement, named_way, series_of
 from datasets_scripts.verify.kinematics import PELVIS, SIDES, TOES, Span, quantile, spans_above
 
-
 # Metres: strides of captured runs (CMU, Bandai-Namco) are at most .11 high, leaps of its dancers .25 to .68.
 _LEAP = 0.15
 # A kick on the run, m/s of the toes against the hips, and how far the foot swings to the front, in leg lengths: soccer
@@ -203,8 +202,10 @@ class Feet(Ground):
     @cached_property
     def leg_lifts(self) -> list[Movement]:
         """Any foot taken off the ground in place."""
-        forms = ("knee", "kick", "up")
-        return [self._on(foot, lift) for foot in (0, 1) for lift in self._lift_series("leg", foot, forms)]
+        high, low = ("knee", "kick", "up"), ("small",)
+        found = [self._on(foot, lift) for foot in (0, 1) for lift in self._lift_series("leg", foot, high)]
+        small = [self._on(foot, lift) for foot in (0, 1) for lift in self._lift_series("leg", foot, low)]
+        return found + self.unsure(small)
 
     def _lift_series(self, kind: str, foot: int, forms: tuple[str, ...]) -> list[Movement]:
         """Lifts of one foot, as series that neither the other foot nor a clear change of height interrupts."""

@@ -300,6 +300,15 @@ class Ground:
         ]
 
     @cached_property
+    def single_side_steps(self) -> list[Movement]:
+        """Single steps to a side."""
+        return [
+            Movement("sidestep", step.start, step.stop, sure=False, side=SIDES[int(step.left < 0)])
+            for step in self.steps
+            if abs(step.left) > 0.5 * abs(step.front)
+        ]
+
+    @cached_property
     def single_steps(self) -> list[Movement]:
         """Steps that make no travel: enough for "takes a step", not for a walk."""
         found: list[Movement] = []

@@ -9,6 +9,11 @@ from datasets_scripts.verify.evidence.movement import Movement, dips, series_of
 from datasets_scripts.verify.evidence.trunk import Trunk
 from datasets_scripts.verify.kinematics import ELBOWS, SIDES, WRISTS, Span, quantile, smooth, spans_above, swings
 
+# Arm lengths a second: arms that swing in captured walks (CMU, Bandai-Namco) stay below, blows and throws do not.
+_QUICK_HAND = 4.0
+# Metres between the wrists of hands that touch.
+_TOGETHER = 0.2
+
 
 class Hands(Trunk):
     """What the arms and hands do. A hand that goes up as part of a run, a leap or a throw is not sure."""
@@ -278,6 +283,22 @@ class Hands(Trunk):
             spans = [(span, sure) for span, sure in spans if not self._meets(span)]
             found.extend(replace(one, side=name) for one in series_of(form, spans, gap=self.near(gap)))
         return found
+
+    @cached_property
+    def quick_hands(self) -> list[Movement]:
+        """A hand that moves fast against its shoulder in any direction: perhaps a blow or a throw of another form."""
+        found: list[Movement] = []
+        for side, name in enumerate(SIDES):
+            speed = np.linalg.norm(np.gradient(self.m.hand[:, side], axis=0), axis=-1) * self.fps
+            for span in spans_above(speed, _QUICK_HAND, 0.5 * _QUICK_HAND, 2):
+                found.append(Movement("quick hand", span.start, span.stop, sure=False, side=name, count=(1, 9)))
+        return found
+
+    @cached_property
+    def meetings(self) -> list[Movement]:
+        """The hands together, wherever."""
+        spans = spans_above(-self.hands_apart, -_TOGETHER, -1.3 * _TOGETHER, 2)
+        return [Movement("join", span.start, span.stop) for span in spans]
 
     @cached_property
     def reaches(self) -> list[Movement]:
