@@ -28,7 +28,7 @@ _WORTH = {"sure": 2.0, "unsure": 0.8, "holds": 0.5, "contradicted": -1.0}
 _LEVELS = ("down", "waist", "chest", "shoulder", "head", "overhead")
 _OPPOSITE = {"left": "right", "right": "left", "forward": "backward", "backward": "forward"}
 # An arm held somewhere: arm lengths that way, those that are not even near it, and the share of the time that is
-# enough; an arm that is never up. No true statement about the captured motion (CMU, captions by people) comes near the second.
+# enough; an arm that is never up. No true statement that people wrote about captured motion (CMU) falls below.
 _LOW_HAND = -0.4
 _HELD, _NOT_HELD, _HELD_SHARE = 0.25, 0.0, 0.1
 _HEIGHTS = {"down": -0.9, "waist": -0.6, "chest": -0.3, "shoulder": 0.0, "head": 0.4, "overhead": 0.8}
@@ -566,6 +566,9 @@ def _direction(statement: Statement, movement: Movement, evidence: Evidence) -> 
     shown = ", ".join(sorted(movement.directions)) or "no clear direction"
     said = " and ".join(stated)
     modest = {names.get(way) for way in statement.modest}
+    if statement.kind == "travel":
+        # Left and right may be those of the viewer's path or of the walker's: only the other side contradicts them.
+        modest |= {"left", "right", "sideways"}
     if any(way in movement.unlike for way in stated if way not in modest):
         clear = movement.sure or statement.kind == "raise"
         return _Finding("direction", said, shown, "contradicted" if clear else "undecided")

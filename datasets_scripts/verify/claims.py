@@ -260,8 +260,9 @@ def _details(clause: Clause, kind: str) -> Statement:
     """Everything a clause says besides what moves, as a statement of `kind`."""
     marks = clause.marks
     values: dict[str, Any] = {"rough": any(m.text in ("about", "around", "roughly") for m in marks)}
-    # A sum over several movements is nobody's count.
-    total = bool(clause.of("total"))
+    # A sum over several movements is nobody's count, and steps that are walked down are those of stairs.
+    stairs = clause.of("steps") and clause.values("way") & {"up", "down"}
+    total = bool(clause.of("total") or stairs)
     for m in marks:
         if m.category in _ATTRIBUTES and not (total and m.category in ("times", "steps")):
             for name in _ATTRIBUTES[m.category]:

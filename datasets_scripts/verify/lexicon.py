@@ -270,7 +270,7 @@ for _when, _texts in {
         _add(_text, "when", _when)
 for _pose, _texts in {
     "standing": "stand|stands|stood|standing|standing upright|upright stance|standing position|stance",
-    "upright": "upright|erect|straight",
+    "upright": "upright|erect|stands straight|stand straight|standing straight|sits straight",
     "seated": "seated|sitting|sitting position|seated position",
     "low": "crouching|crouched|crouched stance|squatting|with bent knees|bent knees|knees bent|crouched position",
     "kneeling": "kneeling",
