@@ -490,7 +490,8 @@ def _states(clause: Clause, when: str, statements: Sequence[Statement]) -> list[
     if "leg" in names and "knee" not in names and ways & {"up"} and not clause.of("m", "cm"):
         described = clause.link == "with" or any(mark.role for mark in parts)
         return [replace(details, kind="other" if described else "foot")]
-    return made
+    # A description that joints do not decide: "with a relaxed spine".
+    return made or ([_details(clause, "other")] if clause.of("state") else [])
 
 
 def _unknown_verb(clause: Clause) -> bool:

@@ -122,7 +122,7 @@ _PARTS = {
     "head": "head face eye gaze chin neck mouth ear nose forehead hair cheek",
     "body": "body person figure man woman character individual he she someone somebody guy lady boy girl "
     "performer subject actor stickman human sim toon being dancer player robot character child kid adult mannequin "
-    "avatar model dummy animation individual",
+    "avatar model dummy animation boxer ballerina gymnast athlete",
 }
 _PLURALS = {"foot": "feet", "body": "bodies", "man": "men", "woman": "women"}
 _WAYS = {

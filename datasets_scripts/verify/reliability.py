@@ -10,15 +10,16 @@ from types import MappingProxyType
 # capture (HumanML3D, KIT-ML, CMU trial descriptions).
 CONTRADICTED_ON_HUMAN_TEXT = MappingProxyType(
     {
-        "action": (17, 141),
-        "gait": (2, 89),
-        "turn": (0, 2),
-        "angle": (2, 4),
-        "speed": (0, 3),
-        "direction": (5, 31),
-        "side": (3, 7),
+        "action": (0, 131),
+        "angle": (0, 2),
+        "count": (1, 3),
+        "direction": (0, 27),
+        "gait": (0, 86),
         "order": (0, 5),
-        "count": (1, 2),
+        "posture": (0, 4),
+        "side": (0, 7),
+        "speed": (0, 3),
+        "turn": (0, 2),
     }
 )
 MAX_FALSE_CONTRADICTIONS = 0.05

@@ -21,7 +21,7 @@ from chat_server import GOOD, KEY, ChatApi, answers, completion, cut, fails, han
 from datasets import load_dataset
 from filelock import FileLock
 
-from datasets_scripts import annotate, schema
+from datasets_scripts import annotate, schema, verify
 from datasets_scripts.schema import Caption, Clip, iter_dataset, load_motion_dataset, write_dataset
 from datasets_scripts.thoughts import render
 from datasets_scripts.thoughts.annotate import answers as answers_module
@@ -31,7 +31,6 @@ from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnno
 from datasets_scripts.thoughts.annotate.vlm_annotator import VlmAnnotator, joints_of
 from datasets_scripts.thoughts.records import FILE, read_records, text_hash
 from datasets_scripts.verify import evidence, lexicon
-from datasets_scripts.verify.verification import verify
 from modeling_unimo import rendering_unimo
 
 
@@ -93,7 +92,7 @@ def test_kinematic_fills_thoughts_and_says_where_they_come_from(tmp_path, capsys
     mine = records["train", 1]
     assert mine.version.startswith("source ") and mine.version.endswith("seed 0")
     assert mine.text_sha256 == text_hash("someone strolls.")
-    (checked,) = verify([mine.thought], joints_of(clips[0].features))
+    (checked,) = verify.verify([mine.thought], joints_of(clips[0].features))
     assert mine.consistency == checked.consistency and len(mine.contradicted) == len(checked.contradicted)
     assert mine.decided == sum(claim.verdict != "undecided" for claim in checked.claims) > 0
     assert records["test", 0].annotator == "given" and records["test", 0].version == ""
@@ -108,22 +107,17 @@ def test_kinematic_fills_thoughts_and_says_where_they_come_from(tmp_path, capsys
 
 
 def test_the_version_of_the_verifier_names_every_file_of_its_reading(tmp_path, monkeypatch) -> None:
-    copy = shutil.copytree(Path(evidence.__file__).parent, tmp_path / "evidence")
-    words = tmp_path / "lexicon.py"
-    shutil.copy(lexicon.__file__, words)
+    copy = shutil.copytree(Path(verify.__file__).parent, tmp_path / "verify")
     version = verifier_version()
-    with monkeypatch.context() as patch:
-        patch.setattr(lexicon, "__file__", str(words))
-        assert verifier_version() == version
-        words.write_text(words.read_text() + "# another word\n")
-        assert verifier_version() != version
-    monkeypatch.setattr(evidence, "__file__", str(copy / "__init__.py"))
+    for package, folder in ((verify, copy), (evidence, copy / "evidence")):
+        monkeypatch.setattr(package, "__file__", str(folder / "__init__.py"))
     assert verifier_version() == version
     seen = {version}
-    for file in sorted(copy.glob("*.py")):
+    files = sorted(copy.rglob("*.py"))
+    for file in files:
         file.write_text(file.read_text() + "# another bound\n")
         seen.add(verifier_version())
-    assert len(seen) == 1 + len(list(copy.glob("*.py"))) > 5
+    assert len(seen) == 1 + len(files) > 12
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets_scripts import verify
 from datasets_scripts.schema import Clip, find_fault
 from datasets_scripts.thoughts import render
 from datasets_scripts.thoughts.annotate import answers, events, kinematic_annotator, vlm_annotator, vlm_prompt
@@ -21,8 +22,7 @@ from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnno
 from datasets_scripts.thoughts.annotate.vlm_annotator import VlmAnnotator, joints_of
 from datasets_scripts.thoughts.annotate.vlm_prompt import ModelUnusable, Reply, prompt_hash
 from datasets_scripts.thoughts.records import ThoughtRecord, text_hash
-from datasets_scripts.verify import checks, claims, evidence, kinematics, lexicon
-from datasets_scripts.verify import verification as verifier
+from datasets_scripts.verify import claims, evidence, grammar, kinematics, lexicon, rules
 from modeling_unimo import rendering_unimo
 from modeling_unimo.files_unimo import sha256_of
 from modeling_unimo.skeletons_unimo import HUMANML3D
@@ -281,7 +281,7 @@ class _ClipWork:
         if not checked:
             return
         try:
-            found = verifier.verify([self.records[index].thought for index in checked], joints, self.clip.fps)
+            found = verify.verify([self.records[index].thought for index in checked], joints, self.clip.fps)
         except ValueError as error:
             for index in checked:
                 self.records[index] = replace(self.records[index], thought="", refused=f"cannot be checked: {error}")
@@ -312,13 +312,15 @@ def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Proven
 
 def verifier_version() -> str:
     """Of what checks thoughts: other sources may give other scores."""
-    return f"source {_digest(verifier, checks, claims, evidence, kinematics, lexicon)}"
+    return f"source {_digest(verify, evidence)}"
 
 
 def _seeing(annotator: VlmAnnotator) -> str:
     """Of what a model is shown and asked, and of what reads its answers."""
     client = inspect.getmodule(type(annotator.model))
-    return _digest(client, vlm_annotator, vlm_prompt, answers, claims, lexicon, render, rendering_unimo)
+    return _digest(
+        client, vlm_annotator, vlm_prompt, answers, claims, grammar, lexicon, rules, render, rendering_unimo
+    )
 
 
 def _digest(*modules: Any) -> str:
