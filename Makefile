@@ -6,6 +6,7 @@
 #   make results    write the tables of README.md and docs/ anew from docs/results/*.json
 #   make bench      every step timed against the published way and the machine's limits (runs/benchmarks); BENCH_ARGS=--quick
 #                   PUBLISHED=dir with checkouts of HumanML3D and T2M-GPT times their own code too
+#   make gpu-check  ten minutes on a GPU: training steps, sampling, rewards and benchmarks to one JSON (runs/gpu_check)
 # PYTHON=/path/to/python picks the interpreter, VENV=dir the environment.
 
 VENV ?= .venv
@@ -20,7 +21,7 @@ BENCH_ARGS ?=
 PUBLISHED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quality docs results format bench clean
+.PHONY: help install demo test quality docs results format bench gpu-check clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -73,6 +74,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(PY) -m benchmarks.run $(if $(wildcard $(OUTPUT)/unimo),--run $(OUTPUT)) $(if $(PUBLISHED),--published $(PUBLISHED)) $(BENCH_ARGS)
+
+gpu-check: $(STAMP)
+	$(PY) -m benchmarks.gpu_check --output runs/gpu_check
 
 clean:
 	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

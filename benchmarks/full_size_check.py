@@ -7,16 +7,17 @@ random: this is about what runs, how fast, and in how much memory.
     python -m benchmarks.full_size_check --output runs/full_size
     python -m benchmarks.full_size_check --output runs/full_size_gpu --layers 24 --steps 200 --batch 16 --bf16
 
-The second is for a GPU; its 24 layers are Qwen2.5-0.5B. TFLOP/s counts six operations a parameter and token of the
-training pass (GRPO's sampling and reference come on top, inside the same seconds). A random policy answers nothing
-valid, so that GRPO's rewards decode nothing here: `python -m benchmarks.run --only reward` times them.
+Figures are printed and written to `full_size_check.json`. The second is for a GPU; its 24 layers are Qwen2.5-0.5B.
+TFLOP/s counts six operations a parameter and token of the training pass (GRPO's sampling and reference come on top,
+inside the same seconds). A random policy answers nothing valid, so that GRPO's rewards decode nothing here:
+`python -m benchmarks.run --only reward` times them.
 """
 
 import argparse
 import json
 import multiprocessing
-import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ from modeling_unimo import (
     TextMotionEvaluatorModel,
     UniMoProcessor,
 )
+from modeling_unimo.files_unimo import write_json
 from train import grpo, sft
+from train.engine.stages import peak_memory_mb
 from train.supervised.backbone import new_causal_lm
 
 CLIPS = 64
@@ -87,15 +90,15 @@ def run_stage(stage: str, recipe: str, pipe: Any) -> None:
     seconds = time.perf_counter() - started
     folder = Path(yaml.safe_load(Path(recipe).read_text(encoding="utf-8"))["output_dir"])
     if torch.cuda.is_available():
-        memory = f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB on {torch.cuda.get_device_name()}"
+        memory = torch.cuda.max_memory_allocated() / 2**20
     else:
-        memory = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB of main memory"
+        memory = peak_memory_mb()
     curves = json.loads((folder / "curves.json").read_text(encoding="utf-8"))
-    pipe.send({"seconds": seconds, "memory": memory, "curves": curves})
+    pipe.send({"seconds": seconds, "peak_memory_mb": memory, "curves": curves})
 
 
-def measure(stage: str, root: Path, settings: dict[str, Any], parameters: int) -> None:
-    """Runs a stage in a process of its own, so that its peak is its own, and prints what it took."""
+def measure(stage: str, root: Path, settings: dict[str, Any], parameters: int) -> dict[str, float]:
+    """Run a stage in a process of its own, so that its peak is its own; prints and returns what it took."""
     recipe = root / f"{stage}.yaml"
     recipe.write_text(yaml.safe_dump(settings | {"output_dir": str(root / stage)}), encoding="utf-8")
     context = multiprocessing.get_context("spawn")
@@ -111,16 +114,22 @@ def measure(stage: str, root: Path, settings: dict[str, Any], parameters: int) -
     steps = [entry for entry in told["curves"] if "loss" in entry]
     runtime = next(entry["train_runtime"] for entry in told["curves"] if "train_runtime" in entry)
     tokens = max(entry.get("num_tokens", 0) for entry in told["curves"])
-    print(
-        f"{stage}: {len(steps)} steps, {runtime / len(steps):.2f} s a step, {tokens / runtime:,.0f} tokens/s, "
-        f"{6 * parameters * tokens / runtime / 1e12:.3f} TFLOP/s, peak {told['memory']}, "
-        f"loss {steps[0]['loss']:.3f} -> {steps[-1]['loss']:.3f}, {told['seconds']:.0f} s with loading and saving",
-        flush=True,
-    )
+    figures = {
+        "steps": len(steps),
+        "seconds_per_step": runtime / len(steps),
+        "tokens_per_second": tokens / runtime,
+        "tflops": 6 * parameters * tokens / runtime / 1e12,
+        "peak_memory_mb": told["peak_memory_mb"],
+        "first_loss": steps[0]["loss"],
+        "last_loss": steps[-1]["loss"],
+        "seconds": told["seconds"],  # with loading and saving
+    }
+    print(f"{stage}: " + "  ".join(f"{name} {value:,.4g}" for name, value in figures.items()), flush=True)
+    return figures
 
 
-def main() -> None:
-    """Runs the script."""
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run the script; returns what it writes to `full_size_check.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="New folder for everything this makes.")
     parser.add_argument("--hidden_size", type=int, default=896)
@@ -132,7 +141,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="bfloat16 products over float32 weights.")
     parser.add_argument("--activation_checkpointing", action="store_true")
     parser.add_argument("--torch_compile", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.output.exists():
         raise SystemExit(f"error: {arguments.output} exists; name a new folder")
     arguments.output.mkdir(parents=True)
@@ -157,7 +166,8 @@ def main() -> None:
         "per_device_train_batch_size": arguments.batch,
         "learning_rate": 1e-4,
     }
-    measure("sft", arguments.output, common | supervised, parameters)
+    results: dict[str, Any] = {"parameters": parameters, "settings": {k: str(v) for k, v in vars(arguments).items()}}
+    results["sft"] = measure("sft", arguments.output, common | supervised, parameters)
     grpo_steps = arguments.steps if arguments.grpo_steps is None else arguments.grpo_steps
     if grpo_steps:
         reinforced = {
@@ -172,7 +182,9 @@ def main() -> None:
             "scale_rewards": "none",
             "learning_rate": 1e-5,
         }
-        measure("grpo", arguments.output, common | reinforced, parameters)
+        results["grpo"] = measure("grpo", arguments.output, common | reinforced, parameters)
+    write_json(arguments.output / "full_size_check.json", results)
+    return results
 
 
 if __name__ == "__main__":
