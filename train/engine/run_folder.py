@@ -121,7 +121,7 @@ def run_folder(
     with locked(folder) if leads else nullcontext():
         _claim(training, stage, settings)
         try:
-            yield last_checkpoint(folder)
+            yield _agreed_checkpoint(training)
         except (Exception, SystemExit):
             if leads and last_checkpoint(folder) is None and not (folder / FINISHING).exists():
                 for name in (*made, TRAINER_SETTINGS, SETTINGS):  # the stage's own last: until then it can be resumed
@@ -146,6 +146,20 @@ def _claim(training: "TrainingArguments", stage: str, settings: dict[str, Any]) 
         with room_for("the settings of the run", folder):
             for name, content in {TRAINER_SETTINGS: trainer, SETTINGS: own}.items():
                 write_json(folder / name, content, sort_keys=True)
+
+
+def _agreed_checkpoint(training: "TrainingArguments") -> str | None:
+    """The last complete checkpoint, which every process has to find: on several machines, on a shared disk."""
+    found = last_checkpoint(Path(training.output_dir))
+    if training.world_size > 1:
+        from accelerate.utils import gather_object
+
+        if len(set(gather_object([found]))) > 1:
+            raise SystemExit(
+                f"error: only some processes find checkpoints in {training.output_dir}; on several machines it must "
+                "be on a disk that all of them share"
+            )
+    return found
 
 
 def _remove(path: Path) -> None:

@@ -128,13 +128,25 @@ class StageTrainer(PushesAtEnd):
         """Trains, from the checkpoint of that path where one is given, and takes the processor time of it.
 
         Raises:
-            SystemExit: the loss or the weights are not finite any more, or there is no room for a checkpoint.
+            SystemExit: the loss or the weights are not finite any more, there is no room for a checkpoint, or another
+                process of the training is gone.
         """
         if resume_from_checkpoint is not None and isinstance(self.train_dataset, ResumableRows):
             self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
         self.first_step = 0 if resume_from_checkpoint is None else step_of(Path(resume_from_checkpoint))
         begin = time.process_time()
-        output = super().train(resume_from_checkpoint, *args, **kwargs)
+        try:
+            output = super().train(resume_from_checkpoint, *args, **kwargs)
+        except RuntimeError as error:
+            # NCCL's errors have a class of their own; gloo's are told by its name in them.
+            lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+            if self.args.world_size == 1 or not lost:
+                raise
+            last = last_checkpoint(Path(self.args.output_dir))
+            raise SystemExit(
+                f"error: another process of this training ended or cannot be reached ({error}). See its log; the same "
+                f"command, on every machine, continues from {last or 'the beginning: there is no checkpoint yet'}"
+            ) from error
         self.train_cpu_seconds = time.process_time() - begin
         return output
 
