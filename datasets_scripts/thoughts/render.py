@@ -29,7 +29,6 @@ from datasets_scripts.thoughts.blender_render import SAMPLES, BlenderError, Blen
 from modeling_unimo import rendering_unimo
 from modeling_unimo.command_line import positive_int
 from modeling_unimo.files_unimo import sha256_of, write_json, write_text
-from modeling_unimo.motion_representation import HUMANML3D, KIT, features_to_joints
 from modeling_unimo.rendering_unimo import (
     CAMERAS,
     STYLES,
@@ -42,6 +41,7 @@ from modeling_unimo.rendering_unimo import (
     sheet_indices,
     staged,
 )
+from modeling_unimo.skeletons_unimo import HUMANML3D, KIT
 
 RENDERERS = ("capsules", "blender")
 FORMATS = ("mp4", "png")
@@ -199,6 +199,8 @@ def find_render_fault(clip_id: str, features: np.ndarray, fps: float) -> Skipped
 
 def render_clip(job: RenderJob) -> Skipped | int:
     """Draw one clip into its file, which is whole or not there; the number of frames drawn, or why there is none."""
+    from modeling_unimo.motion_representation import features_to_joints
+
     fault = find_render_fault(job.id, job.features, job.fps)
     if fault is not None:
         return fault

@@ -218,5 +218,5 @@ def test_a_push_that_fails_and_the_next(hub, push, tmp_path, fault):
     push(folder, "motion")
     assert len(hub.repo("motion", "datasets").files) == 6
     hub.seed("tester/motion", {"README.md": b"---\n[unclosed\n---\n"}, kind="datasets")
-    assert "mend it" in push(folder, "motion", fails=True).stderr
+    assert "correct it" in push(folder, "motion", fails=True).stderr
     assert "does not accept the token" in push(folder, "motion", token="hf_wrong", fails=True).stderr

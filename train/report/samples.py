@@ -1,31 +1,45 @@
-"""What the report shows of a finished run: a dozen generated motions and descriptions, the use of the codebook."""
+"""The samples of a finished run for its report: a dozen generated motions and descriptions, and the codebook's use."""
+
+from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
-from datasets_scripts.schema import load_motion_dataset
-from evaluate_unimo.reconstruction import reconstruct, score_reconstructions
-from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.files_unimo import write_json
-from modeling_unimo.model_loading import load_model
-from modeling_unimo.motion_representation import features_to_joints, skeleton_for
+
+if TYPE_CHECKING:
+    from datasets_scripts.captioned_motions import CaptionedMotion
 
 COUNT = 12
 
 
 def spread(entries: Sequence[CaptionedMotion], count: int) -> list[CaptionedMotion]:
-    """`count` entries evenly over the split, so that the samples are picked by nobody."""
+    """`count` entries at even distances over the split, so that nobody picks the samples."""
     return [entries[i] for i in np.linspace(0, len(entries) - 1, min(count, len(entries))).round().astype(int)]
 
 
 def write_samples(run: Path, seed: int) -> None:
-    """Fill `run/samples`: samples.json, samples.npz and reconstruction.json, from the test split and `run/unimo`."""
+    """Write samples.json, samples.npz and reconstruction.json into `run/samples`.
+
+    Args:
+        run: folder of a quickstart; its test split and `unimo` are used.
+        seed: of the generation.
+
+    Raises:
+        SystemExit: the model or the data cannot be used.
+    """
+    from datasets_scripts.captioned_motions import captioned_motions
+    from datasets_scripts.schema import load_motion_dataset
+    from evaluate_unimo.reconstruction import reconstruct, score_reconstructions
+    from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor
+    from modeling_unimo.model_loading import load_model
+    from modeling_unimo.motion_representation import features_to_joints, skeleton_for
+
     folder = run / "samples"
     with exit_on_error():
         needed = "a UniMo model, which train/grpo.py leaves there"
@@ -73,7 +87,7 @@ def write_samples(run: Path, seed: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
     parser.add_argument("--seed", type=int, default=0)

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.captioned_motions import motion_views
 from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.thoughts.render import find_render_fault
 from datasets_scripts.verify.verification import verify
-from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 from modeling_unimo.rendering_unimo import drawable
+from modeling_unimo.skeletons_unimo import HUMANML3D
 
 # First the words that are no sides, so that they are passed over: "right" as "fully, exactly, correct", a right angle,
 # and "left" as a verb or "remaining".
@@ -88,6 +87,9 @@ def choose_items(dataset: str | Path, split: str, number: int, seed: int) -> lis
         FileNotFoundError: no such dataset or split.
         ValueError: not of 22 joints, or fewer such clips than `number`.
     """
+    from datasets_scripts.captioned_motions import motion_views
+    from modeling_unimo.motion_representation import features_to_joints
+
     if number < 2:
         raise ValueError(f"number must be >= 2, got {number}")
     loaded = load_motion_dataset(dataset, split)[split]
