@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from datasets_scripts.hub.card_words import text
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
 from datasets_scripts.sources import bvh, humanml3d, joints, smpl
 from datasets_scripts.sources.amass.layout import TARGET_SKELETONS, LayoutOptions, build_layout
@@ -123,13 +124,16 @@ def make_source(arguments: argparse.Namespace) -> Source:
         rules = _rules(arguments, joints.JOINTS_RULES)
         clips = joints.iter_clips(folder, rules, up=arguments.up, facing=arguments.facing, fps=arguments.fps, **common)
         return Source(
-            clips, None, HUMANML3D.feature_dim, f"Motion capture given as joint positions ({folder.name}){facing}."
+            clips,
+            None,
+            HUMANML3D.feature_dim,
+            f"Motion capture given as joint positions ({text(folder.name)}){facing}.",
         )
     if arguments.source == "bvh":
         rules = _rules(arguments, bvh.BVH_RULES)
         clips = bvh.iter_clips(folder, arguments.joint_map, rules, up=arguments.up, facing=arguments.facing, **common)
         return Source(
-            clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({folder.name}), retargeted{facing}."
+            clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({text(folder.name)}), retargeted{facing}."
         )
     if arguments.source == "smpl":
         clips = smpl.iter_clips(
@@ -141,7 +145,9 @@ def make_source(arguments: argparse.Namespace) -> Source:
             fps=arguments.fps,
             **common,
         )
-        return Source(clips, None, HUMANML3D.feature_dim, f"Motion from SMPL parameters ({folder.name}){facing}.")
+        return Source(
+            clips, None, HUMANML3D.feature_dim, f"Motion from SMPL parameters ({text(folder.name)}){facing}."
+        )
     if arguments.source == "amass":
         folder = _make_official_layout(arguments)
     layout = humanml3d.find_layout(folder, arguments.texts)
@@ -155,7 +161,7 @@ def make_source(arguments: argparse.Namespace) -> Source:
         min_codes=arguments.min_codes,
         **common,
     )
-    card = f"{'KIT-ML' if layout.name == 'kit' else 'HumanML3D'} with the captions of `{layout.texts.name}`."
+    card = f"{'KIT-ML' if layout.name == 'kit' else 'HumanML3D'} with the captions of {text(layout.texts.name)}."
     annotate = layout.feature_dim == HUMANML3D.feature_dim
     return Source(clips, humanml3d.count_names(folder), layout.feature_dim, card, annotate)
 
@@ -222,7 +228,9 @@ def build(arguments: argparse.Namespace) -> BuildSummary:
     summary = write_dataset(
         clips,
         arguments.output,
-        card=source.card if joiner is None else f"{source.card} Thoughts of `{Path(arguments.thoughts).name}` joined.",
+        card=source.card
+        if joiner is None
+        else f"{source.card} Thoughts of {text(Path(arguments.thoughts).name)} joined.",
         feature_dim=source.feature_dim,
         total=source.total,
         progress=not arguments.quiet,

@@ -108,7 +108,7 @@ def convert_vqvae(
             extractor = MotionFeatureExtractor(feature_dim=config.feature_dim, fps=config.fps, **statistics)
             extractor.save_pretrained(folder)
         model.save_pretrained(folder)
-        _write_card(folder, "Motion VQ-VAE", f"converted from the published checkpoint `{Path(input).name}`")
+        _write_card(folder, "Motion VQ-VAE", f"converted from the published checkpoint {_code(input)}")
     return report
 
 
@@ -170,7 +170,7 @@ def convert_evaluator(
             how = "--mean and --std"
         report.derived.update({"motion_mean": how, "motion_std": how})
         model.save_pretrained(folder)
-        _write_card(folder, "Text-motion evaluator", f"converted from the published checkpoint `{Path(input).name}`")
+        _write_card(folder, "Text-motion evaluator", f"converted from the published checkpoint {_code(input)}")
     return report
 
 
@@ -217,7 +217,7 @@ def convert_unimo(input: str | Path, vqvae: str | Path, output: str | Path) -> C
         model = UniMoForConditionalGeneration.from_parts(language_model, motion_vqvae, processor)
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
-        _write_card(folder, "UniMo", f"joined from `{Path(input).name}` and `{Path(vqvae).name}`")
+        _write_card(folder, "UniMo", f"joined from {_code(input)} and {_code(vqvae)}")
     return report
 
 
@@ -433,6 +433,11 @@ def _new_folder(output):
         folder.rename(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _code(path):
+    """The last component of a path as Markdown code, in which nothing of it acts."""
+    return f"`{' '.join(Path(path).name.replace('`', chr(39)).split())}`"
 
 
 def _write_card(folder, title, origin):

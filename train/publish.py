@@ -1,13 +1,12 @@
 """Publish what a run made on the Hugging Face Hub: `python -m train.publish --run runs/quickstart --repo NAME`.
 
-A model goes up as one commit: safetensors, configuration, code, tokenizer and processor, and its card, in which the
-words of its user stay, those written here and those written on the Hub. What only resumes training, names a machine or
-is a pickle stays here. A push that fails leaves the run as it was, and the same command completes it.
+A model is pushed as one commit: safetensors, configuration, code, tokenizer and processor, and its card, which keeps
+the words of its user, those written here and those written on the Hub. Files that only resume training, local paths
+and pickles are not pushed. A push that fails leaves the run as it was, and the same command completes it.
 """
 
 import argparse
 import json
-import struct
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -54,11 +53,11 @@ def publish(folder: str | Path, repo: str, private: bool | None = None, token: s
         token: None takes the one that is logged in.
 
     Returns:
-        Where it lies now; also written to `hub_push.json` in the folder.
+        Where it is now; also written to `hub_push.json` in the folder.
 
     Raises:
         FileNotFoundError: no finished model in the folder.
-        ValueError: its weights are damaged or incomplete.
+        ValueError: damaged or incomplete weights.
         PushError: the Hub could not be written to.
     """
     folder = Path(folder)
@@ -72,7 +71,7 @@ def publish(folder: str | Path, repo: str, private: bool | None = None, token: s
     try:
         content = merge(card.read_text(encoding="utf-8") if card.is_file() else None, hub.read(README))
     except ValueError as error:
-        raise PushError(f"{hub.name}/{README} on the Hub: {error}; mend it there") from None
+        raise PushError(f"{hub.name}/{README} on the Hub: {error}; correct it there") from None
     write_text(card, content)
     renew_card(folder, hub.name)
     content = marked(card.read_text(encoding="utf-8"))
@@ -100,49 +99,45 @@ def stage_of(folder: Path) -> str:
 
 
 def check_model(folder: Path) -> None:
-    """Refuse a folder that holds no whole model.
+    """Check that a folder holds a complete model.
 
     Raises:
         FileNotFoundError: no folder, no configuration or weights in it, or training has not finished.
-        ValueError: a safetensors file that is cut or damaged.
+        ValueError: a cut or damaged safetensors file.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     if (folder / SETTINGS).is_file() and not (folder / SUMMARY).is_file():
-        raise FileNotFoundError(f"{folder}: training has not finished; run its command again to the end")
+        raise FileNotFoundError(f"training in {folder} has not finished; run its command again to the end")
     if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no model (no config.json)")
+        raise FileNotFoundError(f"no model in {folder} (config.json is missing)")
     index = folder / "model.safetensors.index.json"
     names = {"model.safetensors"}
     if index.is_file():
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     for name in sorted(names):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no whole model ({name} is missing)")
+            raise FileNotFoundError(f"the model in {folder} is incomplete ({name} is missing)")
         check_safetensors(folder / name)
 
 
 def check_safetensors(path: Path) -> None:
-    """Refuse a safetensors file that is shorter or longer than its header says.
+    """Check the header of a safetensors file, and that the file is as long as it says.
 
     Raises:
-        ValueError: so it is.
+        ValueError: a cut or damaged file.
     """
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        size = path.stat().st_size
-        try:
-            header = json.loads(file.read(min(length, size)))
-            end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError(f"{path} is no readable safetensors file") from None
-    if 8 + length + end != size:
-        raise ValueError(f"{path} is damaged: {size} bytes where its header says {8 + length + end}")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from None
 
 
 def published_files(folder: Path) -> dict[str, Path | bytes]:
-    """What of a model folder goes to the Hub: path there -> file, or its content without the paths that it named."""
+    """The files of a model folder that go to the Hub: name -> file, or its content without local paths."""
     files: dict[str, Path | bytes] = {}
     for path in sorted(folder.iterdir()):
         code = path.suffix == ".py" and (CODE / path.name).is_file()
@@ -156,14 +151,14 @@ def published_files(folder: Path) -> dict[str, Path | bytes]:
 
 
 def without_paths(settings: Any) -> Any:
-    """A configuration without the names that its parts were loaded from, which are mostly paths of this machine."""
+    """A configuration without the names that its parts were loaded from, which are mostly local paths."""
     if isinstance(settings, dict):
         return {key: without_paths(value) for key, value in settings.items() if key not in _PATHS}
     return [without_paths(value) for value in settings] if isinstance(settings, list) else settings
 
 
 def renew_card(folder: Path, repo: str) -> None:
-    """Bring a folder's card up to date with what its run has found; one without a run stays, or gets its first."""
+    """Update a folder's card with the results of its run; without a run it stays, or gets its first version."""
     if (folder / SETTINGS).is_file():
         write_stage_card(folder, repo)
         return
@@ -179,7 +174,7 @@ def renew_card(folder: Path, repo: str) -> None:
 
 
 def run_metrics(run: Path, policy: Path) -> dict[str, Any] | None:
-    """The `metrics.json` of a run; None where there is none, or where it scored another policy than that folder's."""
+    """The `metrics.json` of a run; None if there is none, or if it scored another policy than that folder's."""
     path = run / "metrics.json"
     if not path.is_file():
         return None
@@ -198,7 +193,7 @@ def targets(run: Path, repo: str, every: bool) -> Iterator[tuple[Path, str]]:
     """The folders of a run to publish, parents first, each with the name of its repository.
 
     Raises:
-        FileNotFoundError: the folder holds neither a model nor a run.
+        FileNotFoundError: neither a model nor a run in the folder.
     """
     if (run / "config.json").is_file():
         yield run, repo
@@ -207,8 +202,8 @@ def targets(run: Path, repo: str, every: bool) -> Iterator[tuple[Path, str]]:
     whole = (run / "unimo" / "config.json").is_file()
     if not whole and not stages:
         raise FileNotFoundError(
-            f"{run} holds neither a model nor a run with one (no unimo/); give the folder of a stage, or with --all "
-            "a run with some"
+            f"neither a model nor a run with unimo/ in {run}; give the folder of a stage, or --all for a run with "
+            "finished stages"
         )
     for name in stages:
         yield run / name, f"{repo}-{name.replace('_', '-')}"
@@ -217,13 +212,13 @@ def targets(run: Path, repo: str, every: bool) -> Iterator[tuple[Path, str]]:
 
 
 def failure(folder: Path, repo: str, error: Exception, private: bool | None = None) -> str:
-    """What to say where a push failed: why, that nothing is lost, and the command that goes on."""
+    """The message for a failed push: why, that nothing is lost, and the command that resumes."""
     again = f"python -m train.publish --run {folder} --repo {repo}" + (" --private" if private else "")
-    return f"error: {folder} was not published: {error}. Nothing here was lost; go on with: {again}"
+    return f"error: {folder} was not published: {error}. Nothing here was lost; resume with: {again}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", required=True, help="a run (its unimo/ is published) or the folder of one model")
     parser.add_argument("--repo", required=True, help="owner/name, or a name under your own account")

@@ -459,9 +459,9 @@ def run_all(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], ru
     for stage in stages:
         if stage.training:
             curves[stage.name] = json.loads((stage.folder / "curves.json").read_text(encoding="utf-8"))
-    (run / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
+    write_json(run / "curves.json", curves, indent=None)
     metrics = gather_metrics(stages, run, arguments.seed)
-    (run / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(run / "metrics.json", metrics)
     write_unimo_card(run / "unimo", run / "grpo", metrics)
     report = write_report(run)
     print((run / "evaluation_grpo" / "results.md").read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from evaluate_unimo.functional.inputs import check_strings
+from modeling_unimo.files_unimo import sha256_of
 
 
 def fingerprint(value: Any) -> str:
@@ -27,12 +28,8 @@ def fingerprint(value: Any) -> str:
         files = sorted(value.glob("*.safetensors")) if value.is_dir() else [value]
         if not files:
             raise FileNotFoundError(f"{value}: holds no safetensors file to take a fingerprint of")
-        for file in files:
-            digest.update(file.name.encode())
-            with file.open("rb") as opened:
-                while block := opened.read(1 << 24):
-                    digest.update(block)
-    elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return sha256_of(files, names=True)[:12]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         digest.update(f"{value.dtype.str}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, list | tuple):

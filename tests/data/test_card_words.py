@@ -5,6 +5,10 @@ import string
 import pytest
 
 from datasets_scripts.hub.card_words import SECRET, command_line, prose, public, text
+from datasets_scripts.thoughts.annotate.clip_annotator import Provenance
+from datasets_scripts.thoughts.annotate.rules import Rules
+from datasets_scripts.thoughts.annotate.run import thoughts_card
+from modeling_unimo.checkpoint_conversion import _code, _write_card
 
 # A key in form only: digits and letters in order.
 BODY = string.ascii_lowercase[:12] + string.digits + string.ascii_uppercase[:14]
@@ -72,3 +76,11 @@ def test_folder_names_do_nothing_in_a_card():
     """A folder may be named anything: what it does to Markdown, HTML or a shell is taken from it."""
     name = "`a` <img src=x> [b](c) | $(ls) 'd'"
     assert text(f"/home/jo/{name}") == r"\`a\` &lt;img src=x&gt; \[b\](c) \| \$(ls) 'd'"
+
+
+def test_what_cards_name_is_escaped(tmp_path):
+    provenance = Provenance("vlm", model="<script>`x`</script>", version="[a](b)")
+    card = thoughts_card("", provenance, Rules(), {}, [])
+    assert "- model: &lt;script&gt;\\`x\\`&lt;/script&gt;" in card and r"- version: \[a\](b)" in card
+    _write_card(tmp_path, "T", f"joined from {_code('/x/`a` <b>')}")
+    assert "joined from `'a' <b>`." in (tmp_path / "README.md").read_text()

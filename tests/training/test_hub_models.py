@@ -225,7 +225,7 @@ def test_who_may_not_is_told_what_helps(hub, push, tmp_path):
         (push(folder, "somebody/m", fails=True), "may not write to somebody/m"),
         (push(folder, "public", "--private", fails=True), "there already and public"),
         (push(folder, "a/b/c", fails=True), "Repo id must"),
-        (push(tmp_path, "m", fails=True), "holds neither a model nor a run"),
+        (push(tmp_path, "m", fails=True), "neither a model nor a run"),
     ]
     for done, reason in cases:
         assert reason in done.stderr and done.stderr.startswith("error: "), done.stderr
@@ -294,7 +294,7 @@ def test_what_is_no_whole_model(tmp_path):
     whole = (folder / "model.safetensors").read_bytes()
     for damaged in (whole[:-1], whole + b"x", whole[:4], b"", b"\xff" * 40, whole[:8] + b"[" + whole[9:]):
         (folder / "model.safetensors").write_bytes(damaged)
-        with pytest.raises(ValueError, match="damaged|no readable"):
+        with pytest.raises(ValueError, match="damaged"):
             publish.check_model(folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match="model.safetensors is missing"):

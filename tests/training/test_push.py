@@ -50,7 +50,7 @@ def test_nothing_is_pushed(published, settings):
 
 def test_one_failure_does_not_keep_the_other_back(published):
     published.broken.add("me/m")
-    with pytest.raises(SystemExit, match="go on with: python -m train.publish --run runs/x/grpo --repo me/m") as stop:
+    with pytest.raises(SystemExit, match="resume with: python -m train.publish --run runs/x/grpo --repo me/m") as stop:
         push.push_stage(training(hub_model_id="me/m"), ("runs/x/unimo", "-unimo"))
     assert published.done == [("runs/x/unimo", "me/m-unimo", None)]
     assert "Nothing here was lost" in str(stop.value) and stop.value.__suppress_context__ is False
