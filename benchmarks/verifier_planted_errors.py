@@ -17,7 +17,6 @@ it, `--humanml3d` one in the official layout.
 
 import argparse
 import json
-import math
 import random
 import re
 import sys
@@ -28,6 +27,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 from tqdm import tqdm
 
 from datasets_scripts.schema import Clip
@@ -332,9 +332,8 @@ def wilson(hits: int, total: int) -> list[float]:
     """95% Wilson interval of a share."""
     if not total:
         return [0.0, 1.0]
-    z, p = 1.959964, hits / total
-    centre, width = p + z * z / (2 * total), z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return [max(0.0, (centre - width) / (1 + z * z / total)), min(1.0, (centre + width) / (1 + z * z / total))]
+    interval = binomtest(hits, total).proportion_ci(method="wilson")
+    return [float(interval.low), float(interval.high)]
 
 
 @dataclass

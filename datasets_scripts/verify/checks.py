@@ -159,6 +159,10 @@ class Checker:
                 return e.sits
             case "stand":
                 return e.stands
+            case "invert":
+                return e.inversions
+            case "crawl":
+                return e.crawls
             case "kneel":
                 return e.kneels
             case "lie":
@@ -581,22 +585,7 @@ def _direction(statement: Statement, movement: Movement, evidence: Evidence) -> 
 
 
 _UNCOUNTED = frozenset(
-    {
-        "turn",
-        "curve",
-        "sit",
-        "stand",
-        "pick",
-        "lie",
-        "kneel",
-        "look",
-        "bend",
-        "twist",
-        "foot",
-        "balance",
-        "take",
-        "join",
-    }
+    "turn curve sit stand pick take join lie kneel look bend twist foot balance invert crawl".split()
 )
 
 
@@ -753,6 +742,7 @@ _READABLE = {
     "stand": "standing up",
     "foot": "lifted foot",
     "take": "pick",
+    "invert": "body upside down",
     "join": "hands together",
     "balance": "standing on one foot",
 }

@@ -235,6 +235,8 @@ def _modified(statement: Statement, clause: Clause) -> Statement:
         changes["side"] = more.side
     if more.ways and not statement.ways and not parts - {"arm", "leg", "body"}:
         changes["ways"] = more.ways - {"down"}
+    elif more.modest and not parts:
+        changes |= {"ways": statement.ways | more.modest, "modest": more.modest}
     if statement.kind in _SIDED_BY_WAY and not statement.side and not parts and more.side:
         changes["side"] = more.side
     return replace(statement, **changes)
@@ -497,14 +499,11 @@ def _states(clause: Clause, when: str, statements: Sequence[Statement]) -> list[
 def _unknown_verb(clause: Clause) -> bool:
     """Whether a clause seems to have a verb that is not known, so that nothing can be said of what it does."""
     for before, mark in zip([None, *clause.marks], clause.marks, strict=False):
+        if mark.category != "word" or mark.text in FUNCTION_WORDS or len(mark.text) < 4:
+            continue
+        after_part = before is not None and before.category == "part" and not mark.text.endswith("ly")
         noun = before is not None and (before.text in DETERMINERS or before.text in LANDMARK_PREPOSITIONS)
-        if (
-            mark.category == "word"
-            and len(mark.text) > 3
-            and mark.text.endswith(("s", "ed", "ing"))
-            and mark.text not in FUNCTION_WORDS
-            and not noun
-        ):
+        if after_part or (mark.text.endswith(("s", "ed", "ing")) and not noun):
             return True
     return False
 

@@ -36,6 +36,8 @@ _ACTS = {
     "kick": "kick punt",
     "lunge": "lunge",
     "squat": "squat",
+    "invert": "cartwheel handstand somersault",
+    "crawl": "crawl",
     "balance": "balance",
     "low": "crouch duck hunker",
     "kneel": "kneel genuflect",
@@ -60,10 +62,10 @@ _ACTS = {
     "touch": "touch tap",
     "meet": "meet",
     # Read, but nothing that joints could settle.
-    "other": "dance gesture guide call respond slash climb swim crawl cross scratch wipe drink eat play shake nod "
+    "other": "dance gesture guide call respond slash climb swim cross scratch wipe drink eat play shake nod "
     "wobble twist swipe hit chop pull pour open close exercise stop pause act pretend mimic motion clean "
     "wash dribble catch swoop greet beckon fight block dodge shrug rub stir relax shift bat stack interact dig drag "
-    "carry brush pat clasp fall trip slide wiggle flap roll sweep rest fold cartwheel fence squeeze set wrap "
+    "carry brush pat clasp fall trip slide wiggle flap roll sweep rest fold fence squeeze set wrap "
     "strum talk signal salute stretch flex rock shimmy crouch-walk skate row swat slap scrub knock adjust check "
     "tie unscrew screw smoke laugh cry juggle sneeze cough curtsy pirouette twerk",
 }
@@ -357,7 +359,8 @@ PARTICLES = frozenset(
     "up down out back off away over around forward forwards backward backwards outward inward".split()
 )
 ADVERBS = frozenset(
-    "again very just even still well too also high low diagonally apart then more hard around fast once twice".split()
+    "again very just even still well too also high low straight wide open diagonally apart then more hard around fast "
+    "once twice".split()
 )
 # A part of the body that one of these governs is a place: "hands on his hips", "in front of his face".
 LANDMARK_PREPOSITIONS = frozenset(

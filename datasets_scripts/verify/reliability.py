@@ -10,7 +10,7 @@ from types import MappingProxyType
 # capture (HumanML3D, KIT-ML, CMU trial descriptions).
 CONTRADICTED_ON_HUMAN_TEXT = MappingProxyType(
     {
-        "action": (0, 131),
+        "action": (0, 134),
         "angle": (0, 2),
         "count": (1, 3),
         "direction": (0, 27),

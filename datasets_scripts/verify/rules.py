@@ -223,7 +223,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     # Only to the front is a lunge measured.
     "lunge": (_rule("low", where="left|right|sideways|back"),),
     "sit": (_rule("other", obj="it"),),
-    "lie": (_SOMETHING,),
+    "lie": (_rule("other", obj="thing|it|part"),),
     # "keeps his balance" is not done on one foot.
     "balance": (_rule("other", obj="thing|it|part"), _rule("balance", part="leg"), _rule("other")),
     # -- the trunk ---------------------------------------------------------------------------------------------------

@@ -94,6 +94,67 @@ def test_what_moves(text, expected):
     assert [(s.kind, s.side) for s in statements(text)] == expected
 
 
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        # A part of the body as a place, not as what moves.
+        ("a woman stands, her palms resting on her hips", ["pose", "other"]),
+        ("he strolls along, both arms by his sides", ["travel", "held"]),
+        ("the figure scratches its left shoulder", ["other"]),
+        ("she lays her hands on her knees", ["other"]),
+        # Where a limb goes back to is no way that the body goes.
+        ("a man lifts his left hand and returns it to his side", ["raise", "other"]),
+        # A part that is described is not moved.
+        ("he hobbles forward with an outstretched leg", ["travel"]),
+        ("strides ahead with raised arms", ["travel", "held"]),
+        # What is done to a thing is not done with the body.
+        ("a boy keeps bouncing a basketball", ["other"]),
+        ("the man hoists a barbell", ["other"]),
+        ("someone turns a crank", ["other"]),
+        ("she drops the bag", ["other"]),
+        # Hips that move are not lowered; a shrug of the shoulders turns no chest.
+        ("a dancer moves the hips a little", ["other"]),
+        ("he rotates his shoulders", ["other"]),
+        ("jogs on the spot", ["march"]),
+        ("marches forward through the room", ["travel"]),
+        ("balances on the right foot", ["balance"]),
+        ("tries not to lose his balance", ["other"]),
+        ("does a small hop", ["jump"]),
+        ("hops on one leg", ["hop"]),
+        ("performs a cartwheel", ["invert"]),
+    ],
+)
+def test_the_role_of_a_word_decides(text, expected):
+    assert [statement.kind for statement in statements(text)] == expected
+
+
+def test_what_is_not_surely_understood_is_not_guessed():
+    assert statements("the arms flurble upward") == statements("she glimps her left arm up") == []
+    assert [s.vague for s in statements("he walks as if kicking a stone")] == [False, True]
+    assert not verify(["someone pretends to jump."], JOINTS["walk"])[0].contradicted
+
+
+def test_a_vague_way_is_contradicted_by_the_other_side_alone():
+    [walk] = statements("walks forward, slightly to the left")
+    assert walk.ways == {"forward", "left"} and walk.modest == {"left"}
+    assert contradicted("a person walks forward and a little to the right.", "walk") == set()
+    assert contradicted("a person walks slightly backward.", "walk") == {"direction"}
+    assert contradicted("a person sidesteps a bit to the left.", "sidestep")
+
+
+def test_an_arm_that_is_held_somewhere_is_looked_for_at_any_time():
+    assert contradicted("a person stands with both arms by the sides.", "stand") == set()
+    assert contradicted("a person stands with both arms raised overhead.", "stand") == {"posture"}
+    assert contradicted("a person stands with the left arm up.", "raise") == set()
+
+
+def test_feet_over_an_uneven_ground_do_not_fly():
+    lifted = JOINTS["walk"].copy()
+    lifted[20:60, :, 1] += bodies.bump(40, 0.0, 2.0)[:, None] * 0.15
+    assert contradicted("a person jumps.", "walk") == {"action"}
+    assert verify(["a person jumps."], lifted)[0].contradicted
+
+
 def test_everything_said_about_a_movement_is_kept():
     [walk] = statements("From 1 to 3.5 seconds the person slowly walks four steps forward, about 2 meters.")
     assert (walk.count, walk.metres, walk.pace, walk.at, walk.until) == (4, 2.0, "slow", 1.0, 3.5)

@@ -42,13 +42,12 @@ class Feet(Ground):
         upward: list[tuple[Span, bool]] = []
         within: list[tuple[Span, bool]] = []
         for span, kind, height, sure in self.flights:
-            if kind == "stride":
-                # From one foot to the other: a runner's stride, or a leap where it goes higher than any stride.
-                if height < _LEAP and any(run.gait == "run" and run.span.overlap(span) for run in self.bouts):
-                    continue
-                sure = sure and height > _LEAP
-            elif kind != "jump":
+            if kind not in ("jump", "stride"):
                 continue
+            if height < _LEAP and any(run.gait == "run" and run.span.overlap(span) for run in self.bouts):
+                # A runner's stride; it is a leap where it goes higher than any stride.
+                continue
+            sure = sure and (kind == "jump" or height > _LEAP)
             if any(span.start < j.stop + wide and j.start - wide < span.stop for j in jacks):
                 within.append((span, False))
             elif np.hypot(*self._gain(max(span.start - 2, 0), min(span.stop + 2, self.frames - 1))) > 0.2:

@@ -9,6 +9,10 @@ from datasets_scripts.verify.evidence.feet import Feet
 from datasets_scripts.verify.evidence.movement import Movement, dips, series_of
 from datasets_scripts.verify.kinematics import HEAD, HIPS, NECK, SHOULDERS, Span, quantile, spans_above, swings
 
+# Degrees of the trunk from upright: 150 and more in cartwheels of captured motion (CMU), at most 78 in reaches to the
+# floor.
+_UPSIDE_DOWN = 100.0
+
 
 class Trunk(Feet):
     """What the trunk and the hips do: up and down, forward and aside, and against each other."""
@@ -106,6 +110,20 @@ class Trunk(Feet):
         m = self.m
         flat = np.minimum(m.trunk_tilt / 55.0, (0.55 * m.leg_length) / np.maximum(m.pelvis_height, 0.05))
         return [Movement("lie", s.start, s.stop) for s in spans_above(flat, 1.0, 0.9, max(2, self.near(0.3)))]
+
+    @cached_property
+    def inversions(self) -> list[Movement]:
+        """The trunk upside down, as in a cartwheel."""
+        spans = spans_above(self.m.trunk_tilt, _UPSIDE_DOWN, 0.9 * _UPSIDE_DOWN, 2)
+        return [
+            Movement("invert", s.start, s.stop, sure=bool(self.m.trunk_tilt[s.slice].max() > 120.0)) for s in spans
+        ]
+
+    @cached_property
+    def crawls(self) -> list[Movement]:
+        """On the hands and the knees or feet: both hands near the ground for a while."""
+        low = -self.m.hand_height.max(axis=1)
+        return [Movement("crawl", s.start, s.stop) for s in spans_above(low, -0.35, -0.45, self.near(0.4))]
 
     @cached_property
     def kneels(self) -> list[Movement]:

@@ -1,0 +1,171 @@
+"""How far the verifier can be trusted on what people write about captured motion.
+
+    python benchmarks/human_captions.py ../shared/data/human_captions/human_captions_visible [--output FILE.json]
+
+Reads PREFIX.jsonl (a line a clip: `id`, `captions`, `captions_from`) and PREFIX.npz (`names`, `offsets`, `joints` of
+shape (frames, 22, 3) at 20 fps), and reports, by source of the captions:
+
+- false contradictions: texts that their own motion contradicts. People describe what they see, so these are errors of
+  the reader or of the measurement.
+- planted errors found: left for right, forward for backward, another count, another action, put into texts that their
+  motion does not contradict and of which something holds.
+- other clips' captions contradicted: not all can be, since many clips show the same action.
+- read: texts in which a claim was found.
+
+It also reports the false contradictions by kind of claim, which `datasets_scripts.verify.reliability` keeps. Intervals
+are 95% Wilson intervals.
+"""
+
+import argparse
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from verifier_planted_errors import wilson
+
+from datasets_scripts.verify import verify
+from modeling_unimo.files_unimo import write_json
+
+# Errors to plant: the first pattern of a kind that is found in a text is replaced once.
+_SWAPS: dict[str, tuple[tuple[str, str], ...]] = {
+    "side": (
+        (r"\bleft\b", "right"),
+        (r"\bright\b(?! away| angle)", "left"),
+        (r"\bcounter ?-?clockwise\b", "clockwise"),
+        (r"\bclockwise\b", "counterclockwise"),
+    ),
+    "direction": ((r"\bforwards?\b", "backwards"), (r"\bbackwards?\b", "forwards")),
+    "count": (
+        (r"\b(once|one time)\b", "four times"),
+        (r"\b(twice|two times)\b", "five times"),
+        (r"\btwo (steps|hops|jumps|kicks|squats)\b", r"six \1"),
+        (r"\b(three|four|five) (steps|hops|jumps|kicks|squats|times)\b", r"nine \2"),
+    ),
+    "action": (
+        (r"\bwalk(s|ing)?\b", "jumps twice on the spot"),
+        (r"\bjump(s|ing)?\b", "sits down"),
+        (r"\b(runs?|running|jogs?|jogging)\b", "kneels down"),
+        (r"\bkick(s|ing)?\b", "sits down"),
+    ),
+}
+# The clip whose captions are another clip's: so many lines on, so that neighbours, which often show the same, are not.
+_STRANGER = 41
+MEASURES = ("false contradictions", "planted errors found", "other clips' captions contradicted", "read")
+
+
+@dataclass(frozen=True)
+class CaptionedClip:
+    """Joints (T, 22, 3) at 20 fps, what people wrote about them, and whose words these are."""
+
+    id: str
+    joints: np.ndarray
+    captions: list[str]
+    source: str
+
+
+def read_clips(prefix: Path) -> list[CaptionedClip]:
+    """The clips of PREFIX.jsonl and PREFIX.npz, in the order of the lines."""
+    with np.load(f"{prefix}.npz", allow_pickle=False) as archive:
+        names, offsets, joints = archive["names"].tolist(), archive["offsets"], archive["joints"]
+    motions = dict(zip(names, np.split(joints, offsets[1:-1]), strict=True))
+    with open(f"{prefix}.jsonl", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    missing = [row["id"] for row in rows if row["id"] not in motions]
+    if missing:
+        raise ValueError(f"{prefix}.npz has no joints for {len(missing)} ids of {prefix}.jsonl, first {missing[0]!r}")
+    return [
+        CaptionedClip(row["id"], motions[row["id"]], row["captions"], row["captions_from"].split(" via ")[0])
+        for row in rows
+    ]
+
+
+def planted(text: str) -> Iterator[tuple[str, str]]:
+    """(kind, text with one error of that kind) for each kind that the text has a place for."""
+    for kind, swaps in _SWAPS.items():
+        for pattern, replacement in swaps:
+            if re.search(pattern, text, re.IGNORECASE):
+                yield kind, re.sub(pattern, replacement, text, count=1, flags=re.IGNORECASE)
+                break
+
+
+Tally = Counter[tuple[str, str, bool]]
+
+
+def measure(clips: list[CaptionedClip]) -> tuple[Tally, Tally]:
+    """Count what happened: (source, measure, yes or no), and (kind of claim, "false contradictions", yes or no)."""
+    tally: Tally = Counter()
+    by_kind: Tally = Counter()
+    for index, clip in enumerate(clips):
+        for verification in verify(clip.captions, clip.joints):
+            tally[clip.source, "read", bool(verification.claims)] += 1
+            tally[clip.source, "false contradictions", bool(verification.contradicted)] += 1
+            for claim in verification.claims:
+                if claim.verdict != "undecided":
+                    by_kind[claim.kind, "false contradictions", claim.verdict == "contradicted"] += 1
+            if verification.contradicted or not any(claim.verdict == "holds" for claim in verification.claims):
+                continue
+            for kind, wrong in planted(verification.text):
+                found = bool(verify([wrong], clip.joints)[0].contradicted)
+                tally[clip.source, "planted errors found", found] += 1
+                tally[f"planted: {kind}", "planted errors found", found] += 1
+        stranger = clips[(index + _STRANGER) % len(clips)]
+        for verification in verify(stranger.captions, clip.joints):
+            tally[clip.source, "other clips' captions contradicted", bool(verification.contradicted)] += 1
+    return tally, by_kind
+
+
+def shares(tally: Tally) -> dict[str, dict[str, dict[str, Any]]]:
+    """{group: {measure: {yes, of, share, ci95}}} of a tally."""
+    rows: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for group, name in sorted({(group, name) for group, name, _ in tally}):
+        yes = tally[group, name, True]
+        total = yes + tally[group, name, False]
+        rows[group][name] = {"yes": yes, "of": total, "share": yes / total, "ci95": wilson(yes, total)}
+    return dict(rows)
+
+
+def summary(clips: list[CaptionedClip]) -> dict[str, Any]:
+    """All figures: over all captions, by source, by planted kind and by kind of claim."""
+    tally, by_kind = measure(clips)
+    whole: Tally = Counter()
+    for (group, name, yes), count in tally.items():
+        if not group.startswith("planted: "):
+            whole["all", name, yes] += count
+    return {"clips": len(clips), "texts": shares(whole) | shares(tally), "kinds of claim": shares(by_kind)}
+
+
+def _cell(share: dict[str, Any]) -> str:
+    low, high = share["ci95"]
+    return f"{share['yes']}/{share['of']} = {share['share']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def table(rows: dict[str, dict[str, dict[str, Any]]], names: tuple[str, ...]) -> str:
+    """Groups against measures, as Markdown."""
+    lines = [f"| | {' | '.join(names)} |", "| --- " * (len(names) + 1) + "|"]
+    for group, measures in rows.items():
+        cells = [_cell(measures[name]) if name in measures else "–" for name in names]
+        lines.append(f"| {group} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("prefix", type=Path, help="PREFIX of PREFIX.jsonl (captions) and PREFIX.npz (joints)")
+    parser.add_argument("--output", type=Path, help="JSON file for all figures")
+    arguments = parser.parse_args(argv)
+    try:
+        figures = summary(read_clips(arguments.prefix))
+    except (OSError, ValueError, KeyError) as error:
+        raise SystemExit(f"error: {error}") from error
+    print(table(figures["texts"], MEASURES), "", table(figures["kinds of claim"], MEASURES[:1]), sep="\n")
+    if arguments.output:
+        write_json(arguments.output, figures)
+
+
+if __name__ == "__main__":
+    main()
