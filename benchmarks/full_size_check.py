@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--batch", type=int, default=4, help="Sequences a step of SFT; GRPO: answers, 8 a prompt.")
     parser.add_argument("--completion", type=int, default=64, help="Tokens of a GRPO answer.")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 products over float32 weights.")
-    parser.add_argument("--activation_checkpointing", action="store_true")
+    parser.add_argument("--gradient_checkpointing", action="store_true")
     parser.add_argument("--torch_compile", action="store_true")
     arguments = parser.parse_args(argv)
     if arguments.output.exists():
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         "dataset": str(arguments.output / "data"),
         "vqvae": str(arguments.output / "vqvae"),
         "bf16": arguments.bf16,
-        "activation_checkpointing": arguments.activation_checkpointing,
+        "gradient_checkpointing": arguments.gradient_checkpointing,
         "torch_compile": arguments.torch_compile,
         "logging_steps": 1,
         "save_strategy": "no",

@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
         "per_device_train_batch_size": 4,
         "learning_rate": 1e-4 if not arguments.lora_rank else 1e-3,
         "bf16": False,
-        "activation_checkpointing": False,
+        "gradient_checkpointing": False,
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",

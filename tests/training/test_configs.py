@@ -203,7 +203,7 @@ def test_one_gpu_of_24_gb_trains_adapters_over_the_papers_model():
     arguments, training = parsed(path)
     paper_arguments, paper_training = parsed(paper("sft"))
     assert arguments.base_model == paper_arguments.base_model
-    assert arguments.lora_rank > 0 and arguments.base_dtype == "bfloat16" and training.activation_checkpointing
+    assert arguments.lora_rank > 0 and arguments.base_dtype == "bfloat16" and training.gradient_checkpointing
     refuse_contradictions(arguments, training)
     sequences = training.per_device_train_batch_size * training.gradient_accumulation_steps
     assert sequences == 8 and training.num_train_epochs == paper_training.num_train_epochs

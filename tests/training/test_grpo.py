@@ -33,7 +33,7 @@ def words(folders: dict[str, str], output: Path, **changed) -> list[str]:
     settings: dict = {**folders, "output_dir": str(output), "max_steps": 4, "num_generations": 4}
     settings |= {"per_device_train_batch_size": 8, "max_completion_length": 48, "learning_rate": 1e-3, "beta": 0.01}
     settings |= {"logging_steps": 1, "save_strategy": "no", "report_to": "none", "use_cpu": "true", "bf16": "false"}
-    settings |= {"activation_checkpointing": "false", "disable_tqdm": "true", "guard_every": 2, "seed": 3}
+    settings |= {"gradient_checkpointing": "false", "disable_tqdm": "true", "guard_every": 2, "seed": 3}
     return [word for name, value in (settings | changed).items() for word in (f"--{name}", str(value))]
 
 

@@ -28,7 +28,7 @@ def argv(folders, output, **settings):
             "output_dir": output,
             "use_cpu": True,
             "bf16": False,
-            "activation_checkpointing": False,
+            "gradient_checkpointing": False,
             "report_to": "none",
             "disable_tqdm": True,
             "max_steps": 2,

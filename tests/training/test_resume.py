@@ -72,12 +72,12 @@ OWN: dict[str, dict[str, Any]] = {
             "intermediate_size": 16, "max_position_embeddings": 1024, "attention_dropout": 0.1,
         },
         "new_vocab_size": 300, "max_length": 400, "muon": True, "per_device_train_batch_size": 2,
-        "gradient_accumulation_steps": 2, "bf16": False, "activation_checkpointing": False, "attention": "eager",
+        "gradient_accumulation_steps": 2, "bf16": False, "gradient_checkpointing": False, "attention": "eager",
     },
     # A cycle is two steps long: what is generated serves two batches, each of them twice.
     "grpo": {
         "num_generations": 2, "per_device_train_batch_size": 2, "steps_per_generation": 1, "num_iterations": 2,
-        "max_completion_length": 6, "beta": 0.1, "bf16": False, "activation_checkpointing": False, "max_steps": 6,
+        "max_completion_length": 6, "beta": 0.1, "bf16": False, "gradient_checkpointing": False, "max_steps": 6,
     },
 }  # fmt: skip
 

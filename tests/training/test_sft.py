@@ -83,7 +83,7 @@ def argv(folders, output, **settings):
         "output_dir": output,
         "use_cpu": True,
         "bf16": False,
-        "activation_checkpointing": False,
+        "gradient_checkpointing": False,
         "report_to": "none",
         "disable_tqdm": True,
         "max_length": 1024,
@@ -260,7 +260,7 @@ def test_compiled_training_is_training(folders, tmp_path):
     [
         {"gradient_accumulation_steps": 2, "position_gaps": 0.5},
         {"packing": True, "max_steps": -1, "num_train_epochs": 1, "attention": "eager"},
-        {"activation_checkpointing": True, "bf16": True},
+        {"gradient_checkpointing": True, "bf16": True},
         {"base_model": "llama", "lora_rank": 4},
     ],
     ids=str,

@@ -30,7 +30,7 @@ CONFIGS = {
             "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
             "intermediate_size": 16, "max_position_embeddings": 1024,
         },
-        "new_vocab_size": 300, "max_length": 400, "bf16": False, "activation_checkpointing": False,
+        "new_vocab_size": 300, "max_length": 400, "bf16": False, "gradient_checkpointing": False,
     },
 }  # fmt: skip
 pytestmark = pytest.mark.slow
