@@ -7,8 +7,12 @@ default is a small built-in table of motion words, with suffix rules and neighbo
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
+
+SPACY_MODEL = "en_core_web_sm"  # the pipeline that made the published files
 
 _CLOSED = {
     "DET": (
@@ -185,17 +189,38 @@ def _tag(words: list[str]) -> list[tuple[str, str]]:
 
 
 @functools.lru_cache(maxsize=1)
-def _spacy_pipeline():
+def _spacy_pipeline(model: str):
     try:
         import spacy
     except ImportError as error:
-        raise ImportError("tokenize_caption(backend='spacy') needs spaCy: install the 'spacy' extra") from error
+        raise ImportError("spaCy is not installed: pip install 'unimo[spacy]'") from error
     try:
-        return spacy.load("en_core_web_sm", disable=["ner", "parser"])
+        return spacy.load(model, disable=["ner", "parser"])
     except OSError as error:
         raise ImportError(
-            "spaCy is installed without its English model: run `python -m spacy download en_core_web_sm`"
+            f"spaCy has no pipeline {model!r} here: run `python -m spacy download {SPACY_MODEL}`"
         ) from error
+
+
+def spacy_tokens(texts: Sequence[str], model: Any = SPACY_MODEL) -> list[list[str]]:
+    """Tokens "word/POS" of captions by spaCy, as HumanML3D's `text_process.py` makes them; empty without a word.
+
+    Args:
+        texts: Captions.
+        model: Name or folder of a spaCy pipeline with tagger and lemmatizer, or a loaded one.
+
+    Raises:
+        ImportError: spaCy or the pipeline is not installed.
+    """
+    pipeline = _spacy_pipeline(str(model)) if isinstance(model, str | Path) else model
+    return [
+        [
+            f"{token.lemma_ if token.pos_ in ('NOUN', 'VERB') and token.text != 'left' else token.text}/{token.pos_}"
+            for token in document
+            if token.text.isalpha()
+        ]
+        for document in pipeline.pipe([text.replace("-", "") for text in texts])
+    ]
 
 
 def _words(text: str) -> list[str]:
@@ -219,11 +244,7 @@ def tokenize_caption(text: str, backend: str = "table") -> list[str]:
     if backend == "table":
         tokens = [f"{word}/{tag}" for word, tag in _tag(_words(text))]
     elif backend == "spacy":
-        tokens = []
-        for token in _spacy_pipeline()(text.replace("-", "")):
-            if token.text.isalpha():
-                lemma = token.pos_ in ("NOUN", "VERB") and token.text != "left"
-                tokens.append(f"{token.lemma_ if lemma else token.text}/{token.pos_}")
+        [tokens] = spacy_tokens([text])
     else:
         raise ValueError(f"unknown caption backend {backend!r}: use 'table' or 'spacy'")
     if not tokens:

@@ -37,7 +37,9 @@ def page(name: str) -> Any:
 
     def compute(table: list[list[Any]]) -> str:
         try:
-            return json.dumps(metric.compute(**read_table(table, columns, texts)), indent=2)
+            return json.dumps(
+                metric.compute(**{k: v for k, v in read_table(table, columns, texts).items() if v}), indent=2
+            )
         except ValueError as error:
             raise gradio.Error(str(error)) from error
 

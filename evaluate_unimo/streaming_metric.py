@@ -17,7 +17,7 @@ from evaluate_unimo.state_exchange import StateExchange
 
 # `evaluate.combine` hands every input to every module: these are ignored by a metric that does not take them.
 INPUTS = frozenset(
-    {"predictions", "references", "text_embeddings", "motion_embeddings", "embeddings", "joints", "texts"}
+    "predictions references reference_tokens text_embeddings motion_embeddings embeddings joints texts".split()
 )
 
 

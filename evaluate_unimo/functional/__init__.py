@@ -8,13 +8,19 @@ than dimensions. Embeddings may be numpy arrays, torch tensors or nested lists.
 """
 
 from evaluate_unimo.functional.captions import (
+    PROTOCOLS,
+    CaptionScores,
     bertscore_f1,
     bleu,
+    bleu_counts,
+    bleu_from_counts,
+    caption_scores,
     captioning,
     check_captions,
     cider,
     rouge_l,
     three_references,
+    tm2t_normalised,
 )
 from evaluate_unimo.functional.distribution import (
     Gaussian,
@@ -29,7 +35,7 @@ from evaluate_unimo.functional.distribution import (
     sample_distances,
 )
 from evaluate_unimo.functional.inputs import as_array, as_pairs, check_strings, generator, positive_integer
-from evaluate_unimo.functional.intervals import mean_ci95
+from evaluate_unimo.functional.intervals import INTERVALS, mean_ci95
 from evaluate_unimo.functional.physics import ClipSkating, clip_skating, foot_skating, merge_skating, split_clips
 from evaluate_unimo.functional.retrieval import (
     distance_matrix,
@@ -43,12 +49,18 @@ from evaluate_unimo.functional.retrieval import (
 from evaluate_unimo.functional.tags import fingerprint, format_tag, protocol_tag
 
 __all__ = [
+    "PROTOCOLS",
+    "INTERVALS",
+    "CaptionScores",
     "ClipSkating",
     "Gaussian",
     "as_array",
     "as_pairs",
     "bertscore_f1",
     "bleu",
+    "bleu_counts",
+    "bleu_from_counts",
+    "caption_scores",
     "captioning",
     "check_captions",
     "check_strings",
@@ -81,4 +93,5 @@ __all__ = [
     "sample_distances",
     "split_clips",
     "three_references",
+    "tm2t_normalised",
 ]

@@ -1,13 +1,46 @@
-"""Captions of motion against reference captions: BLEU, ROUGE-L, CIDEr and BERTScore."""
+"""Captions of motion against reference captions, by three published protocols.
+
+`PROTOCOLS` says what each does. The choice moves a figure by several points (docs/captioning-protocols.md), so name it
+beside every score.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from datasets_scripts.captions import SPACY_MODEL, spacy_tokens
 from evaluate_unimo.functional.inputs import check_strings
+
+PROTOCOLS = {
+    "unimo": "UniMo's scripts: BLEU nltk word_tokenize in lower case, ROUGE-L rouge_score stemmed, CIDEr "
+    "pycocoevalcap on words between spaces; empty predictions counted and left out",
+    "coco": "most tables: BLEU, ROUGE-L and CIDEr pycocoevalcap on words between spaces, the strings as they are; "
+    "empty predictions kept",
+    "tm2t": "as coco, after TM2T's normalisation of both sides: spaCy lemmas of nouns and verbs, alphabetic words, "
+    "lower case; references from the dataset's own tokens where given",
+}
+
+
+@dataclass(frozen=True)
+class CaptionScores:
+    """Scores of a set of captions.
+
+    Attributes:
+        corpus: {"bleu1", "bleu4", "rouge_l", "cider"} of the whole set, with `empty` and, where asked for,
+            `bertscore_f1`.
+        per_caption: Of each scored caption "rouge_l" and "cider", (N,), and "bleu", (N, 10): the counts that
+            `bleu_from_counts` makes corpus BLEU of.
+        rows: Index of each scored caption among the given predictions.
+    """
+
+    corpus: dict[str, float]
+    per_caption: dict[str, np.ndarray]
+    rows: list[int]
 
 
 def three_references(captions: Sequence[str]) -> list[str]:
@@ -43,6 +76,12 @@ def check_captions(predictions: Any, references: Any) -> tuple[list[str], list[l
     return predictions, references
 
 
+def _word_tokenize(text: str, sentences: bool) -> list[str]:
+    from nltk.tokenize import word_tokenize
+
+    return word_tokenize(text.lower(), preserve_line=not sentences)
+
+
 def bleu(predictions: Sequence[str], references: Sequence[Sequence[str]], sentences: bool = False) -> dict[str, float]:
     """Corpus BLEU@1 and BLEU@4 by `nltk.translate.bleu_score.corpus_bleu` with its smoothing method 4.
 
@@ -53,32 +92,63 @@ def bleu(predictions: Sequence[str], references: Sequence[Sequence[str]], senten
     Returns:
         {"bleu1": ..., "bleu4": ...}, each in 0..1.
     """
-    from nltk.tokenize import word_tokenize
     from nltk.translate.bleu_score import SmoothingFunction, corpus_bleu
 
     predictions, references = check_captions(predictions, references)
-
-    def split(text: str) -> list[str]:
-        return word_tokenize(text.lower(), preserve_line=not sentences)
-
-    hypotheses = [split(text) for text in predictions]
-    truths = [[split(text) for text in texts] for texts in references]
+    hypotheses = [_word_tokenize(text, sentences) for text in predictions]
+    truths = [[_word_tokenize(text, sentences) for text in texts] for texts in references]
     smoothing = SmoothingFunction().method4
     weights = {"bleu1": (1.0, 0.0, 0.0, 0.0), "bleu4": (0.25, 0.25, 0.25, 0.25)}
     return {k: float(corpus_bleu(truths, hypotheses, w, smoothing_function=smoothing)) for k, w in weights.items()}
 
 
+def bleu_counts(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], split: Callable[[str], list[str]] = str.split
+) -> np.ndarray:
+    """What corpus BLEU adds up over captions, (N, 10).
+
+    Columns: length of the prediction, length of the closest reference, then for n = 1..4 the matched n-grams and for
+    n = 1..4 the n-grams of the prediction.
+    """
+    counts = np.zeros((len(predictions), 10), np.int64)
+    for row, (prediction, texts) in enumerate(zip(predictions, references, strict=True)):
+        words, truths = split(prediction), [split(text) for text in texts]
+        counts[row, 0] = len(words)
+        counts[row, 1] = min((len(truth) for truth in truths), key=lambda size: (abs(size - len(words)), size))
+        for n in range(1, 5):
+            grams, most = _ngrams(words, n), Counter[tuple[str, ...]]()
+            for truth in truths:
+                most |= _ngrams(truth, n)
+            counts[row, 1 + n], counts[row, 5 + n] = (grams & most).total(), grams.total()
+    return counts
+
+
+def _ngrams(words: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+
+
+def bleu_from_counts(counts: np.ndarray, n: int) -> np.ndarray:
+    """Corpus BLEU@n, without smoothing, of sums of `bleu_counts` (..., 10); 0 where no n-gram matches."""
+    matched, guessed = counts[..., 2 : 2 + n], counts[..., 6 : 6 + n]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.exp(np.log(matched / guessed).mean(-1))
+        brevity = np.exp(np.minimum(0, 1 - counts[..., 1] / counts[..., 0]))
+    return np.nan_to_num(precision * brevity)
+
+
 def rouge_l(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Mean over captions of the best ROUGE-L F over their references, by `rouge_score` with its stemmer; in 0..1."""
+    return float(np.mean(_rouge_l(*check_captions(predictions, references))))
+
+
+def _rouge_l(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     from rouge_score.rouge_scorer import RougeScorer
 
-    predictions, references = check_captions(predictions, references)
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
-    best = [
+    return [
         max(scorer.score(reference, prediction)["rougeL"].fmeasure for reference in texts)
         for prediction, texts in zip(predictions, references, strict=True)
     ]
-    return float(np.mean(best))
 
 
 def cider(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -87,12 +157,28 @@ def cider(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> fl
     Words are weighted by how rare they are in these references, so that a figure holds for its set of captions only
     (and is 0 for a single one); 0..10.
     """
-    from pycocoevalcap.cider.cider import Cider
+    return float(_coco("cider", *check_captions(predictions, references))[0])
 
-    predictions, references = check_captions(predictions, references)
-    truths = dict(enumerate(references))
-    score, _ = Cider().compute_score(truths, {i: [text] for i, text in enumerate(predictions)})
-    return float(score)
+
+def _coco(name: str, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[Any, Any]:
+    """A scorer of pycocoevalcap: its score of the corpus (BLEU: of each order), and of each caption."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    given = dict(enumerate(references)), {i: [text] for i, text in enumerate(predictions)}
+    if name == "bleu":
+        return Bleu(4).compute_score(*given, verbose=0)
+    return {"cider": Cider, "rouge_l": Rouge}[name]().compute_score(*given)
+
+
+def tm2t_normalised(tokens: Iterable[str]) -> str:
+    """A caption as TM2T compares it, from word/POS tokens as HumanML3D's text files hold them.
+
+    >>> tm2t_normalised(["a/DET", "Man/NOUN", "walk/VERB"])
+    'a man walk'
+    """
+    return " ".join(token.rpartition("/")[0] for token in tokens).lower()
 
 
 def bertscore_f1(
@@ -161,54 +247,121 @@ def bertscore_f1(
 def captioning(
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
-    reference_rule: str = "published",
-    empty_predictions: str = "leave_out",
-    sentences: bool = False,
-    bertscore_encoder: str | Path | None = None,
-    bertscore_layers: int = 17,
-    bertscore_baseline: str | Path | None = "roberta-large",
+    protocol: str = "unimo",
+    reference_tokens: Sequence[Sequence[Sequence[str]]] | None = None,
+    **options: Any,
 ) -> dict[str, float]:
-    """Captions against references by the published libraries, tokenisation and reference rule.
+    """Captions against references by a published protocol: `caption_scores` of the whole set.
 
     Args:
         predictions: N captions.
-        references: for each prediction a list of captions.
-        reference_rule: "published" compares with `three_references` of each list, "all" with all that are given.
-        empty_predictions: an empty caption is no answer. "leave_out" counts it and scores the others, as the protocol
-            does with every invalid answer; "score" keeps it, which the published scripts do.
-        sentences: see `bleu`.
-        bertscore_encoder, bertscore_layers, bertscore_baseline: see `bertscore_f1`; without an encoder it is left out.
+        references: For each prediction a list of captions.
+        protocol, reference_tokens, options: See `caption_scores`.
 
     Returns:
         bleu1, bleu4, rouge_l (0..1), cider (0..10), with an encoder bertscore_f1, and `empty`: how many predictions
         are empty. Where any was left out, state it beside the scores.
 
     Raises:
-        ValueError: see `check_captions`; an unknown rule; or no prediction but empty ones.
+        ValueError: See `caption_scores`.
 
     >>> scores = captioning(["a man walks forward."], [["a man walks forward.", "someone walks."]])
     >>> scores["bleu1"], scores["bleu4"], scores["rouge_l"]
     (1.0, 1.0, 1.0)
     """
+    return caption_scores(predictions, references, protocol, reference_tokens, **options).corpus
+
+
+def caption_scores(
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    protocol: str = "unimo",
+    reference_tokens: Sequence[Sequence[Sequence[str]]] | None = None,
+    reference_rule: str = "published",
+    empty_predictions: str | None = None,
+    sentences: bool = False,
+    spacy_model: Any = SPACY_MODEL,
+    bertscore_encoder: str | Path | None = None,
+    bertscore_layers: int = 17,
+    bertscore_baseline: str | Path | None = "roberta-large",
+) -> CaptionScores:
+    """Captions against references by a published protocol, for the set and for each caption.
+
+    Args:
+        predictions: N captions.
+        references: For each prediction a list of captions.
+        protocol: "unimo", "coco" or "tm2t"; `PROTOCOLS` says what each does.
+        reference_tokens: For "tm2t": the word/POS tokens of each reference, which save spaCy from reading it.
+        reference_rule: "published" compares with `three_references` of each list, "all" with all that are given.
+        empty_predictions: An empty caption is no answer. "leave_out" counts it and scores the others; "score" keeps
+            it; None takes the protocol's own rule.
+        sentences: For "unimo", see `bleu`.
+        spacy_model: For "tm2t": name, folder or loaded pipeline of spaCy.
+        bertscore_encoder, bertscore_layers, bertscore_baseline: See `bertscore_f1`; without an encoder it is left out.
+
+    Raises:
+        ImportError: "tm2t" without spaCy or its English model, or BERTScore without `bert_score`.
+        ValueError: See `check_captions`; an unknown protocol or rule; an option that the protocol does not use; or no
+            prediction but empty ones.
+    """
     predictions, references = check_captions(predictions, references)
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     if reference_rule not in ("published", "all"):
-        raise ValueError(f"reference_rule: got {reference_rule!r}; 'published' or 'all' is needed")
+        raise ValueError(f"reference_rule must be 'published' or 'all', got {reference_rule!r}")
+    if empty_predictions not in ("leave_out", "score", None):
+        raise ValueError(f"empty_predictions must be 'leave_out' or 'score', got {empty_predictions!r}")
+    if sentences and protocol != "unimo":
+        raise ValueError(f"sentences has no effect under protocol {protocol!r}; it belongs to 'unimo'")
+    if reference_tokens is not None and protocol != "tm2t":
+        raise ValueError(f"reference_tokens has no effect under protocol {protocol!r}; it belongs to 'tm2t'")
+    rows = [i for i, text in enumerate(predictions) if text.strip()]
+    empty = len(predictions) - len(rows)
+    if (empty_predictions or ("leave_out" if protocol == "unimo" else "score")) == "score":
+        rows = list(range(len(predictions)))
+    if not rows:
+        raise ValueError(f"predictions: all {empty} are empty, so that nothing is left to score")
+    if protocol == "tm2t":
+        predictions, references = _normalise(predictions, references, reference_tokens, spacy_model)
     if reference_rule == "published":
         references = [three_references(texts) for texts in references]
-    if empty_predictions not in ("leave_out", "score"):
-        raise ValueError(f"empty_predictions: got {empty_predictions!r}; 'leave_out' or 'score' is needed")
-    given = len(predictions)
-    answered = [i for i, text in enumerate(predictions) if text.strip()]
-    if empty_predictions == "leave_out":
-        if not answered:
-            raise ValueError(f"predictions: all {given} are empty, so that nothing is left to score")
-        predictions, references = [predictions[i] for i in answered], [references[i] for i in answered]
-    scores: dict[str, float] = bleu(predictions, references, sentences)
-    scores["rouge_l"] = rouge_l(predictions, references)
-    scores["cider"] = cider(predictions, references)
+    predictions, references = [predictions[i] for i in rows], [references[i] for i in rows]
+
+    per_caption: dict[str, Any] = {}
+    if protocol == "unimo":
+        corpus = bleu(predictions, references, sentences)
+        per_caption["bleu"] = bleu_counts(predictions, references, lambda text: _word_tokenize(text, sentences))
+        per_caption["rouge_l"] = np.array(_rouge_l(predictions, references))
+    else:
+        orders = _coco("bleu", predictions, references)[0]
+        corpus = {"bleu1": float(orders[0]), "bleu4": float(orders[3])}
+        per_caption["bleu"] = bleu_counts(predictions, references)
+        per_caption["rouge_l"] = _coco("rouge_l", predictions, references)[1]
+    per_caption["cider"] = _coco("cider", predictions, references)[1]
+    corpus |= {name: float(np.mean(per_caption[name])) for name in ("rouge_l", "cider")}
     if bertscore_encoder is not None:
-        scores["bertscore_f1"] = bertscore_f1(
+        corpus["bertscore_f1"] = bertscore_f1(
             predictions, references, bertscore_encoder, bertscore_layers, bertscore_baseline
         )
-    scores["empty"] = given - len(answered)
-    return scores
+    corpus["empty"] = empty
+    return CaptionScores(corpus, per_caption, rows)
+
+
+def _normalise(
+    predictions: list[str],
+    references: list[list[str]],
+    reference_tokens: Sequence[Sequence[Sequence[str]]] | None,
+    spacy_model: Any,
+) -> tuple[list[str], list[list[str]]]:
+    """Both sides by `tm2t_normalised`."""
+    read = predictions if reference_tokens is not None else [*predictions, *(r for texts in references for r in texts)]
+    normalised = dict(zip(read, map(tm2t_normalised, spacy_tokens(read, spacy_model)), strict=True))
+    if reference_tokens is None:
+        truths = [[normalised[text] for text in texts] for texts in references]
+    else:
+        if [len(texts) for texts in references] != [len(tokens) for tokens in reference_tokens]:
+            raise ValueError("reference_tokens must hold one list of word/POS tokens for each reference")
+        truths = [[tm2t_normalised(tokens) for tokens in texts] for texts in reference_tokens]
+    for row, texts in enumerate(truths):
+        check_strings(texts, f"references[{row}] after normalisation")
+    return [normalised[text] for text in predictions], truths

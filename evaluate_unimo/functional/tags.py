@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from evaluate_unimo.functional.captions import PROTOCOLS
 from evaluate_unimo.functional.inputs import check_strings
 from modeling_unimo.files_unimo import sha256_of
+from evaluate_unimo.functional.intervals import INTERVALS
 
 
 def fingerprint(value: Any) -> str:
@@ -46,6 +48,8 @@ def protocol_tag(
     statistics: Any = "the evaluator's own",
     caption_set: Any = "not named",
     tokeniser: str = "not named",
+    caption_protocols: Sequence[str] = ("unimo",),
+    interval: str = "student",
     libraries: Sequence[str] = ("unimo", "numpy", "torch", "transformers", "nltk", "rouge-score", "pycocoevalcap"),
     **settings: Any,
 ) -> dict[str, Any]:
@@ -56,12 +60,14 @@ def protocol_tag(
         statistics, caption_set: a description, or the thing itself (array, list of strings, `Path`), of which the
             fingerprint goes into the tag.
         tokeniser: what split the captions that the evaluator read.
+        caption_protocols: names of the captioning protocols (`captions.PROTOCOLS`) whose scores it stands beside.
+        interval: how half-widths over repeats are computed, see `mean_ci95`.
         libraries: distributions whose installed versions go into the tag.
         settings: anything else that changes a figure (repeats, pool_size, times, seed, reference_rule, ...).
 
     Returns:
-        {"evaluator", "statistics", "caption_set", "tokeniser", "caption_tokeniser", "libraries": {name: version},
-        **settings}, all of it fit for JSON.
+        {"evaluator", "statistics", "caption_set", "tokeniser", "caption_protocols": {name: what it does}, "interval",
+        "libraries": {name: version}, **settings}, all of it fit for JSON.
 
     >>> tag = protocol_tag("a test", caption_set=["a man walks."], libraries=["numpy"], pool_size=32)
     >>> tag["caption_set"], tag["pool_size"], list(tag["libraries"])
@@ -75,7 +81,8 @@ def protocol_tag(
         "statistics": _described(statistics),
         "caption_set": _described(caption_set),
         "tokeniser": tokeniser,
-        "caption_tokeniser": "BLEU nltk word_tokenize in lower case, ROUGE-L rouge_score stemmed, CIDEr spaces",
+        "caption_protocols": {name: PROTOCOLS[name] for name in caption_protocols},
+        "interval": INTERVALS[interval],
         "libraries": {"python": platform.python_version()} | {name: _version(name) for name in libraries},
         **settings,
     }

@@ -8,19 +8,26 @@ import evaluate
 from evaluate_unimo import functional, streaming_metric
 
 _DESCRIPTION = """\
-BLEU@1, BLEU@4, ROUGE-L, CIDEr and, with a local encoder, BERTScore of captions of motion, by the libraries, the
-tokenisation and the reference rule of the published motion-to-text evaluation. Other implementations give other
-figures: name this one beside them.
+BLEU@1, BLEU@4, ROUGE-L, CIDEr and, with a local encoder, BERTScore of captions of motion, by one of three published
+protocols. The choice moves a figure by several points: name it beside every score.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
     predictions: N captions.
     references: for each prediction a list of at least one reference caption.
+    reference_tokens: word/POS tokens of each reference, as HumanML3D's text files hold them; only for "tm2t", which
+        otherwise reads the references with spaCy.
+    protocol: "unimo" (default) as UniMo's scripts: nltk BLEU in lower case, rouge_score, CIDEr of pycocoevalcap, empty
+        predictions counted and left out. "coco" as most tables: the scorers of pycocoevalcap on the strings as they
+        are, empty predictions kept. "tm2t" as "coco" after TM2T's normalisation of both sides (spaCy lemmas of nouns
+        and verbs, alphabetic words, lower case); needs `pip install "unimo[spacy]"` and its English model.
     reference_rule: "published" (default) compares with three references: the first three, two as [a, b, a], one
         repeated. "all" compares with all that are given.
-    empty_predictions: "leave_out" (default) counts empty captions and scores the others; "score" keeps them.
-    sentences: split captions into sentences before BLEU, default False; needs nltk's "punkt_tab" data.
+    empty_predictions: "leave_out" counts empty captions and scores the others, "score" keeps them; default None takes
+        the protocol's rule.
+    sentences: for "unimo": split captions into sentences before BLEU, default False; needs nltk's "punkt_tab" data.
+    spacy_model: for "tm2t": name or folder of a spaCy pipeline, default "en_core_web_sm".
     bertscore_encoder: folder of a transformers encoder; needs the bert-score package. Without it no BERTScore.
     bertscore_layers: layer whose states are compared, default 17 (published, for roberta-large).
     bertscore_baseline: "roberta-large" (default, published), the path of a baseline file, or None for raw scores.
@@ -36,6 +43,9 @@ Examples:
     >>> scores = captioning.compute(predictions=predictions, references=references)
     >>> {name: round(score, 3) for name, score in scores.items()}
     {'bleu1': 1.0, 'bleu4': 0.803, 'rouge_l': 0.722, 'cider': 4.089, 'empty': 0}
+    >>> scores = captioning.compute(predictions=predictions, references=references, protocol="coco")
+    >>> {name: round(score, 3) for name, score in scores.items()}
+    {'bleu1': 1.0, 'bleu4': 0.855, 'rouge_l': 0.779, 'cider': 4.089, 'empty': 0}
 """
 
 _CITATION = """\
@@ -69,7 +79,13 @@ class MotionCaptioning(streaming_metric.StreamingMetric):
             description=_DESCRIPTION,
             citation=_CITATION,
             inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features({"predictions": caption, "references": datasets.Sequence(caption)}),
+            features=datasets.Features(
+                {
+                    "predictions": caption,
+                    "references": datasets.Sequence(caption),
+                    "reference_tokens": datasets.Sequence(datasets.Sequence(caption)),
+                }
+            ),
             reference_urls=[
                 "https://www.nltk.org/api/nltk.translate.bleu_score.html",
                 "https://github.com/google-research/google-research/tree/master/rouge",
@@ -80,25 +96,33 @@ class MotionCaptioning(streaming_metric.StreamingMetric):
     def _start(self) -> None:
         self._predictions: list[str] = []
         self._references: list[list[str]] = []
+        self._tokens: list[list[list[str]]] = []
 
-    def _add(self, predictions, references) -> int:
+    def _add(self, predictions, references, reference_tokens=None) -> int:
         predictions, references = functional.check_captions(predictions, references)
+        tokens = [] if reference_tokens is None else [[list(words) for words in texts] for texts in reference_tokens]
+        if self._predictions and bool(tokens) != bool(self._tokens):
+            raise ValueError("reference_tokens must come with every batch or with none")
         self._predictions += predictions
         self._references += references
+        self._tokens += tokens
         return len(predictions)
 
     def _state(self) -> dict[str, Any]:
-        return {"predictions": self._predictions, "references": self._references}
+        return {"predictions": self._predictions, "references": self._references, "tokens": self._tokens}
 
     def _join(self, state) -> None:
         self._predictions += state["predictions"]
         self._references += state["references"]
+        self._tokens += state["tokens"]
 
     def _result(
         self,
+        protocol="unimo",
         reference_rule="published",
-        empty_predictions="leave_out",
+        empty_predictions=None,
         sentences=False,
+        spacy_model="en_core_web_sm",
         bertscore_encoder=None,
         bertscore_layers=17,
         bertscore_baseline="roberta-large",
@@ -106,9 +130,12 @@ class MotionCaptioning(streaming_metric.StreamingMetric):
         return functional.captioning(
             self._predictions,
             self._references,
+            protocol=protocol,
+            reference_tokens=self._tokens or None,
             reference_rule=reference_rule,
             empty_predictions=empty_predictions,
             sentences=sentences,
+            spacy_model=spacy_model,
             bertscore_encoder=bertscore_encoder,
             bertscore_layers=bertscore_layers,
             bertscore_baseline=bertscore_baseline,

@@ -1,7 +1,12 @@
 """The metrics' numerics: against the published arrays, against plain formulas, and with unfit input."""
 
 import doctest
+import importlib
 import json
+import pkgutil
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +21,9 @@ PREDICTIONS = ["a man walks forward.", "a person jumps", "someone sits down slow
 REFERENCES = [["a man walks forward.", "someone walks."], ["a person hops."], ["someone sits.", "a man sits down."]]
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(functional).failed == 0
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(functional.__path__)])
+def test_examples_in_docstrings(name):
+    assert doctest.testmod(importlib.import_module(f"evaluate_unimo.functional.{name}")).failed == 0
 
 
 # The published figures -----------------------------------------------------------------------------------------------
@@ -266,6 +272,75 @@ def test_captions_of_any_script():
     assert functional.captioning([text, "b c d e"], [[text], ["b c d e"]])["bleu4"] == 1.0
 
 
+def test_coco_takes_strings_as_they_are_and_keeps_empty_ones():
+    scores = functional.captioning(["A man walks.", ""], [["a man walks", "he walks."], ["someone runs"]], "coco")
+    # Of three words "man" alone occurs as it is, and the closest references have 3 + 2 words.
+    assert scores["bleu1"] == pytest.approx((2 / 3) * np.exp(1 - 5 / 3))  # "man" and, of the other one, "walks."
+    assert scores["empty"] == 1
+    assert functional.captioning(["a man walks"], [["a man walks."]], "unimo")["bleu1"] < 1
+
+
+@pytest.mark.parametrize("protocol", ["unimo", "coco"])
+def test_counts_of_captions_add_up_to_corpus_bleu(protocol):
+    predictions = ["a man walks forward slowly and stops", "someone jumps up and down", "he sits down on a chair"]
+    references = [
+        ["a man walks forward and stops"],
+        ["someone jumps up", "he jumps up and down"],
+        ["he sits on a chair"],
+    ]
+    scores = functional.caption_scores(predictions, references, protocol)
+    total = scores.per_caption["bleu"].sum(0)
+    for n in (1, 4):
+        assert functional.bleu_from_counts(total, n) == pytest.approx(scores.corpus[f"bleu{n}"], rel=1e-6)
+    assert functional.bleu_from_counts(np.zeros((2, 10)), 4).tolist() == [0, 0]
+    for name in ("rouge_l", "cider"):
+        assert scores.per_caption[name].mean() == pytest.approx(scores.corpus[name])
+
+
+class Pipeline:
+    """A spaCy pipeline of five words, for machines without spaCy."""
+
+    TAGS = {"walks": ("walk", "VERB"), "hands": ("hand", "NOUN"), "Men": ("man", "NOUN"), "left": ("leave", "VERB")}
+
+    def pipe(self, texts):
+        for text in texts:
+            words = text.replace(".", " .").split()
+            tagged = [(word, *self.TAGS.get(word, (word, "X"))) for word in words]
+            yield [SimpleNamespace(text=word, lemma_=lemma, pos_=tag) for word, lemma, tag in tagged]
+
+
+def test_tm2t_compares_lemmas_of_both_sides():
+    predictions, references = ["Men walks for-ward left."], [["man walk forward left 2"]]
+    scores = functional.captioning(predictions, references, "tm2t", spacy_model=Pipeline())
+    assert scores["bleu1"] == pytest.approx(1.0) and scores["rouge_l"] == pytest.approx(1.0)
+    tokens = [[["man/NOUN", "Walk/VERB"]]]
+    own = functional.captioning(predictions, references, "tm2t", tokens, spacy_model=Pipeline())
+    assert own["bleu1"] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match=r"references\[0\] after normalisation"):
+        functional.captioning(["a"], [["123"]], "tm2t", spacy_model=Pipeline())
+
+
+@pytest.mark.skipif(find_spec("spacy") is not None, reason="spaCy is installed")
+def test_tm2t_without_spacy_says_how_to_install_it():
+    with pytest.raises(ImportError, match=r"pip install 'unimo\[spacy\]'"):
+        functional.captioning(["a man walks"], [["a man walks"]], "tm2t")
+
+
+M2T_OUTPUTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "m2t_outputs"
+
+
+@pytest.mark.skipif(not M2T_OUTPUTS.is_dir(), reason=f"{M2T_OUTPUTS} is not there")
+def test_coco_reproduces_a_published_system():
+    cases = [json.loads(line) for line in (M2T_OUTPUTS / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
+    published = json.loads((M2T_OUTPUTS / "published.json").read_text())["systems"]["motiongpt3"]["coco"]
+    cases = [case for case in cases if "motiongpt3" in case["outputs"]]
+    predictions = [case["outputs"]["motiongpt3"] for case in cases]
+    assert "" in predictions
+    scores = functional.captioning(predictions, [case["references"] for case in cases], "coco")
+    for ours, theirs in {"bleu1": "bleu1", "bleu4": "bleu4", "rouge_l": "rougeL", "cider": "cider"}.items():
+        assert scores[ours] == pytest.approx(published[theirs], abs=1e-6)
+
+
 @pytest.mark.parametrize("baseline", [None, "file"])
 def test_bertscore_with_a_local_encoder(baseline, tmp_path):
     pytest.importorskip("bert_score", reason="the bertscore extra is not installed")
@@ -300,11 +375,12 @@ def test_bertscore_with_a_local_encoder(baseline, tmp_path):
 
 def test_interval():
     values = RNG.standard_normal(20)
-    assert functional.mean_ci95(values) == {
-        "mean": pytest.approx(values.mean()),
-        "ci95": pytest.approx(1.96 * np.std(values) / np.sqrt(20)),
-    }
-    assert functional.mean_ci95([3]) == {"mean": 3.0, "ci95": 0.0}
+    published = 1.96 * np.std(values) / np.sqrt(20)
+    student = 2.093024054 * np.std(values, ddof=1) / np.sqrt(20)  # t table, 19 degrees of freedom
+    for interval, half_width in {"published": published, "student": student}.items():
+        found = functional.mean_ci95(values, interval)
+        assert found == {"mean": pytest.approx(values.mean()), "ci95": pytest.approx(half_width)}
+    assert functional.mean_ci95([3]) == {"mean": 3.0}  # nothing is known of its spread
 
 
 def test_protocol_tag_tells_things_apart(tmp_path):
@@ -400,9 +476,20 @@ UNFIT = {
     "numbers": (lambda: functional.captioning([1], [["a"]]), r"predictions\[0\]: got 1"),
     "bytes": (lambda: functional.captioning(["a"], [[b"a"]]), r"references\[0\]\[0\]: got b'a'"),
     "caption counts": (lambda: functional.captioning(["a"], [["a"], ["b"]]), "1 predictions and 2 lists"),
-    "rule": (lambda: functional.captioning(["a"], [["a"]], reference_rule="best"), "reference_rule: got 'best'"),
-    "empties": (lambda: functional.captioning(["a"], [["a"]], empty_predictions="no"), "empty_predictions: got 'no'"),
+    "rule": (lambda: functional.captioning(["a"], [["a"]], reference_rule="best"), "reference_rule must be"),
+    "empties": (lambda: functional.captioning(["a"], [["a"]], empty_predictions="no"), "empty_predictions must be"),
+    "protocol": (lambda: functional.captioning(["a"], [["a"]], "meteor"), "protocol must be one of unimo, coco, tm2t"),
+    "coco sentences": (
+        lambda: functional.captioning(["a"], [["a"]], "coco", sentences=True),
+        "sentences has no effect",
+    ),
+    "coco tokens": (lambda: functional.captioning(["a"], [["a"]], "coco", [[["a/DET"]]]), "reference_tokens has no"),
+    "token counts": (
+        lambda: functional.captioning(["a"], [["a", "b"]], "tm2t", [[["a/DET"]]], spacy_model=Pipeline()),
+        "one list of word/POS tokens for each reference",
+    ),
     "no repeats": (lambda: functional.mean_ci95([]), "values: is empty"),
+    "interval": (lambda: functional.mean_ci95([1.0, 2.0], "normal"), "interval must be one of student, published"),
     "NaN repeat": (lambda: functional.mean_ci95([1.0, float("nan")]), "values: holds NaN"),
 }
 
