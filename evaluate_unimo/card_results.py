@@ -11,9 +11,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from datasets_scripts.hub.card_words import prose
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError
 from evaluate_unimo.labels import HELD_OUT, TASKS, metric
+from evaluate_unimo.results import COUNTS, RESTS_ON, is_nested, rests_on
 
 DATASET_TYPE = "unimo-motion-dataset"  # marks the results that this package wrote, which it may replace
-_COUNTS = ("n", "multimodality_n", "pool_size")
 
 
 def eval_results(
@@ -25,25 +25,26 @@ def eval_results(
     protocol and the generation settings, without which two figures cannot be compared.
 
     Args:
-        scores: {task: {metric: value or {"mean", "ci95"}, "n": .., "held_out": {the same by another judge}}}, tasks as
-            in `labels.TASKS`; others are left out.
+        scores: {task: {metric: value or {"mean", "ci95"}, "n": .., "held_out": {the same by another judge}, captioning
+            protocol: {the same by that}}}, tasks as in `labels.TASKS`; others are left out.
         tag: {"protocol": .., "generation": ..}.
         dataset_name: as the card shows it.
         split: the split that t2m and m2t were scored on, where it is not `test`.
     """
     results = []
     for key, task in TASKS.items():
-        by_judge = {"": scores.get(key, {})}
-        by_judge[HELD_OUT] = by_judge[""].get("held_out", {})
-        for judge, judged in by_judge.items():
-            count = judged.get("n")
-            for name, value in judged.items():
-                if name in _COUNTS or name == "held_out":
+        scores_of_task = scores.get(key, {})
+        nested = {name: value for name, value in scores_of_task.items() if is_nested(value)}
+        for variant, variant_scores in {"": scores_of_task, **nested}.items():
+            count = variant_scores.get("n")
+            common = ({"n": count} if count else {}) | _variant(variant)
+            for name, value in variant_scores.items():
+                if name in COUNTS or name in nested or name.startswith(RESTS_ON):
                     continue
-                mean, args = value, {}
-                if isinstance(value, Mapping):
-                    mean, args = value["mean"], {"ci95": value["ci95"]}
                 label = metric(name).name + (f", N = {count}" if name == "fid" else "")
+                args = {"ci95": value["ci95"]} if isinstance(value, Mapping) and "ci95" in value else {}
+                if name == "consistency" and (basis := rests_on(variant_scores)):
+                    args["rests_on"] = basis
                 results.append(
                     EvalResult(
                         task_type=task.kind,
@@ -53,12 +54,19 @@ def eval_results(
                         dataset_split=split if split and task.split == "test" else task.split,
                         dataset_args=prose(dict(tag)),
                         metric_type=name,
-                        metric_name=f"{label}, {judge}" if judge else label,
-                        metric_value=mean,
-                        metric_args=args | ({"n": count} if count else {}) | ({"judge": judge} if judge else {}),
+                        metric_name=", ".join([label, *_variant(variant).values()]),
+                        metric_value=value["mean"] if isinstance(value, Mapping) else value,
+                        metric_args=args | common,
                     )
                 )
     return results
+
+
+def _variant(name: str) -> dict[str, str]:
+    """What the scores nested under a name differ in: another judge, or another captioning protocol."""
+    if not name:
+        return {}
+    return {"judge": HELD_OUT} if name == "held_out" else {"caption_protocol": f"{name} protocol"}
 
 
 def replaced(

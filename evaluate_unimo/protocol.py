@@ -1,130 +1,92 @@
-"""One repeat of each task's protocol: generate or describe, embed with every judge, score.
+"""One repeat of each task's protocol: draw captions, take the answers, embed with every judge, score.
 
-Follows HumanML3D's protocol (facts of the published evaluation: R-Precision in pools of 32, FID, MM-Dist, Diversity;
-BLEU, ROUGE-L, CIDEr against up to three references) with two differences that are named where they are made: answers
-are sampled in batches, and FID compares with motions whose captions were not asked for.
+Follows HumanML3D's protocol (R-Precision in pools of 32, FID, MM-Dist, Diversity; captions against up to three
+references) with two differences that are named where they are made: answers are sampled in batches, and FID can
+compare with motions whose captions were not asked for. Where the answers come from is not known here:
+`evaluate_unimo.run` takes them from a model, `evaluate_unimo.score` from files.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from datasets_scripts.captioned_motions import CaptionedMotion
+from datasets_scripts.captions import SPACY_MODEL
 from datasets_scripts.verify import Verification
 from evaluate_unimo import functional
-from evaluate_unimo.distributed import ProcessGroup
-from evaluate_unimo.instruction_accuracy import check_features, headline, instruction_accuracy
-from modeling_unimo import Answer
-from modeling_unimo.modeling_motion_vqvae import batches_by_length
+from evaluate_unimo.instruction_accuracy import check_features, count_claims, headline
+
+MULTIMODALITY_TIMES = 10  # published: pairs of samples of a caption
+EMPTY_KEPT = ("coco", "tm2t")  # captioning protocols in which a missing answer is an empty caption
 
 
-@dataclass
-class Sampler:
-    """A UniMo model with the settings every answer of an evaluation is sampled with.
+@dataclass(frozen=True)
+class Draw:
+    """What one repeat asks: rows of a split, the caption chosen of each, and the rows that FID compares with."""
 
-    Requests are answered in batches of like length, each from a seed of its own, and the batches are shared out over
-    the processes of `group`: their number changes no answer.
+    asked: list[int]
+    choices: list[int]
+    compared: list[int]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The figures of one repeat and what each clip adds to them.
+
+    Attributes:
+        scores: {metric: value}, a second judge's or captioning protocol's under its name.
+        clips: {"ids": [...], metric: one value a clip}, None for a clip that was not scored; both empty where a figure
+            is no sum over clips. `consistency` comes as claims_held and claims_decided, BLEU as the counts of
+            `functional.bleu_counts`.
     """
 
-    model: Any
-    processor: Any
-    batch_size: int = 128
-    generate_kwargs: dict[str, Any] = field(default_factory=dict)
-    group: ProcessGroup = field(default_factory=ProcessGroup)
-
-    def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:
-        """One answer a request, in the order of the requests."""
-        return [samples[0] for samples in self.samples(task, 1, texts, codes, seed, grammar)]
-
-    def samples(
-        self, task: str, count: int, texts=None, codes=None, seed: int = 0, grammar: bool = True
-    ) -> list[list[Answer]]:
-        """`count` answers a request, in the order of the requests; asked by the process that leads.
-
-        Raises:
-            ValueError: a request that the model refuses.
-            RuntimeError: one of several processes failed.
-        """
-        asked = {"texts": None if texts is None else list(texts), "codes": None if codes is None else list(codes)}
-        request = {"task": task, "count": count, **asked, "seed": seed, "grammar": grammar}
-        self.group.broadcast(request)
-        answers: dict[int, list[Answer]] = {}
-        for share in self._share(request):
-            if isinstance(share, Exception):
-                raise share
-            answers |= share
-        return [answers[row] for row in range(len(answers))]
-
-    def serve(self) -> None:
-        """Answer this process's share of what the one that leads asks, until that sends it home."""
-        while (request := self.group.broadcast()) is not None:
-            self._share(request)
-
-    def _share(self, request: dict[str, Any]) -> list[dict[int, list[Answer]] | Exception]:
-        """What each process answers, by rank: its answers by row, or the error that it ended with."""
-        if self.group.size == 1:
-            return [self._own(**request)]
-        share: dict[int, list[Answer]] | Exception
-        try:
-            share = self._own(**request)
-        except Exception as error:  # any error: the other processes wait for this share, and the main one raises it
-            share = RuntimeError(f"process {self.group.rank}: {type(error).__name__}: {error}")
-        return self.group.gather(share)
-
-    def _own(self, task, count, texts, codes, seed, grammar) -> dict[int, list[Answer]]:
-        """The answers of the batches that are this process's, by row."""
-        column = texts if texts is not None else codes
-        batches = list(batches_by_length([len(one) for one in column], max(1, self.batch_size // count)))
-        seeds = [seed, *np.random.SeedSequence(seed).generate_state(max(len(batches) - 1, 0)).tolist()]
-        answers: dict[int, list[Answer]] = {}
-        for rows, own_seed in list(zip(batches, seeds, strict=False))[self.group.rank :: self.group.size]:
-            found = self.model.generate_answers(
-                [task] * len(rows),
-                None if texts is None else [texts[row] for row in rows],
-                None if codes is None else [codes[row] for row in rows],
-                self.processor,
-                grammar=grammar,
-                num_samples=count,
-                seed=own_seed,
-                batch_size=self.batch_size,
-                **self.generate_kwargs,
-            )
-            answers |= dict(zip(rows, found, strict=True))
-        return answers
+    scores: dict[str, Any]
+    clips: dict[str, list[Any]]
 
 
-def embedding_scores(
-    texts: np.ndarray, motions: np.ndarray, references: np.ndarray, pool_size: int
-) -> dict[str, float]:
-    """R-Precision and MM-Dist of row-paired (N, E) embeddings, FID and Diversity of the motions.
+@dataclass(frozen=True)
+class Asked:
+    """One caption that was asked for, and the motion that answers it; None for an invalid answer."""
 
-    Fewer rows than a pool make a smaller pool, an easier question: its size then stands among the scores.
-    """
-    pool = min(pool_size, len(texts))
-    scores = dict(functional.r_precision(texts, motions, top_k=min(3, pool), pool_size=pool))
-    scores["mm_dist"] = functional.mm_dist(texts, motions)
-    scores["fid"] = functional.fid(motions, references)
-    scores["diversity"] = functional.diversity(motions, times=min(300, len(motions) - 1), seed=0)
-    scores["n"] = len(motions)
-    return scores if pool == pool_size else scores | {"pool_size": pool}
+    id: str
+    choice: int
+    text: str
+    motion: Any
 
 
-def add_scores(result: dict[str, Any], judge: str, scores: dict[str, float]) -> None:
-    """Put a judge's scores into a result: the main judge's at the top, another's under its name."""
-    if judge == "main":
-        result |= scores
-    else:
-        result[judge] = scores
+Keep = Callable[[list[Asked]], None]
+KeepCaptions = Callable[[list[tuple[str, str | None]]], None]  # of each motion's id and its caption
+
+
+def draw(entries: Sequence[CaptionedMotion], seed: int, halves: bool = False) -> Draw:
+    """Entries in random order with a random caption each; with `halves` the one half, compared with the other."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(entries)).tolist()
+    half = len(entries) // 2 if halves else len(entries)
+    asked, compared = order[:half], order[half : 2 * half] if halves else order[:half]
+    return Draw(asked, [int(rng.integers(len(entries[i].texts))) for i in asked], compared)
+
+
+def draw_in_order(entries: Sequence[CaptionedMotion], seed: int) -> Draw:
+    """Every entry in its place with a random caption."""
+    rng = np.random.default_rng(seed)
+    rows = list(range(len(entries)))
+    return Draw(rows, [int(rng.integers(len(entry.texts))) for entry in entries], rows)
+
+
+def texts_of(entries: Sequence[CaptionedMotion], drawn: Draw) -> list[str]:
+    """The captions that were drawn."""
+    return [entries[i].texts[choice] for i, choice in zip(drawn.asked, drawn.choices, strict=True)]
 
 
 class RealSide:
     """What real motion says, which is the same in every repeat: its embeddings and its claims, found once.
 
     Args:
-        entries: the motions.
-        judges: by name.
+        entries: The motions.
+        judges: Evaluators by name; "main" stands at the top of the scores.
     """
 
     def __init__(self, entries: Sequence[CaptionedMotion], judges: Mapping[str, Any]) -> None:
@@ -139,145 +101,209 @@ class RealSide:
             self._embeddings[judge] = features.cpu().numpy()
         return self._embeddings[judge][list(indices)]
 
+    def text_embeddings(self, judge: str, indices: Sequence[int], choices: Sequence[int]) -> np.ndarray:
+        """(K, E): of the captions chosen of these entries, by this judge."""
+        tokens = [self.entries[i].tokens[choice] for i, choice in zip(indices, choices, strict=True)]
+        return self.judges[judge].get_text_features(tokens).cpu().numpy()
+
     def accuracy(self, indices: Sequence[int], choices: Sequence[int]) -> dict[str, float]:
-        """`instruction_accuracy` of these entries' motions with the captions chosen of each."""
+        """Instruction accuracy of these entries' motions with the captions chosen of each."""
         for index in set(indices) - set(self._claims):
             self._claims[index] = check_features(self.entries[index].texts, self.entries[index].motion)
         pairs = zip(indices, choices, strict=True)
         return headline([self._claims[index][choice] for index, choice in pairs if self._claims[index]])
 
 
-def text_to_motion_repeat(
-    sampler: Sampler,
-    entries: Sequence[CaptionedMotion],
-    judges: dict[str, Any],
-    seed: int,
-    halves: bool,
-    pool_size: int,
-    real_side: RealSide | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Generate from half A of the entries and score against half B; real motion of A is scored the same way.
+def embedding_scores(
+    texts: np.ndarray, motions: np.ndarray, references: np.ndarray, pool_size: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """R-Precision and MM-Dist of row-paired (N, E) embeddings, FID and Diversity of the motions.
 
-    With `halves` false every caption is asked for and FID compares with the same motions' real versions, as published.
-    An invalid answer is counted and left out of the scores, never replaced. `real_side` saves repeats what they share.
+    Too few rows for the published settings change the question: the size of a smaller pool and the number of fewer
+    Diversity pairs then stand among the scores.
 
     Returns:
-        {"real" | "generated": {metric: value, "held_out": {...}}}, the generated side with `valid` (share); both with
-        `consistency`, the share of what the captions ask for that the motions do, where there is such a figure.
+        The scores, and of each row what it adds to R-Precision and MM-Dist, NaN for a row in no pool.
+    """
+    pool = min(pool_size, len(texts))
+    ranks = functional.pooled_ranks(texts, motions, pool)
+    scores = functional.hits_within(np.bincount(ranks, minlength=pool), min(3, pool))
+    rows = {name: np.full(len(texts), np.nan) for name in scores}
+    for k, hits in enumerate(rows.values()):
+        hits[: len(ranks)] = ranks <= k
+    rows["mm_dist"] = functional.pair_distances(texts, motions)
+    scores["mm_dist"] = float(rows["mm_dist"].mean())
+    scores["fid"] = functional.fid(motions, references)
+    published = functional.published_diversity_times(len(motions))
+    times = min(published, len(motions) - 1)
+    scores["diversity"] = functional.diversity(motions, times=times, seed=0)
+    scores["n"] = len(motions)
+    if pool < pool_size:
+        scores["pool_size"] = pool
+    if times < published:
+        scores["diversity_times"] = times
+    return scores, rows
+
+
+def score_motions(
+    real_side: RealSide, drawn: Draw, motions: Sequence[Any], pool_size: int, keep: Keep | None = None
+) -> Scored:
+    """Score the motions that answer a draw's captions; real motion of the same draw is scored the same way.
+
+    Args:
+        real_side: The split and the judges.
+        drawn: What was asked.
+        motions: Features (T, D) of each answer, None for an invalid one: it is counted and left out of the scores,
+            never replaced.
+        pool_size: Motions in a pool of R-Precision.
+        keep: Called with every caption and its motion.
+
+    Returns:
+        Scores {"real" | "generated": {metric: value, "held_out": {...}}}, the generated side with `valid` (share);
+        both with `consistency` and what it rests on, where there is such a figure.
 
     Raises:
-        ValueError: fewer than two entries or valid answers, which no distribution can be made of.
+        ValueError: Fewer than two entries, which no distribution can be made of.
     """
-    real_side = real_side or RealSide(entries, judges)
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(entries)).tolist()
-    half = len(entries) // 2 if halves else len(entries)
-    asked, compared = order[:half], order[half : 2 * half] if halves else order[:half]
-    choices = [int(rng.integers(len(entries[i].texts))) for i in asked]
-    captions = [entries[i].texts[choice] for i, choice in zip(asked, choices, strict=True)]
-    answers = sampler.answers("t2m", texts=captions, seed=seed)
-    valid = [i for i, answer in enumerate(answers) if answer.valid]
-    if len(valid) < 2:
-        raise ValueError(f"{len(valid)} of {len(answers)} answers are valid; a score takes at least 2")
-    generated = sampler.model.decode_codes([answers[i].codes for i in valid], sampler.processor)
-
-    result: dict[str, dict[str, Any]] = {"real": {}, "generated": {"valid": len(valid) / len(answers)}}
-    for name, judge in judges.items():
-        tokens = [entries[i].tokens[choice] for i, choice in zip(asked, choices, strict=True)]
-        texts = judge.get_text_features(tokens).cpu().numpy()
-        real, references = real_side.embeddings(name, asked), real_side.embeddings(name, compared)
-        made = judge.get_motion_features(generated).cpu().numpy()
-        for side, (side_texts, motions) in {"real": (texts, real), "generated": (texts[valid], made)}.items():
-            scores = embedding_scores(side_texts, motions, references, pool_size)
-            add_scores(result[side], name, scores)
+    entries, asked, choices = real_side.entries, drawn.asked, drawn.choices
+    texts = texts_of(entries, drawn)
+    if keep is not None:
+        keep(_asked(entries, drawn, motions))
+    valid = [row for row, motion in enumerate(motions) if motion is not None]
+    made = [motions[row] for row in valid]
+    result: dict[str, dict[str, Any]] = {"real": {}, "generated": {"valid": len(valid) / len(asked)}}
+    clips = {"valid": [float(motion is not None) for motion in motions]}
+    for name, judge in real_side.judges.items():
+        captions = real_side.text_embeddings(name, asked, choices)
+        real, references = real_side.embeddings(name, asked), real_side.embeddings(name, drawn.compared)
+        _add(result["real"], name, embedding_scores(captions, real, references, pool_size)[0])
+        if len(valid) < 2:
+            _add(result["generated"], name, {"n": len(valid)})
+            continue
+        embedded = judge.get_motion_features(made).cpu().numpy()
+        scores, rows = embedding_scores(captions[valid], embedded, references, pool_size)
+        _add(result["generated"], name, scores)
+        prefix = "" if name == "main" else f"{name}/"
+        clips |= {prefix + metric: _spread(values, valid, len(asked)) for metric, values in rows.items()}
     result["real"] |= real_side.accuracy(asked, choices)
-    result["generated"] |= instruction_accuracy([captions[i] for i in valid], generated)
-    return result
+    checked = {row: one for row in valid for one in check_features([texts[row]], np.asarray(motions[row]))}
+    result["generated"] |= headline(list(checked.values()))
+    counts = [count_claims(one)[:2] for one in checked.values()]
+    clips |= {
+        name: _spread([count[k] for count in counts], list(checked), len(asked))
+        for k, name in enumerate(("claims_held", "claims_decided"))
+    }
+    return Scored(result, {"ids": [entries[i].id for i in asked], **clips})
 
 
-def attribute_pools_repeat(
-    sampler: Sampler,
-    entries: Sequence[CaptionedMotion],
-    judges: dict[str, Any],
-    seed: int,
-    pool_size: int,
-    real_side: RealSide | None = None,
-) -> dict[str, dict[str, Any]]:
+def score_attribute_pools(
+    real_side: RealSide, drawn: Draw, motions: Sequence[Any], pool_size: int, keep: Keep | None = None
+) -> Scored:
     """R-Precision within pools whose members differ in one attribute: consecutive entries form a pool.
 
-    `real_side` saves repeats what they share.
-
-    Raises:
-        ValueError: every pool has an invalid answer.
+    A pool with an invalid answer is left out whole, as a smaller pool is an easier question; `n` counts the rest.
     """
-    real_side = real_side or RealSide(entries, judges)
-    rng = np.random.default_rng(seed)
-    choices = [int(rng.integers(len(entry.texts))) for entry in entries]
-    answers = sampler.answers("t2m", texts=[e.texts[c] for e, c in zip(entries, choices, strict=True)], seed=seed)
-    # A pool with an invalid answer is left out whole: a pool of seven is another, easier question.
+    entries, choices = real_side.entries, drawn.choices
+    if keep is not None:
+        keep(_asked(entries, drawn, motions))
     pools = [range(i, i + pool_size) for i in range(0, len(entries) - pool_size + 1, pool_size)]
-    rows = [i for pool in pools if all(answers[j].valid for j in pool) for i in pool]
-    if not rows:
-        raise ValueError(f"not one of {len(pools)} pools has valid answers alone")
-    generated = sampler.model.decode_codes([answers[i].codes for i in rows], sampler.processor)
+    rows = [i for pool in pools if all(motions[j] is not None for j in pool) for i in pool]
     result: dict[str, dict[str, Any]] = {"real": {}, "generated": {}}
-    for name, judge in judges.items():
-        texts = judge.get_text_features([entries[i].tokens[choices[i]] for i in rows]).cpu().numpy()
-        made = judge.get_motion_features(generated).cpu().numpy()
+    clips: dict[str, list[Any]] = {"ids": [entry.id for entry in entries]}
+    for name, judge in real_side.judges.items():
+        if not rows:
+            for of_side in result.values():
+                _add(of_side, name, {"n": 0})
+            continue
+        captions = real_side.text_embeddings(name, rows, [choices[i] for i in rows])
+        made = judge.get_motion_features([motions[i] for i in rows]).cpu().numpy()
         for side, embedded in {"real": real_side.embeddings(name, rows), "generated": made}.items():
-            scores = functional.r_precision(texts, embedded, top_k=3, pool_size=pool_size) | {"n": len(rows)}
-            add_scores(result[side], name, scores)
+            ranks = functional.pooled_ranks(captions, embedded, pool_size)
+            top_k = min(3, pool_size)
+            scores = functional.hits_within(np.bincount(ranks, minlength=pool_size), top_k)
+            _add(result[side], name, scores | {"n": len(rows)})
+            if side == "generated" and name == "main":
+                clips |= {metric: _spread(ranks <= k, rows, len(entries)) for k, metric in enumerate(scores)}
+    return Scored(result, clips)
+
+
+def score_multimodality(
+    judges: Mapping[str, Any], samples: Sequence[Sequence[Any]], seed: int, times: int = MULTIMODALITY_TIMES
+) -> dict[str, Any]:
+    """How much the motions of one caption differ: `times` pairs of the samples of each caption.
+
+    A caption with an invalid answer (None) among its samples is left out whole, and shows in `multimodality_n`.
+    """
+    whole = [row for row in samples if all(motion is not None for motion in row)]
+    result: dict[str, Any] = {"multimodality_n": len(whole)}
+    if whole:
+        for name, judge in judges.items():
+            embedded = judge.get_motion_features([motion for row in whole for motion in row]).cpu().numpy()
+            grouped = embedded.reshape(len(whole), len(whole[0]), -1)
+            _add(result, name, {"multimodality": functional.multimodality(grouped, times=times, seed=seed)})
     return result
 
 
-def multimodality_repeat(
-    sampler: Sampler,
+def score_captions(
     entries: Sequence[CaptionedMotion],
-    judges: dict[str, Any],
-    seed: int,
-    samples: int = 30,
-    times: int = 10,
-) -> dict[str, Any]:
-    """How much the motions of one caption differ: `samples` for a caption of each entry, `times` pairs of them.
+    captions: Sequence[str | None],
+    protocols: Sequence[str] = ("unimo",),
+    spacy_model: Any = SPACY_MODEL,
+    **bertscore: Any,
+) -> Scored:
+    """Compare one caption of each motion with its first three by each captioning protocol.
 
-    A caption with an invalid answer among its samples is left out whole, and shows in n.
-
-    Raises:
-        ValueError: no caption whose answers are all valid.
+    Args:
+        entries: The motions.
+        captions: One of each, None for an invalid answer: counted and left out by "unimo", an empty caption for the
+            others.
+        protocols: Names of `functional.PROTOCOLS`; the first one's scores stand at the top, the others' under their
+            name.
+        spacy_model: For "tm2t".
+        bertscore: Options of `functional.caption_scores`, for the first protocol.
     """
-    rng = np.random.default_rng(seed)
-    texts = [entry.texts[int(rng.integers(len(entry.texts)))] for entry in entries]
-    answers = sampler.samples("t2m", samples, texts=texts, seed=seed)
-    whole = [row for row in answers if all(answer.valid for answer in row)]
-    if not whole:
-        raise ValueError(f"not one of {len(answers)} captions has valid answers alone")
-    generated = sampler.model.decode_codes([answer.codes for row in whole for answer in row], sampler.processor)
-    result: dict[str, Any] = {}
-    for name, judge in judges.items():
-        embedded = judge.get_motion_features(generated).cpu().numpy().reshape(len(whole), samples, -1)
-        scores = {"multimodality": functional.multimodality(embedded, times=times, seed=seed)}
-        add_scores(result, name, scores)
-    return result | {"multimodality_n": len(whole)}
+    answered = [row for row, caption in enumerate(captions) if caption is not None]
+    result: dict[str, Any] = {"valid": len(answered) / len(captions), "n": len(answered)}
+    clips: dict[str, list[Any]] = {"valid": [float(caption is not None) for caption in captions]}
+    for protocol in protocols:
+        first = protocol == protocols[0]
+        target = result if first else result.setdefault(protocol, {})
+        rows = list(range(len(captions))) if protocol in EMPTY_KEPT else answered
+        predictions = [captions[row] or "" for row in rows]
+        if not any(text.strip() for text in predictions):
+            target["empty"] = len(rows)
+            continue
+        scored = functional.caption_scores(
+            predictions,
+            [entries[row].texts for row in rows],
+            protocol,
+            reference_tokens=[entries[row].tokens for row in rows] if protocol == "tm2t" else None,
+            **({"spacy_model": spacy_model} if protocol == "tm2t" else {}),
+            **(bertscore if first else {}),
+        )
+        target |= scored.corpus
+        kept = [rows[row] for row in scored.rows]
+        prefix = "" if first else f"{protocol}/"
+        clips |= {prefix + name: _spread(values, kept, len(captions)) for name, values in scored.per_caption.items()}
+    return Scored(result, {"ids": [entry.id for entry in entries], **clips})
 
 
-def motion_to_text_repeat(
-    sampler: Sampler,
-    entries: Sequence[CaptionedMotion],
-    codes: Sequence[Sequence[int]],
-    seed: int,
-    **scoring: Any,
-) -> dict[str, Any]:
-    """Describe each motion once and compare with its first three captions; `scoring` is for `captioning`."""
-    answers = sampler.answers("m2t", codes=list(codes), seed=seed)
-    valid = [i for i, answer in enumerate(answers) if answer.valid]
-    predictions = [answers[i].caption for i in valid]
-    references = [functional.three_references(entries[i].texts) for i in valid]
-    scores = functional.captioning(predictions, references, **scoring)
-    return {**scores, "valid": len(valid) / len(answers), "n": len(valid)}
+def _asked(entries: Sequence[CaptionedMotion], drawn: Draw, motions: Sequence[Any]) -> list[Asked]:
+    ids = [entries[i].id for i in drawn.asked]
+    return [Asked(*one) for one in zip(ids, drawn.choices, texts_of(entries, drawn), motions, strict=True)]
 
 
-def free_validity(sampler: Sampler, task: str, requests: Sequence, seed: int) -> float:
-    """Share of answers that follow the grammar when nothing makes them."""
-    asked = {"texts": list(requests)} if task == "t2m" else {"codes": list(requests)}
-    answers = sampler.answers(task, seed=seed, grammar=False, **asked)
-    return sum(answer.valid for answer in answers) / len(answers)
+def _add(result: dict[str, Any], judge: str, scores: dict[str, Any]) -> None:
+    """Put a judge's scores into a result: the main judge's at the top, another's under its name."""
+    if judge == "main":
+        result |= scores
+    else:
+        result.setdefault(judge, {}).update(scores)
+
+
+def _spread(values: Sequence[Any] | np.ndarray, rows: Sequence[int], count: int) -> list[Any]:
+    """The values at these of `count` places, None elsewhere and for NaN."""
+    spread: list[Any] = [None] * count
+    for row, value in zip(rows, np.asarray(values).tolist(), strict=True):
+        spread[row] = value if value == value else None
+    return spread

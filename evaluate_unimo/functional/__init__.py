@@ -43,6 +43,7 @@ from evaluate_unimo.functional.retrieval import (
     mm_dist,
     pair_distances,
     pooled_rank_counts,
+    pooled_ranks,
     r_precision,
     retrieval_ranks,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "multimodality_pairs",
     "pair_distances",
     "pooled_rank_counts",
+    "pooled_ranks",
     "positive_integer",
     "protocol_tag",
     "published_diversity_times",

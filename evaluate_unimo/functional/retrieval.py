@@ -44,13 +44,20 @@ def retrieval_ranks(text_embeddings: Any, motion_embeddings: Any) -> np.ndarray:
     return ((distances < own) | ((distances == own) & before)).sum(1)
 
 
+def pooled_ranks(texts: np.ndarray, motions: np.ndarray, pool_size: int) -> np.ndarray:
+    """`retrieval_ranks` within pools of consecutive rows; rows that fill no pool are left out.
+
+    Returns:
+        (N // pool_size * pool_size,) integers.
+    """
+    full = len(texts) // pool_size * pool_size
+    pools = (slice(begin, begin + pool_size) for begin in range(0, full, pool_size))
+    return np.concatenate([np.zeros(0, np.int64), *(retrieval_ranks(texts[pool], motions[pool]) for pool in pools)])
+
+
 def pooled_rank_counts(texts: np.ndarray, motions: np.ndarray, pool_size: int) -> np.ndarray:
-    """How often each rank (`retrieval_ranks`) occurs, (pool_size,), over whole pools of consecutive rows."""
-    counts = np.zeros(pool_size, np.int64)
-    for begin in range(0, len(texts), pool_size):
-        pool = slice(begin, begin + pool_size)
-        counts += np.bincount(retrieval_ranks(texts[pool], motions[pool]), minlength=pool_size)
-    return counts
+    """How often each rank of `pooled_ranks` occurs, (pool_size,)."""
+    return np.bincount(pooled_ranks(texts, motions, pool_size), minlength=pool_size)
 
 
 def hits_within(rank_counts: np.ndarray, top_k: int) -> dict[str, float]:
@@ -101,8 +108,7 @@ def r_precision(
     if shuffle:
         order = generator(seed).permutation(len(texts))
         texts, motions = texts[order], motions[order]
-    full = len(texts) // pool_size * pool_size
-    return hits_within(pooled_rank_counts(texts[:full], motions[:full], pool_size), top_k)
+    return hits_within(pooled_rank_counts(texts, motions, pool_size), top_k)
 
 
 def pair_distances(text_embeddings: Any, motion_embeddings: Any) -> np.ndarray:

@@ -20,11 +20,13 @@ Args:
         or nested lists. When batches are added, give the option below to `load`.
     texts: one English text for each clip, a caption or a thought.
     fps: frames per second, default 20.
+    exclude_kinds: kinds of claim left out of `consistency`, default `datasets_scripts.verify.UNRELIABLE_KINDS`: those
+        whose verdicts do not hold on text that people wrote.
 
 Returns:
     consistency: share of the decided claims that hold, over all texts together, 0..1.
-    decided, undecided: number of claims. coverage: share of the sentences that could be read.
-    by_kind: the same share for each kind of claim.
+    decided, undecided: number of claims it rests on. excluded: number of claims of excluded kinds.
+    coverage: share of the sentences that could be read. by_kind: the same share for each kind of claim, of all kinds.
     contradictions: for each text the claims that its motion contradicts.
 
 Examples:
@@ -32,7 +34,8 @@ Examples:
     >>> from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
     >>> motion_consistency = evaluate_unimo.load("motion_consistency")
     >>> joints = animate(Plan((Segment("wave", "left", 2),))).joints
-    >>> scores = motion_consistency.compute(joints=joints, texts=["a person waves the right hand twice."])
+    >>> texts = ["a person waves the right hand twice."]
+    >>> scores = motion_consistency.compute(joints=joints, texts=texts, exclude_kinds=[])
     >>> round(scores["consistency"], 3), scores["contradictions"]
     (0.667, [['side: said right, measured left']])
 """
@@ -66,7 +69,7 @@ class MotionConsistency(streaming_metric.StreamingMetric):
         return {"checked": [asdict(one) for one in self._checked]}
 
     def _join(self, state) -> None:
-        self._checked += [instruction_accuracy.restored(one) for one in state["checked"]]
+        self._checked += [instruction_accuracy.restore(one) for one in state["checked"]]
 
-    def _result(self) -> dict:
-        return instruction_accuracy.merge(self._checked)
+    def _result(self, exclude_kinds=instruction_accuracy.UNRELIABLE_KINDS) -> dict:
+        return instruction_accuracy.merge(self._checked, exclude_kinds)

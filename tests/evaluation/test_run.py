@@ -16,9 +16,12 @@ from tiny_unimo import tiny_unimo, tiny_vqvae
 
 from datasets_scripts.hub.upload import Pushed, remember
 from datasets_scripts.schema import Caption, Clip, write_dataset
-from evaluate_unimo import protocol
+from evaluate_unimo import sampling
+from evaluate_unimo.evaluation import evaluate, pool_length
+from evaluate_unimo.protocol import Scored
 from evaluate_unimo.push import push, shown_name
-from evaluate_unimo.run import Repeats, evaluate, main, markdown, parse, pool_length, summarise
+from evaluate_unimo.results import Repeats, markdown, summarise
+from evaluate_unimo.run import main, parse
 from modeling_unimo import TextMotionEvaluatorModel
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -76,7 +79,14 @@ def test_results_have_the_shape_that_the_report_reads(whole):
             scores = results[task][side]
             assert scores["n"] == scores["held_out"]["n"] == count
             for name, value in (scores | scores["held_out"]).items():
-                assert name in ("n", "pool_size", "held_out", "valid_free") or is_interval(value), name
+                assert name in (
+                    "n",
+                    "pool_size",
+                    "diversity_times",
+                    "consistency_claims",
+                    "held_out",
+                    "valid_free",
+                ) or is_interval(value), name
             assert {"r_precision_top1", "r_precision_top2", "r_precision_top3"} <= set(scores)
     assert {"fid", "mm_dist", "diversity", "valid", "valid_free"} <= set(results["t2m"]["generated"])
     assert results["t2m"]["generated"]["valid"] == {"mean": 1.0, "ci95": 0.0}  # the grammar sees to it
@@ -109,7 +119,7 @@ def test_a_finished_evaluation_computes_nothing_again(whole, stages, monkeypatch
         raise AssertionError("computed again")
 
     for name in ("text_to_motion_repeat", "attribute_pools_repeat", "motion_to_text_repeat", "free_validity"):
-        monkeypatch.setattr(protocol, name, fail)
+        monkeypatch.setattr(sampling, name, fail)
     again = run(stages, whole, *EVERYTHING, "--held_out_evaluator", str(stages / "held_out"))
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in before.items() if k != "seconds"}
 
@@ -142,7 +152,7 @@ def test_a_killed_evaluation_goes_on(stages, tmp_path, keep):
 
 def test_other_settings_are_refused_and_nothing_is_touched(whole, stages):
     before = (whole / "repeats.jsonl").read_bytes()
-    with pytest.raises(SystemExit, match="other settings; name another --output"):
+    with pytest.raises(SystemExit, match="other settings; choose another --output"):
         run(stages, whole, "--repeats", "3")
     assert (whole / "repeats.jsonl").read_bytes() == before
 
@@ -154,7 +164,7 @@ def test_a_model_trained_anew_in_the_same_place_is_another_model(stages, tmp_pat
     tiny_judge().save_pretrained(judge)
     run(stages, tmp_path / "out", *more)
     tiny_judge(1).save_pretrained(judge)
-    with pytest.raises(SystemExit, match="other settings; name another --output"):
+    with pytest.raises(SystemExit, match="other settings; choose another --output"):
         run(stages, tmp_path / "out", *more)
 
 
@@ -221,11 +231,11 @@ def test_command_prints_the_tables(stages, tmp_path, capsys):
 @pytest.mark.parametrize(
     "more, message",
     [
-        (("--repeats", "0"), "--repeats 0: must be at least 1"),
-        (("--m2t_repeats", "0"), "--m2t_repeats 0"),
-        (("--m2t_limit", "0"), "--m2t_limit 0"),
-        (("--batch_size", "-1"), "--batch_size -1"),
-        (("--free", "-1"), "--free -1"),
+        (("--repeats", "0"), "--repeats: must be >= 1, got 0"),
+        (("--m2t_repeats", "0"), "--m2t_repeats: must be >= 1"),
+        (("--m2t_limit", "0"), "--m2t_limit: must be"),
+        (("--batch_size", "-1"), "--batch_size: must be"),
+        (("--free", "-1"), "--free: must be >= 0"),
         (("--held_out_evaluator", "/nowhere"), "--held_out_evaluator /nowhere: no such folder"),
         (("--model", "/nowhere"), "--model /nowhere: no such folder"),
         (("--tasks", "t2t"), "invalid choice"),
@@ -279,31 +289,32 @@ def test_repeats_write_their_settings_before_the_first_result(tmp_path):
     path = tmp_path / "deep" / "repeats.jsonl"
     repeats = Repeats(path, {"settings": {"a": 1}})
     assert not path.exists()
-    assert repeats.get("t2m", 0, lambda: {"fid": 1.0}) == {"fid": 1.0}
+    assert repeats.get("t2m", 0, lambda: Scored({"fid": 1.0}, {"ids": ["a"]})) == ({"fid": 1.0}, {"ids": ["a"]})
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         {"settings": {"a": 1}},
-        {"task": "t2m", "repeat": 0, "result": {"fid": 1.0}},
+        {"task": "t2m", "repeat": 0, "result": {"fid": 1.0}, "clips": {"ids": ["a"]}},
     ]
     again = Repeats(path, {"settings": {"a": 1}})
-    assert again.get("t2m", 0, lambda: pytest.fail("computed again")) == {"fid": 1.0}
+    assert again.get("t2m", 0, lambda: pytest.fail("computed again")) == ({"fid": 1.0}, {"ids": ["a"]})
 
 
 @pytest.mark.parametrize("cut", ["", '{"settings"', '{"settings": {}'])
 def test_a_cut_header_is_written_again(tmp_path, cut):
     path = tmp_path / "repeats.jsonl"
     path.write_text(cut)
-    Repeats(path, {"settings": {}}).get("t2m", 0, lambda: 1)
+    Repeats(path, {"settings": {}}).get("t2m", 0, lambda: Scored({}, {}))
     assert path.read_text().splitlines()[0] == '{"settings": {}}'
-    assert Repeats(path, {"settings": {}}).done == {("t2m", 0): 1}
+    assert Repeats(path, {"settings": {}}).done == {("t2m", 0): ({}, {})}
 
 
 def test_summarise():
     repeats = [{"fid": float(i), "n": 9 - i, "held_out": {"fid": 2.0 * i, "n": 5}} for i in range(3)]
-    summary = summarise(repeats)
+    summary = summarise(repeats, "published")
     assert summary["fid"] == {"mean": 1.0, "ci95": pytest.approx(1.96 * np.std([0, 1, 2]) / np.sqrt(3))}
+    assert summarise(repeats)["fid"]["ci95"] == pytest.approx(4.302652730 / np.sqrt(3))  # Student's t, 2 degrees
     assert summary["n"] == 7  # the least that any repeat had
     assert summary["held_out"]["fid"]["mean"] == 2.0 and summary["held_out"]["n"] == 5
-    assert summarise([{"fid": 3.0}]) == {"fid": {"mean": 3.0, "ci95": 0.0}}
+    assert summarise([{"fid": 3.0}]) == {"fid": {"mean": 3.0}}
 
 
 def test_pool_length():

@@ -1,0 +1,52 @@
+"""Options that `evaluate_unimo.run` and `evaluate_unimo.score` share; imports no heavy library."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from modeling_unimo.command_line import positive_int
+
+MODELS = ("model", "vqvae", "evaluator", "held_out_evaluator")  # folders, or names on the Hub
+FOLDERS = (*MODELS, "dataset", "bertscore")
+HARD_SPLITS = {"t2m_hard": "test_hard", "t2m_attributes": "test_attributes"}  # task: split
+
+
+def add_protocol_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the protocol, whose figures do not depend on where the answers come from."""
+    parser.add_argument("--dataset", required=True, help="dataset folder (python -m datasets_scripts.build)")
+    parser.add_argument("--evaluator", required=True, help="the judge: a text-motion evaluator folder")
+    parser.add_argument("--held_out_evaluator", help="a second judge that no reward has seen")
+    parser.add_argument("--m2t_limit", type=positive_int, help="score the captions of at most this many motions")
+    parser.add_argument(
+        "--caption_protocols",
+        nargs="+",
+        choices=("unimo", "coco", "tm2t"),
+        default=["unimo", "coco"],
+        help="captioning protocols, shown side by side; tm2t needs spaCy (default: unimo coco)",
+    )
+    parser.add_argument("--spacy_model", default="en_core_web_sm", help="name or folder of tm2t's spaCy pipeline")
+    parser.add_argument(
+        "--interval",
+        choices=("student", "published"),
+        default="student",
+        help="95%% half-widths by Student's t, or by the published 1.96 population deviations (default: student)",
+    )
+    parser.add_argument("--bertscore", help="folder of the encoder for BERTScore (published: roberta-large)")
+    parser.add_argument("--bertscore_layers", type=int, default=17, help="the encoder's layer (published: 17)")
+    parser.add_argument("--bertscore_raw", action="store_true", help="without roberta-large's baseline")
+
+
+def check_folders(parser: argparse.ArgumentParser, arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """Ends with a usage error where an option names no folder, or --output a file."""
+    for name in names:
+        folder = getattr(arguments, name)
+        if folder is not None and not Path(folder).is_dir() and not (name in MODELS and is_hub_name(folder)):
+            parser.error(f"--{name} {folder}: no such folder")
+    if arguments.output is not None and Path(arguments.output).is_file():
+        parser.error(f"--output {arguments.output}: is a file; name a folder")
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether this may be owner/name of a repository."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) is not None

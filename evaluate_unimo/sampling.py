@@ -1,0 +1,171 @@
+"""Answers of a UniMo model to the requests of an evaluation, and one repeat of each task scored on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from datasets_scripts.captioned_motions import CaptionedMotion
+from evaluate_unimo import protocol
+from evaluate_unimo.distributed import ProcessGroup
+from modeling_unimo import Answer
+from modeling_unimo.modeling_motion_vqvae import batches_by_length
+
+
+@dataclass
+class Sampler:
+    """A UniMo model with the settings every answer of an evaluation is sampled with.
+
+    Requests are answered in batches of like length, each from a seed of its own, and the batches are shared out over
+    the processes of `group`: their number changes no answer.
+    """
+
+    model: Any
+    processor: Any
+    batch_size: int = 128
+    generate_kwargs: dict[str, Any] = field(default_factory=dict)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
+
+    def motions(self, texts: Sequence[str], seed: int) -> list[np.ndarray | None]:
+        """Features (T, D) of one motion for each text, None for an invalid answer."""
+        return self._decoded(self.answers("t2m", texts=texts, seed=seed))
+
+    def motion_samples(self, texts: Sequence[str], count: int, seed: int) -> list[list[np.ndarray | None]]:
+        """Features (T, D) of `count` motions for each text, None for an invalid answer."""
+        samples = self.samples("t2m", count, texts=texts, seed=seed)
+        motions = self._decoded([answer for row in samples for answer in row])
+        return [motions[row * count : (row + 1) * count] for row in range(len(samples))]
+
+    def captions(self, codes: Sequence[Sequence[int]], seed: int) -> list[str | None]:
+        """One caption for the codes of each motion, None for an invalid answer."""
+        answers = self.answers("m2t", codes=codes, seed=seed)
+        return [answer.caption if answer.valid else None for answer in answers]
+
+    def _decoded(self, answers: Sequence[Answer]) -> list[np.ndarray | None]:
+        valid = [answer.codes for answer in answers if answer.valid]
+        decoded = iter(self.model.decode_codes(valid, self.processor) if valid else [])
+        return [next(decoded) if answer.valid else None for answer in answers]
+
+    def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:
+        """One answer a request, in the order of the requests."""
+        return [samples[0] for samples in self.samples(task, 1, texts, codes, seed, grammar)]
+
+    def samples(
+        self, task: str, count: int, texts=None, codes=None, seed: int = 0, grammar: bool = True
+    ) -> list[list[Answer]]:
+        """`count` answers a request, in the order of the requests; asked by the main process.
+
+        Raises:
+            ValueError: a request that the model refuses.
+            RuntimeError: one of several processes failed.
+        """
+        asked = {"texts": None if texts is None else list(texts), "codes": None if codes is None else list(codes)}
+        request = {"task": task, "count": count, **asked, "seed": seed, "grammar": grammar}
+        self.group.broadcast(request)
+        answers: dict[int, list[Answer]] = {}
+        for share in self._share(request):
+            if isinstance(share, Exception):
+                raise share
+            answers |= share
+        return [answers[row] for row in range(len(answers))]
+
+    def serve(self) -> None:
+        """Answer this process's share of what the main process asks, until that one is done."""
+        while (request := self.group.broadcast()) is not None:
+            self._share(request)
+
+    def _share(self, request: dict[str, Any]) -> list[dict[int, list[Answer]] | Exception]:
+        """What each process answers, by rank: its answers by row, or the error that it ended with."""
+        if self.group.size == 1:
+            return [self._own(**request)]
+        share: dict[int, list[Answer]] | Exception
+        try:
+            share = self._own(**request)
+        except Exception as error:  # any error: the other processes wait for this share, and the main one raises it
+            share = RuntimeError(f"process {self.group.rank}: {type(error).__name__}: {error}")
+        return self.group.gather(share)
+
+    def _own(self, task, count, texts, codes, seed, grammar) -> dict[int, list[Answer]]:
+        """The answers of the batches that are this process's, by row."""
+        column = texts if texts is not None else codes
+        batches = list(batches_by_length([len(one) for one in column], max(1, self.batch_size // count)))
+        seeds = [seed, *np.random.SeedSequence(seed).generate_state(max(len(batches) - 1, 0)).tolist()]
+        answers: dict[int, list[Answer]] = {}
+        for rows, own_seed in list(zip(batches, seeds, strict=False))[self.group.rank :: self.group.size]:
+            found = self.model.generate_answers(
+                [task] * len(rows),
+                None if texts is None else [texts[row] for row in rows],
+                None if codes is None else [codes[row] for row in rows],
+                self.processor,
+                grammar=grammar,
+                num_samples=count,
+                seed=own_seed,
+                batch_size=self.batch_size,
+                **self.generate_kwargs,
+            )
+            answers |= dict(zip(rows, found, strict=True))
+        return answers
+
+
+def text_to_motion_repeat(
+    sampler: Sampler,
+    real_side: protocol.RealSide,
+    seed: int,
+    halves: bool,
+    pool_size: int,
+    keep: protocol.Keep | None = None,
+) -> protocol.Scored:
+    """Generate from a random caption of each motion and score.
+
+    With `halves` only one half is asked for and FID compares with the other half, whose captions nothing was made
+    from; without, FID compares with the same motions' real versions, as published.
+    """
+    drawn = protocol.draw(real_side.entries, seed, halves)
+    motions = sampler.motions(protocol.texts_of(real_side.entries, drawn), seed)
+    return protocol.score_motions(real_side, drawn, motions, pool_size, keep)
+
+
+def attribute_pools_repeat(
+    sampler: Sampler, real_side: protocol.RealSide, seed: int, pool_size: int, keep: protocol.Keep | None = None
+) -> protocol.Scored:
+    """Generate for every entry of a split whose pools differ in one attribute, and score within the pools."""
+    drawn = protocol.draw_in_order(real_side.entries, seed)
+    motions = sampler.motions(protocol.texts_of(real_side.entries, drawn), seed)
+    return protocol.score_attribute_pools(real_side, drawn, motions, pool_size, keep)
+
+
+def multimodality_repeat(
+    sampler: Sampler,
+    entries: Sequence[CaptionedMotion],
+    judges: dict[str, Any],
+    seed: int,
+    samples: int = 30,
+    times: int = protocol.MULTIMODALITY_TIMES,
+) -> protocol.Scored:
+    """Generate several motions for a random caption of each entry, and measure how much they differ."""
+    texts = protocol.texts_of(entries, protocol.draw_in_order(entries, seed))
+    made = sampler.motion_samples(texts, samples, seed)
+    return protocol.Scored(protocol.score_multimodality(judges, made, seed, times), {})
+
+
+def motion_to_text_repeat(
+    sampler: Sampler,
+    entries: Sequence[CaptionedMotion],
+    codes: Sequence[Sequence[int]],
+    seed: int,
+    keep: protocol.KeepCaptions | None = None,
+    **scoring: Any,
+) -> protocol.Scored:
+    """Describe each motion once and score; `scoring` is for `protocol.score_captions`."""
+    captions = sampler.captions(codes, seed)
+    if keep is not None:
+        keep([(entry.id, caption) for entry, caption in zip(entries, captions, strict=True)])
+    return protocol.score_captions(entries, captions, **scoring)
+
+
+def free_validity(sampler: Sampler, task: str, requests: Sequence, seed: int) -> protocol.Scored:
+    """Share of answers that follow the grammar when nothing makes them."""
+    asked = {"texts": list(requests)} if task == "t2m" else {"codes": list(requests)}
+    answers = sampler.answers(task, seed=seed, grammar=False, **asked)
+    return protocol.Scored({"valid_free": sum(answer.valid for answer in answers) / len(answers)}, {})
