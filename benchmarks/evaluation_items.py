@@ -15,7 +15,7 @@ from benchmarks.timing import Item, Way, alternate, bootstrapped, growth_figures
 from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.sources.synthetic import generator as synthetic
-from evaluate_unimo import functional, protocol
+from evaluate_unimo import functional, protocol, sampling
 from modeling_unimo import Answer, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.checkpoint_conversion import evaluator_from_weights
 from modeling_unimo.modeling_evaluator import POS_CLASSES
@@ -25,7 +25,7 @@ _COUNTED = 16  # clips whose decoding and embedding are counted for all
 
 
 @dataclass
-class KeepingSampler(protocol.Sampler):
+class KeepingSampler(sampling.Sampler):
     """A sampler that keeps what was asked and answered last, for what that took at least."""
 
     asked: list[str] = field(default_factory=list)
@@ -95,13 +95,10 @@ def evaluation(setting: Setting) -> Item:
     sampler, entries, judge = inputs(setting, count)
     parts = (sampler.model.motion_vqvae, sampler.processor.feature_extractor)
 
-    judges = {"main": judge}
-    real_side = protocol.RealSide(entries, judges)
+    real_side = protocol.RealSide(entries, {"main": judge})
 
     def ours() -> None:
-        protocol.text_to_motion_repeat(
-            sampler, entries, judges, seed=0, halves=False, pool_size=32, real_side=real_side
-        )
+        sampling.text_to_motion_repeat(sampler, real_side, seed=0, halves=False, pool_size=32)
 
     made = []
 
@@ -236,7 +233,8 @@ def evaluation_growth(setting: Setting) -> Item:
 
     def repeat(count: int) -> None:
         members = [entries[i % len(entries)] for i in range(count)]
-        protocol.text_to_motion_repeat(sampler, members, {"main": judge}, seed=0, halves=False, pool_size=16)
+        real_side = protocol.RealSide(members, {"main": judge})
+        sampling.text_to_motion_repeat(sampler, real_side, seed=0, halves=False, pool_size=16)
 
     repeat(base)
     seconds = in_turns({n: [partial(repeat, n)] * setting.repeats(3) for n in sizes}, setting.device)

@@ -18,7 +18,8 @@ import torch
 
 from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.schema import load_motion_dataset
-from evaluate_unimo.protocol import RealSide, Sampler, embedding_scores, text_to_motion_repeat
+from evaluate_unimo.protocol import RealSide, Scored, embedding_scores
+from evaluate_unimo.sampling import Sampler, text_to_motion_repeat
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 
 POOL = 32
@@ -78,11 +79,10 @@ def main() -> None:
     sampler = Sampler(model, processor, arguments.batch_size)
     print(f"{len(entries)} captions, batches of {arguments.batch_size}, {torch.get_num_threads()} threads, {device}")
 
-    judges = {"main": judge}
-    real_side = RealSide(entries, judges)
+    real_side = RealSide(entries, {"main": judge})
 
-    def repeat(seed: int) -> dict:
-        return text_to_motion_repeat(sampler, entries, judges, seed, False, POOL, real_side)
+    def repeat(seed: int) -> Scored:
+        return text_to_motion_repeat(sampler, real_side, seed, False, POOL)
 
     spent = np.array([timed(partial(repeat, seed))[1:] for seed in range(arguments.repeats)]) / len(entries)
     # What real motion says is found in the first repeat alone, of the published 20.
@@ -109,7 +109,7 @@ def main() -> None:
         "together": [together(sampler, judge, asked, seed) for seed in range(100, 120)],
         "one by one": [embedded for embedded, *_ in passes],
     }
-    scores = {kind: [embedding_scores(t, m, real, POOL) for t, m in embedded] for kind, embedded in scored.items()}
+    scores = {kind: [embedding_scores(t, m, real, POOL)[0] for t, m in embedded] for kind, embedded in scored.items()}
     for name in ("r_precision_top1", "fid"):
         values = {kind: np.array([figures[name] for figures in passes]) for kind, passes in scores.items()}
         # Few passes one by one say little of their own spread, which is that of any pass.

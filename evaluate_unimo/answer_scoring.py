@@ -13,9 +13,9 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import protocol
 from evaluate_unimo.answer_files import CaptionAnswers, MotionAnswers, saved_settings
 from evaluate_unimo.evaluation import caption_options, load_judges, load_splits, located, pool_length, tag_of
+from evaluate_unimo.options import HARD_SPLITS
 from evaluate_unimo.push import shown_name
 from evaluate_unimo.results import gather, write_results
-from evaluate_unimo.options import HARD_SPLITS
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.files_unimo import sha256_of
 

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from datasets_scripts.hub.card_words import prose
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError
-from evaluate_unimo.labels import HELD_OUT, TASKS, metric
+from evaluate_unimo.labels import TASKS, metric, variant
 from evaluate_unimo.results import COUNTS, RESTS_ON, is_nested, rests_on
 
 DATASET_TYPE = "unimo-motion-dataset"  # marks the results that this package wrote, which it may replace
@@ -35,15 +35,15 @@ def eval_results(
     for key, task in TASKS.items():
         scores_of_task = scores.get(key, {})
         nested = {name: value for name, value in scores_of_task.items() if is_nested(value)}
-        for variant, variant_scores in {"": scores_of_task, **nested}.items():
-            count = variant_scores.get("n")
-            common = ({"n": count} if count else {}) | _variant(variant)
-            for name, value in variant_scores.items():
+        for nested_name, nested_scores in {"": scores_of_task, **nested}.items():
+            count = nested_scores.get("n")
+            common = ({"n": count} if count else {}) | _variant(nested_name)
+            for name, value in nested_scores.items():
                 if name in COUNTS or name in nested or name.startswith(RESTS_ON):
                     continue
                 label = metric(name).name + (f", N = {count}" if name == "fid" else "")
                 args = {"ci95": value["ci95"]} if isinstance(value, Mapping) and "ci95" in value else {}
-                if name == "consistency" and (basis := rests_on(variant_scores)):
+                if name == "consistency" and (basis := rests_on(nested_scores)):
                     args["rests_on"] = basis
                 results.append(
                     EvalResult(
@@ -54,7 +54,7 @@ def eval_results(
                         dataset_split=split if split and task.split == "test" else task.split,
                         dataset_args=prose(dict(tag)),
                         metric_type=name,
-                        metric_name=", ".join([label, *_variant(variant).values()]),
+                        metric_name=", ".join([label, *_variant(nested_name).values()]),
                         metric_value=value["mean"] if isinstance(value, Mapping) else value,
                         metric_args=args | common,
                     )
@@ -66,7 +66,7 @@ def _variant(name: str) -> dict[str, str]:
     """What the scores nested under a name differ in: another judge, or another captioning protocol."""
     if not name:
         return {}
-    return {"judge": HELD_OUT} if name == "held_out" else {"caption_protocol": f"{name} protocol"}
+    return {"judge" if name == "held_out" else "caption_protocol": variant(name)}
 
 
 def replaced(

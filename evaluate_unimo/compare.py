@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from evaluate_unimo.functional.captions import bleu_from_counts
+from evaluate_unimo.labels import TASKS
 from evaluate_unimo.results import CLIPS, RESTS_ON, RESULTS, is_nested, rests_on, shown
 from modeling_unimo.command_line import exit_on_error, positive_int
 from modeling_unimo.files_unimo import write_json
@@ -140,7 +141,7 @@ def compare(
         raise ValueError(f"two evaluations or more are needed, got {len(evaluations)}")
     check_tags(names, evaluations)
     rows = []
-    for task in ("t2m", "t2m_hard", "t2m_attributes", "m2t"):
+    for task in TASKS:
         if not all(task in evaluation for evaluation in evaluations):
             continue
         sides = [evaluation[task].get("generated", evaluation[task]) for evaluation in evaluations]
@@ -194,7 +195,7 @@ def markdown(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows:
             if row["task"] != task:
                 continue
-            values = ["" if value is None else shown(value) for value in row["values"]]
+            values = [shown(value) for value in row["values"]]
             values = [
                 f"{value} ({rests})" if rests else value for value, rests in zip(values, row["rests_on"], strict=True)
             ]

@@ -22,9 +22,9 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol, sampling
 from evaluate_unimo.answer_files import AnswerWriter
 from evaluate_unimo.distributed import ProcessGroup
+from evaluate_unimo.options import FOLDERS, HARD_SPLITS, MODELS
 from evaluate_unimo.push import shown_name
 from evaluate_unimo.results import Repeats, gather, write_results
-from evaluate_unimo.options import FOLDERS, HARD_SPLITS, MODELS
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_feature_dim, load_model

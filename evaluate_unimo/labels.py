@@ -49,6 +49,9 @@ METRICS = {
     "r_precision_top2": Metric("R-Precision top-2", +1, short="R@2"),
     "r_precision_top3": Metric("R-Precision top-3", +1, short="R@3"),
     "consistency": Metric("Instruction accuracy", +1, 1, share=True),
+    "consistency_decided": Metric("of it: claims decided", 0, 1, share=True),
+    "consistency_unread": Metric("of it: sentences unread", 0, 1, share=True),
+    "consistency_claims": Metric("of it: number of claims", 0, 0),
     "fid": Metric("FID", -1),
     "mm_dist": Metric("MM-Dist", -1),
     "diversity": Metric("Diversity"),
@@ -65,6 +68,8 @@ METRICS = {
     "codes_used": Metric("Codes used", +1, 1, share=True),
     "perplexity": Metric("Perplexity of the codes", +1, 0),
     "n": Metric("N", 0, 0),
+    "pool_size": Metric("Pool size, where smaller", 0, 0),
+    "diversity_times": Metric("Diversity pairs, where fewer", 0, 0),
 }
 TASKS = {
     "t2m": Task("text-to-motion", "Text to motion", "test", "test split"),
@@ -76,6 +81,11 @@ TASKS = {
 }
 MODELS = {"real": "real motion", "sft": "after SFT", "grpo": "after GRPO"}
 HELD_OUT = "held-out judge"
+
+
+def variant(name: str) -> str:
+    """What scores nested under `name` are by: the held-out judge, or another captioning protocol."""
+    return HELD_OUT if name == "held_out" else f"{name} protocol"
 
 
 def metric(name: str) -> Metric:

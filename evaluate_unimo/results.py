@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from evaluate_unimo import functional
+from evaluate_unimo.labels import TASKS, variant
 from modeling_unimo.files_unimo import write_json, write_text
 
 RESTS_ON = "consistency_"  # how the names of what instruction accuracy rests on begin
 COUNTS = ("n", "multimodality_n", "pool_size", "diversity_times", "consistency_claims")
 RESULTS, TABLES, CLIPS = "results.json", "results.md", "clips.json"
-_TASKS = ("t2m", "t2m_hard", "t2m_attributes", "m2t")
 _LISTED = 10  # names of unusable inputs that a table shows; results.json holds them all
 
 
@@ -148,20 +148,14 @@ def write_results(
 def markdown(results: Mapping[str, Any]) -> str:
     """The results as tables: a row a side and judge or captioning protocol, a column a metric, mean ± half-width."""
     lines: list[str] = ["# Evaluation", ""]
-    for task in _TASKS:
+    first = next(iter(results["protocol"]["caption_protocols"]))
+    for task in TASKS:
         if task not in results:
             continue
-        rows: dict[str, Mapping[str, Any]] = {}
-        for side, scores in ({"generated": results[task]} if task == "m2t" else results[task]).items():
-            first = f"{side}, {next(iter(results['protocol']['caption_protocols']))}" if task == "m2t" else side
-            rows[first] = {k: v for k, v in scores.items() if not is_nested(v)}
-            for name, nested in scores.items():
-                if is_nested(nested):
-                    rows[f"{side}, {'held-out judge' if name == 'held_out' else name}"] = nested
-        columns = dict.fromkeys(k for scores in rows.values() for k in scores if not k.startswith(RESTS_ON))
+        sides = {f"generated, {variant(first)}": results[task]} if task == "m2t" else results[task]
+        columns, rows = table(sides)
         lines += [f"## {task}", "", "| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
-        lines += [f"| {row} | " + " | ".join(_cell(scores, c) for c in columns) + " |" for row, scores in rows.items()]
-        lines.append("")
+        lines += ["| " + " | ".join(row) + " |" for row in rows] + [""]
     lines += _input_lines(results.get("inputs", {}))
     if "generation" in results:
         lines += ["Generation: " + ", ".join(f"{k} {v}" for k, v in results["generation"].items()), ""]
@@ -169,10 +163,28 @@ def markdown(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def table(sides: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Scores as a table: a row a side and, below it, one for each judge or captioning protocol nested in its scores.
+
+    Args:
+        sides: {name of a row: scores}.
+
+    Returns:
+        The metrics, and the cells of each row, the first of them its name.
+    """
+    scored: dict[str, Mapping[str, Any]] = {}
+    for side, scores in sides.items():
+        nested = {name for name, value in scores.items() if is_nested(value)}
+        scored[side] = {name: value for name, value in scores.items() if name not in nested}
+        scored |= {f"{side.partition(',')[0]}, {variant(name)}": scores[name] for name in scores if name in nested}
+    names = dict.fromkeys(name for scores in scored.values() for name in scores)
+    columns = [name for name in names if not name.startswith(RESTS_ON)]
+    return columns, [[side, *(_cell(scores, name) for name in columns)] for side, scores in scored.items()]
+
+
 def _cell(scores: Mapping[str, Any], metric: str) -> str:
-    if metric not in scores:
-        return ""
-    return shown(scores[metric]) + (f" ({rests_on(scores)})" if metric == "consistency" else "")
+    basis = rests_on(scores) if metric == "consistency" else ""
+    return shown(scores.get(metric)) + (f" ({basis})" if basis else "")
 
 
 def rests_on(scores: Mapping[str, Any]) -> str:
@@ -189,7 +201,9 @@ def rests_on(scores: Mapping[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """One cell of a table."""
+    """A figure as text; empty for None."""
+    if value is None:
+        return ""
     if isinstance(value, Mapping):
         return f"{value['mean']:.4g}" + (f" ± {value['ci95']:.2g}" if "ci95" in value else "")
     return f"{value:.4g}" if isinstance(value, float) else str(value)

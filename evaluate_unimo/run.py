@@ -17,6 +17,7 @@ from pathlib import Path
 from evaluate_unimo.options import FOLDERS, add_protocol_options, check_folders
 from modeling_unimo.command_line import exit_on_error, non_negative_int, positive_int
 
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line, with numbers and folders that can be used."""
     parser = argparse.ArgumentParser(

@@ -289,7 +289,7 @@ def test_scores_agree():
     texts = judge.get_text_features([entry.tokens[0] for entry in members]).numpy()
     embedded = judge.get_motion_features(motions).numpy()
     real = judge.get_motion_features([entry.motion for entry in members]).numpy()
-    expected = protocol.embedding_scores(texts, embedded, real, pool_size=32)
+    expected = protocol.embedding_scores(texts, embedded, real, pool_size=32)[0]
     for name in ("r_precision_top1", "r_precision_top2", "r_precision_top3", "mm_dist"):
         assert found[name] == pytest.approx(expected[name], rel=1e-4), name
     assert found["fid"] == pytest.approx(expected["fid"], rel=1e-2)

@@ -75,9 +75,7 @@ def test_halves_ask_one_and_compare_with_the_other(monkeypatch):
 
     monkeypatch.setattr(functional, "fid", noted("main"))
     sampler = Given(by_length)
-    result = text_to_motion_repeat(
-        sampler, ONE_JUDGE, seed=5, halves=True, pool_size=32
-    ).scores
+    result = text_to_motion_repeat(sampler, ONE_JUDGE, seed=5, halves=True, pool_size=32).scores
     order = np.random.default_rng(5).permutation(24)
     asked, other = [ENTRIES[i] for i in order[:12]], [ENTRIES[i] for i in order[12:]]
     [(task, texts, seed, grammar)] = sampler.asked
@@ -94,9 +92,7 @@ def test_halves_ask_one_and_compare_with_the_other(monkeypatch):
 
 def test_published_mode_asks_everything_and_compares_with_the_same_motions():
     sampler = Given(by_length)
-    result = text_to_motion_repeat(
-        sampler, ONE_JUDGE, seed=0, halves=False, pool_size=8
-    ).scores
+    result = text_to_motion_repeat(sampler, ONE_JUDGE, seed=0, halves=False, pool_size=8).scores
     assert len(sampler.asked[0][1]) == result["real"]["n"] == 24
     assert result["real"]["fid"] == pytest.approx(0.0, abs=1e-6)
 

@@ -79,14 +79,9 @@ def test_results_have_the_shape_that_the_report_reads(whole):
             scores = results[task][side]
             assert scores["n"] == scores["held_out"]["n"] == count
             for name, value in (scores | scores["held_out"]).items():
-                assert name in (
-                    "n",
-                    "pool_size",
-                    "diversity_times",
-                    "consistency_claims",
-                    "held_out",
-                    "valid_free",
-                ) or is_interval(value), name
+                counted = name in ("n", "pool_size", "diversity_times", "held_out", "valid_free")
+                # Not every repeat of so few motions decides a claim.
+                assert counted or name.startswith("consistency") or is_interval(value), name
             assert {"r_precision_top1", "r_precision_top2", "r_precision_top3"} <= set(scores)
     assert {"fid", "mm_dist", "diversity", "valid", "valid_free"} <= set(results["t2m"]["generated"])
     assert results["t2m"]["generated"]["valid"] == {"mean": 1.0, "ci95": 0.0}  # the grammar sees to it

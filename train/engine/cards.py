@@ -28,9 +28,10 @@ from datasets_scripts.hub.card_words import (
 )
 from datasets_scripts.hub.upload import Pushed, published
 from datasets_scripts.templates import render
+from evaluate_unimo import results
 from evaluate_unimo.card_results import eval_results, replaced
 from evaluate_unimo.functional import fingerprint
-from evaluate_unimo.labels import HELD_OUT, MODELS, TASKS, Task, metric
+from evaluate_unimo.labels import MODELS, TASKS, Task, metric
 from modeling_unimo.files_unimo import write_json, write_text
 from train.engine.run_folder import SETTINGS, SUMMARY
 
@@ -297,7 +298,7 @@ def section(
         settings[part] = public(own | run.get("summary", {}).get("training", {}))
     settings = {part: used for part, used in settings.items() if used}
     figures = [
-        [part, label, _number(run["summary"][name])]
+        [part, label, results.shown(run["summary"][name])]
         for part, run in parts.items()
         for name, label in FIGURES.items()
         if name in run.get("summary", {})
@@ -346,15 +347,10 @@ def _evaluations(metrics: Mapping[str, Any]) -> list[tuple[Task, list[str], list
     """(task, header, rows): a row for real motion and each stage, by both judges; mean ± 95% half-width."""
     tables = []
     for key, task in TASKS.items():
-        rows: dict[str, Mapping[str, Any]] = {}
-        for side, scores in metrics.get(key, {}).items():
-            rows[MODELS.get(side, side)] = {k: v for k, v in scores.items() if k != "held_out"}
-            if "held_out" in scores:
-                rows[f"{MODELS.get(side, side)}, {HELD_OUT}"] = scores["held_out"]
-        columns = list(dict.fromkeys(name for scores in rows.values() for name in scores))
+        sides = {MODELS.get(side, side): scores for side, scores in metrics.get(key, {}).items()}
+        columns, body = results.table(sides)
         if columns:
             header = ["", *(metric(name).name for name in columns)]
-            body = [[row, *(_number(scores.get(name)) for name in columns)] for row, scores in rows.items()]
             tables.append((task, header, body))
     return tables
 
@@ -369,13 +365,6 @@ def _licence(dataset: Mapping[str, Any], data: ModelCardData) -> str:
     else:
         words = f"The weights are published under {text(data.license)}."
     return words + (" The licence of the base model holds as well." if data.base_model else "")
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, Mapping):
-        interval = value.get("ci95")  # none with a single repeat
-        return f"{value['mean']:.4g}" + (f" ± {interval:.2g}" if interval is not None else "")
-    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 # ---------------------------------------------------------------- the file

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datasets_scripts.templates import render
-from evaluate_unimo.labels import METRICS, MODELS, Metric, metric
+from evaluate_unimo.labels import METRICS, MODELS, Metric, metric, variant
+from evaluate_unimo.results import is_nested, rests_on
 from modeling_unimo.files_unimo import write_text
 from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
 from modeling_unimo.visualization_unimo import player_assets, player_html
@@ -182,8 +183,8 @@ def _metric_table(sides: Mapping[str, Any], caption: str, note: str = "") -> dic
     arms = [arm for arm in MODELS if arm in sides]
     arms += [arm for arm in sides if arm not in MODELS and isinstance(sides[arm], Mapping)]
     judges = {"Judge": {arm: _scores(sides[arm]) for arm in arms}}
-    if any(isinstance(sides[arm].get("held_out"), Mapping) for arm in arms):
-        judges["Held-out judge"] = {arm: _scores(sides[arm].get("held_out")) for arm in arms}
+    for name in dict.fromkeys(name for arm in arms for name, value in sides[arm].items() if is_nested(value)):
+        judges[variant(name).capitalize()] = {arm: _scores(sides[arm].get(name)) for arm in arms}
     rows = []
     for name in _ordered({name: None for scores in judges.values() for found in scores.values() for name in found}):
         label = metric(name)
@@ -219,9 +220,10 @@ def _cards(metrics: Mapping[str, Any]) -> list[tuple[str, Value, str]]:
         return "" if _mean(value) is None else "real motion {0.digits}{0.unit}".format(_shown(value, metric(name)))
 
     arm = "grpo" if get("t2m", "grpo") else "sft"
+    basis = [note for note in (real("consistency"), rests_on(get("t2m", arm) or {})) if note]
     candidates = [
         (("t2m", arm, "r_precision_top1"), "R@1, text to motion", real("r_precision_top1")),
-        (("t2m", arm, "consistency"), "Instruction accuracy", real("consistency")),
+        (("t2m", arm, "consistency"), "Instruction accuracy", "; ".join(basis)),
         (("t2m", arm, "fid"), "FID", real("fid")),
         (("m2t", arm, "bleu4"), "BLEU@4, motion to text", ""),
         (("t2m", arm, "valid_free"), "Valid answers, free", "sampled without the grammar"),
