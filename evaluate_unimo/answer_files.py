@@ -201,7 +201,7 @@ class MotionAnswers(Answers):
 
         if path.suffix == ".bvh":
             try:
-                self.frame_rates[f"{read_bvh(path).fps:g}"] += 1
+                self.frame_rates[f"{read_bvh(path).fps:.4g}"] += 1
                 features = bvh_to_features(path)
             except BvhError as error:
                 raise ValueError(f"unusable BVH: {error}") from error
@@ -214,7 +214,7 @@ class MotionAnswers(Answers):
                 if features.shape[1:] != (HUMANML3D.num_joints, 3) or self.width != HUMANML3D.feature_dim:
                     raise ValueError(f"wrong skeleton: {features.shape[1:]} instead of (22, 3) joints")
                 _check_finite(features)
-                self.frame_rates[f"{self.fps:g}"] += 1
+                self.frame_rates[f"{self.fps:.4g}"] += 1
                 joints, _ = standardise(resample(features.astype(np.float32), self.fps), "auto")
                 features = np.asarray(joints_to_features(joints, target_offsets=HUMANML3D.default_offsets))
             elif features.ndim != 2 or features.shape[1] != self.width:
