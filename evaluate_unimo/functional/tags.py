@@ -12,8 +12,8 @@ import numpy as np
 
 from evaluate_unimo.functional.captions import PROTOCOLS
 from evaluate_unimo.functional.inputs import check_strings
-from modeling_unimo.files_unimo import sha256_of
 from evaluate_unimo.functional.intervals import INTERVALS
+from modeling_unimo.files_unimo import sha256_of
 
 
 def fingerprint(value: Any) -> str:
