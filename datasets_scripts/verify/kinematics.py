@@ -31,6 +31,7 @@ _LOWEST = 0.02
 class Measurements:
     """Time series of one motion of T frames; `[..., side]` axes are (left, right).
 
+    pose (T, 22, 3): the joints, capture jitter taken off, metres.
     heading (T,): smoothed facing direction, unwrapped, degrees, 0 in the first frame, increasing to the left.
     position (T, 2): smoothed pelvis x, z, metres from the first frame.
     velocity (T, 2): smoothed pelvis velocity towards the body's (front, left), m/s.
@@ -48,11 +49,12 @@ class Measurements:
     knee_height (T, 2): the knee over the ankles' floor level, as a share of the leg's length.
     hip_heading (T,): as `heading`, of the hips alone: a chest that twists does not turn the body.
     chest_twist (T,): the shoulders' direction against that of the hips, degrees, positive to the left.
-    toes (T, 2, 2): toes on the ground as metres to the (front, left) of the first frame's pelvis and facing.
+    toe_speed (T, 2): speed of the toes over the ground, m/s.
     hands_apart (T,): distance between the wrists, metres.
     """
 
     fps: float
+    pose: np.ndarray
     heading: np.ndarray
     position: np.ndarray
     velocity: np.ndarray
@@ -73,7 +75,7 @@ class Measurements:
     knee_height: np.ndarray
     hip_heading: np.ndarray
     chest_twist: np.ndarray
-    toes: np.ndarray
+    toe_speed: np.ndarray
     hands_apart: np.ndarray
     arm_length: float
     leg_length: float
@@ -135,18 +137,9 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
     heading = np.degrees(np.unwrap(np.arctan2(front[:, 0], front[:, 2])))
     hips = _direction(pose[:, HIPS[0]] - pose[:, HIPS[1]])
     twist = _direction(pose[:, SHOULDERS[0]] - pose[:, SHOULDERS[1]]) - hips
-    first = np.arctan2(front[0, 0], front[0, 2])
     root = np.concatenate([pose[:, PELVIS, ::2], heading[:, None], hips[:, None]], axis=1)
     root = smooth(root, ROOT_SMOOTHING * fps)
     position, heading, hip_heading = root[:, :2] - root[0, :2], root[:, 2], root[:, 3]
-    toes = pose[:, TOES][..., ::2] - pose[0, PELVIS, ::2]
-    toes = np.stack(
-        [
-            toes[..., 0] * np.sin(first) + toes[..., 1] * np.cos(first),
-            toes[..., 0] * np.cos(first) - toes[..., 1] * np.sin(first),
-        ],
-        axis=-1,
-    )
     # The heading that velocities refer to is the smoothed one: a runner's shoulders swing, the direction does not.
     angle = np.radians(heading)
     step = np.gradient(position, axis=0) * fps
@@ -166,6 +159,7 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
     foot = _in_body(pose[:, ANKLES] - pose[:, HIPS], left, front) / leg
     return Measurements(
         fps=float(fps),
+        pose=pose,
         heading=heading - heading[0],
         position=position,
         velocity=np.stack([ahead, aside], axis=-1),
@@ -186,7 +180,7 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
         knee_height=(pose[:, KNEES, 1] - ankle_floor.min()) / leg,
         hip_heading=hip_heading - hip_heading[0],
         chest_twist=(twist + 180.0) % 360.0 - 180.0,
-        toes=toes,
+        toe_speed=np.linalg.norm(np.gradient(pose[:, TOES][..., ::2], axis=0), axis=-1) * fps,
         hands_apart=np.linalg.norm(pose[:, WRISTS[0]] - pose[:, WRISTS[1]], axis=-1),
         arm_length=arm,
         leg_length=leg,

@@ -142,6 +142,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "circle": (
         _rule("other", obj="thing|it"),
+        _rule("other", part="head|hip|trunk|elbow|shoulder"),
         _rule("curve", beside="walk|run|shuffle|go|step"),
         _rule("circle", part="arm", no_part="hand"),
         _rule("curve", where="angle", no_part="arm"),

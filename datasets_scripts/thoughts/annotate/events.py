@@ -381,17 +381,16 @@ def _within(span: Span, others: list[Span], share: float = 0.5) -> bool:
 def _travels(m: Measurements, leaps: list[Span]) -> list[Travel]:
     shortest = round(_MIN_TRAVEL_SECONDS * m.fps)
     spans = [part for span in spans_above(m.speed, _MOVING, _STANDING, shortest) for part in _bouts(m.speed, span)]
-    toe_speed = np.linalg.norm(np.gradient(m.toes, axis=0), axis=-1) * m.fps
     found = []
     for span in spans:
         forward, left = m.velocity[span.slice].sum(axis=0) / m.fps
         distance = float(np.hypot(forward, left))
         if distance < _MIN_TRAVEL or _within(span, leaps):
             continue
-        if float(toe_speed[span.slice].sum(axis=0).min()) / m.fps < _FOOT_TRAVEL * distance:
+        if float(m.toe_speed[span.slice].sum(axis=0).min()) / m.fps < _FOOT_TRAVEL * distance:
             continue
         speed = float(quantile(m.speed[span.slice], 0.5))
-        both = float((toe_speed[span.slice].min(axis=1) > _SWING_SPEED).mean())
+        both = float((m.toe_speed[span.slice].min(axis=1) > _SWING_SPEED).mean())
         if speed > _RUN_SPEED or (speed > _RUN_STRIDE_SPEED and both > _RUN_SHARE and forward > 0.9 * distance):
             gait = "run"
         else:

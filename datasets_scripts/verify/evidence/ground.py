@@ -65,8 +65,8 @@ class Ground:
     def __init__(self, joints: np.ndarray, fps: float = 20.0):
         self.m: Measurements = measure(joints, fps)
         self.fps = float(fps)
-        self.pose = smooth(np.asarray(joints, dtype=np.float64), 0.05 * fps)
         m = self.m
+        self.pose = m.pose
         standing = min(max(float(quantile(m.hip_height, 0.8)), 0.85), 1.02)
         self.drop = (standing - m.hip_height) * m.leg_length
         self.clear = m.foot_clearance
@@ -99,12 +99,6 @@ class Ground:
         front = step[:, 0] * np.sin(angle) + step[:, 1] * np.cos(angle)
         left = step[:, 0] * np.cos(angle) - step[:, 1] * np.sin(angle)
         return position, np.stack([front, left], axis=-1), np.hypot(front, left)
-
-    @cached_property
-    def toe_speed(self) -> np.ndarray:
-        """Speed of the toes across the ground (T, 2), m/s."""
-        toes = self.pose[:, TOES][..., ::2]
-        return np.linalg.norm(np.gradient(toes, axis=0), axis=-1) * self.fps
 
     # -- off the ground ---------------------------------------------------------------------------------------------
 
@@ -171,7 +165,7 @@ class Ground:
         angle = np.radians(self.hip_heading)
         for foot in (0, 1):
             toe = self.pose[:, TOES[foot], ::2]
-            for span in spans_above(self.toe_speed[:, foot], _SWING, _SWING_END):
+            for span in spans_above(self.m.toe_speed[:, foot], _SWING, _SWING_END):
                 move = toe[min(span.stop, self.frames - 1)] - toe[max(span.start - 1, 0)]
                 facing = angle[(span.start + span.stop) // 2 if span.stop < self.frames else span.start]
                 front = float(move[0] * np.sin(facing) + move[1] * np.cos(facing))
@@ -226,7 +220,7 @@ class Ground:
         feet = {step.foot for step in sure}
         seconds = len(span) / self.fps
         speed = metres / seconds
-        both = float((self.toe_speed[span.slice].min(axis=1) > _BOTH_MOVING).mean())
+        both = float((self.m.toe_speed[span.slice].min(axis=1) > _BOTH_MOVING).mean())
         strides = both > _RUN_SHARE and ahead > 0.8 * metres and not self._jumps_in(span)
         gait = "run" if strides or speed > _RUN_SPEED else ""
         gait = "walk" if not gait and both < _WALK_SHARE and speed < _WALK_SPEED else gait

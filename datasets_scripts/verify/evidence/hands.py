@@ -205,14 +205,9 @@ class Hands(Trunk):
         return any(span.overlap(clap.span) > 0.3 * len(span) for clap in self.claps)
 
     @cached_property
-    def hands_apart(self) -> np.ndarray:
-        """Distance of the wrists (T,), metres."""
-        return np.linalg.norm(self.pose[:, WRISTS[0]] - self.pose[:, WRISTS[1]], axis=-1)
-
-    @cached_property
     def claps(self) -> list[Movement]:
         """The hands meet before the body."""
-        apart, reach = self.hands_apart, self.m.hand[..., 2]
+        apart, reach = self.m.hands_apart, self.m.hand[..., 2]
         low = self.m.hand[..., 1].max(axis=1) < 0.45
         near = np.where((reach.min(axis=1) > 0.2) & low, apart, 1.0)
         uneven = np.abs(reach[:, 0] - reach[:, 1])
@@ -298,7 +293,7 @@ class Hands(Trunk):
     @cached_property
     def meetings(self) -> list[Movement]:
         """The hands together, wherever."""
-        spans = spans_above(-self.hands_apart, -_TOGETHER, -1.3 * _TOGETHER, 2)
+        spans = spans_above(-self.m.hands_apart, -_TOGETHER, -1.3 * _TOGETHER, 2)
         return [Movement("join", span.start, span.stop) for span in spans]
 
     @cached_property

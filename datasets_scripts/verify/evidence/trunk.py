@@ -7,7 +7,7 @@ import numpy as np
 
 from datasets_scripts.verify.evidence.feet import Feet
 from datasets_scripts.verify.evidence.movement import Movement, dips, series_of
-from datasets_scripts.verify.kinematics import HEAD, HIPS, NECK, SHOULDERS, Span, quantile, spans_above, swings
+from datasets_scripts.verify.kinematics import HEAD, HIPS, NECK, Span, quantile, spans_above, swings
 
 # Degrees of the trunk from upright: 150 and more in cartwheels of captured motion (CMU), at most 78 in reaches to the
 # floor.
@@ -174,7 +174,7 @@ class Trunk(Feet):
 
     def _standing(self, span: Span) -> bool:
         """Both feet stay on the ground and where they are."""
-        return float(self.clear[span.slice].max()) < 0.06 and float(np.median(self.toe_speed[span.slice])) < 0.25
+        return float(self.clear[span.slice].max()) < 0.06 and float(np.median(self.m.toe_speed[span.slice])) < 0.25
 
     @cached_property
     def stoops(self) -> list[Movement]:
@@ -230,15 +230,6 @@ class Trunk(Feet):
     # -- shoulders and head against the hips ------------------------------------------------------------------------
 
     @cached_property
-    def twist(self) -> np.ndarray:
-        """Shoulders against hips (T,), degrees, positive to the left."""
-        across = self.pose[:, SHOULDERS[0]] - self.pose[:, SHOULDERS[1]]
-        heading = np.degrees(np.unwrap(np.arctan2(-across[:, 2], across[:, 0])))
-        hips = self.pose[:, HIPS[0]] - self.pose[:, HIPS[1]]
-        below = np.degrees(np.unwrap(np.arctan2(-hips[:, 2], hips[:, 0])))
-        return _wrapped(heading - below)
-
-    @cached_property
     def looks(self) -> list[Movement]:
         """The head or the chest turned against the hips."""
         facing = self.pose[:, HEAD] - self.pose[:, NECK]
@@ -253,7 +244,9 @@ class Trunk(Feet):
         for sign, side in ((1.0, "left"), (-1.0, "right")):
             # The chest goes along with a look but also with every punch and step.
             both = np.where(
-                length > 0.02, np.minimum(sign * turned / 30.0, sign * self.twist / 18.0), sign * self.twist / 18.0
+                length > 0.02,
+                np.minimum(sign * turned / 30.0, sign * self.m.chest_twist / 18.0),
+                sign * self.m.chest_twist / 18.0,
             )
             for span in spans_above(np.maximum(both, sign * turned / 55.0), 0.62, 0.3, 2):
                 other = "right" if side == "left" else "left"
