@@ -24,6 +24,8 @@ COMMANDS = {
     "render": ("datasets_scripts.thoughts.render", "Render the motions of a dataset."),
     "look": ("datasets_scripts.thoughts.look", "Show thoughts beside their motions, claim by claim, on a page."),
     "evaluate": ("evaluate_unimo.run", "Score a model by the field's protocol."),
+    "score": ("evaluate_unimo.score", "Score any system's motions or captions from files."),
+    "compare": ("evaluate_unimo.compare", "Compare evaluations by a paired bootstrap over clips."),
     "quickstart": ("train.quickstart", "Build data, train, evaluate and report a small model."),
     "ablate": ("train.ablate", "Run an ablation study with paired seeds."),
     "convert": (

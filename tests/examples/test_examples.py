@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from hub_server import Client, Hub
 from motion_files import bvh_text, write_captions
 from nbclient import NotebookClient
+from tiny_data import dataset_folder, features, tiny_judge
 from tiny_policy import policy_folders
 from tiny_unimo import tiny_unimo
 
@@ -63,6 +65,19 @@ def test_fine_tune(client, clips, tmp_path):
     config = json.loads((tmp_path / "mine" / "unimo" / "config.json").read_text())
     assert config["model_type"] == "unimo"
     assert json.loads((tmp_path / "mine" / "sft" / "training_summary.json").read_text())["steps"] == 2
+
+
+def test_score_motions(client, tmp_path):
+    dataset = dataset_folder(tmp_path / "dataset", test=8)
+    tiny_judge().save_pretrained(tmp_path / "evaluator")
+    motions = tmp_path / "motions"
+    motions.mkdir()
+    for index in range(7):  # and none of the eighth clip
+        np.save(motions / f"test-{index:03d}.npy", features(index))
+    folders = ("--dataset", dataset, "--evaluator", tmp_path / "evaluator", "--output", tmp_path / "scores")
+    said = run(client, "score_motions", motions, *folders, "--pool_size", 4)
+    assert "valid: 0.875" in said
+    assert "test-007" in (tmp_path / "scores" / "results.json").read_text()
 
 
 def test_push(client, hub: Hub, unimo_folder):
