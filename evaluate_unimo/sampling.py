@@ -10,7 +10,7 @@ from datasets_scripts.captioned_motions import CaptionedMotion
 from evaluate_unimo import protocol
 from evaluate_unimo.distributed import ProcessGroup
 from modeling_unimo import Answer
-from modeling_unimo.modeling_motion_vqvae import batches_by_length
+from modeling_unimo.inference_unimo import batches_by_length
 
 
 @dataclass

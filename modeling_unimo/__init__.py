@@ -10,9 +10,10 @@ from .registration import register_when_imported
 
 if TYPE_CHECKING:
     from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig, UniMoConfig
-    from .export_unimo import load_motion, save_motion
+    from .export_unimo import save_motion
     from .feature_extraction_unimo import MotionFeatureExtractor
     from .generation_unimo import AnswerGrammar, default_generation_config
+    from .inputs_unimo import load_motion
     from .modeling_evaluator import TextMotionEvaluatorModel
     from .modeling_motion_vqvae import MotionVQVAEModel
     from .modeling_unimo import GeneratedMotion, MotionDescription, UniMoForConditionalGeneration
@@ -52,7 +53,7 @@ _MODULES = {
     "joints_from_smpl": "smpl_unimo",
     "joints_to_features": "motion_representation",
     "load_body_model": "smpl_unimo",
-    "load_motion": "export_unimo",
+    "load_motion": "inputs_unimo",
     "save_motion": "export_unimo",
 }
 __all__ = list(_MODULES)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import PROCESSOR_NAME, cached_file
 
 from .checkpoint_files import read_glove, read_statistics, read_weights
 from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
@@ -213,12 +214,20 @@ def convert_unimo(input: str | Path, vqvae: str | Path, output: str | Path) -> C
         language_model = _load_part(AutoModelForCausalLM, input, "language_model", needed, report)
         _refuse_incomplete(report, f"{input} with {vqvae}")
         tokenizer = UniMoTokenizer.from_tokenizer(AutoTokenizer.from_pretrained(input))
-        processor = UniMoProcessor(MotionFeatureExtractor.from_pretrained(vqvae), tokenizer)
+        processor = UniMoProcessor(MotionFeatureExtractor.from_pretrained(vqvae), tokenizer, **_settings_of(input))
         model = UniMoForConditionalGeneration.from_parts(language_model, motion_vqvae, processor)
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
         _write_card(folder, "UniMo", f"joined from {_code(input)} and {_code(vqvae)}")
     return report
+
+
+def _settings_of(folder: str | Path) -> dict[str, Any]:
+    """What a processor saved with a language model was set to; nothing where there is none."""
+    if cached_file(folder, PROCESSOR_NAME, _raise_exceptions_for_missing_entries=False) is None:
+        return {}
+    saved = UniMoProcessor.from_pretrained(folder)
+    return {name: getattr(saved, name) for name in UniMoProcessor.SETTINGS}
 
 
 def _load_part(cls: Any, folder: str | Path, name: str, needed: str, report: ConversionReport) -> PreTrainedModel:

@@ -7,8 +7,7 @@ positions disagree.
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from .arrays_unimo import Array, is_tensor
 from .files_unimo import atomic_write
 from .rendering_unimo import iter_frames, save_mp4
-from .skeletons_unimo import HUMANML3D, KIT, Skeleton, check_features, check_joints, skeleton_for
+from .skeletons_unimo import HUMANML3D, KIT, Skeleton, check_features, check_joints
 from .visualization_unimo import save_html
 
 SUFFIXES = (".npy", ".npz", ".bvh", ".html", ".mp4")
@@ -286,56 +285,3 @@ def save_motion(
     else:
         save_mp4(path, iter_frames(joints, fps=fps), fps=fps)
     return path
-
-
-def load_motion(path: str | Path) -> np.ndarray:
-    """Read the features of one motion.
-
-    Args:
-        path: `.npy` with features (T, 263 or 251) or joints (T, 22 or 21, 3), or `.npz` as `save_motion` writes it
-            (its features, else its joints). Joints are converted. BVH files are read by
-            `datasets_scripts.sources.bvh`.
-
-    Returns:
-        Raw features (T, D), float32.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: another suffix, a cut or pickled file, or arrays that are no motion; the message names the file.
-    """
-    from .motion_representation import joints_to_features
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no motion file at {path}")
-    suffix = path.suffix.lower()
-    if suffix not in (".npy", ".npz"):
-        raise ValueError(f"{path}: expected .npy or .npz; for .bvh use datasets_scripts.sources.bvh.bvh_to_features")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if suffix == ".npz":
-            with loaded as archive:
-                keys = [key for key in ("features", "joints") if key in archive.files]
-                if not keys:
-                    raise ValueError(f"holds {sorted(archive.files)}, neither 'features' nor 'joints'")
-                loaded = archive[keys[0]]
-        if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
-            raise ValueError("is no array of numbers")
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        # numpy's own message for a pickle advises allow_pickle=True, which would run code from the file
-        reason = "holds pickled objects, which are refused" if "pickle" in str(error) else str(error)
-        raise ValueError(f"{path}: cannot be read as a motion: {reason}") from error
-    if loaded.ndim == 3:
-        loaded = joints_to_features(loaded.astype(np.float32), _named(path, _skeleton_of, loaded))
-    elif loaded.ndim != 2:
-        raise ValueError(f"{path}: expected features (T, D) or joints (T, J, 3), got shape {loaded.shape}")
-    features = loaded.astype(np.float32)
-    check_features(features, _named(path, skeleton_for, features.shape[-1]), name=str(path))
-    return features
-
-
-def _named(path: Path, function: Callable[..., Skeleton], argument: np.ndarray | int) -> Skeleton:
-    try:
-        return function(argument)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error

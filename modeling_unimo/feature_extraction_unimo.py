@@ -1,11 +1,13 @@
 """Raw motion features to what the motion VQ-VAE reads, and back: statistics, normalisation, padding."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from transformers import BatchFeature, SequenceFeatureExtractor
+
+from .inputs_unimo import as_features, as_motions
 
 Features = TypeVar("Features", np.ndarray, torch.Tensor)
 
@@ -70,6 +72,7 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         Raises:
             ValueError: no statistics, or not D numbers a frame.
         """
+        features = _floating(features)
         mean, std = self._statistics(features)
         return (features - mean) / std
 
@@ -79,19 +82,20 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         Raises:
             ValueError: no statistics, or not D numbers a frame.
         """
+        features = _floating(features)
         mean, std = self._statistics(features)
         return features * std + mean
 
     def __call__(
         self,
-        motions: np.ndarray | torch.Tensor | Sequence[np.ndarray | torch.Tensor],
+        motions: Any,
         return_tensors: str = "pt",
         truncation: bool = False,
     ) -> BatchFeature:
         """Normalise clips and pad them on the right with zeros (after normalising, as published).
 
         Args:
-            motions: one clip (T, D) or a sequence of clips, arrays or tensors of raw features.
+            motions: One clip (T, D) of raw features or several, as `inputs_unimo.as_motions` takes them.
             return_tensors: "pt" or "np".
             truncation: cut clips to `max_frames`; else a longer one is refused.
 
@@ -102,11 +106,18 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
             ValueError: no clips, or a clip that is too short, too long, of the wrong shape or not finite (the message
                 names it).
         """
-        if getattr(motions, "ndim", 0) == 2:
-            motions = [motions]
-        if not len(motions):
+        clips = self.read_clips(motions, truncation)
+        if not clips:
             raise ValueError("there is no motion to prepare")
-        clips = [self._checked(motion, index, truncation) for index, motion in enumerate(motions)]
+        return self.pad_clips(clips, return_tensors)
+
+    def read_clips(self, motions: Any, truncation: bool = False) -> list[np.ndarray]:
+        """The clips of a request as raw features (T, D), checked; arguments and errors as `__call__`."""
+        clips, _ = as_motions(motions)
+        return [self._checked(motion, index, truncation) for index, motion in enumerate(clips)]
+
+    def pad_clips(self, clips: Sequence[np.ndarray], return_tensors: str = "pt") -> BatchFeature:
+        """Checked clips of raw features (T, D) as one normalised batch; see `__call__`."""
         longest = max(len(clip) for clip in clips)
         batch = np.zeros((len(clips), longest, self.feature_dim), dtype=np.float32)
         mask = np.zeros((len(clips), longest), dtype=np.int64)
@@ -115,10 +126,8 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
             mask[row, : len(clip)] = 1
         return BatchFeature({"motion": batch, "attention_mask": mask}, tensor_type=return_tensors)
 
-    def _checked(self, motion: np.ndarray | torch.Tensor, index: int, truncation: bool) -> np.ndarray:
-        clip = motion.detach().cpu().numpy() if isinstance(motion, torch.Tensor) else np.asarray(motion)
-        if clip.ndim != 2 or clip.shape[1] != self.feature_dim:
-            raise ValueError(f"motion {index} must have shape (frames, {self.feature_dim}); got {clip.shape}")
+    def _checked(self, motion: Any, index: int, truncation: bool) -> np.ndarray:
+        clip = as_features(motion, self.feature_dim, f"motion {index}")
         if len(clip) < self.unit_length:
             raise ValueError(f"motion {index} has {len(clip)} frames; at least {self.unit_length} are needed")
         if len(clip) > self.max_frames:
@@ -134,6 +143,13 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
                 f"motion {index} holds NaN or infinite values, the first in frame {frame}, feature {feature}"
             )
         return clip.astype(np.float32, copy=False)
+
+
+def _floating(features: Features) -> Features:
+    """Integers as float32: their own type would round the statistics."""
+    if isinstance(features, torch.Tensor):
+        return features if features.is_floating_point() else features.float()
+    return features if features.dtype.kind == "f" else features.astype(np.float32)
 
 
 def _statistic(name: str, values: Sequence[float] | np.ndarray, feature_dim: int) -> list[float]:

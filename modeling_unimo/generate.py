@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .command_line import exit_on_error
-from .export_unimo import SUFFIXES, load_motion
+from .export_unimo import SUFFIXES
+from .inputs_unimo import load_motion
 
 if TYPE_CHECKING:
     from .modeling_unimo import UniMoForConditionalGeneration
@@ -92,20 +93,15 @@ def read_motion(path: Path, fps: float, start: float, end: float | None, body_mo
         FileNotFoundError: no such file, or no such body model.
         ValueError: the file is no motion, or the part is empty.
     """
-    # Reading BVH and SMPL parameters belongs to the data side; only this command reaches over, and only when asked to.
-    if path.suffix.lower() == ".bvh":
-        from datasets_scripts.sources.bvh import bvh_to_features
+    # SMPL parameters belong to the data side, which only this command reaches over to.
+    from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
 
-        features = bvh_to_features(path)
+    if is_smpl_file(path):
+        features, notes = smpl_to_features(path, body_model)
+        for note in notes:
+            print(f"{path.name}: {note}", file=sys.stderr)
     else:
-        from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
-
-        if is_smpl_file(path):
-            features, notes = smpl_to_features(path, body_model)
-            for note in notes:
-                print(f"{path.name}: {note}", file=sys.stderr)
-        else:
-            features = load_motion(path)
+        features = load_motion(path)
     last = len(features) if end is None else round(end * fps)
     part = features[round(start * fps) : last] if start >= 0 and last >= 0 else features[:0]
     if not len(part):

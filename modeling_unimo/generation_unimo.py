@@ -7,6 +7,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer
 
+from .inputs_unimo import as_int
 from .processing_unimo import UniMoProcessor
 
 # What a row may write next. Each state is one row of a table of allowed tokens.
@@ -68,11 +69,15 @@ class AnswerGrammar(LogitsProcessor):
         num_codes: Sequence[int | None] | None = None,
         device: torch.device | str = "cpu",
     ):
-        most_codes = _budget("max_motion_codes", max_motion_codes, processor.max_motion_codes)
-        if most_codes > processor.max_motion_codes:
-            raise ValueError(f"max_motion_codes is {most_codes}; the processor reads {processor.max_motion_codes}.")
-        self.max_thought_tokens = _budget("max_thought_tokens", max_thought_tokens, processor.max_thought_tokens)
-        self.max_answer_tokens = _budget("max_answer_tokens", max_answer_tokens, processor.max_answer_tokens)
+        longest_motion = processor.max_motion_codes
+        budgets = {
+            "max_motion_codes": longest_motion if max_motion_codes is None else max_motion_codes,
+            "max_thought_tokens": processor.max_thought_tokens if max_thought_tokens is None else max_thought_tokens,
+            "max_answer_tokens": processor.max_answer_tokens if max_answer_tokens is None else max_answer_tokens,
+        }
+        most_codes = as_int("max_motion_codes", budgets["max_motion_codes"], 1, longest_motion)
+        self.max_thought_tokens = as_int("max_thought_tokens", budgets["max_thought_tokens"], 1)
+        self.max_answer_tokens = as_int("max_answer_tokens", budgets["max_answer_tokens"], 1)
         num_codes = [None] * len(tasks) if num_codes is None else list(num_codes)
         if len(num_codes) != len(tasks):
             raise ValueError(f"num_codes has {len(num_codes)} entries for {len(tasks)} prompts.")
@@ -87,12 +92,8 @@ class AnswerGrammar(LogitsProcessor):
         self.thoughts, frame = processor.thoughts, _frame(processor)
         self.max_new_tokens = longest + frame + (self.max_thought_tokens if self.thoughts else 0)
         if max_new_tokens is not None:
-            self.max_new_tokens = _budget("max_new_tokens", max_new_tokens, 0)
             shortest = least + frame + int(self.thoughts)
-            if self.max_new_tokens < shortest:
-                raise ValueError(
-                    f"max_new_tokens is {max_new_tokens}; the shortest answer asked for takes {shortest}."
-                )
+            self.max_new_tokens = as_int("max_new_tokens", max_new_tokens, shortest)
         self.prompt_length = prompt_length
         tensor = {"dtype": torch.long, "device": device}
         vocabulary = processor.vocabulary
@@ -195,13 +196,6 @@ def _text_state(used: int | torch.Tensor, limit: torch.Tensor, shown: torch.Tens
     """State of a text of `used` tokens: it shows something before it may close, at the latest with its last token."""
     blank = torch.where(limit - used <= 1, _VISIBLE, _TEXT)
     return torch.where(limit - used <= 0, close, torch.where(shown, open_, blank))
-
-
-def _budget(name: str, value: int | None, default: int) -> int:
-    value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1.")
-    return value
 
 
 def _tables(

@@ -6,6 +6,7 @@ vocabulary is in the configuration, its word vectors and motion statistics are i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_unimo import TextMotionEvaluatorConfig
+from .inference_unimo import batches_by_length, evaluating
+from .inputs_unimo import as_features, as_motions
 
 POS_TAGS = ("VERB", "NOUN", "DET", "ADP", "NUM", "AUX", "PRON", "ADJ", "ADV")
 # Words that matter to motion get a class of their own, which takes the place of their part of speech.
@@ -264,44 +267,48 @@ class TextMotionEvaluatorModel(PreTrainedModel):
             ValueError: see `vectorize`.
         """
         inputs = {name: values.to(self.device) for name, values in self.vectorize(token_lists).items()}
-        parts = [
-            self._encode_words(*(values[start : start + batch_size] for values in inputs.values()))
-            for start in range(0, len(token_lists), batch_size)
-        ]
+        with evaluating(self):
+            parts = [
+                self._encode_words(*(values[start : start + batch_size] for values in inputs.values()))
+                for start in range(0, len(token_lists), batch_size)
+            ]
         return torch.cat(parts)
 
     @torch.no_grad()
-    def get_motion_features(self, motions: Sequence[np.ndarray | Tensor], batch_size: int = 256) -> Tensor:
-        """Raw features, a (T, D) array or tensor a clip -> embeddings (B, embedding_size), in the order given.
+    def get_motion_features(self, motions: Any, batch_size: int = 256) -> Tensor:
+        """Raw features or joints of clips -> embeddings (B, embedding_size), in the order given.
+
+        Args:
+            motions: One clip (T, D) or several, as `inputs_unimo.as_motions` takes them; tensors of features stay on
+                their device until they are batched.
+            batch_size: Clips embedded at once.
 
         Raises:
             ValueError: no clips, statistics never set, or a clip of the wrong shape, too short or not finite (the
                 message names it).
         """
-        if not len(motions):
+        motions, _ = as_motions(motions)
+        if not motions:
             raise ValueError("there is no motion to embed")
         if not torch.isfinite(self.motion_mean).all() or not torch.isfinite(self.motion_std).all():
             raise ValueError("this evaluator has no motion statistics; give them with set_statistics(mean, std)")
         clips = [self._raw_clip(motion, index) for index, motion in enumerate(motions)]
-        # Clips of like length share a batch, so little padding is computed.
-        order = sorted(range(len(clips)), key=lambda index: len(clips[index]))
-        embeddings = None
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            lengths = torch.tensor([len(clips[index]) for index in chosen])
-            motion = nn.utils.rnn.pad_sequence([clips[index] for index in chosen], batch_first=True)
-            motion = (motion.to(self.device, self.motion_mean.dtype) - self.motion_mean) / self.motion_std
-            part = self.encode_motion(motion, lengths)
-            if embeddings is None:
-                embeddings = part.new_empty(len(clips), part.shape[-1])
-            embeddings[torch.tensor(chosen, device=part.device)] = part
-        return embeddings
+        order: list[int] = []
+        parts = []
+        with evaluating(self):
+            for rows in batches_by_length([len(clip) for clip in clips], batch_size):
+                lengths = torch.tensor([len(clips[row]) for row in rows])
+                motion = nn.utils.rnn.pad_sequence([clips[row] for row in rows], batch_first=True)
+                motion = (motion.to(self.device, self.motion_mean.dtype) - self.motion_mean) / self.motion_std
+                parts.append(self.encode_motion(motion, lengths))
+                order += rows
+        return torch.cat(parts)[torch.tensor(order).argsort()]
 
-    def _raw_clip(self, motion: np.ndarray | Tensor, index: int) -> Tensor:
-        clip = motion if isinstance(motion, Tensor) else torch.from_numpy(np.array(motion))
+    def _raw_clip(self, motion: Any, index: int) -> Tensor:
         dim, unit = self.config.feature_dim, self.config.unit_length
-        if clip.dim() != 2 or clip.shape[1] != dim:
-            raise ValueError(f"motion {index} must have shape (frames, {dim}); got {tuple(clip.shape)}")
+        clip = motion
+        if not isinstance(motion, Tensor) or motion.shape[1:] != (dim,):
+            clip = torch.from_numpy(as_features(motion, dim, f"motion {index}"))
         if len(clip) < unit:
             raise ValueError(f"motion {index} has {len(clip)} frames; the evaluator needs at least {unit}")
         if not torch.isfinite(clip).all():

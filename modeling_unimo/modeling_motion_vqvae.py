@@ -5,8 +5,7 @@ quantize_cnn}.py`), with what it lacks: masks before every convolution, so that 
 averages that are saved with the weights; one codebook over all processes.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_unimo import GROUP_NORM_GROUPS, MotionVQVAEConfig
 from .feature_extraction_unimo import MotionFeatureExtractor
+from .inference_unimo import batches_by_length, evaluating
 
 _KMEANS_CHUNK = 16384
 _FORGOTTEN = 1e-20
@@ -54,32 +54,6 @@ class MotionVQVAEOutput(ModelOutput):
     reconstruction_loss: torch.FloatTensor | None = None
     position_loss: torch.FloatTensor | None = None
     trajectory_loss: torch.FloatTensor | None = None
-
-
-def batches_by_length(lengths: Sequence[int] | Sequence[tuple[int, ...]], batch_size: int) -> Iterator[list[int]]:
-    """Indices in batches of like length, the longest first, so that little is padding.
-
-    Of lengths in several respects the first counts most.
-
-    Raises:
-        ValueError: `batch_size` is below 1.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    for begin in range(0, len(order), batch_size):
-        yield order[begin : begin + batch_size]
-
-
-@contextmanager
-def evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Dropout off and running statistics left alone for a while, whatever mode the model is in."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _lengths(attention_mask: Tensor | None, shape: Sequence[int], what: str) -> Tensor | None:
@@ -572,12 +546,12 @@ class MotionVQVAEModel(PreTrainedModel):
 
     @torch.no_grad()
     def encode_motions(
-        self, motions: Sequence[np.ndarray], feature_extractor: MotionFeatureExtractor, batch_size: int = 64
+        self, motions: Any, feature_extractor: MotionFeatureExtractor, batch_size: int = 64
     ) -> list[np.ndarray]:
         """Codes of raw motions of any lengths, batched by length.
 
         Args:
-            motions: raw features, a (T, D) array a clip.
+            motions: Raw features (T, D) or joints of one or several clips, as `inputs_unimo.as_motions` takes them.
             feature_extractor: the one that belongs to this model.
             batch_size: clips encoded at once.
 
@@ -587,45 +561,53 @@ class MotionVQVAEModel(PreTrainedModel):
         Raises:
             ValueError: a clip that the feature extractor refuses (the message names it).
         """
+        clips = feature_extractor.read_clips(motions)
         encoded: dict[int, np.ndarray] = {}
         with evaluating(self):
-            for rows in batches_by_length([len(motion) for motion in motions], batch_size):
-                inputs = feature_extractor([motions[row] for row in rows], return_tensors="pt").to(self.device)
+            for rows in batches_by_length([len(clip) for clip in clips], batch_size):
+                inputs = feature_extractor.pad_clips([clips[row] for row in rows]).to(self.device)
                 codes = self.encode(**inputs).codes.cpu().numpy()
                 for row, row_codes in zip(rows, codes, strict=True):
-                    encoded[row] = row_codes[: len(motions[row]) // self.config.downsample]
-        return [encoded[row] for row in range(len(motions))]
+                    encoded[row] = row_codes[: len(clips[row]) // self.config.downsample]
+        return [encoded[row] for row in range(len(clips))]
 
     @torch.no_grad()
     def decode_motions(
-        self, codes_list: Sequence[Sequence[int]], feature_extractor: MotionFeatureExtractor, batch_size: int = 64
-    ) -> list[np.ndarray]:
+        self,
+        codes_list: Sequence[Sequence[int]],
+        feature_extractor: MotionFeatureExtractor,
+        batch_size: int = 64,
+        return_tensors: str = "np",
+    ) -> list[np.ndarray] | list[Tensor]:
         """Raw motions of code sequences of any lengths, batched by length: the way back from `encode_motions`.
 
         Args:
-            codes_list: codes of each motion, at least one.
-            feature_extractor: the one that belongs to this model.
-            batch_size: motions decoded at once.
+            codes_list: Codes of each motion, at least one.
+            feature_extractor: The one that belongs to this model.
+            batch_size: Motions decoded at once.
+            return_tensors: "np" for arrays, "pt" for tensors that stay on the model's device.
 
         Returns:
             Raw features (downsample * L, D) float32 of each sequence of L codes, in the order given.
 
         Raises:
-            ValueError: a sequence without codes, or a code that is not in the codebook.
+            ValueError: A sequence without codes, a code that is not in the codebook, or unknown `return_tensors`.
         """
+        if return_tensors not in ("np", "pt"):
+            raise ValueError(f"return_tensors must be 'np' or 'pt', got {return_tensors!r}")
         lengths = [len(codes) for codes in codes_list]
         if not all(lengths):
             raise ValueError(f"motion {lengths.index(0)} has no codes; at least one is needed")
-        decoded: dict[int, np.ndarray] = {}
+        decoded: dict[int, Any] = {}
         with evaluating(self):
             for rows in batches_by_length(lengths, batch_size):
                 sequences = [torch.as_tensor(codes_list[row], dtype=torch.long) for row in rows]
                 codes = nn.utils.rnn.pad_sequence(sequences, batch_first=True).to(self.device)
                 mask = nn.utils.rnn.pad_sequence([torch.ones_like(s) for s in sequences], batch_first=True)
-                motions = self.decode(codes, attention_mask=mask.to(self.device)).float().cpu()
+                motions = self.decode(codes, attention_mask=mask.to(self.device)).float()
+                motions = feature_extractor.denormalize(motions if return_tensors == "pt" else motions.cpu().numpy())
                 for row, motion in zip(rows, motions, strict=True):
-                    frames = motion[: lengths[row] * self.config.downsample]
-                    decoded[row] = feature_extractor.denormalize(frames).numpy()
+                    decoded[row] = motion[: lengths[row] * self.config.downsample]
         return [decoded[row] for row in range(len(lengths))]
 
     def forward(

@@ -1,7 +1,7 @@
 """UniMo: a causal language model with the motion vocabulary and the motion VQ-VAE it writes and reads the codes of."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, L
 from .configuration_unimo import UniMoConfig
 from .export_unimo import save_motion
 from .generation_unimo import AnswerGrammar, default_generation_config
-from .modeling_motion_vqvae import MotionVQVAEModel, batches_by_length, evaluating
+from .inference_unimo import batches_by_length, evaluating
+from .inputs_unimo import as_int, as_motions, as_number, as_texts
+from .modeling_motion_vqvae import MotionVQVAEModel
 from .motion_representation import features_to_joints, skeleton_for
 from .processing_unimo import Answer, UniMoProcessor
 from .sampling_unimo import FOLLOWED, AnswerWriter, can_write, draw_keys, random_numbers
@@ -62,6 +64,10 @@ class GeneratedMotion:
             text=self.text,
             thought=self.thought,
         )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The raw features, so that a motion goes wherever an array of features does."""
+        return np.array(self.features, dtype=dtype, copy=copy)
 
     def _repr_html_(self) -> str:
         track = {"joints": self.joints, "label": self.text}
@@ -189,26 +195,31 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
 
     # ---------------------------------------------------------------- motion and codes
 
-    def encode_motions(
-        self, motions: Sequence[np.ndarray], processor: UniMoProcessor, batch_size: int = 64
-    ) -> list[list[int]]:
-        """Codes of raw features, one list a motion: `len(motion) // 4` codes.
+    def encode_motions(self, motions: Any, processor: UniMoProcessor, batch_size: int = 64) -> list[list[int]]:
+        """Codes of motions as `describe_motion` takes them, one list per motion: T // 4 codes.
 
         Raises:
-            ValueError: a motion is no (T, D) array, too short or long, or not finite.
+            ValueError: A motion of another shape, too short or long, or not finite.
         """
+        self._check_loaded()
         encoded = self.motion_vqvae.encode_motions(motions, processor.feature_extractor, batch_size)
         return [codes.tolist() for codes in encoded]
 
     def decode_codes(
-        self, codes_list: Sequence[Sequence[int]], processor: UniMoProcessor, batch_size: int = 64
-    ) -> list[np.ndarray]:
-        """Raw features (4 L, D), float32, of each list of codes.
+        self,
+        codes_list: Sequence[Sequence[int]],
+        processor: UniMoProcessor,
+        batch_size: int = 64,
+        return_tensors: str = "np",
+    ) -> list[np.ndarray] | list[torch.Tensor]:
+        """Raw features (4 L, D), float32, of each list of codes; see `MotionVQVAEModel.decode_motions`.
 
         Raises:
-            ValueError: a motion without codes, or a code that is not in the codebook.
+            ValueError: A motion without codes, or a code that is not in the codebook.
         """
-        return self.motion_vqvae.decode_motions(codes_list, processor.feature_extractor, batch_size)
+        self._check_loaded()
+        extractor = processor.feature_extractor
+        return self.motion_vqvae.decode_motions(codes_list, extractor, batch_size, return_tensors)
 
     # ---------------------------------------------------------------- answers
 
@@ -254,24 +265,25 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         Raises:
             ValueError: a request the processor refuses, a duration or budget out of range, durations without grammar.
         """
-        if num_samples < 1 or batch_size < 1:
-            raise ValueError(f"num_samples is {num_samples} and batch_size {batch_size}; both must be at least 1.")
+        num_samples, batch_size = as_int("num_samples", num_samples, 1), as_int("batch_size", batch_size, 1)
+        seed = None if seed is None else as_int("seed", seed, -(2**63), 2**64 - 1)
+        generate_kwargs = {name: as_number(value) for name, value in generate_kwargs.items()}
         if "num_return_sequences" in generate_kwargs:
-            raise ValueError("Give num_samples, not num_return_sequences.")
+            raise ValueError("give num_samples instead of num_return_sequences")
+        self._check_loaded()
         requests = processor.rows(tasks, texts, codes_list)
         if not requests:
             return []
         num_codes: list[int | None] = [None] * len(requests)
         if durations is not None:
             if not grammar:
-                raise ValueError("A duration is kept by the grammar; give no durations with grammar=False.")
+                raise ValueError("durations need the grammar; give none with grammar=False")
             if len(durations) != len(requests):
-                raise ValueError(f"There are {len(durations)} durations for {len(requests)} requests.")
+                raise ValueError(f"got {len(durations)} durations for {len(requests)} requests")
             num_codes = [None if d is None else processor.codes_of_duration(d) for d in durations]
-        prompts = [processor.prompt(*request) for request in requests]
-        lengths = [len(ids) for ids in processor.tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+        prompts = [processor.prompt_ids(*request) for request in requests]
         # All of a prompt takes one pass through the model, and so does every single code.
-        sizes = [(codes or 0, length) for codes, length in zip(num_codes, lengths, strict=True)]
+        sizes = [(codes or 0, len(prompt)) for codes, prompt in zip(num_codes, prompts, strict=True)]
         beams = (generate_kwargs.get("generation_config") or self.generation_config).num_beams
         together = (generate_kwargs.get("num_beams") or beams or 1) > 1
         at_once = num_samples if together else min(num_samples, batch_size)
@@ -282,17 +294,14 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         ]
         keys = draw_keys(prompts)
         answers: list[list[Answer]] = [[] for _ in requests]
-        with _seeded(seed, self.device), evaluating(self):
-            own_seed = int(torch.randint(2**62, ())) if seed is None else seed % 2**64
+        settings = self._writer_settings(generate_kwargs)
+        # Only the library's `generate` draws from torch's global state.
+        seeded = nullcontext() if settings is not None else _seeded(seed, self.device)
+        own_seed = int(torch.randint(2**62, ())) if seed is None else seed % 2**64
+        with seeded, evaluating(self):
             for rows, samples in batches:
                 row_tasks = [requests[row][0] for row in rows]
-                inputs = processor.tokenizer(
-                    [prompts[row] for row in rows],
-                    add_special_tokens=False,
-                    padding=True,
-                    padding_side="left",
-                    return_tensors="pt",
-                ).to(self.device)
+                inputs = processor.pad([prompts[row] for row in rows]).to(self.device)
                 rules = AnswerGrammar(
                     processor,
                     row_tasks,
@@ -308,27 +317,27 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                 self._check_positions(rules.prompt_length + rules.max_new_tokens)
                 drawn = [(own_seed, *keys[row], sample) for row in rows for sample in samples]
                 numbers = random_numbers(drawn, rules.max_new_tokens)
-                written = self._write(processor, inputs, rules, grammar, numbers, generate_kwargs)
+                if settings is None:
+                    written = self._generate(inputs, rules, grammar, len(samples), generate_kwargs)
+                else:
+                    writer = AnswerWriter(
+                        self.language_model, processor, inputs, rules, len(samples), numbers, **settings
+                    )
+                    written = writer.write() if grammar else writer.write_freely(self._end_ids(), rules.max_new_tokens)
                 for ids, row in zip(written, [row for row in rows for _ in samples], strict=True):
                     answers[row].append(processor.parse(ids, requests[row][0]))
         return answers
 
-    def _write(
-        self,
-        processor: UniMoProcessor,
-        inputs: BatchEncoding,
-        rules: AnswerGrammar,
-        grammar: bool,
-        numbers: torch.Tensor,
-        settings: dict[str, Any],
+    def _writer_settings(self, generate_kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Settings for `AnswerWriter`; None where something is asked for that only the library's `generate` does."""
+        settings = {name: getattr(self.generation_config, name) for name in FOLLOWED} | generate_kwargs
+        followed = settings.keys() == set(FOLLOWED) and None not in settings.values() and self._is_plain_otherwise()
+        return settings if followed and can_write(self.language_model) else None
+
+    def _generate(
+        self, inputs: BatchEncoding, rules: AnswerGrammar, grammar: bool, num_samples: int, settings: dict[str, Any]
     ) -> list[list[int]]:
-        """Generated ids of each answer, as many a prompt as there are `numbers` for, drawn by these."""
-        num_samples = len(numbers) // len(inputs["input_ids"])
-        ours = {name: getattr(self.generation_config, name) for name in FOLLOWED} | settings
-        followed = ours.keys() == set(FOLLOWED) and None not in ours.values() and self._is_plain_otherwise()
-        if followed and can_write(self.language_model):
-            writer = AnswerWriter(self.language_model, processor, inputs, rules, num_samples, numbers, **ours)
-            return writer.write() if grammar else writer.write_freely(self._end_ids(), rules.max_new_tokens)
+        """Generated ids of `num_samples` answers a prompt, by the library's `generate`."""
         others = settings.get("logits_processor") or ()
         generated = self.generate(
             input_ids=inputs["input_ids"],
@@ -343,6 +352,13 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         """Whether the generation settings ask for nothing else that only the library's `generate` does."""
         given = self.generation_config.to_diff_dict().items()
         return {k for k, v in given if v != _NEUTRAL.get(k)} <= {*FOLLOWED, *_NOT_OF_SAMPLING}
+
+    def _check_loaded(self) -> None:
+        if any(parameter.is_meta for parameter in self.parameters()):
+            raise ValueError(
+                "parts of the model are offloaded to the CPU or disk (device_map), where motions cannot be encoded, "
+                "written or decoded; load the model onto one device, in a smaller dtype if it does not fit"
+            )
 
     def _end_ids(self) -> list[int]:
         ends = self.generation_config.eos_token_id
@@ -360,9 +376,9 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
 
     def generate_motion(
         self,
-        texts: str | Sequence[str],
+        texts: Any,
         processor: UniMoProcessor,
-        duration: float | Sequence[float | None] | None = None,
+        duration: float | Iterable[float | None] | None = None,
         num_samples: int = 1,
         seed: int | None = None,
         **generate_kwargs: Any,
@@ -370,12 +386,13 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         """Motions for texts.
 
         Args:
-            texts: descriptions.
-            processor: the processor that belongs to the model.
-            duration: seconds (0.2 to 9.8), rounded to whole codes; one for all texts, one each, or None: the model's.
-            num_samples: motions a text.
-            seed: of the draws.
-            generate_kwargs: what `generate_answers` takes.
+            texts: One description or several: a string, a row `{"text": str}`, or an iterable of these.
+            processor: The processor that belongs to the model.
+            duration: Seconds (0.2 to 9.8), rounded to whole codes: one number for all texts, one each, or None where
+                the model decides.
+            num_samples: Motions per text.
+            seed: Seed of the draws.
+            **generate_kwargs: As `generate_answers`.
 
         Returns:
             `num_samples` motions of the first text, then of the second, and so on.
@@ -383,10 +400,12 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         Raises:
             ValueError: a text that is blank or too long, a duration out of range.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        durations = None
-        if duration is not None:
-            durations = list(duration) if isinstance(duration, (list, tuple, np.ndarray)) else [duration] * len(texts)
+        texts, duration = as_texts(texts), as_number(duration)
+        durations: list[Any] | None = None
+        if isinstance(duration, Iterable) and not isinstance(duration, str):
+            durations = list(duration)
+        elif duration is not None:
+            durations = [duration] * len(texts)
         answers = self.generate_answers(
             "t2m", texts, None, processor, durations=durations, num_samples=num_samples, seed=seed, **generate_kwargs
         )
@@ -407,7 +426,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
 
     def describe_motion(
         self,
-        motions: np.ndarray | Sequence[np.ndarray],
+        motions: Any,
         processor: UniMoProcessor,
         seed: int | None = None,
         **generate_kwargs: Any,
@@ -415,18 +434,21 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         """Descriptions of motions.
 
         Args:
-            motions: raw features (T, D), one array or a list of them, 4 to 196 frames each.
-            processor: the processor that belongs to the model.
-            seed: of the draws.
-            generate_kwargs: what `generate_answers` takes.
+            motions: One motion or several, 4 to 196 frames each: raw features (T, D) or joints (T + 1, J, 3) as
+                arrays, tensors or nested lists, `GeneratedMotion`, paths of files, rows of a dataset, or an iterable
+                of these (see `inputs_unimo`).
+            processor: The processor that belongs to the model.
+            seed: Seed of the draws.
+            **generate_kwargs: As `generate_answers`.
 
         Returns:
-            One description a motion (`num_samples` of each, where given).
+            One description per motion (`num_samples` of each, where given).
 
         Raises:
-            ValueError: a motion the feature extractor refuses.
+            FileNotFoundError: There is no such file.
+            ValueError: A motion that the feature extractor rejects.
         """
-        clips: list[Any] = [motions] if getattr(motions, "ndim", 0) == 2 else list(motions)
+        clips, _ = as_motions(motions)
         if not clips:
             return []
         codes = self.encode_motions(clips, processor)

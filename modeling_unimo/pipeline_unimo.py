@@ -1,13 +1,10 @@
 """The "text-to-motion" and "motion-to-text" pipelines."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers import Pipeline
 
-from .export_unimo import load_motion
+from .inputs_unimo import as_motions, as_texts, is_single_text
 
 # What a model folder's config.json says about its pipelines; `AutoModel` by name, as the library stores it.
 CUSTOM_PIPELINES = {
@@ -58,13 +55,14 @@ class UniMoPipeline(Pipeline):
 class TextToMotionPipeline(UniMoPipeline):
     """Text to motion: `pipeline("text-to-motion", model=folder, trust_remote_code=True)("a person waves")`."""
 
-    def __call__(self, inputs: str | Sequence[str], batch_size: int | None = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Motions for one description or several.
 
         Args:
-            inputs: a description or a list of them.
-            batch_size: sequences generated at once.
-            kwargs: what `generate_motion` takes: duration, num_samples, seed, temperature, ..
+            inputs: A description or several: a string, a row `{"text": str}`, or an iterable of these (list, column
+                of a dataset, `KeyDataset`, ..).
+            batch_size: Sequences generated at once.
+            **kwargs: As `generate_motion`: duration, num_samples, seed, temperature, ..
 
         Returns:
             A `GeneratedMotion` for a string (a list of them with num_samples above 1), else a list.
@@ -72,8 +70,7 @@ class TextToMotionPipeline(UniMoPipeline):
         Raises:
             ValueError: a text that is blank or too long, a duration out of range.
         """
-        single = isinstance(inputs, str)
-        return self._answer([inputs] if single else list(inputs), single, batch_size, **kwargs)
+        return self._answer(as_texts(inputs), is_single_text(inputs), batch_size, **kwargs)
 
     def _forward(self, model_inputs: dict[str, Any], **kwargs: Any) -> dict[str, list]:
         settings = model_inputs["settings"] | kwargs
@@ -87,9 +84,9 @@ class MotionToTextPipeline(UniMoPipeline):
         """Descriptions of one motion or several.
 
         Args:
-            inputs: raw features (T, D) or a path to an `.npy` or `.npz` file, or a list of them.
-            batch_size: sequences generated at once.
-            kwargs: what `describe_motion` takes: seed, temperature, ..
+            inputs: A motion or several, as `describe_motion` takes them: features, joints, paths, rows, ..
+            batch_size: Sequences generated at once.
+            **kwargs: As `describe_motion`: seed, temperature, ..
 
         Returns:
             A `MotionDescription` for one motion (a list of them with num_samples above 1), else a list.
@@ -98,11 +95,7 @@ class MotionToTextPipeline(UniMoPipeline):
             FileNotFoundError: no such file.
             ValueError: a file or array that is no motion.
         """
-        single = isinstance(inputs, (str, Path)) or getattr(inputs, "ndim", 0) == 2
-        motions = [inputs] if single else list(inputs)
-        motions = [
-            load_motion(motion) if isinstance(motion, (str, Path)) else np.asarray(motion) for motion in motions
-        ]
+        motions, single = as_motions(inputs)
         return self._answer(motions, single, batch_size, **kwargs)
 
     def _forward(self, model_inputs: dict[str, Any], **kwargs: Any) -> dict[str, list]:

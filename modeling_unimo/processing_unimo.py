@@ -1,15 +1,17 @@
 """The processor: the one place that knows prompts, motion tokens and how an answer is read."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import BatchEncoding, BatchFeature, ProcessorMixin
 
+from .inputs_unimo import as_int, as_number, as_texts
 from .tokenization_unimo import MotionVocabulary, Tag, TextEscape, end_of_turn, motion_token
 
 TASKS = ("t2m", "m2t")
@@ -66,6 +68,16 @@ class UniMoProcessor(ProcessorMixin):
         ValueError: the tokenizer has no motion vocabulary, no usable chat template, or pads with an end token.
     """
 
+    # The arguments beside feature extractor and tokenizer.
+    SETTINGS = (
+        "chat_template",
+        "system_prompts",
+        "thoughts",
+        "max_motion_codes",
+        "max_thought_tokens",
+        "max_answer_tokens",
+    )
+
     def __init__(
         self,
         feature_extractor,
@@ -83,17 +95,9 @@ class UniMoProcessor(ProcessorMixin):
         self.system_prompts = dict(built_in if system_prompts is None else system_prompts)
         if set(self.system_prompts) != set(TASKS):
             raise ValueError(f"system_prompts has the keys {sorted(self.system_prompts)}; it needs {sorted(TASKS)}.")
-        limits = {
-            "max_motion_codes": max_motion_codes,
-            "max_thought_tokens": max_thought_tokens,
-            "max_answer_tokens": max_answer_tokens,
-        }
-        for name, value in limits.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1.")
-        self.max_motion_codes = max_motion_codes
-        self.max_thought_tokens = max_thought_tokens
-        self.max_answer_tokens = max_answer_tokens
+        self.max_motion_codes = as_int("max_motion_codes", max_motion_codes, 1)
+        self.max_thought_tokens = as_int("max_thought_tokens", max_thought_tokens, 1)
+        self.max_answer_tokens = as_int("max_answer_tokens", max_answer_tokens, 1)
         self._vocabulary = MotionVocabulary.lookup(tokenizer)
         self._end_of_turn = end_of_turn(tokenizer, self.chat_template)
         if self._end_of_turn is None:
@@ -214,13 +218,30 @@ class UniMoProcessor(ProcessorMixin):
         Raises:
             ValueError: thought or caption blank, codes missing, too many, or no codes of this vocabulary.
         """
-        opened = ""
-        if self.thoughts:
-            opened = f"{Tag.THINK_START}{self._text(thought, 'thought', limit=None)}{Tag.THINK_END}"
         if self._task(task) == "t2m":
-            return f"{opened}{self._motion(codes)}{self._end_of_turn}"
+            return f"{self._thought(thought)}{self._request('m2t', None, codes)}{self._end_of_turn}"
         described = self._text(caption, "caption", limit=None)
-        return f"{opened}{Tag.ANSWER_START}{described}{Tag.ANSWER_END}{self._end_of_turn}"
+        return f"{self._thought(thought)}{Tag.ANSWER_START}{described}{Tag.ANSWER_END}{self._end_of_turn}"
+
+    def _thought(self, thought: str) -> str:
+        if not self.thoughts:
+            return ""
+        return f"{Tag.THINK_START}{self._text(thought, 'thought', limit=None)}{Tag.THINK_END}"
+
+    def prompt_ids(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> list[int]:
+        """Ids of `prompt`; codes become ids directly. Raises what `messages` raises."""
+        if self._task(task) == "t2m":
+            return self._encode(self.prompt(task, text))
+        return self._insert_codes(self._empty_motion_prompt, codes)
+
+    def completion_ids(
+        self, task: str, thought: str, codes: Sequence[int] | None = None, caption: str | None = None
+    ) -> list[int]:
+        """Ids of `completion`; codes become ids directly. Arguments and errors as `completion`."""
+        if self._task(task) == "m2t":
+            return self._encode(self.completion(task, thought, None, caption))
+        empty = f"{self._thought(thought)}{Tag.MOTION_START}{Tag.MOTION_END}{self._end_of_turn}"
+        return self._insert_codes(self._encode(empty), codes)
 
     def encode_example(
         self,
@@ -233,8 +254,8 @@ class UniMoProcessor(ProcessorMixin):
 
         `caption` and `codes` are the pair; the task says which of them is asked and which is answered.
         """
-        prompt = self._encode(self.prompt(task, caption, codes))
-        completion = self._encode(self.completion(task, thought, codes, caption))
+        prompt = self.prompt_ids(task, caption, codes)
+        completion = self.completion_ids(task, thought, codes, caption)
         return {
             "input_ids": prompt + completion,
             "completion_mask": [0] * len(prompt) + [1] * len(completion),
@@ -257,10 +278,14 @@ class UniMoProcessor(ProcessorMixin):
         Returns:
             `input_ids`, `attention_mask` (B, L).
         """
-        prompts = [self.prompt(*row) for row in self.rows(tasks, texts, codes_list)]
-        return self.tokenizer(
-            prompts, add_special_tokens=False, padding=True, padding_side="left", return_tensors=return_tensors
-        )
+        return self.pad([self.prompt_ids(*row) for row in self.rows(tasks, texts, codes_list)], return_tensors)
+
+    def pad(self, prompts: Sequence[Sequence[int]], return_tensors: str | None = "pt") -> BatchEncoding:
+        """Ids of prompts as one batch, padded on the left: `input_ids`, `attention_mask` (B, L)."""
+        length = max(map(len, prompts))
+        ids = [[self.pad_id] * (length - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        return BatchEncoding({"input_ids": ids, "attention_mask": mask}, tensor_type=return_tensors)
 
     @staticmethod
     def rows(
@@ -287,15 +312,15 @@ class UniMoProcessor(ProcessorMixin):
 
     def __call__(
         self,
-        text: str | Sequence[str] | None = None,
+        text: Any | None = None,
         motion: Any | None = None,
         return_tensors: str | None = "pt",
     ) -> BatchEncoding | BatchFeature:
         """Model inputs: text-to-motion prompts of `text`, or normalised features of `motion` for the VQ-VAE.
 
         Args:
-            text: description(s).
-            motion: one (T, D) array of raw features or a list of them.
+            text: Description(s), as `inputs_unimo.as_texts` takes them.
+            motion: Motion(s), as `inputs_unimo.as_motions` takes them.
 
         Raises:
             ValueError: not exactly one of the two is given; and what `messages` or the feature extractor raise.
@@ -303,83 +328,80 @@ class UniMoProcessor(ProcessorMixin):
         if (text is None) == (motion is None):
             raise ValueError("Give either text or motion.")
         if text is not None:
-            return self.encode_prompts("t2m", [text] if isinstance(text, str) else text, None, return_tensors)
+            return self.encode_prompts("t2m", as_texts(text), None, return_tensors)
         return self.feature_extractor(motion, return_tensors=return_tensors)
 
     # ---------------------------------------------------------------- answers
 
-    def parse(self, answer: str | Sequence[int], task: str) -> Answer:
-        """Read a whole answer; anything before, after, missing or out of place makes it invalid.
+    def parse(self, answer: str | Sequence[int] | np.ndarray | torch.Tensor, task: str) -> Answer:
+        """Read a complete answer; anything before, after, missing or out of place makes it invalid.
 
         Args:
-            answer: what was generated after the prompt: ids (up to the end of turn, which must be there; only padding
+            answer: What was generated after the prompt: ids (up to the end of turn, which must be there; only padding
                 may follow) or a string (whose end of turn may be missing, since decoders drop special tokens).
             task: "t2m" or "m2t".
         """
         self._task(task)
         if isinstance(answer, str):
             pieces = self._pieces_of_string(answer)
-            if pieces and pieces[-1] == (True, self._end_of_turn):
+            if pieces[-1:] == [self.end_id]:
                 pieces.pop()
-        else:
-            ids = answer.tolist() if isinstance(answer, (torch.Tensor, np.ndarray)) else [int(id_) for id_ in answer]
-            if self.end_id not in ids:
-                return Answer(False, error="the answer does not end: no end of turn")
-            end = ids.index(self.end_id)
-            # Beam search fills up with the end token where the id of the pad token is 0.
-            if set(ids[end + 1 :]) - {self.pad_id, self.end_id}:
-                return Answer(False, error="something follows the end of turn")
-            pieces = self._pieces_of_ids(ids[:end])
-        return self._read(pieces, task)
+            return self._read(pieces, task)
+        ids = answer.tolist() if isinstance(answer, (torch.Tensor, np.ndarray)) else [int(id_) for id_ in answer]
+        if self.end_id not in ids:
+            return Answer(False, error="the answer does not end: no end of turn")
+        end = ids.index(self.end_id)
+        # Beam search fills up with the end token where the id of the pad token is 0.
+        if set(ids[end + 1 :]) - {self.pad_id, self.end_id}:
+            return Answer(False, error="something follows the end of turn")
+        return self._read(self._pieces_of_ids(ids[:end]), task)
 
-    def _read(self, pieces: list[tuple[bool, str]], task: str) -> Answer:
-        """Pieces are (is control, string); text pieces are never adjacent."""
-        opening, closing = (Tag.MOTION_START, Tag.MOTION_END) if task == "t2m" else (Tag.ANSWER_START, Tag.ANSWER_END)
-        head = [(True, Tag.THINK_START), None, (True, Tag.THINK_END)] if self.thoughts else []
-        head.append((True, opening))
-        for position, expected in enumerate(head):
-            if position >= len(pieces):
-                return Answer(False, error=f"the answer stops after {position} of its parts")
-            if expected is None and pieces[position][0] or expected is not None and pieces[position] != expected:
-                wanted = "the thought" if expected is None else expected[1]
-                return Answer(False, error=f"expected {wanted}, found {pieces[position][1][:40]!r}")
-        if pieces[-1] != (True, closing):
-            return Answer(False, error=f"the answer does not close with {closing}")
-        thought = self.unescape_text(pieces[1][1]).strip() if self.thoughts else ""
+    def _read(self, pieces: list[int | str], task: str) -> Answer:
+        """Pieces are ids of control tokens and the texts between them."""
+        known = self._vocabulary
+        opening, closing = (
+            (known.motion_start, known.motion_end) if task == "t2m" else (known.answer_start, known.answer_end)
+        )
+        head = [known.think_start, None, known.think_end, opening] if self.thoughts else [opening]
+        for place, expected in enumerate(head):
+            if place >= len(pieces):
+                return Answer(False, error=f"the answer stops after {place} of its parts")
+            matches = isinstance(pieces[place], str) if expected is None else pieces[place] == expected
+            if not matches:
+                wanted = "the thought" if expected is None else self.control_ids[expected]
+                return Answer(False, error=f"expected {wanted}, found {self._shown(pieces[place])}")
+        if pieces[-1] != closing:
+            return Answer(False, error=f"the answer does not close with {self.control_ids[closing]}")
+        thought = self.unescape_text(str(pieces[1])).strip() if self.thoughts else ""
         if self.thoughts and not thought:
             return Answer(False, error="the thought is blank")
         body = pieces[len(head) : -1]
         if task == "m2t":
-            if len(body) != 1 or body[0][0]:
+            if len(body) != 1 or not isinstance(body[0], str):
                 return Answer(False, error="the description is missing or holds control tokens")
-            caption = self.unescape_text(body[0][1]).strip()
+            caption = self.unescape_text(body[0]).strip()
             return Answer(True, thought, [], caption) if caption else Answer(False, error="the description is blank")
-        strange = [string for _, string in body if string not in self._code_of]
+        strange = [piece for piece in body if piece not in self._code_of]
         if strange:
-            return Answer(False, error=f"{strange[0][:40]!r} stands among the motion codes")
+            return Answer(False, error=f"{self._shown(strange[0])} stands among the motion codes")
         if not 1 <= len(body) <= self.max_motion_codes:
             return Answer(False, error=f"the motion has {len(body)} codes; 1 to {self.max_motion_codes} are allowed")
-        return Answer(True, thought, [self._code_of[string] for _, string in body])
+        return Answer(True, thought, [self._code_of[piece] for piece in body])
 
-    def _pieces_of_ids(self, ids: Iterable[int]) -> list[tuple[bool, str]]:
-        pieces: list[tuple[bool, str]] = []
-        text: list[int] = []
-        for id_ in [*ids, None]:
-            control = None if id_ is None else self.control_ids.get(id_)
-            if control is None and id_ is not None:
-                text.append(id_)
-                continue
-            if text:
-                pieces.append((False, self._decode(text)))
-                text = []
-            if control is not None:
-                pieces.append((True, control))
+    def _shown(self, piece: int | str) -> str:
+        return repr((piece if isinstance(piece, str) else self.control_ids[piece])[:40])
+
+    def _pieces_of_ids(self, ids: list[int]) -> list[int | str]:
+        pieces: list[int | str] = []
+        for is_control, group in groupby(ids, self.control_ids.__contains__):
+            part = list(group)
+            pieces += part if is_control else [self._decode(part)]
         return pieces
 
-    def _pieces_of_string(self, answer: str) -> list[tuple[bool, str]]:
+    def _pieces_of_string(self, answer: str) -> list[int | str]:
         parts = self._control_pattern.split(answer)
         # re.split with one group alternates text and separator.
-        return [(index % 2 == 1, part) for index, part in enumerate(parts) if part]
+        return [self._control_of[part] if index % 2 else part for index, part in enumerate(parts) if part]
 
     # ---------------------------------------------------------------- durations
 
@@ -395,21 +417,26 @@ class UniMoProcessor(ProcessorMixin):
             ValueError: the duration is no number, or outside 1 to `max_motion_codes` codes (0.2 to 9.8 s).
         """
         shortest, longest = self.seconds_per_code, self.max_motion_codes * self.seconds_per_code
-        number = isinstance(seconds, (int, float, np.integer, np.floating)) and not isinstance(seconds, bool)
+        seconds = as_number(seconds)
+        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if not number or not shortest - 1e-6 <= seconds <= longest + 1e-6:
-            raise ValueError(f"duration is {seconds!r}; it must be {shortest:g} to {longest:g} seconds.")
+            raise ValueError(f"duration must be {shortest:g} to {longest:g} seconds, got {seconds!r}")
         # Halves go up; 3.3 s is 16.5 codes whatever binary fractions make of it.
         return int(np.floor(seconds / self.seconds_per_code + 0.5 + 1e-6))
 
     # ---------------------------------------------------------------- details
 
     @cached_property
-    def _code_of(self) -> dict[str, int]:
-        return {motion_token(code): code for code in range(self.num_codes)}
+    def _code_of(self) -> dict[Any, int]:
+        return {id_: code for code, id_ in enumerate(self._vocabulary.codes)}
+
+    @cached_property
+    def _control_of(self) -> dict[str, int]:
+        return {token: id_ for id_, token in self.control_ids.items()}
 
     @cached_property
     def _control_pattern(self) -> re.Pattern:
-        longest_first = sorted(set(self.control_ids.values()), key=len, reverse=True)
+        longest_first = sorted(self._control_of, key=len, reverse=True)
         return re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
 
     @cached_property
@@ -428,6 +455,11 @@ class UniMoProcessor(ProcessorMixin):
             frames[task] = (before, after)
         return frames
 
+    @cached_property
+    def _empty_motion_prompt(self) -> list[int]:
+        before, after = self._frames["m2t"]
+        return self._encode(f"{before}{Tag.MOTION_START}{Tag.MOTION_END}{after}")
+
     @staticmethod
     def _task(task: str) -> str:
         if task not in TASKS:
@@ -435,27 +467,37 @@ class UniMoProcessor(ProcessorMixin):
         return task
 
     def _request(self, task: str, text: str | None, codes: Sequence[int] | None) -> str:
-        return self._text(text, "text", MAX_TEXT_CHARACTERS) if task == "t2m" else self._motion(codes)
+        """The user's turn as a string."""
+        if task == "t2m":
+            return self._text(text, "text", MAX_TEXT_CHARACTERS)
+        return Tag.MOTION_START + "".join(map(motion_token, self._codes(codes))) + Tag.MOTION_END
 
     def _text(self, text: str | None, name: str, limit: int | None) -> str:
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"The {name} is {text!r}; it must be a string that is not blank.")
+        if not isinstance(text, str):
+            raise ValueError(f"the {name} must be a string, got {text!r}")
+        if not text.strip():
+            raise ValueError(f"the {name} must not be blank, got {text!r}")
         if limit is not None and len(text) > limit:
-            raise ValueError(f"The {name} has {len(text):,} characters; at most {limit:,} are read. Shorten it.")
+            raise ValueError(f"the {name} has {len(text):,} characters, the limit is {limit:,}; shorten it")
         return self.escape_text(text.strip())
 
-    def _motion(self, codes: Sequence[int] | None) -> str:
+    def _codes(self, codes: Sequence[int] | np.ndarray | torch.Tensor | None) -> list[int]:
         if codes is None:
-            raise ValueError("The motion is missing: give its codes.")
+            raise ValueError("the codes of the motion are missing")
         array = codes.detach().cpu().numpy() if isinstance(codes, torch.Tensor) else np.asarray(codes)
         if array.ndim != 1 or not 1 <= len(array) <= self.max_motion_codes:
             raise ValueError(
-                f"Codes of shape {array.shape}; a motion is one row of 1 to {self.max_motion_codes} codes "
-                f"({self.max_motion_codes * self.seconds_per_code:g} s)."
+                f"codes must have shape (L,) with 1 to {self.max_motion_codes} codes "
+                f"({self.max_motion_codes * self.seconds_per_code:g} s), got shape {array.shape}"
             )
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= self.num_codes:
-            raise ValueError(f"Codes must be whole numbers from 0 to {self.num_codes - 1}, got {array.tolist()[:8]}.")
-        return Tag.MOTION_START + "".join(map(motion_token, array.tolist())) + Tag.MOTION_END
+            raise ValueError(f"codes must be integers in [0, {self.num_codes - 1}], got {array.tolist()[:8]}")
+        return array.tolist()
+
+    def _insert_codes(self, ids: list[int], codes: Sequence[int] | np.ndarray | torch.Tensor | None) -> list[int]:
+        """`ids` with the ids of codes between the tags of an empty motion."""
+        place = len(ids) - 1 - ids[::-1].index(self._vocabulary.motion_end)
+        return [*ids[:place], *(self._vocabulary.codes[code] for code in self._codes(codes)), *ids[place:]]
 
     def _encode(self, string: str) -> list[int]:
         return self.tokenizer(string, add_special_tokens=False)["input_ids"]

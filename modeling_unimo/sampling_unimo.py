@@ -7,10 +7,11 @@ computed. No probability changes by that: the grammar would forbid the others, a
 after it. Each answer is drawn by random numbers of its own, so that nothing hangs on which others it is written with.
 """
 
+import copy
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from transformers import (
     BatchEncoding,
     DynamicCache,
     PreTrainedModel,
+    TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
@@ -78,13 +80,19 @@ class AnswerWriter:
         if numbers is None:
             raise ValueError("Without rules an answer has no length to draw random numbers for; give numbers.")
         self.numbers = numbers.to(self.device)
-        self.temperature = temperature
         self._memory = torch.empty(0)
         self.warpers: list = []
-        if do_sample and top_k:
-            self.warpers.append(TopKLogitsWarper(top_k))
-        if do_sample and top_p is not None and top_p < 1.0:
-            self.warpers.append(TopPLogitsWarper(top_p))
+        if do_sample:
+            # The library's classes reject what cannot be sampled with, in its own words.
+            self.temperature = TemperatureLogitsWarper(
+                float(temperature) if isinstance(temperature, int) else temperature
+            ).temperature
+            if self.temperature == math.inf:
+                raise ValueError("`temperature` has to be finite, got inf")
+            if top_k:
+                self.warpers.append(TopKLogitsWarper(top_k))
+            if top_p is not None and top_p != 1.0:
+                self.warpers.append(TopPLogitsWarper(top_p))
 
     @torch.no_grad()
     def write(self) -> list[list[int]]:
@@ -184,28 +192,28 @@ class AnswerWriter:
         closed: list[_Rows] = []
         shown = torch.zeros(len(self.prompts), dtype=torch.bool, device=self.device)
         inside = 0
-        with head_of(self.language_model, columns):
-            while len(rows):
-                scores = self._wide(rows.advance(self.language_model))
-                if columns is not None and scores.shape[-1] != len(columns):  # a head that could not be narrowed
-                    scores = scores[:, columns]
-                rules, seen = self.rules.select(rows.index), shown[rows.index]
-                if start is None:
-                    states = rules.thought_state(inside, seen)
-                else:
-                    states = rules.part_state(inside, start[rows.index], seen)
-                places = inside if start is None else start[rows.index] + inside
-                # In place: a new tensor of the whole vocabulary takes longer than writing into it.
-                scores = scores.masked_fill_(rules.forbidden(states, columns), -torch.inf)
-                tokens = self._pick(scores, self._numbers(rows, places))
-                tokens = tokens if columns is None else columns[tokens]
-                inside += 1
-                rows.finish(tokens == end)
-                rows.note(tokens, written)
-                shown[rows.index] = seen | rules.shows(tokens)
-                rows, left = rows.part(_LEAVING)
-                if start is None:
-                    closed += left
+        language_model = with_narrow_head(self.language_model, columns)
+        while len(rows):
+            scores = self._wide(rows.advance(language_model))
+            if columns is not None and scores.shape[-1] != len(columns):  # a head that could not be narrowed
+                scores = scores[:, columns]
+            rules, seen = self.rules.select(rows.index), shown[rows.index]
+            if start is None:
+                states = rules.thought_state(inside, seen)
+            else:
+                states = rules.part_state(inside, start[rows.index], seen)
+            places = inside if start is None else start[rows.index] + inside
+            # In place: a new tensor of the whole vocabulary takes longer than writing into it.
+            scores = scores.masked_fill_(rules.forbidden(states, columns), -torch.inf)
+            tokens = self._pick(scores, self._numbers(rows, places))
+            tokens = tokens if columns is None else columns[tokens]
+            inside += 1
+            rows.finish(tokens == end)
+            rows.note(tokens, written)
+            shown[rows.index] = seen | rules.shows(tokens)
+            rows, left = rows.part(_LEAVING)
+            if start is None:
+                closed += left
         return closed
 
     def _wide(self, scores: torch.Tensor) -> torch.Tensor:
@@ -305,14 +313,15 @@ class _Rows:
         return _Rows(self.index[kept], filled_cache(layers), self.mask[kept, :columns], self.pending[kept])
 
 
-def draw_keys(prompts: Sequence[str]) -> list[tuple[int, int]]:
-    """What the draws of each prompt go by: what it says, and how many before it say the same."""
-    before: Counter[str] = Counter()
+def draw_keys(prompts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Keys of the random numbers of each prompt: a hash of its ids, and how many equal prompts come before it."""
+    before: Counter[int] = Counter()
     keys = []
     for prompt in prompts:
-        said = hashlib.blake2b(prompt.encode("utf-8"), digest_size=8).digest()
-        keys.append((int.from_bytes(said, "big"), before[prompt]))
-        before[prompt] += 1
+        digest = hashlib.blake2b(np.asarray(prompt, dtype="<i8").tobytes(), digest_size=8).digest()
+        content = int.from_bytes(digest, "big")
+        keys.append((content, before[content]))
+        before[content] += 1
     return keys
 
 
@@ -383,23 +392,22 @@ def merged(parts: Sequence[_Rows]) -> _Rows | None:
     return _Rows(index, filled_cache(layers), aligned([rows.mask for rows in parts], 1), index[:, None])
 
 
-@contextmanager
-def head_of(language_model: PreTrainedModel, columns: torch.Tensor | None) -> Iterator[None]:
-    """Within it the model's logits are those of `columns` alone, computed from as many rows of its output head.
+def with_narrow_head(language_model: PreTrainedModel, columns: torch.Tensor | None) -> PreTrainedModel:
+    """The model with an output head of the rows `columns` alone, whose logits (..., len(columns)) are theirs.
 
-    The head is exchanged, not the model's way from it to the logits, which some models scale or cap. A head that is no
-    plain matrix (a quantised one) stays whole.
+    The result shares everything else with `language_model`, which is left as it is: other threads may be using it. The
+    model's own way from the head to the logits is kept, which some models scale or cap. A head that is no plain matrix
+    (a quantised one), or not an attribute of the model itself, stays whole.
     """
-    whole = language_model.get_output_embeddings()
-    if columns is None or type(whole) is not torch.nn.Linear:
-        yield
-        return
+    head = language_model.get_output_embeddings()
+    if columns is None or type(head) is not torch.nn.Linear or head not in language_model._modules.values():
+        return language_model
     narrow = torch.nn.Linear(1, 1, bias=False, device="meta")
-    narrow.weight = torch.nn.Parameter(whole.weight.detach()[columns], requires_grad=False)
-    if whole.bias is not None:
-        narrow.bias = torch.nn.Parameter(whole.bias.detach()[columns], requires_grad=False)
-    language_model.set_output_embeddings(narrow)
-    try:
-        yield
-    finally:
-        language_model.set_output_embeddings(whole)
+    narrow.weight = torch.nn.Parameter(head.weight.detach()[columns], requires_grad=False)
+    if head.bias is not None:
+        narrow.bias = torch.nn.Parameter(head.bias.detach()[columns], requires_grad=False)
+    narrowed = copy.copy(language_model)
+    narrowed._modules = {
+        name: narrow if module is head else module for name, module in language_model._modules.items()
+    }
+    return narrowed

@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_unimo import feature_extractor, qwen_tokenizer, tiny_lm, tiny_vqvae
-from transformers import AutoFeatureExtractor, AutoModel, AutoProcessor
+from transformers import AutoFeatureExtractor, AutoModel, AutoProcessor, AutoTokenizer
 
+from modeling_unimo import UniMoProcessor
 from modeling_unimo.checkpoint_conversion import (
     ConversionError,
     convert_evaluator,
@@ -356,6 +357,16 @@ def test_a_language_model_and_a_vqvae_become_unimo(parts, tmp_path, capsys):
         source = type(part).from_pretrained(parts / folder).state_dict()
         for key, value in part.state_dict().items():
             assert torch.equal(value, source[key]), f"{name}.{key}"
+
+
+def test_settings_of_the_processor_are_kept(parts, tmp_path):
+    settings = {"thoughts": False, "max_answer_tokens": 7, "system_prompts": {"t2m": "Move.", "m2t": "Tell."}}
+    shutil.copytree(parts / "lm", tmp_path / "lm")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lm")
+    UniMoProcessor(feature_extractor(), tokenizer, **settings).save_pretrained(tmp_path / "lm")
+    convert_unimo(tmp_path / "lm", parts / "vqvae", tmp_path / "unimo")
+    processor = AutoProcessor.from_pretrained(tmp_path / "unimo")
+    assert {name: getattr(processor, name) for name in settings} == settings
 
 
 def test_parts_of_the_wrong_kind_are_refused(parts, tmp_path):

@@ -9,7 +9,8 @@ import torch
 from motions import moving_body, yaw_quaternion
 
 from modeling_unimo import export_unimo
-from modeling_unimo.export_unimo import fit_rigid_motion, load_motion, save_motion
+from modeling_unimo.export_unimo import fit_rigid_motion, save_motion
+from modeling_unimo.inputs_unimo import load_motion
 from modeling_unimo.motion_representation import (
     HUMANML3D,
     KIT,
@@ -278,13 +279,17 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
             "pickled.npy.*pickled objects",
         ),
         "pickled.npz": (lambda path: np.savez(path, features=np.array([{}], dtype=object)), "pickled.npz.*refused"),
-        "other.npz": (lambda path: np.savez(path, poses=features), "other.npz.*'poses'.*neither"),
+        "other.npz": (lambda path: np.savez(path, poses=features), "other.npz.*'poses'.*none of motion, features"),
         "width.npy": (lambda path: np.save(path, features[:, :100]), "width.npy: no skeleton.*width 100"),
-        "joints.npy": (lambda path: np.save(path, np.zeros((9, 24, 3))), r"joints.npy: expected joints.*\(9, 24, 3\)"),
+        "joints.npy": (
+            lambda path: np.save(path, np.zeros((9, 24, 3))),
+            r"joints.npy: expected features.*joints.*\(9, 24, 3\)",
+        ),
         "flat.npy": (lambda path: np.save(path, features[0]), r"flat.npy: expected features \(T, D\)"),
         "nan.npy": (lambda path: np.save(path, nan), "nan.npy: features hold NaN.*dimension 5"),
         "words.npy": (lambda path: np.save(path, np.array(["a"])), "words.npy.*no array of numbers"),
-        "motion.bvh": (lambda path: path.write_text("HIERARCHY"), "bvh_to_features"),
+        "motion.bvh": (lambda path: path.write_text("HIERARCHY"), "motion.bvh"),
+        "motion.txt": (lambda path: path.write_text("0"), "unknown suffix; expected .npy, .npz or .bvh"),
     }
     for name, (write, message) in cases.items():
         with pytest.raises(ValueError, match=message):

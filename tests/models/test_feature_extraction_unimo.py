@@ -93,3 +93,12 @@ def test_nothing_is_normalised_without_statistics():
         MotionFeatureExtractor(feature_dim=DIM)([np.zeros((8, DIM))])
     with pytest.raises(ValueError, match="numbers a frame"):
         MotionFeatureExtractor(feature_dim=DIM, mean=np.zeros(DIM), std=np.ones(DIM)).normalize(np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("integers", [np.int64, np.uint8])
+def test_whole_numbers_are_normalised_as_others_are(extractor, integers):
+    clip = np.arange(8 * DIM).reshape(8, DIM) % 7
+    expected = extractor(clip.astype(np.float32))["motion"]
+    assert torch.equal(extractor(clip.astype(integers))["motion"], expected)
+    assert np.array_equal(extractor.normalize(clip.astype(integers)), expected[0].numpy())
+    assert torch.equal(extractor.normalize(torch.from_numpy(clip)), expected[0])

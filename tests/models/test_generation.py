@@ -110,11 +110,11 @@ def test_grammar_has_the_last_word():
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"max_thought_tokens": 0}, "max_thought_tokens is 0"),
+        ({"max_thought_tokens": 0}, "max_thought_tokens must be >= 1, got 0"),
         ({"max_answer_tokens": -1}, "max_answer_tokens"),
-        ({"max_motion_codes": 50}, "the processor reads 49"),
-        ({"max_new_tokens": 6}, "shortest answer asked for takes 7"),
-        ({"max_new_tokens": 54, "num_codes": [49, None]}, "takes 55"),
+        ({"max_motion_codes": 50}, r"max_motion_codes must be in \[1, 49\]"),
+        ({"max_new_tokens": 6}, "max_new_tokens must be >= 7, got 6"),
+        ({"max_new_tokens": 54, "num_codes": [49, None]}, "max_new_tokens must be >= 55"),
         ({"num_codes": [50, None]}, "num_codes of row 0 is 50"),
         ({"num_codes": [1, 1]}, "row 1 is 1 for m2t"),
         ({"num_codes": [1]}, "1 entries for 2 prompts"),

@@ -251,3 +251,11 @@ def test_nothing_is_scored_without_statistics(tmp_path):
     model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="no motion statistics"):
         TextMotionEvaluatorModel.from_pretrained(tmp_path).get_motion_features([np.zeros((8, DIM))])
+
+
+def test_embeddings_come_without_dropout_and_leave_the_mode():
+    model, motions = tiny(), clips([20, 33])
+    expected = model.get_motion_features(motions), model.get_text_features(CAPTIONS)
+    model.train()
+    found = model.get_motion_features(motions), model.get_text_features(CAPTIONS)
+    assert all(map(torch.equal, found, expected)) and model.training and model.movement_encoder.dropout.training

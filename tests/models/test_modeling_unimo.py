@@ -172,7 +172,7 @@ def test_codebooks_of_other_sizes(tmp_path):
 def test_bad_requests_are_refused():
     model, processor = tiny_unimo()
     for text in ("", " ", "a" * 10_000):
-        with pytest.raises(ValueError, match="The text"):
+        with pytest.raises(ValueError, match="the text"):
             model.generate_motion([text], processor)
     for duration in (0, 1000, float("nan")):
         with pytest.raises(ValueError, match="0.2 to 9.8 seconds"):
@@ -255,7 +255,7 @@ def test_command_names_what_is_wrong(folder, tmp_path):
         ["--model", str(tmp_path / "vqvae"), "--text", "a", *output],
         "is a model of type 'motion_vqvae'; give a UniMo",
     )
-    stops(["--model", str(folder), "--text", "", *output], "not blank")
+    stops(["--model", str(folder), "--text", "", *output], "not be blank")
     stops(["--model", str(folder), "--text", "a", "--duration", "0", *output], "0.2 to 9.8 seconds")
     assert not (tmp_path / "x.npy").exists()
     stops(["--model", str(folder), "--describe", str(tmp_path / "no.npy")], "no motion file")

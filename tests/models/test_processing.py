@@ -182,19 +182,19 @@ def test_call_prepares_text_or_motion():
     ("request_", "message"),
     [
         ({"task": "t2t", "text": "a"}, "task is 't2t'"),
-        ({"task": "t2m", "text": None}, "text is None"),
-        ({"task": "t2m", "text": ""}, "not blank"),
-        ({"task": "t2m", "text": " \n\u3000"}, "not blank"),
+        ({"task": "t2m", "text": None}, "text must be a string, got None"),
+        ({"task": "t2m", "text": ""}, "not be blank"),
+        ({"task": "t2m", "text": " \n\u3000"}, "not be blank"),
         ({"task": "t2m", "text": 5}, "must be a string"),
-        ({"task": "t2m", "text": "a" * 2001}, "2,001 characters; at most 2,000"),
+        ({"task": "t2m", "text": "a" * 2001}, "2,001 characters, the limit is 2,000"),
         ({"task": "t2m", "text": "a" * 10_000}, "10,000 characters"),
-        ({"task": "m2t", "codes": None}, "motion is missing"),
+        ({"task": "m2t", "codes": None}, "codes of the motion are missing"),
         ({"task": "m2t", "codes": []}, "1 to 49 codes"),
         ({"task": "m2t", "codes": [1] * 50}, "1 to 49 codes"),
-        ({"task": "m2t", "codes": [[1]]}, "one row"),
-        ({"task": "m2t", "codes": [512]}, "0 to 511"),
-        ({"task": "m2t", "codes": [-1]}, "0 to 511"),
-        ({"task": "m2t", "codes": [1.5]}, "whole numbers"),
+        ({"task": "m2t", "codes": [[1]]}, "shape"),
+        ({"task": "m2t", "codes": [512]}, r"\[0, 511\]"),
+        ({"task": "m2t", "codes": [-1]}, r"\[0, 511\]"),
+        ({"task": "m2t", "codes": [1.5]}, "integers"),
     ],
 )
 def test_bad_requests_are_refused(request_, message):
@@ -206,9 +206,9 @@ def test_bad_requests_are_refused(request_, message):
 
 def test_bad_completions_are_refused():
     processor = plain_processor("qwen")
-    with pytest.raises(ValueError, match="thought is ''"):
+    with pytest.raises(ValueError, match="thought must not be blank, got ''"):
         processor.completion("t2m", "", codes=[1])
-    with pytest.raises(ValueError, match="caption is ' '"):
+    with pytest.raises(ValueError, match="caption must not be blank, got ' '"):
         processor.completion("m2t", "a", caption=" ")
 
 

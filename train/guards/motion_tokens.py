@@ -7,7 +7,7 @@ import torch
 from accelerate.utils import gather_object
 from transformers import Trainer
 
-from modeling_unimo.modeling_motion_vqvae import evaluating
+from modeling_unimo.inference_unimo import evaluating
 from train.guards.arguments import GuardArguments
 from train.guards.base import Guard, Reading
 

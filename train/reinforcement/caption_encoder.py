@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPTextModelWithProjection
 
-from modeling_unimo.modeling_motion_vqvae import batches_by_length
+from modeling_unimo.inference_unimo import batches_by_length
 
 Pooling = Literal["mean", "pooled"]
 

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from transformers import GenerationConfig, PreTrainedModel
 
 from modeling_unimo.files_unimo import atomic_write, write_json
-from modeling_unimo.modeling_motion_vqvae import evaluating
+from modeling_unimo.inference_unimo import evaluating
 from train.engine.vocabulary_rows import never_sampled
 from train.reinforcement.prompts import COLUMNS
 from train.rewards import RewardFunction

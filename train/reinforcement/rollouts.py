@@ -15,7 +15,7 @@ from accelerate.utils import DistributedType
 from transformers import BatchEncoding, PreTrainedModel
 from trl import GRPOTrainer
 
-from modeling_unimo.modeling_motion_vqvae import evaluating
+from modeling_unimo.inference_unimo import evaluating
 from modeling_unimo.sampling_unimo import AnswerWriter, can_write
 
 WHOLE_WEIGHTS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
