@@ -4,7 +4,7 @@ A Markdown file names a table between two comments, `<!-- results: NAME -->` and
 between them is replaced by the table of `docs/results/NAME.json`, so that no figure is copied by hand.
 
 `python -m benchmarks.results_tables` writes the tables, with `--check` it only compares them. Figures of new runs come
-in with `--quickstart runs/quickstart runs/quickstart-1` and `--study study-thoughts runs/ablate/cot/results.json`.
+in with `--quickstart runs/quickstart runs/quickstart-1` and `--take study-thoughts runs/ablate/cot/results.json`.
 """
 
 import argparse
@@ -112,12 +112,29 @@ def _study_table(content: Json) -> Table:
     return ["", *arms], [[label, *(_study_cell(lines[label].get(arm)) for arm in arms)] for label in shown]
 
 
+def _shares_table(content: Json) -> Table:
+    """Shares with Wilson intervals, as benchmarks/human_captions.py writes them: a line for each group of texts."""
+    groups = content["results"]["texts"]
+    measures = list(dict.fromkeys(measure for group in groups.values() for measure in group))
+    rows = []
+    for name, group in groups.items():
+        found = [group.get(measure) for measure in measures]
+        cells = ["" if one is None else f"{_interval(one)} ({one['yes']} of {one['of']})" for one in found]
+        rows.append([name, *cells])
+    return ["", *measures], rows
+
+
+def _interval(share: Json) -> str:
+    low, high = share["ci95"]
+    return f"{share['share']:.3f} [{low:.3f}, {high:.3f}]".replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _plain_table(content: Json) -> Table:
     return content["columns"], content["rows"]
 
 
 def _summary_table(content: Json) -> Table:
-    """Cells of other files' tables, by file, label and column."""
+    """Cells of other files' tables, by file, label and columns (default: all that hold values)."""
     rows = []
     for line in content["rows"]:
         source = read(line["file"])
@@ -125,7 +142,8 @@ def _summary_table(content: Json) -> Table:
         found = [row for row in cells if row[0] == line["row"]]
         if not found:
             raise ValueError(f"summary: {line['file']}.json has no line {line['row']!r}")
-        picked = [found[0][columns.index(name)] for name in line["columns"]]
+        wanted = line.get("columns", [name for name in columns[1:] if name != "goal"])
+        picked = [found[0][columns.index(name)] for name in wanted]
         rows.append([line["result"], "; ".join(picked), source["tag"]])
     return ["result", "measured", "protocol"], rows
 
@@ -133,6 +151,7 @@ def _summary_table(content: Json) -> Table:
 _TABLES = {
     "quickstart": _quickstart_table,
     "study": _study_table,
+    "shares": _shares_table,
     "table": _plain_table,
     "summary": _summary_table,
 }
@@ -191,8 +210,8 @@ def take_quickstart(runs: Sequence[Path]) -> None:
     _write("quickstart", content)
 
 
-def take_study(name: str, results: Path) -> None:
-    """Put the results of a study into docs/results/NAME.json, in the place of those that stand there."""
+def take(name: str, results: Path) -> None:
+    """Put the JSON file of a study or a benchmark into docs/results/NAME.json, in the place of what stands there."""
     _write(name, read(name) | {"results": json.loads(results.read_text(encoding="utf-8"))})
 
 
@@ -206,12 +225,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results_tables", description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is outdated")
     parser.add_argument("--quickstart", type=Path, nargs="+", metavar="RUN", help="take the figures of these runs")
-    parser.add_argument("--study", nargs=2, metavar=("NAME", "RESULTS"), help="take a study's results.json as NAME")
+    parser.add_argument("--take", nargs=2, metavar=("NAME", "FILE"), help="take a study's or benchmark's JSON as NAME")
     arguments = parser.parse_args(argv)
     if arguments.quickstart:
         take_quickstart(arguments.quickstart)
-    if arguments.study:
-        take_study(arguments.study[0], Path(arguments.study[1]))
+    if arguments.take:
+        take(arguments.take[0], Path(arguments.take[1]))
     outdated = []
     for page in pages():
         text = page.read_text(encoding="utf-8")

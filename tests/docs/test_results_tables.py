@@ -60,7 +60,16 @@ def test_numbers(value, digits, sign, shown):
     assert number(value, digits, sign) == shown
 
 
+def test_shares_name_their_interval_and_counts():
+    share = {"yes": 3, "of": 4, "share": 0.75, "ci95": [0.3006, 0.9544]}
+    content = {"kind": "shares", "results": {"texts": {"all": {"read": share}, "planted": {"found": share}}}}
+    columns, rows = table(content)
+    assert columns == ["", "read", "found"]
+    assert rows == [["all", "0.750\xa0[0.301,\xa00.954] (3 of 4)", ""], ["planted", "", rows[0][1]]]
+
+
 def test_figures_of_new_runs_take_the_place_of_the_old(results):
+    (results / "README.md").write_text("<!-- results: quickstart -->\n<!-- /results -->\n")
     run = results / "run"
     run.mkdir()
     metrics = read("quickstart")["runs"][0]
@@ -72,13 +81,14 @@ def test_figures_of_new_runs_take_the_place_of_the_old(results):
          "difference": -0.1, "difference_ci95": 0.02, "verdict": "better"},
     ]}  # fmt: skip
     (run / "results.json").write_text(json.dumps(study))
-    results_tables.take_quickstart([run])
-    results_tables.take_study("study-grpo", run / "results.json")
+    main(["--quickstart", str(run)])
+    main(["--take", "study-grpo", str(run / "results.json")])
     columns, rows = table(read("quickstart"))
     assert columns == ["", "goal", "seed 7"]
     assert {("time after installation, two cores", "10.0 min"), ("motion to text: BLEU@1", "0.500")} <= {
         (row[0], row[2]) for row in rows
     }
+    assert "seed 7" in (results / "README.md").read_text()
     told = markdown(read("study-grpo"))
     assert "| FID, hard split (held-out judge) | 0.200" in told and "**(-0.100\xa0±\xa00.020)** |" in told
     assert "--study algorithm" in told
