@@ -284,7 +284,12 @@ def _roles(marks: list[Mark]) -> list[Mark]:
 
 def _noun(marks: Sequence[Mark]) -> bool:
     """Whether an unknown noun comes next: "a crouched guard"."""
-    return bool(marks) and marks[0].category == "word" and marks[0].text not in FUNCTION_WORDS
+    return bool(marks) and _is_noun(marks[0])
+
+
+def _is_noun(mark: Mark) -> bool:
+    """Whether an unknown word may be a noun."""
+    return mark.category == "word" and mark.text.isalpha() and mark.text not in FUNCTION_WORDS
 
 
 def _modest(marks: list[Mark], i: int) -> None:
@@ -375,7 +380,7 @@ def _object(marks: list[Mark], i: int) -> str:
             return "thing"
         if mark.text in DETERMINERS or mark.category in ("side", "number", "pose", "state"):
             opened = True
-        elif mark.category == "word" and mark.text not in FUNCTION_WORDS and not mark.text.endswith("ing"):
+        elif mark.category == "word" and _is_noun(mark) and not mark.text.endswith("ing"):
             # A noun that the lexicon does not know is a thing; a word after it belongs to it.
             if opened or mark is marks[j]:
                 return "thing"

@@ -100,6 +100,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "run": (*_ON_THE_SPOT, *_TRAVEL, _rule("travel", gives={"gait": "run"})),
     # A shuffle, a skip or a stumble is neither a walk nor a run by everybody's account.
     "shuffle": (
+        _rule("other", text="stomp", no_where="forward|backward|left|right|around"),
         _rule("other", part="leg|knee", obj="part"),
         *_ON_THE_SPOT,
         _rule("sidestep", text="side"),
@@ -112,6 +113,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _rule("travel", where="forward|backward|back|left|right|around|metres"),
     ),
     "step": (
+        _rule("other", obj="thing"),
         _rule("clap", part="arm", beside="meet"),
         _rule("other", part="arm"),
         _rule("low", part="hip"),
@@ -158,7 +160,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _rule("other", part="leg|knee|elbow", no_part="body"),
     ),
     "jump": (_rule("other", text="bounc", obj="thing|part"),),
-    "bounce": (_SOMETHING, _rule("other", part=_LIMBS, obj="part"), _rule("hop", where="on foot"), _rule("jump")),
+    "bounce": (
+        _SOMETHING,
+        _rule("other", part=_LIMBS, obj="part"),
+        _rule("hop", where="on foot"),
+        _rule("jump", where="up|around|in place"),
+        _rule("other"),
+    ),
     "stay": (_rule("travel", gives={"negated": True}),),
     # -- the hands ---------------------------------------------------------------------------------------------------
     "lift": (
