@@ -112,10 +112,15 @@ class Span:
 
 
 def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
-    """Measure joints (T, 22, 3) in metres, Y up, at `fps`; any facing, any floor height, any bone lengths.
+    """Measure a motion with any facing, floor height and bone lengths.
 
-    Raises ValueError for another shape, fewer than two frames, values that are not finite, or a body without arms or
-    legs (zero bone lengths), since nothing can be stated about those.
+    Args:
+        joints: (T, 22, 3) in metres, Y up, in the joint order of HumanML3D.
+        fps: frames per second.
+
+    Raises:
+        ValueError: if the joints have another shape, fewer than two frames, values that are not finite, or a body
+            without arms or legs (bones of length 0), of which nothing can be stated.
     """
     p = np.asarray(joints, dtype=np.float64)
     if p.ndim != 3 or p.shape[1:] != (NUM_JOINTS, 3):
@@ -123,9 +128,9 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
     if len(p) < 2:
         raise ValueError(f"joints must have at least 2 frames, got {len(p)}")
     if not np.isfinite(p).all():
-        raise ValueError("joints hold values that are not finite")
+        raise ValueError("joints must be finite, got NaN or infinity")
     if not fps > 0:
-        raise ValueError(f"fps must be positive, got {fps}")
+        raise ValueError(f"fps must be > 0, got {fps}")
 
     pose = smooth(p, POSE_SMOOTHING * fps)
     left, front = _body_axes(pose)

@@ -48,19 +48,30 @@ class Verification:
 
 
 def verify(texts: Sequence[str], joints: np.ndarray, fps: float = 20.0) -> list[Verification]:
-    """Check each of `texts` against joints (T, 22, 3), metres, Y up, at `fps`; the motion is measured once.
+    """Check what texts say about a motion; the motion is measured once.
 
-    Raises ValueError for a motion that cannot be measured (another shape, fewer than two frames, values that are not
-    finite) and for texts that are no strings. An empty text has no claims.
+    Args:
+        texts: free English, such as captions or thoughts. A text without any claim is not an error.
+        joints: (T, 22, 3) in metres, Y up, in the joint order of HumanML3D.
+        fps: frames per second.
+
+    Returns:
+        One verification per text, in order.
+
+    Raises:
+        ValueError: if the joints have another shape, fewer than two frames or values that are not finite, or if
+            `texts` is not a list of strings.
+
+    Example:
 
         >>> verify(["a person turns left, then jumps twice."], joints)[0].contradicted
         (Claim(kind='count', ..., stated='2', measured='3', verdict='contradicted'),)
     """
     if isinstance(texts, str):
-        raise ValueError("texts: got one string; give a list of texts")
+        raise ValueError("texts must be a list of strings, got one string")
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"texts[{index}]: expected a string, got {type(text).__name__}")
+            raise ValueError(f"texts[{index}] must be a string, got {type(text).__name__}")
     checker = Checker(Evidence(joints, fps))
     return [_verify(text, checker) for text in texts]
 

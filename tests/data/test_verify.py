@@ -423,7 +423,7 @@ def test_odd_texts_are_counted_not_guessed(text, sentences, unread):
 @pytest.mark.parametrize(
     "joints, match",
     [
-        (np.full((30, 22, 3), np.nan), "not finite"),
+        (np.full((30, 22, 3), np.nan), "must be finite"),
         (np.zeros((0, 22, 3)), "at least 2 frames"),
         (JOINTS["walk"][:1], "at least 2 frames"),
         (np.zeros((30, 21, 3)), "shape"),
@@ -437,9 +437,9 @@ def test_a_motion_that_cannot_be_measured_is_refused(joints, match):
 
 
 def test_texts_must_be_a_list_of_strings():
-    with pytest.raises(ValueError, match="got one string"):
+    with pytest.raises(ValueError, match="must be a list of strings, got one string"):
         verify("a person walks.", JOINTS["walk"])
-    with pytest.raises(ValueError, match=r"texts\[1\]: expected a string, got NoneType"):
+    with pytest.raises(ValueError, match=r"texts\[1\] must be a string, got NoneType"):
         verify(["a person walks.", None], JOINTS["walk"])
     assert verify([], JOINTS["walk"]) == []
 

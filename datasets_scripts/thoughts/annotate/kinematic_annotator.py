@@ -70,13 +70,18 @@ class KinematicAnnotator:
                 captions gets the same facts in other words.
             fps: frame rate of all motions.
 
-        Returns the thoughts in input order; each depends on its own motion and caption alone. Raises ValueError for
-        motions of another shape or with values that are not finite, naming the index, and for a count of captions that
-        differs.
+        Returns:
+            The thoughts in input order; each depends on its own motion and caption alone.
+
+        Raises:
+            ValueError: if a motion has another shape or values that are not finite (the message names its index), or
+                if there are not as many captions as motions.
         """
         captions = [""] * len(motions) if captions is None else captions
         if len(captions) != len(motions):
-            raise ValueError(f"{len(motions)} motions but {len(captions)} captions: give one caption for each motion")
+            raise ValueError(
+                f"captions must be one per motion, got {len(captions)} captions for {len(motions)} motions"
+            )
         thoughts: list[str] = []
         reading: Reading | None = None
         for index, (motion, caption) in enumerate(zip(motions, captions, strict=True)):

@@ -125,7 +125,9 @@ class VlmAnnotator:
         """
         captions = [""] * len(motions) if captions is None else captions
         if len(captions) != len(motions):
-            raise ValueError(f"{len(motions)} motions but {len(captions)} captions: give one caption for each motion")
+            raise ValueError(
+                f"captions must be one per motion, got {len(captions)} captions for {len(motions)} motions"
+            )
         films = []
         for index, motion in enumerate(motions):
             try:
