@@ -424,7 +424,7 @@ def test_bad_motions_are_named(motions, message):
 
 
 def test_count_of_captions_must_match():
-    with pytest.raises(ValueError, match="one caption per motion, got 2 for 1"):
+    with pytest.raises(ValueError, match="one per motion, got 2 captions for 1 motions"):
         KinematicAnnotator().annotate([bodies.standing(40)], ["a", "b"])
     assert KinematicAnnotator().annotate([], []) == []
 

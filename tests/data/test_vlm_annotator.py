@@ -50,7 +50,7 @@ def test_annotate_is_the_interface_of_the_kinematic_annotator() -> None:
     annotator = VlmAnnotator(model, concurrency=1)
     assert annotator.annotate([MOTION, MOTION, MOTION], ["a person waves", "", "x"]) == [GOOD, "", GOOD]
     assert annotator.annotate([joints_of(MOTION)]) == [GOOD]
-    with pytest.raises(ValueError, match="one caption per motion, got 1 for 2"):
+    with pytest.raises(ValueError, match="one per motion, got 1 captions for 2 motions"):
         annotator.annotate([MOTION, MOTION], ["x"])
     with pytest.raises(ValueError, match="motion 1: expected features"):
         annotator.annotate([MOTION, MOTION[:, :251]])
