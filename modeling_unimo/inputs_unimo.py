@@ -3,7 +3,7 @@
 import operator
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -65,9 +65,14 @@ def as_texts(texts: Any) -> list[str]:
     """
     if is_single_text(texts):
         return [_as_text(texts, "the text")]
-    if not isinstance(texts, Iterable):
-        raise ValueError(f"expected a text or an iterable of texts, got {type(texts).__name__}")
-    return [_as_text(text, f"text {index}") for index, text in enumerate(texts)]
+    return [_as_text(text, f"text {index}") for index, text in enumerate(_items(texts, "text"))]
+
+
+def _items(values: Any, what: str) -> Iterator[Any]:
+    try:
+        return iter(values)  # also over what only has __getitem__, as KeyDataset
+    except TypeError as error:
+        raise ValueError(f"expected a {what} or an iterable of them, got {type(values).__name__}") from error
 
 
 def _as_text(text: Any, name: str) -> str:
@@ -96,9 +101,7 @@ def as_motions(motions: Any) -> tuple[list[Any], bool]:
     shape = _shape(motions)
     if len(shape) == 2 or _skeleton_of(shape) is not None:
         return [motions], True
-    if not isinstance(motions, Iterable):
-        raise ValueError(f"expected a motion or an iterable of motions, got {type(motions).__name__}")
-    return list(motions), False
+    return list(_items(motions, "motion")), False
 
 
 def as_features(motion: Any, feature_dim: int, name: str = "the motion") -> np.ndarray:
