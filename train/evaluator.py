@@ -16,15 +16,18 @@ class EvaluatorArguments:
     dataset: str = field(metadata={"help": "Dataset folder made by `python -m datasets_scripts.build`."})
     model: dict[str, Any] = field(default_factory=dict, metadata={"help": "TextMotionEvaluatorConfig settings."})
     held_out_model: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "Settings in which the held-out judge differs from `model`."}
+        default_factory=dict,
+        metadata={"help": "TextMotionEvaluatorConfig settings of the held-out judge that differ from `model`."},
     )
     held_out_output_dir: str = field(
         default="", metadata={"help": "Folder of the held-out judge (default: output_dir + '_held_out')."}
     )
     judges: Literal["both", "main", "held_out"] = field(default="both", metadata={"help": "Which to train."})
-    held_out_fraction: float = field(default=0.5, metadata={"help": "Share of the clips the held-out judge learns."})
+    held_out_fraction: float = field(
+        default=0.5, metadata={"help": "Share of the clips that the held-out judge is trained on."}
+    )
     feat_bias: float = field(default=5.0, metadata={"help": "Divide the std of root and contact features by this."})
-    min_word_count: int = field(default=2, metadata={"help": "Rarer words are left to the unknown word."})
+    min_word_count: int = field(default=2, metadata={"help": "Rarer words become the unknown word."})
 
     def __post_init__(self) -> None:
         require_range(self, "held_out_fraction", above=0, most=1)

@@ -24,17 +24,15 @@ class GRPOArguments:
         default="grpo", metadata={"help": "How the policy learns from the rewards."}
     )
     reference_model: str = field(
-        default="", metadata={"help": "Policy that the KL term holds on to where beta > 0; empty: sft_model."}
+        default="", metadata={"help": "Reference policy of the KL term (beta > 0); empty: sft_model."}
     )
     rewards: str = field(
         default="",
-        metadata={
-            "help": "Weights by name over the usual ones: length_closeness=0.5,format_reward=0 (0: only logged)."
-        },
+        metadata={"help": "Weights by name over the defaults: length_closeness=0.5,format_reward=0 (0: only logged)."},
     )
     caption_references: Literal["best", "mean"] = field(
         default="best",
-        metadata={"help": "A caption's similarity with the nearest of several references, or the mean."},
+        metadata={"help": "Compare a caption with the nearest of several references, or average over them."},
     )
     caption_encoder: str = field(
         default="", metadata={"help": "Folder of a sentence encoder or CLIP that compares captions; empty: evaluator."}
@@ -43,18 +41,20 @@ class GRPOArguments:
         default="mean", metadata={"help": "Of caption_encoder: mean over tokens, or the model's own pooled output."}
     )
     reward_dtype: Literal["float32", "bfloat16"] = field(
-        default="float32", metadata={"help": "bfloat16: mixed precision in the rewards' networks, within 0.01."}
+        default="float32", metadata={"help": "bfloat16: mixed precision in the networks of the rewards (within 0.01)."}
     )
     lora_rank: int = field(
-        default=0, metadata={"help": "0: every weight is trained; else LoRA of this rank and the motion tokens' rows."}
+        default=0, metadata={"help": "0: train every weight; else LoRA of this rank, and the motion tokens' rows."}
     )
     lora_alpha: int = field(default=32, metadata={"help": "Adapters are scaled by lora_alpha / lora_rank."})
     base_dtype: Literal["float32", "bfloat16"] = field(
-        default="float32", metadata={"help": "Weights of sft_model in memory; bfloat16 only where LoRA freezes them."}
+        default="float32",
+        metadata={"help": "Precision of sft_model's weights; bfloat16 needs LoRA, which freezes them."},
     )
-    dpo_beta: float = field(default=0.1, metadata={"help": "DPO: how much a preference may move the policy."})
+    dpo_beta: float = field(default=0.1, metadata={"help": "DPO: the temperature beta of its loss."})
     dpo_margin: float = field(
-        default=0.1, metadata={"help": "DPO: total reward by which a prompt's best must beat its worst."}
+        default=0.1,
+        metadata={"help": "DPO: least difference of total reward between a prompt's best and worst answer."},
     )
 
     def __post_init__(self) -> None:

@@ -21,29 +21,34 @@ class SFTArguments:
         default_factory=dict, metadata={"help": "Qwen2Config settings of the new LM when base_model is empty."}
     )
     new_vocab_size: int = field(default=1024, metadata={"help": "Text vocabulary of the new LM's tokenizer."})
-    thoughts: bool = field(default=True, metadata={"help": "Think before answering; false for the comparison."})
-    embedding_init: Literal["sampled", "mean", "codebook"] = field(
-        default="sampled", metadata={"help": "How the rows of the new tokens start."}
+    thoughts: bool = field(
+        default=True, metadata={"help": "Think before answering; false trains the comparison without thoughts."}
     )
-    t2m_only_fraction: float = field(default=0.5, metadata={"help": "First share of the run: text-to-motion alone."})
-    t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion in the joint part."})
+    embedding_init: Literal["sampled", "mean", "codebook"] = field(
+        default="sampled", metadata={"help": "How the rows of the new tokens are initialised."}
+    )
+    t2m_only_fraction: float = field(
+        default=0.5, metadata={"help": "Share of the run at its start that trains text-to-motion alone."}
+    )
+    t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion in the rest of the run."})
     m2t_captions: int = field(
-        default=0, metadata={"help": "Motion-to-text learns the first so many captions of a motion; 0: all."}
+        default=0, metadata={"help": "Captions of each motion that motion-to-text learns, from the first; 0: all."}
     )
     position_gaps: float = field(
         default=0.0,
-        metadata={"help": "Up to so many positions are left out a token: a new model reads longer captions."},
+        metadata={"help": "Mean positions skipped per token, at most; lets a new model read longer captions."},
     )
     attention: Literal["sdpa", "eager", "flash_attention_2"] = field(
-        default="sdpa", metadata={"help": "Attention of the training; at 200 tokens on CPU eager is faster."}
+        default="sdpa", metadata={"help": "Attention implementation; on a CPU eager is faster for 200 tokens."}
     )
     muon: bool = field(default=False, metadata={"help": "Muon for the matrices instead of AdamW."})
     lora_rank: int = field(
-        default=0, metadata={"help": "0: every weight is trained; else LoRA of this rank and the rows of new tokens."}
+        default=0, metadata={"help": "0: train every weight; else LoRA of this rank, and the rows of new tokens."}
     )
     lora_alpha: int = field(default=32, metadata={"help": "Adapters are scaled by lora_alpha / lora_rank."})
     base_dtype: Literal["float32", "bfloat16"] = field(
-        default="float32", metadata={"help": "Weights of base_model in memory; bfloat16 only where LoRA freezes them."}
+        default="float32",
+        metadata={"help": "Precision of base_model's weights; bfloat16 needs LoRA, which freezes them."},
     )
 
     def __post_init__(self) -> None:

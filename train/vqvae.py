@@ -15,17 +15,17 @@ class VQVAEArguments:
     window: int = field(default=64, metadata={"help": "Frames of the random training window."})
     window_step: int = field(
         default=1,
-        metadata={"help": "Windows start at multiples of this: a code's frames put them where codes are cut in use."},
+        metadata={"help": "Windows start at multiples of this many frames; 4 aligns them with the codes."},
     )
     feat_bias: float = field(
-        default=5.0, metadata={"help": "Divide the std of root and contact features, which weights them up."}
+        default=5.0, metadata={"help": "Divide the std of root and contact features by this, which weights them up."}
     )
     autoencoder_fraction: float = field(
         default=0.0,
-        metadata={"help": "Share of the steps trained without quantisation before k-means places the codes."},
+        metadata={"help": "Share of the steps trained without quantisation, before k-means initialises the codebook."},
     )
     muon: bool = field(default=False, metadata={"help": "Muon for the weights instead of AdamW alone."})
-    kmeans_latents: int = field(default=16_000, metadata={"help": "Latent vectors that k-means clusters."})
+    kmeans_latents: int = field(default=16_000, metadata={"help": "Latent vectors for k-means."})
 
     def __post_init__(self) -> None:
         require_range(self, "window", "window_step", "kmeans_latents", least=1)

@@ -127,9 +127,9 @@ def test_a_learning_rate_that_ruins_the_policy_is_noticed(folders, tmp_path):
         ({"rewards": "lenth_closeness=1"}, "did you mean 'length_closeness'"),
         ({"rewards": "format_reward"}, "name=weight"),
         ({"rewards": "format_reward=nan"}, "finite"),
-        ({"reward_weights": "1"}, "name them instead"),
+        ({"reward_weights": "1"}, "set weights by name instead"),
         ({"algorithm": "ppo"}, "ppo"),
-        ({"algorithm": "gspo"}, "where gspo is grpo: their ratios are all 1; set num_iterations 2,"),
+        ({"algorithm": "gspo"}, "all ratios are 1 and gspo is grpo; set num_iterations 2,"),
         (
             {"algorithm": "gspo", "gradient_accumulation_steps": 4, "steps_per_generation": 2},
             "set num_iterations 3, or steps_per_generation 8,",
@@ -161,7 +161,7 @@ def test_bad_settings_are_refused_before_a_folder_is_claimed(changed, message, f
 
 def test_after_a_margin_too_wide_the_folder_is_free(folders, tmp_path):
     settings = {"algorithm": "dpo", "max_steps": 1, "guard_every": 0}
-    with pytest.raises(SystemExit, match="nothing to prefer; lower dpo_margin"):
+    with pytest.raises(SystemExit, match="or more; lower dpo_margin"):
         grpo.main(words(folders, tmp_path / "out", dpo_margin=99, **settings))
     assert not (tmp_path / "out").exists()
     grpo.main(words(folders, tmp_path / "out", dpo_margin=0.01, **settings))
@@ -284,13 +284,13 @@ def test_each_algorithm_gets_the_same_settings(capsys):
     assert (gspo.importance_sampling_level, gspo.loss_type) == ("sequence", "grpo")
     assert (gspo.epsilon, gspo.epsilon_high) == (3e-4, 4e-4)
     told = capsys.readouterr().out
-    assert "gspo has its own" in told and "epsilon 0.0003 (not 0.2), epsilon_high 0.0004 (not None)" in told
+    assert "gspo sets" in told and "epsilon 0.0003 (not 0.2), epsilon_high 0.0004 (not None)" in told
     rloo = settings_for("rloo", policy_config(loss_type="grpo", beta=0.02))
     assert isinstance(rloo, RLOOConfig) and (rloo.beta, rloo.generation_batch_size) == (0.02, 32)
-    assert "RLOOConfig has no loss_type" in capsys.readouterr().out
+    assert "not used by RLOOConfig: loss_type" in capsys.readouterr().out
     dpo = settings_for("dpo", policy_config(beta=0.02), dpo_beta=0.3, max_length=99)
     assert isinstance(dpo, DPOConfig) and (dpo.beta, dpo.max_length, dpo.max_steps) == (0.3, 99, 7)
-    assert "[grpo] dpo has its own loss_type sigmoid (not dapo), beta 0.3 (not 0.02)" in capsys.readouterr().out
+    assert "[grpo] dpo sets loss_type sigmoid (not dapo), beta 0.3 (not 0.02)" in capsys.readouterr().out
     # 32 answers are 4 prompts: 4 pairs a step, no more than 16 sequences at once.
     assert dpo.per_device_train_batch_size * dpo.gradient_accumulation_steps == 4
     assert {rloo.learning_rate, dpo.learning_rate, gspo.learning_rate} == {3e-5}

@@ -13,6 +13,7 @@ from modeling_unimo import UniMoProcessor
 from train import grpo
 from train.engine.lora import check_lora
 from train.engine.vocabulary_rows import spare_ids
+from train.reinforcement import grpo_training
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,8 @@ def test_vllm_settings_reach_trl(folders, tmp_path, monkeypatch):
         )
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(grpo, "is_vllm_available", lambda: True)
-    monkeypatch.setattr(grpo, "make_trainer", arrived)
+    monkeypatch.setattr(grpo_training, "is_vllm_available", lambda: True)
+    monkeypatch.setattr(grpo_training, "make_trainer", arrived)
     with pytest.raises(KeyboardInterrupt):
         grpo.main(argv(folders, tmp_path / "run", use_vllm=True, vllm_mode="colocate", lora_rank=0))
     settings = seen["settings"]
@@ -105,7 +106,7 @@ def test_deepspeed_which_would_save_adapters_unmerged_is_refused(folders, stage)
 
 
 def test_contradictions_are_refused(folders, tmp_path):
-    with pytest.raises(SystemExit, match="without its adapters is the reference; no reference_model"):
+    with pytest.raises(SystemExit, match="without its adapters is the reference; remove reference_model"):
         grpo.main(argv(folders, tmp_path / "run", reference_model=folders["sft_model"]))
     with pytest.raises(SystemExit, match="base_dtype bfloat16 needs lora_rank"):
         grpo.main(argv(folders, tmp_path / "run", base_dtype="bfloat16", lora_rank=0))

@@ -28,7 +28,7 @@ from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import feature_extractor, processor_of, qwen_tokenizer, tiny_lm, tiny_vqvae
 
 from modeling_unimo import extend_vocabulary
-from train.engine.checkpoints import MANIFEST, is_whole, keep_newest, last_checkpoint, room_for, seal
+from train.engine.checkpoints import MANIFEST, is_complete, keep_newest, last_checkpoint, room_for, seal
 from train.engine.resumable_rows import ResumableRows
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -522,11 +522,11 @@ def made_checkpoint(folder: Path, step: int, sealed: bool = True) -> Path:
     return path
 
 
-def test_a_checkpoint_is_whole_once_it_is_sealed(tmp_path):
+def test_a_checkpoint_is_complete_once_it_is_sealed(tmp_path):
     path = made_checkpoint(tmp_path, 3, sealed=False)
-    assert not is_whole(path) and last_checkpoint(tmp_path) is None
+    assert not is_complete(path) and last_checkpoint(tmp_path) is None
     seal(path)
-    assert is_whole(path) and last_checkpoint(tmp_path) == str(path)
+    assert is_complete(path) and last_checkpoint(tmp_path) == str(path)
     assert not (path / "training_args.bin").exists()  # the one file that is a pickle of anything
     assert set(json.loads((path / MANIFEST).read_text())) == {
         "trainer_state.json", "model.safetensors", "inner/optimizer.pt"

@@ -44,7 +44,7 @@ from train.supervised.sft_examples import encoder, every_pair, schedule, tokeniz
 
 # TRL 1.14, the last for Python 3.10, keeps the losses of single tokens to itself: there, parts are not logged.
 BY_PART = Version(trl.__version__) >= Version("1.16")
-needs_parts = pytest.mark.skipif(not BY_PART, reason="this TRL gives no loss a token")
+needs_parts = pytest.mark.skipif(not BY_PART, reason="this TRL gives no loss per token")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NEW_MODEL = {
@@ -144,10 +144,10 @@ def test_other_losses_are_logged_by_part_too(folders, tmp_path, settings):
 def test_a_trl_without_a_loss_a_token_is_told_once(folders, tmp_path, monkeypatch, capsys):
     """As on Python 3.10; TRL itself goes by the Trainer's own loss there."""
     train(folders, tmp_path / "first", max_steps=1)
-    assert ("gives no loss a token" in capsys.readouterr().out) == (not BY_PART)
+    assert ("gives no loss per token" in capsys.readouterr().out) == (not BY_PART)
     monkeypatch.setattr(SFTTrainer, "compute_loss", Trainer.compute_loss)
     curves = train(folders, tmp_path / "second")
-    assert capsys.readouterr().out.count(f"[sft] TRL {trl.__version__} gives no loss a token") == 1
+    assert capsys.readouterr().out.count(f"[sft] TRL {trl.__version__} gives no loss per token") == 1
     assert not [key for entry in curves for key in entry if key.startswith(("loss/", "accuracy/"))]
 
 
@@ -536,20 +536,20 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
 @pytest.mark.parametrize(
     "settings, told",
     [
-        ({"packing": True}, "with packing .* give num_train_epochs"),
+        ({"packing": True}, "with packing .* set num_train_epochs"),
         ({"packing": True, "packing_strategy": "wrapped", "max_steps": None}, "cuts examples in two; use bfd"),
         ({"base_dtype": "bfloat16"}, "base_dtype bfloat16 needs lora_rank"),
         ({"lora_rank": 4}, "lora_rank needs a base_model"),
-        ({"lora_rank": -1}, "lora_rank is -1"),
-        ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for whole matrices"),
+        ({"lora_rank": -1}, "lora_rank must be >= 0, got -1"),
+        ({"lora_rank": 4, "base_model": "qwen", "muon": True}, "muon is for full weight matrices"),
         ({"train_sampling_strategy": "group_by_length"}, "train_sampling_strategy is 'group_by_length', but .* order"),
         ({"shuffle_dataset": True}, "shuffle_dataset is True, but .*; remove it"),
         ({"completion_only_loss": False}, "completion_only_loss is False, but .* learns thoughts and answers alone"),
         ({"assistant_only_loss": True}, "assistant_only_loss is True"),
         ({"position_gaps": -0.5}, "position_gaps must be >= 0 and <= 10, got -0.5"),
-        ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "tell rows apart by their positions"),
+        ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "separate rows by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
-        ({"max_steps": -1, "num_train_epochs": 0.01}, "num_train_epochs 0.01 of 10 motions is no example"),
+        ({"max_steps": -1, "num_train_epochs": 0.01}, "num_train_epochs 0.01 of 10 motions gives no example"),
         ({"max_length": 20}, "20 examples in a row are longer than max_length; raise it"),
     ],
 )

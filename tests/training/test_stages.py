@@ -43,7 +43,7 @@ class Stops(TrainerCallback):
 def test_a_stopped_run_is_not_finished(trainer, tmp_path):
     trainer.add_callback(Stops())
     trainer.train()
-    with pytest.raises(SystemExit, match="error: vqvae was stopped after 3 of 4 steps; the same command goes on"):
+    with pytest.raises(SystemExit, match="error: vqvae was stopped after 3 of 4 steps; the same command continues"):
         finish_stage(trainer, "vqvae")
     folder = tmp_path / "vqvae"
     assert (folder / "checkpoint-2" / "optimizer.pt").is_file()

@@ -32,7 +32,7 @@ def train(data, output, **settings):
 @pytest.mark.parametrize(
     "settings, told",
     [
-        ({"kmeans_latents": 20}, "kmeans_latents is 20, too few for 24 codes; raise it or"),
+        ({"kmeans_latents": 20}, "kmeans_latents must be >= 24, the number of codes, got 20; raise it or"),
         ({"model": MODEL | {"codebook_size": 900}, "kmeans_latents": 900}, "the motions give [0-9]+ .* for 900 codes"),
         ({"max_steps": -1, "num_train_epochs": 1}, "autoencoder_fraction is a share of max_steps"),
     ],

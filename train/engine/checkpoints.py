@@ -1,4 +1,4 @@
-"""Checkpoints of a training that are whole or not there, and what is said when a disk has no room for one."""
+"""Checkpoints of a training run: complete ones told from partial ones, and a full disk reported."""
 
 import errno
 import json
@@ -15,7 +15,7 @@ from modeling_unimo.files_unimo import atomic_write
 
 FINISHING = ".finishing"  # in the folder of a run while its finished model is being written
 TRAINER_STATE_NAME, PREFIX_CHECKPOINT_DIR = "trainer_state.json", "checkpoint"  # as transformers names them
-MANIFEST = "checkpoint_files.json"  # names and sizes of a checkpoint's files, written when all of them are there
+MANIFEST = "checkpoint_files.json"  # names and sizes of a checkpoint's files, written last
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ROOM = 1 << 20  # bytes a file system must take to count as not full
 
@@ -26,7 +26,7 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
 
 
 def seal(checkpoint: Path) -> None:
-    """Declare a checkpoint whole, once every process has written its part of it.
+    """Mark a checkpoint as complete, once every process has written its part of it.
 
     Its files reach the disk before the manifest does: not only a killed process but also a machine that loses power
     leaves either the whole of it or something that `last_checkpoint` passes over. The Trainer's pickled arguments,
@@ -47,8 +47,8 @@ def seal(checkpoint: Path) -> None:
             os.fsync(file.fileno())
 
 
-def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint was sealed and every file of it still has the size it had then."""
+def is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint was sealed and every file in it still has the size it had then."""
     if not (checkpoint / MANIFEST).is_file():
         return False
     sizes = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint folders of a run, whole or not, the oldest first."""
+    """The checkpoint folders of a run, complete or not, the oldest first."""
     named = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir())
     return sorted((path for path in named if path.name.rsplit("-", 1)[1].isdecimal()), key=step_of)
 
@@ -68,14 +68,14 @@ def step_of(checkpoint: Path) -> int:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint of a run that is whole, None where there is none."""
-    return next((str(path) for path in reversed(all_checkpoints(folder)) if is_whole(path)), None)
+    """The newest complete checkpoint of a run, None where there is none."""
+    return next((str(path) for path in reversed(all_checkpoints(folder)) if is_complete(path)), None)
 
 
 def keep_newest(folder: Path, limit: int | None, keep: str | None = None) -> None:
-    """Remove checkpoints that were cut off, and of the whole ones all but the newest `limit` and `keep` (a path)."""
+    """Remove partial checkpoints, and of the complete ones all but the newest `limit` and `keep` (a path)."""
     checkpoints = all_checkpoints(folder)
-    sealed = [path for path in checkpoints if is_whole(path)]
+    sealed = [path for path in checkpoints if is_complete(path)]
     kept = {*(sealed[-limit:] if limit and limit > 0 else sealed), *([Path(keep)] if keep else [])}
     for path in checkpoints:
         if path not in kept:
@@ -113,7 +113,7 @@ def says_full(error: Exception) -> bool:
 
 @contextmanager
 def room_for(what: str, folder: Path, scrap: Path | None = None) -> Iterator[None]:
-    """Run a block that writes `what` into a run folder; where there is no room, stop and say what is left.
+    """Run a block that writes `what` into a run folder; where there is no room, stop and report what is left.
 
     Args:
         scrap: removed in that case, so that half a checkpoint does not fill the disk.
@@ -133,6 +133,6 @@ def room_for(what: str, folder: Path, scrap: Path | None = None) -> Iterator[Non
         left = last_checkpoint(folder)
         raise SystemExit(
             f"error: no room left on the disk for {what} in {folder} ({error}). "
-            + (f"The last whole checkpoint is {left}. " if left else "There is no earlier checkpoint. ")
-            + "Free some space, and the same command goes on from there"
+            + (f"The last complete checkpoint is {left}. " if left else "There is no earlier checkpoint. ")
+            + "Free some space; the same command continues from there"
         ) from error

@@ -1,4 +1,4 @@
-"""LoRA over a causal LM whose new vocabulary rows are trained whole, and the way back to a plain causal LM.
+"""LoRA for a causal LM whose new vocabulary rows are trained in full, merged into a plain causal LM at the end.
 
 An adapter on the layers alone leaves the motion tokens where they started: no low-rank update reaches the rows of an
 embedding. So the rows themselves are trained beside the adapters, and only they; every other row stays frozen.
@@ -19,7 +19,7 @@ def check_lora(rank: int, base_dtype: str, training: TrainingArguments) -> None:
         SystemExit: what excludes what, and what to change.
     """
     if rank < 0:
-        raise SystemExit(f"error: lora_rank is {rank}; 0 trains every weight, 16 to 64 are usual")
+        raise SystemExit(f"error: lora_rank must be >= 0, got {rank}; 0 trains every weight, 16 to 64 are usual")
     if not rank:
         if base_dtype != "float32":
             raise SystemExit("error: base_dtype bfloat16 needs lora_rank: steps of 1e-4 vanish in trained bfloat16")
@@ -73,6 +73,6 @@ def merged(adapted: PreTrainedModel) -> PreTrainedModel:
 
 
 def trainable_share(model: PreTrainedModel) -> str:
-    """How many parameters are trained, for the log."""
+    """The number of trained parameters, for the log."""
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return f"{trained:,} of {sum(p.numel() for p in model.parameters()):,} parameters are trained"

@@ -1,4 +1,4 @@
-"""Where weights lie in shards: what of the launch says so, and how networks that are not trained stay whole."""
+"""Sharded weights: whether a launch asks for them, and how frozen networks are kept out of them."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What all training stages share: a Trainer that resumes exactly, and the end of a stage with its model alone."""
+"""What all training stages share: a Trainer that resumes exactly, and what a finished stage leaves."""
 
 import sys
 import time
@@ -138,7 +138,7 @@ class StageTrainer(PushesAtEnd):
         try:
             output = super().train(resume_from_checkpoint, *args, **kwargs)
         except RuntimeError as error:
-            # NCCL's errors have a class of their own; gloo's are told by its name in them.
+            # NCCL's errors have a class of their own; gloo's contain its name.
             lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
             if self.args.world_size == 1 or not lost:
                 raise
@@ -173,7 +173,7 @@ class StageTrainer(PushesAtEnd):
         raise SystemExit(
             f"error: {what}. "
             + (f"The last good checkpoint, {last}, is kept. " if last else "No checkpoint was made before. ")
-            + "Going on from there would repeat it: train in another output_dir with a lower learning_rate or "
+            + "Continuing from there would repeat it: train in another output_dir with a lower learning_rate or "
             "max_grad_norm, more warmup_steps, or without bf16"
         )
 
@@ -233,7 +233,7 @@ def started_by(stage: str, processes: int) -> dict[str, str]:
     """{"command": what was typed}, fit for a card; empty where another program than the stage's own called it."""
     name = "evaluator" if stage == "held_out_evaluator" else stage
     script = f"{name}.py"
-    if sys.argv[0] == f"unimo train {name}":  # the console command, whose words follow in whole
+    if sys.argv[0] == f"unimo train {name}":  # the console command; its whole command line follows
         return {"command": command_line(["unimo", *sys.argv[1:]])}
     if Path(sys.argv[0]).name != script:
         return {}
@@ -256,11 +256,11 @@ def finish_stage(trainer: StageTrainer, stage: str, leave: Callable[[], None] | 
             stopped the training early; the model is not finite; or there is no room for it.
     """
     if trainer.state.global_step == 0:
-        raise SystemExit(f"error: {stage} made no step: there is less data than one batch, or max_steps is 0")
+        raise SystemExit(f"error: {stage} made no step: the data is less than one batch, or max_steps is 0")
     if trainer.state.global_step < trainer.state.max_steps:
         raise SystemExit(
             f"error: {stage} was stopped after {trainer.state.global_step} of {trainer.state.max_steps} steps; "
-            "the same command goes on from the last whole checkpoint"
+            "the same command continues from the last complete checkpoint"
         )
     trainer.require_finite_weights()
     folder = Path(trainer.args.output_dir)

@@ -7,8 +7,9 @@
     reward_balance    one reward deciding alone
     reward_gaming     the judge that rewards and the judge that does not drifting apart
 
-A guard reads every so many steps, logs what it reads as `guard/<name>/<figure>` where all logs go (`report_to`), warns
-when a figure is out of bounds, and, if it may and the figure stays there, ends training with the last good checkpoint
-kept. None draws random numbers that training draws from. A loss or weights that are no numbers end every stage by
-themselves (`train.engine.stages.StageTrainer`), a reward that is none where it is given (`RolloutRecorder`).
+A guard measures every `guard_every` steps, logs its readings as `guard/<name>/<figure>` with all other logs
+(`report_to`), warns when a figure is out of bounds, and, if it may and the figure stays there, ends training with the
+last good checkpoint kept. None draws random numbers that training draws from. A loss or weights that are not finite
+end every stage by themselves (`train.engine.stages.StageTrainer`), a reward that is not finite when it is computed
+(`RecordedReward`).
 """

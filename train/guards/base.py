@@ -1,4 +1,4 @@
-"""What all guards share: when they read, where readings go, how many bad ones warn and how many end the run."""
+"""What all guards share: when they measure, where readings are logged, when they warn and when they end a run."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -151,7 +151,7 @@ def latest(past: Sequence[Reading], reading: Reading, key: str) -> float | None:
 
 
 def require_sound(guards: Iterable[Guard], output_dir: str) -> None:
-    """Refuse to go on with a run that a guard has ended, before the stage's folder takes what became of the model.
+    """Stop a run that a guard has ended, before its model is saved as the stage's.
 
     Raises:
         SystemExit: with the reason, what to change and where the last good checkpoint is.
@@ -181,8 +181,8 @@ def write_warnings(guards: Sequence[Guard], output_dir: str) -> None:
 
 
 def kept(output_dir: str) -> str:
-    """The sentence on what is left of a run that was ended."""
+    """What remains of a run that was ended, as a sentence."""
     checkpoint = last_checkpoint(Path(output_dir))
     if checkpoint is None:
-        return "No checkpoint was good, so none was kept: save_steps may be smaller"
+        return "No checkpoint was made before; a smaller save_steps keeps one"
     return f"The last good checkpoint is {checkpoint}"

@@ -1,4 +1,4 @@
-"""Motion tokens ignored: codes the model cannot tell apart, or does not put where a motion is due."""
+"""Motion tokens ignored: codes that the model cannot tell apart, or does not use inside `<Motion>`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

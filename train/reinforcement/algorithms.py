@@ -27,7 +27,7 @@ class PolicyConfig(GRPOConfig):
             if "divisible by num_generations" not in str(error):
                 raise
             raise ValueError(
-                f"the answers of a step do not make whole groups: per_device_train_batch_size "
+                f"the answers of a step must make whole groups: per_device_train_batch_size "
                 f"{self.per_device_train_batch_size} x gradient_accumulation_steps {self.gradient_accumulation_steps} "
                 f"x {self.world_size} processes = {self.generation_batch_size}, num_generations is "
                 f"{self.num_generations}; change one of them so that it divides the product"
@@ -106,8 +106,8 @@ def check_off_policy(training: GRPOConfig) -> None:
     if accumulated % (batches * training.num_iterations) == 0:
         iterations = next(n for n in itertools.count(2) if accumulated % (batches * n))
         raise SystemExit(
-            f"error: with num_iterations {training.num_iterations}, steps_per_generation {batches} the policy learns "
-            "from answers before it has moved, where gspo is grpo: their ratios are all 1; set num_iterations "
+            f"error: with num_iterations {training.num_iterations}, steps_per_generation {batches} every answer is "
+            "learned from by the policy that gave it, so all ratios are 1 and gspo is grpo; set num_iterations "
             f"{iterations}, or steps_per_generation {2 * accumulated}, above gradient_accumulation_steps"
         )
 
@@ -147,7 +147,7 @@ def settings_for(
     if algorithm == "grpo":
         return training
     if algorithm == "gspo":
-        _tell_changes("gspo", training, GSPO)
+        _report_changes("gspo", training, GSPO)
         for name, value in GSPO.items():
             setattr(training, name, value)
         return training
@@ -157,7 +157,7 @@ def settings_for(
     share = check_pairs(training)
     # A pair is two sequences: no more of them at once than GRPO holds.
     at_once = max(n for n in range(1, share + 1) if share % n == 0 and (n == 1 or 2 * n <= training.train_batch_size))
-    _tell_changes("dpo", training, {"loss_type": "sigmoid", "beta": dpo_beta})
+    _report_changes("dpo", training, {"loss_type": "sigmoid", "beta": dpo_beta})
     return _converted(
         DPOConfig,
         training,
@@ -170,15 +170,15 @@ def settings_for(
     )
 
 
-def _tell_changes(algorithm: str, training: GRPOConfig, own: dict[str, Any]) -> None:
-    """Say which settings of GRPO the algorithm has its own values of."""
-    told = [f"{name} {value} (not {getattr(training, name)})" for name, value in own.items()]
+def _report_changes(algorithm: str, training: GRPOConfig, own: dict[str, Any]) -> None:
+    """Print which of GRPO's settings the algorithm replaces."""
+    changed = [f"{name} {value} (not {getattr(training, name)})" for name, value in own.items()]
     if training.process_index == 0:
-        print(f"[grpo] {algorithm} has its own {', '.join(told)}", flush=True)
+        print(f"[grpo] {algorithm} sets {', '.join(changed)}", flush=True)
 
 
 def _converted(config_class: type[Any], training: GRPOConfig, **changed: Any) -> Any:
-    """Another trainer's arguments with all that both know; what the user set and it does not know is said."""
+    """Another trainer's arguments, with all values that both have; others that the user set are printed."""
     known = {field.name for field in fields(config_class) if field.init}
     defaults = {field.name: field.default for field in fields(GRPOConfig)}
     values = {field.name: getattr(training, field.name) for field in fields(GRPOConfig) if field.init}
@@ -187,7 +187,7 @@ def _converted(config_class: type[Any], training: GRPOConfig, **changed: Any) ->
     used |= {"num_generations", "max_completion_length", "generation_kwargs"}
     unused = sorted(n for n, v in values.items() if n not in known | used and v != defaults[n])
     if unused and training.process_index == 0:
-        print(f"[grpo] {config_class.__name__} has no {', '.join(unused)}: not used", flush=True)
+        print(f"[grpo] not used by {config_class.__name__}: {', '.join(unused)}", flush=True)
     return config_class(**{name: value for name, value in values.items() if name in known} | changed)
 
 

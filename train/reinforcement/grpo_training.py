@@ -85,9 +85,11 @@ def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> N
         SystemExit: the message names both and what to change.
     """
     if training.max_steps <= 0:
-        raise SystemExit("error: max_steps must be positive: it says how many prompts are drawn")
+        raise SystemExit("error: max_steps must be positive, since it decides how many prompts are drawn")
     if training.reward_weights is not None:
-        raise SystemExit("error: reward_weights goes by position; name them instead, like rewards: format_reward=0.5")
+        raise SystemExit(
+            "error: reward_weights goes by position; set weights by name instead, like rewards: format_reward=0.5"
+        )
     why = "answers are sampled free, so that sampling and training log-probabilities are one distribution"
     refuse_decided(training, SAMPLED, why)
     refuse_decided(training, {"remove_unused_columns": False}, "the rewards read the columns")
@@ -103,10 +105,12 @@ def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> N
             "`python -m modeling_unimo.convert_checkpoint --kind unimo`"
         )
     if arguments.reference_model and not training.beta and arguments.algorithm != "dpo":  # which has its dpo_beta
-        raise SystemExit("error: reference_model is given, but beta is 0, so nothing holds on to it; set beta above 0")
+        raise SystemExit("error: reference_model is given, but beta is 0, so it has no effect; set beta above 0")
     check_lora(arguments.lora_rank, arguments.base_dtype, training)
     if arguments.lora_rank and arguments.reference_model:
-        raise SystemExit("error: with lora_rank the policy without its adapters is the reference; no reference_model")
+        raise SystemExit(
+            "error: with lora_rank the policy without its adapters is the reference; remove reference_model"
+        )
     if training.use_vllm and not is_vllm_available():
         raise SystemExit('error: use_vllm needs vLLM, which is not installed: pip install "trl[vllm]", or remove it')
     if arguments.algorithm == "dpo":
@@ -118,14 +122,14 @@ def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> N
 
 
 def require_finite(model: PreTrainedModel, path: str) -> None:
-    """Refuse a network with weights that are no numbers: whatever it scores would be none either.
+    """Refuse a network whose weights are not finite: none of its scores would be.
 
     Raises:
         ValueError: naming the first one.
     """
     for name, value in model.state_dict().items():
         if not torch.isfinite(value).all():
-            raise ValueError(f"{path}: {name} holds NaN or infinite values; that model has to be trained again")
+            raise ValueError(f"{path}: {name} holds NaN or infinite values; train that model again")
 
 
 def require_codebook(processor: Any, vqvae: MotionVQVAEModel, arguments: "GRPOArguments") -> None:

@@ -98,14 +98,14 @@ def choose_pairs(
         rows, answers: of equal length, as made by `sample_answers`.
         rewards: one that does not cover a task counts nothing for it.
         weights: of each reward, by name.
-        margin: prompts whose best is not better than their worst by as much teach noise and are left out.
+        margin: prompts whose best is not better than their worst by as much are left out.
         batch_rows: prompts scored at once.
 
     Returns:
         Pairs (prompt_ids, chosen_ids, rejected_ids, task, margin) and how many there were of what.
 
     Raises:
-        ValueError: no pair is left; a reward that is no number.
+        ValueError: no pair is left; a reward that is not finite.
     """
     pairs: list[dict[str, Any]] = []
     for begin in range(0, len(rows), batch_rows):
@@ -134,7 +134,7 @@ def choose_pairs(
                 )
     if not pairs:
         raise ValueError(
-            f"no prompt of {len(rows)} has answers whose rewards differ by dpo_margin {margin}: nothing to prefer; "
+            f"no prompt of {len(rows)} has answers whose rewards differ by dpo_margin {margin} or more; "
             "lower dpo_margin or raise num_generations"
         )
     counts = {

@@ -95,10 +95,12 @@ class PlaceCodes(TrainerCallback):
 
 
 def require_latents(motions: list[np.ndarray], config: MotionVQVAEConfig, most: int) -> None:
-    """Refuse what gives k-means fewer latent vectors than codes to place, while nothing has been trained yet.
+    """Refuse data or settings that give k-means fewer latent vectors than codes, before anything is trained.
 
     Args:
-        most: latent vectors that it takes.
+        motions: raw features of the training motions.
+        config: of the VQ-VAE.
+        most: latent vectors that k-means takes.
 
     Raises:
         ValueError: with both numbers and the remedy.
@@ -106,14 +108,14 @@ def require_latents(motions: list[np.ndarray], config: MotionVQVAEConfig, most: 
     codes, frames = config.codebook_size, config.downsample
     if most < codes:
         raise ValueError(
-            f"kmeans_latents is {most}, too few for {codes} codes; "
-            "raise it or give a smaller codebook_size under model"
+            f"kmeans_latents must be >= {codes}, the number of codes, got {most}; "
+            "raise it or set a smaller codebook_size under model"
         )
     found = sum(max(0, len(motion) - later) // frames for motion in motions for later in range(frames))
     if found < codes:
         raise ValueError(
             f"the motions give {found} latent vectors, too few for {codes} codes; "
-            "give more motion, or a smaller codebook_size under model"
+            "add motions, or set a smaller codebook_size under model"
         )
 
 

@@ -28,7 +28,7 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
         self.vocabulary = vocabulary
         self.position_gaps = position_gaps
         self._sums: dict[str, torch.Tensor] = {}  # by "train" and "eval"
-        self._told = False
+        self._reported = False
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         labels = inputs.get("labels")
@@ -52,12 +52,12 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
                 sums = self.accelerator.reduce(sums, "sum")
             mode = "train" if self.model.training else "eval"
             self._sums[mode] = self._sums[mode] + sums if mode in self._sums else sums
-        if not seen and not self._told:
-            self._told = True
+        if not seen and not self._reported:
+            self._reported = True
             if self.is_world_process_zero():
                 print(
-                    f"[sft] TRL {trl.__version__} gives no loss a token: loss and accuracy are logged of all tokens "
-                    "together, not of thought, motion, answer and each task; TRL 1.16 does, from Python 3.11 on",
+                    f"[sft] TRL {trl.__version__} gives no loss per token: loss and accuracy are of all tokens "
+                    "together, not by thought, motion, answer and task; TRL 1.16 does, on Python 3.11 or newer",
                     flush=True,
                 )
         return result

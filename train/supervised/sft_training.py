@@ -58,29 +58,31 @@ def refuse_contradictions(arguments: "SFTArguments", training: SFTConfig) -> Non
         SystemExit: the message names both and what to change.
     """
     if training.max_length is None:
-        raise SystemExit("error: max_length must be set: longer examples are left out and counted")
+        raise SystemExit("error: max_length must be set; longer examples are left out and counted")
     if is_zero3(training):
         raise SystemExit(
             "error: train/sft.py gives new rows to the embedding, which ZeRO-3 has split when it is loaded; "
             "launch with train/accelerate_configs/fsdp2.yaml or deepspeed_zero2.yaml"
         )
-    refuse_decided(training, DECIDED, "train/sft.py has an order of its own and learns thoughts and answers alone")
+    refuse_decided(training, DECIDED, "train/sft.py sets the order of examples and learns thoughts and answers alone")
     if training.packing and training.packing_strategy != "bfd":
         raise SystemExit(f"error: packing_strategy {training.packing_strategy} cuts examples in two; use bfd")
     if training.packing and training.max_steps > 0:
         raise SystemExit(
-            "error: with packing a step holds as many examples as fit, so max_steps does not say how many are seen; "
-            "give num_train_epochs instead"
+            "error: with packing a step holds as many examples as fit, so max_steps does not determine how many are "
+            "seen; set num_train_epochs instead"
         )
     if arguments.position_gaps and (training.packing or training.padding_free):
-        raise SystemExit("error: packing and padding_free tell rows apart by their positions; set position_gaps to 0")
+        raise SystemExit("error: packing and padding_free separate rows by their positions; set position_gaps to 0")
     if arguments.muon:
         check_muon(training)
     check_lora(arguments.lora_rank, arguments.base_dtype, training)
     if arguments.lora_rank and not arguments.base_model:
         raise SystemExit("error: lora_rank needs a base_model: a new model has to learn every weight")
     if arguments.lora_rank and arguments.muon:
-        raise SystemExit("error: muon is for whole matrices, not for the factors of lora_rank; leave one of them away")
+        raise SystemExit(
+            "error: muon is for full weight matrices, not for the factors of lora_rank; remove one of them"
+        )
 
 
 def check_validation(entries: list[CaptionedMotion], thoughts: bool) -> None:
@@ -124,7 +126,7 @@ def training_rows(
         arguments.t2m_share,
         seed=training.seed,
         m2t_captions=arguments.m2t_captions,
-        # So many steps need so many examples; so many epochs have what there is.
+        # A number of steps needs a number of examples; epochs have what there is.
         fits=fits if by_steps else None,
     )
     rows, dropped = tokenized(encode, examples, training.max_length)
@@ -189,7 +191,9 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
             check_validation(held_back, arguments.thoughts)
         codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
         if training.max_steps <= 0 and training.num_train_epochs * len(entries) < 1:
-            raise ValueError(f"num_train_epochs {training.num_train_epochs} of {len(entries)} motions is no example")
+            raise ValueError(
+                f"num_train_epochs {training.num_train_epochs} of {len(entries)} motions gives no example"
+            )
     with run_folder(training, "sft", asdict(arguments), NEW_BASE, f"{NEW_BASE}.part") as checkpoint:
         set_seed(training.seed)
         with exit_on_error():
