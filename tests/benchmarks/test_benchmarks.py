@@ -367,3 +367,27 @@ def test_joints_become_a_dataset(tmp_path):
 
 def test_generated_entries_are_as_many_as_asked_for():
     assert len(evaluation_items.generated_entries(5)) == 5
+
+
+def test_captioning_protocols_of_captioners(tmp_path, capsys):
+    from benchmarks import caption_protocols
+
+    cases = [
+        {"references": ["a man walks", "he walks on"], "outputs": {"ours": "A man walks", "theirs": "a man walks"}},
+        {"references": ["someone jumps"], "outputs": {"ours": "Someone jumps", "theirs": ""}},
+    ]
+    published = {"theirs": {"coco": {"bleu1": 0.5, "bleu4": 0.0, "rougeL": 0.5, "cider": 0.0}}}
+    (tmp_path / "cases.jsonl").write_text("\n".join(map(json.dumps, cases)))
+    (tmp_path / "published.json").write_text(json.dumps({"systems": published}))
+    output = tmp_path / "found.json"
+    given = ["--cases", str(tmp_path), "--protocols", "unimo", "coco", "--output", str(output)]
+    caption_protocols.main(given)
+    found = json.loads(output.read_text())
+    assert [row[:2] for row in found["rows"]] == [
+        *([system, protocol] for system in ("ours", "theirs") for protocol in ("unimo", "coco")),
+        ["theirs", "coco (leaderboard)"],
+    ]
+    measured = found["measured"]
+    assert measured["ours"]["unimo"]["bleu1"] == 1.0 > measured["ours"]["coco"]["bleu1"]
+    assert measured["theirs"]["coco"]["rouge_l"] == 0.5 and measured["theirs"]["unimo"]["empty"] == 1
+    assert capsys.readouterr().out.count("\n") == 5
