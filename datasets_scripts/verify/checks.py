@@ -120,8 +120,8 @@ class Checker:
         e = self.evidence
         match kind:
             case "travel" if gait:
-                # Who walks or runs takes two steps at least; a jog may stay on the spot.
-                bouts = [bout for bout in e.bouts if bout.sure or bout.count[1] > 1]
+                # Who walks or runs takes two steps or goes a metre at least; a jog may stay on the spot.
+                bouts = [bout for bout in e.bouts if bout.sure or bout.count[1] > 1 or (bout.metres or 0.0) > 1.0]
                 return bouts + (e.unsure(e.marches) if gait == "run" else [])
             case "travel":
                 return e.bouts + e.single_steps
@@ -514,8 +514,8 @@ def _side(statement: Statement, movement: Movement, evidence: Evidence) -> _Find
         return _Finding(kind, statement.side, movement.side, "holds" if certain else "undecided")
     if statement.side == movement.side:
         return _Finding(kind, statement.side, movement.side, "holds" if movement.sure else "undecided")
-    if statement.kind == "raise" and statement.side == "both":
-        # One arm goes up while the other is up already, or soon after.
+    if statement.kind in ("raise", "wave", "reach") and statement.side == "both":
+        # One arm goes up while the other is up already, or soon after, or does less.
         highest = float(evidence.m.hand[..., 1].max(axis=0).min())
         return _Finding(kind, "both", movement.side, "contradicted" if highest < _LOW_HAND else "undecided")
     if statement.side == "both" and statement.kind in LEG_KINDS and len({lift[1] for lift in evidence.lifts}) > 1:
