@@ -177,10 +177,12 @@ def table(content: Json) -> Table:
 def markdown(content: Json) -> str:
     """The table of a results file with the commands, the protocol and the conditions it was made under."""
     columns, rows = table(content)
-    texts = {"", "goal", "result", "protocol", "command"}
-    lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(' --- ' for _ in columns)}|"]
-    if content["kind"] != "summary":
-        lines[1] = f"|{'|'.join(' --- ' if name in texts else ' ---: ' for name in columns)}|"
+    words = {columns[0], "goal", "protocol", "command", "also", "gain", "kept", "note", "what happened"}
+    words |= {"measured"} if content["kind"] == "summary" else set()
+    lines = [
+        f"| {' | '.join(columns)} |",
+        f"|{'|'.join(' --- ' if name in words else ' ---: ' for name in columns)}|",
+    ]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     if "protocol" in content:
         lines += ["", f"Protocol `{content['tag']}`: {content['protocol']}"]
