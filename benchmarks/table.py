@@ -48,7 +48,7 @@ def as_json(
     items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]
 ) -> dict[str, Any]:
     """All results as JSON, with the rates, ratios and shares that follow from the seconds."""
-    told = []
+    found = []
     for item in items:
         entry = asdict(item)
         for way, written in zip(item.ways, entry["ways"], strict=True):
@@ -56,8 +56,8 @@ def as_json(
             written |= {"rate": way.rate, "times_the_baseline": item.ratio(way)}
             written |= {"times_the_published_repository": item.published_ratio(way)}
             written |= {"limit": share[0] if share else None, "share_of_limit": share[1] if share else None}
-        told.append(entry)
-    return {"form": _FORM, "machine": machine, "limits": limits, "items": told, "missing": missing}
+        found.append(entry)
+    return {"form": _FORM, "machine": machine, "limits": limits, "items": found, "missing": missing}
 
 
 def read(folder: Path, machine: dict[str, Any]) -> tuple[dict[str, Item], dict[str, str]]:

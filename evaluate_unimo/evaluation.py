@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.hub.card_words import cached_name
-from datasets_scripts.hub.upload import PushError, told
+from datasets_scripts.hub.upload import PushError, push_errors
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol, sampling
 from evaluate_unimo.answer_files import AnswerWriter
@@ -47,7 +47,7 @@ def located(arguments: argparse.Namespace) -> argparse.Namespace:
         name = getattr(arguments, flag, None)
         if name is not None and not Path(name).is_dir():
             try:
-                with told(name):
+                with push_errors(name):
                     setattr(found, flag, snapshot_download(name, allow_patterns=FETCHED))
             except PushError as error:
                 raise ValueError(f"--{flag} {name}: no such folder, and from the Hub: {error}") from None

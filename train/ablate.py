@@ -1,9 +1,9 @@
 """Ablations with paired seeds: `python -m train.ablate --study cot|joint|rewards|algorithm|embedding_init --seeds 5`.
 
 The data, the VQ-VAE and both judges are made once (or taken from a finished run with --benchmark) and held fixed;
-every arm trains and is scored once a seed. A stage lies in a folder named after the hash of its settings and of all
-that it reads, so arms and studies that share one train it once, and a killed study goes on. Settings of guards, and of
-logging where the budgets file gives them, change nothing that is trained and are not in the hash. Writes the table of
+every arm trains and is scored once a seed. A stage has a folder named after the hash of its settings and of all
+that it reads, so arms and studies that share one train it once, and a killed study resumes. Settings of guards, and of
+logging if the budgets file gives them, do not affect training and are not in the hash. Writes the table of
 means and of paired differences as HTML, CSV, Markdown and JSON.
 """
 
@@ -65,22 +65,22 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--study", required=True, choices=STUDIES)
     parser.add_argument("--seeds", type=int, default=5, help="paired seeds (default 5)")
-    parser.add_argument("--arms", nargs="+", metavar="ARM", help="only these arms, beside the one compared with")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="only these arms, beside the baseline")
     parser.add_argument("--output", default="runs/ablate", help="folder of all studies (default runs/ablate)")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--dataset", help="a built dataset instead of the embedded synthetic one")
-    given.add_argument("--benchmark", help="a finished quickstart whose data, VQ-VAE and judges are used")
-    parser.add_argument("--config", default=str(CONFIGS / "ablation" / "ablation.yaml"), help="budgets a stage")
-    parser.add_argument("--dry_run", action="store_true", help="say what would be run and what it costs")
+    given.add_argument("--benchmark", help="a finished quickstart run to take data, VQ-VAE and judges from")
+    parser.add_argument("--config", default=str(CONFIGS / "ablation" / "ablation.yaml"), help="budget of each stage")
+    parser.add_argument("--dry_run", action="store_true", help="print what would be run and how long it takes")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
-        parser.error(f"--seeds {arguments.seeds}: must be at least 1 (2 for an interval)")
+        parser.error(f"--seeds must be >= 1 (2 for an interval), got {arguments.seeds}")
     if Path(arguments.output).is_file():
-        parser.error(f"--output {arguments.output}: is a file; name a folder")
+        parser.error(f"--output must be a folder, got the file {arguments.output}")
     for name, content in (("dataset", ("data",)), ("benchmark", ("data", "vqvae", "evaluator", "evaluator_held_out"))):
         folder = getattr(arguments, name)
         if folder is not None and not all((Path(folder) / part).is_dir() for part in content):
-            parser.error(f"--{name} {folder}: must hold the folders {', '.join(content)}")
+            parser.error(f"--{name} must contain the folders {', '.join(content)}, got {folder}")
     return arguments
 
 
@@ -176,7 +176,7 @@ def chosen_arms(study: Study, names: Sequence[str] | None) -> list[Arm]:
     known = {arm.name: arm for arm in study.arms}
     strange = sorted(set(names or ()) - known.keys())
     if strange:
-        raise SystemExit(f"error: no arm {strange[0]!r} in this study; it has {', '.join(map(repr, known))}")
+        raise SystemExit(f"error: --arms must be of {', '.join(map(repr, known))}, got {strange[0]!r}")
     wanted = {study.baseline, *(names or known)}
     for arm in study.arms:
         if arm.name in wanted and arm.time_of:
@@ -224,7 +224,7 @@ def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], 
         seconds, timed, made = (sum(column) for column in zip(*times, strict=True))
         if not timed:
             raise SystemExit(
-                f"error: the training time of arm {name!r} is not known, since it was killed as it ended with every "
+                f"error: the training time of arm {name!r} is unknown, because it was killed at its end with every "
                 "seed; delete the stages behind it to train it again"
             )
         return seconds * (made / timed)
@@ -266,14 +266,14 @@ def guard_warnings(planner: Planner, planned: dict[tuple[str, int], Made]) -> li
 
 
 def stages_by_version(planner: Planner) -> dict[str, int]:
-    """How many stages each version of code and libraries made; arms of different ones are compared with less right."""
+    """Number of stages by version of code and libraries; arms of different versions are less comparable."""
     records = (stage.record.get("versions") for stage in planner.stages.values())
     named = (" ".join(f"{k} {v}" for k, v in found.items()) if found else "not recorded" for found in records)
     return dict(Counter(named))
 
 
 def announce(planner: Planner) -> None:
-    """Print what is left to run and about how long it takes on two CPU cores."""
+    """Print what is left to run and roughly how long it takes on two CPU cores."""
     left = [stage for stage in planner.stages.values() if not (stage.folder / DONE).is_file()]
     seconds = 0.0
     for stage in left:
@@ -290,7 +290,7 @@ def announce(planner: Planner) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+    """Run the command."""
     arguments = parse(argv)
     planner = Planner(arguments)
     sft, grpo = (
@@ -327,7 +327,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             finished(list(planner.stages.values()))
             run_stages(list(planner.stages.values()), run)
     except KeyboardInterrupt:
-        raise SystemExit("interrupted; the same command goes on from here") from None
+        raise SystemExit("interrupted; run the same command to resume") from None
 
     results = {
         arm.name: [scores(planned[arm.name, seed].path / "results.json") for seed in range(arguments.seeds)]

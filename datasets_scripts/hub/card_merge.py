@@ -1,4 +1,4 @@
-"""A card that is edited in two places, in the local folder and on the Hub, comes together without losing words.
+"""Cards: their marks, and merging one that was edited both locally and on the Hub without losing text.
 
 A generated section stands between two marks; the rest of a card, and header entries that no run can know, belong to
 its user. What was published is recognised later by a digest that the section carries.
@@ -21,7 +21,7 @@ _MARK = re.compile(r"\n*<!-- unimo card: published (\w+) (\w+) -->")
 class Card:
     """The parts of a card: header (YAML, without its dashes), what stands before and after the section, the section.
 
-    `section` is None where the card has none, and then all words stand in `before`.
+    `section` is None for a card without one, and `before` then has all of its text.
     """
 
     header: str
@@ -31,7 +31,7 @@ class Card:
 
     @classmethod
     def parse(cls, content: str) -> "Card":
-        """Takes a card apart; a card that is not ours, too."""
+        """Parse a card, also one without a generated section."""
         found = re.match(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", content, re.DOTALL)
         header, words = (found[1], content[found.end() :]) if found else ("", content)
         begin, end = _BEGIN.search(words), words.rfind(END)
@@ -76,7 +76,7 @@ def _digest(words: str) -> str:
 
 
 def marked(content: str) -> str:
-    """A card that is about to be published, with the digests by which it is recognised later."""
+    """A card to publish, with the digests by which it is recognised later."""
     card = Card.parse(content)
     if card.section is None:
         return content
@@ -87,13 +87,13 @@ def marked(content: str) -> str:
 
 
 def merge(local: str | None, remote: str | None) -> str:
-    """One card out of the local one and that on the Hub; the generated section is the local one, where there is one.
+    """One card out of the local one and that on the Hub; the generated section is the local one if it exists.
 
     What was changed since the last push, here or there, is taken; words that were changed in both places are kept
     both, the Hub's first.
 
     Raises:
-        ValueError: a header on the Hub that is no YAML mapping.
+        ValueError: the header on the Hub is not a YAML mapping.
     """
     if remote is None or local is None:
         return local or remote or ""
@@ -119,7 +119,7 @@ def _mapping(header: str) -> dict:
     try:
         data = yaml.safe_load(header) or {}
     except yaml.YAMLError as error:
-        raise ValueError(f"the header of the card is no YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"the header of the card is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise ValueError(f"the header of the card is no mapping (key: value) but {type(data).__name__}")
+        raise ValueError(f"the header of the card must be a mapping (key: value), got {type(data).__name__}")
     return data

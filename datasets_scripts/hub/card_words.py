@@ -1,4 +1,4 @@
-"""What users typed, made fit for a card that everybody reads: escaped, without paths of a machine, without secrets."""
+"""Text for cards that everybody reads: escaped, without local paths, without secrets."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ SECRET = re.compile(
 _SECRET_KEY = re.compile(
     r"(^|_)(token|secret|passw(or)?d|passphrase|credentials?|(api|access|secret|private)_key)$", re.I
 )
-# An absolute path inside prose: what stands before its last component says something about a machine.
+# An absolute path inside prose: its folders would say something about a machine.
 _FOLDERS = re.compile(r"(?<![\w/:.~])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/\"'<>()]+[\\/])+")
 
 

@@ -1,4 +1,4 @@
-"""One way of writing to the Hugging Face Hub, for models and data sets: a repository, then one commit with everything.
+"""Writing to the Hugging Face Hub, for models and data sets: a repository, then one commit with everything.
 
 A commit is all or nothing: what it needs is uploaded first, and a push that is cut leaves the repository as it was;
 the next one uploads only what is not there yet. Failures come as `PushError`, in one line without tokens or signed
@@ -39,12 +39,12 @@ _TEXT = {".json", ".jsonl", ".jinja", ".md", ".py", ".txt", ".yaml", ".model", "
 
 
 class PushError(RuntimeError):
-    """The Hub could not be written to; the message says why and what helps, without anything secret."""
+    """The Hub could not be written to; the message says why and what helps, without secrets."""
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """Where something lies on the Hub: `revision` is the commit to pin."""
+    """A repository on the Hub; `revision` is the commit to pin."""
 
     repo: str
     revision: str
@@ -52,17 +52,17 @@ class Pushed:
 
 
 class HubRepo:
-    """A repository that may be written to, made where it is not there yet unless `create` is false.
+    """A repository to write to, created if it does not exist unless `create` is false.
 
     Args:
         name: "owner/name", or a bare name under the account of the token.
         kind: "model" or "dataset".
         private: True makes it private, and refuses one that is public; None leaves it to the account's default.
         token: None takes the one that is logged in.
-        create: False refuses a repository that is not there.
+        create: False refuses a repository that does not exist.
 
     Raises:
-        PushError: no network, no token, no right, or a public repository where a private one was asked for.
+        PushError: no network, no token, no write access, or a public repository although `private` is set.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class HubRepo:
         _clean_logs()
         self.kind, self.token = kind, token
         self.api = HfApi(token=token)
-        with told(name, token):
+        with push_errors(name, token):
             if create:
                 url = self.api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
                 self.name: str = url.repo_id
             else:
-                # Asked whatever the name is: a token that is none should show here, not when everything is ready.
+                # Asked for every name: an invalid token should show here, not when everything is ready.
                 user = self.api.whoami()["name"]
                 self.name = name if "/" in name else f"{user}/{name}"
             info = self.api.dataset_info(self.name) if kind == "dataset" else self.api.model_info(self.name)
@@ -89,18 +89,18 @@ class HubRepo:
         self.files = {sibling.rfilename for sibling in info.siblings or []}
         if private and not self.private:
             raise PushError(
-                f"{self.name} is there already and public; make it private in its settings, or name another repository"
+                f"{self.name} exists and is public; make it private in its settings, or use another repository"
             )
 
     def read(self, path: str) -> str | None:
-        """A text file of the repository as it is now; None where it has none.
+        """A text file of the repository as it is now; None if it does not exist.
 
         Raises:
             PushError: it cannot be read.
         """
         if path not in self.files:
             return None
-        with told(self.name, self.token):
+        with push_errors(self.name, self.token):
             try:
                 file = hf_hub_download(self.name, path, repo_type=self.kind, revision=self.head, token=self.token)
             except EntryNotFoundError:
@@ -118,7 +118,7 @@ class HubRepo:
             CommitOperationAdd(path, content) for path, content in files.items()
         ]
         operations += [CommitOperationDelete(path) for path in delete if path in self.files and path not in files]
-        with told(self.name, self.token):
+        with push_errors(self.name, self.token):
             done = self.api.create_commit(
                 self.name, operations, commit_message=message, repo_type=self.kind, parent_commit=self.head
             )
@@ -127,7 +127,7 @@ class HubRepo:
 
 
 def check_secrets(files: Mapping[str, Path | bytes], token: str | None = None) -> None:
-    """Refuse to publish a text file that holds the token in use, or anything that looks like one.
+    """Check that no text file contains the token in use, or anything that looks like one.
 
     Raises:
         PushError: with the name of the file, never with what was found.
@@ -138,12 +138,12 @@ def check_secrets(files: Mapping[str, Path | bytes], token: str | None = None) -
             continue
         data = content if isinstance(content, bytes) else content.read_bytes()
         if SECRET.search(data.decode("utf-8", errors="replace")) or any(secret in data for secret in known):
-            raise PushError(f"{name} holds what looks like an access token; take it out before publishing")
+            raise PushError(f"{name} contains what looks like an access token; remove it before publishing")
 
 
 @contextmanager
-def told(name: str, token: str | None = None) -> Iterator[None]:
-    """Turns what the Hub's client raises in the block into a `PushError` of one line.
+def push_errors(name: str, token: str | None = None) -> Iterator[None]:
+    """Turn what the Hub's client raises in the block into a `PushError` of one line.
 
     The original error is not shown: its text can hold signed addresses.
     """
@@ -158,7 +158,7 @@ def told(name: str, token: str | None = None) -> Iterator[None]:
         raise PushError(problem) from None
 
 
-_NOBODY = "nobody is logged in; run `hf auth login`, or set HF_TOKEN to a token that may write"
+_NOBODY = "not logged in; run `hf auth login`, or set HF_TOKEN to a token with write access"
 
 
 def _reason(error: BaseException, name: str) -> str:
@@ -175,13 +175,11 @@ def _reason(error: BaseException, name: str) -> str:
         if status == 401 and not get_token():
             return _NOBODY
         if status == 401:
-            return (
-                "the Hub does not accept the token (revoked or mistyped?); run `hf auth login`, or set HF_TOKEN anew"
-            )
+            return "the Hub does not accept the token (revoked or mistyped?); run `hf auth login`, or set HF_TOKEN"
         if status == 403:
-            return f"the token may not write to {name}; take one with write access there, or name another repository"
+            return f"the token has no write access to {name}; use one that has, or another repository"
         if status == 412:
-            return f"{name} was changed by somebody else meanwhile"
+            return f"{name} was changed by somebody else in the meantime"
         if isinstance(error, RepositoryNotFoundError):
             return f"no repository {name} that this token may see"
         if status >= 500 or status == 429:
@@ -217,13 +215,13 @@ def _brief(message: str) -> str:
 
 
 def remember(folder: Path, pushed: Pushed) -> None:
-    """Notes in a folder where it was published, so that cards of what is made from it can name their parent."""
+    """Record in a folder where it was published, so that cards of models made from it can name their parent."""
     record = {"repo": pushed.repo, "revision": pushed.revision, "private": pushed.private}
     write_json(folder / PUSHED, record)
 
 
 def published(folder: str | Path | None) -> Pushed | None:
-    """Where a folder was last published; None where it was not."""
+    """Where a folder was last published; None if it was not."""
     if not folder or not (Path(folder) / PUSHED).is_file():
         return None
     return Pushed(**json.loads((Path(folder) / PUSHED).read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Motion drawn by Blender, always in a process of its own: `find_blender`, `BlenderRenderer`.
+"""Motion drawn by Blender, always in a separate process: `find_blender`, `BlenderRenderer`.
 
 Blender's Python needs another numpy than this package and must never be imported here. A folder of .npy and JSON
 files goes over to `blender_scene`, which runs inside Blender, and the frames come back as .npy. Figure and cameras are
@@ -23,7 +23,7 @@ from modeling_unimo.rendering_unimo import SIDE_COLORS, Staging
 
 SCENE = Path(__file__).with_name("blender_scene.py")
 SAMPLES = 24
-"""Light paths a pixel; at 336 pixels fewer leave the shadow grainy, more are hard to tell apart."""
+"""Samples per pixel; at 336 pixels fewer leave the shadow grainy, more are hard to tell apart."""
 
 # Set for this package's environment, they would lead Blender's Python into it.
 _FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "LD_PRELOAD")
@@ -39,9 +39,9 @@ class BlenderRenderer:
 
     Attributes:
         command: the words before the folder of a job: see `find_blender`.
-        samples: light paths a pixel.
+        samples: per pixel.
         threads: of Blender, for each clip.
-        seconds_per_frame: after so long for each frame and view (and a minute to start) it is given up.
+        seconds_per_frame: time limit for each frame and view, beside a minute to start.
     """
 
     command: tuple[str, ...]
@@ -51,9 +51,9 @@ class BlenderRenderer:
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= 4096:
-            raise ValueError(f"samples is {self.samples}; expected 1 to 4096 light paths a pixel.")
+            raise ValueError(f"samples must be between 1 and 4096, got {self.samples}")
         if self.threads < 1:
-            raise ValueError(f"threads is {self.threads}; expected at least 1.")
+            raise ValueError(f"threads must be >= 1, got {self.threads}")
 
     def iter_frames(self, staging: Staging, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         """Draw the frames `indices` of a staged clip, each (H, W * views, 3) uint8.
@@ -68,7 +68,7 @@ class BlenderRenderer:
             frames = np.load(folder / "frames.npy", mmap_mode="r")
             expected = (len(indices), staging.height, staging.width * len(staging.shots), 3)
             if frames.shape != expected:
-                raise BlenderError(f"Blender drew frames of shape {frames.shape} where {expected} was due.")
+                raise BlenderError(f"Blender drew frames of shape {frames.shape}, expected {expected}")
             for frame in frames:
                 yield np.array(frame)
 
@@ -104,7 +104,7 @@ class BlenderRenderer:
             )
         except subprocess.TimeoutExpired as error:
             raise BlenderError(f"Blender had not finished after {limit:.0f} s.{_tail(error.stdout)}") from error
-        # Blender ends with 0 even where the script failed.
+        # Blender ends with 0 even if the script failed.
         if done.returncode != 0 or not (folder / "frames.npy").is_file() or b"Traceback (most recent" in done.stdout:
             raise BlenderError(f"Blender ended with status {done.returncode} and no frames.{_tail(done.stdout)}")
 
@@ -115,27 +115,29 @@ def find_blender(
     samples: int = SAMPLES,
     threads: int = 1,
 ) -> BlenderRenderer:
-    """A Blender on this machine that was asked its version and answered.
+    """A working Blender on this machine.
 
     Args:
         executable: path or name of `blender`; by default the one on PATH.
-        python: a Python that has the `bpy` module, in an environment of its own, used instead.
+        python: a Python of a separate environment with the `bpy` module, used instead.
         samples, threads: see `BlenderRenderer`.
 
     Raises:
-        FileNotFoundError: there is none; the message says how to get one.
+        FileNotFoundError: none was found; the message says how to get one.
         ValueError: both are given, or the Python is this one.
-        BlenderError: it is there and does not run.
+        BlenderError: it was found and does not run.
     """
     if executable is not None and python is not None:
         raise ValueError("give a blender executable or a Python with bpy, not both")
     if python is not None:
         found = shutil.which(str(python))
         if found is None:
-            raise FileNotFoundError(f"{python}: no such Python; make one with python -m venv DIR, pip install bpy")
+            raise FileNotFoundError(
+                f"{python}: no such Python; create one with python -m venv DIR and pip install bpy"
+            )
         # Not resolved: a virtual environment's python is a link to the one it was made from.
         if os.path.abspath(found) == os.path.abspath(sys.executable):
-            raise ValueError(f"{python} runs this program; bpy needs a virtual environment of its own")
+            raise ValueError(f"{python} runs this program; bpy needs a separate virtual environment")
         _ask([found, "-I", "-c", "import bpy; print(bpy.app.version_string)"], f"{python} has no working bpy module")
         return BlenderRenderer((found, "-I", str(SCENE)), samples, threads)
     found = shutil.which(str(executable or "blender"))

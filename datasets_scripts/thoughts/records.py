@@ -1,11 +1,11 @@
-"""Thoughts without motion: the file that may be published where the motion may not, and its way back onto a dataset.
+"""Thoughts without motion: a file that may be published although the motion may not, and joining it onto a dataset.
 
     python -m datasets_scripts.thoughts.records --texts DIR --dataset DIR --output DIR
 
 A texts folder holds `thoughts.parquet`, one row a caption, and a card. A thought is found again by what everybody who
 owns the data has: the clip's id, the part of the clip, and a hash of the caption's text. Neither motion nor caption
 nor any statistics of them are in it. The same file lies in every dataset folder whose thoughts were annotated or
-joined, where it tells where each one comes from.
+joined, and names the origin of each one.
 """
 
 from __future__ import annotations
@@ -46,25 +46,25 @@ _CARD_TITLE = "Thoughts of UniMo, keyed by clip id"
 
 @dataclass(frozen=True)
 class ThoughtRecord:
-    """One caption's thought and where it comes from: a row of `thoughts.parquet`.
+    """One caption's thought and its origin: a row of `thoughts.parquet`.
 
     Args:
         split: of the clip.
         id: of the clip.
-        caption: the caption's place in its row of the dataset, counted from 0; -1 where the caption was left out.
+        caption: the caption's place in its row of the dataset, counted from 0; -1 if the caption was left out.
         text_sha256: of the caption's text; see `text_hash`.
         start, end: seconds, the part that the caption describes; both 0: the whole clip.
-        thought: the text, or "" where there is none.
-        refused: why there is none.
+        thought: the text, or "" without one.
+        refused: why there is no thought.
         annotator: "kinematic", "vlm", or "given" for a thought that came with the data.
         model: of the vision-language annotator.
         version: of what wrote it.
         prompt: hash of the prompt's wording.
         views: what the model was shown, joined by "+".
-        consistency: share of its checkable claims that the motion bears out; None where nothing could be decided.
+        consistency: share of its decidable claims that the motion supports; None without such claims.
         decided: number of these claims.
         contradicted: those that the motion contradicts, each with what was measured.
-        sentences: number of sentences of the thought; 0 where nobody counted (files of earlier versions).
+        sentences: number of sentences of the thought; 0 in files of earlier versions, which did not count them.
         unread: those in which no claim was found.
     """
 
@@ -89,7 +89,7 @@ class ThoughtRecord:
 
     @property
     def coverage(self) -> float | None:
-        """Share of the thought's sentences in which a claim was found; None where they were not counted."""
+        """Share of the thought's sentences in which a claim was found; None if they were not counted."""
         return 1.0 - len(self.unread) / self.sentences if self.sentences else None
 
 
@@ -112,7 +112,7 @@ def place(id: str, start: float, end: float) -> tuple[str, float, float]:
 
 
 def write_records(records: Iterable[ThoughtRecord], path: str | Path) -> int:
-    """Writes `thoughts.parquet`, whole or not at all; returns the number of rows."""
+    """Write `thoughts.parquet`, whole or not at all; returns the number of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -133,7 +133,7 @@ def read_records(path: str | Path) -> Iterator[ThoughtRecord]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is no Parquet file, or one of another form.
+        ValueError: not a Parquet file, or one with other columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -151,7 +151,7 @@ def read_records(path: str | Path) -> Iterator[ThoughtRecord]:
             for column in map(wanted.field, names):
                 if column.name not in there.names or there.field(column.name).type != column.type:
                     raise ValueError(
-                        f"{file} has no column {column.name!r} of type {column.type}: it holds no thoughts"
+                        f"{file} has no column {column.name!r} of type {column.type}; it is not a file of thoughts"
                     )
             for batch in parquet.iter_batches(10_000, columns=names):
                 for row in batch.to_pylist():
@@ -159,11 +159,11 @@ def read_records(path: str | Path) -> Iterator[ThoughtRecord]:
                         raise ValueError(f"{file}: the row of clip {row['id']!r} has empty fields")
                     yield ThoughtRecord(**row)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{file} is no readable Parquet file ({error})") from error
+        raise ValueError(f"{file} is not a valid Parquet file ({error})") from error
 
 
 def write_texts(records: Iterable[ThoughtRecord], folder: str | Path, card: str = "") -> int:
-    """Writes a texts-only folder: `thoughts.parquet` and a card; returns the number of thoughts.
+    """Write a folder with thoughts alone: `thoughts.parquet` and a card; returns the number of thoughts.
 
     Records without a thought are left out.
 
@@ -187,33 +187,33 @@ def write_texts(records: Iterable[ThoughtRecord], folder: str | Path, card: str 
 
 
 def check_texts_output(folder: str | Path) -> Path:
-    """Makes sure that texts may be written to `folder`: new, empty or an earlier export.
+    """Check that thoughts may be written to `folder`: new, empty or an earlier export.
 
     Raises:
-        FileExistsError: it is a file or holds anything else.
+        FileExistsError: it is a file or contains anything else.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; give --texts_only a folder that does not exist yet")
+        raise FileExistsError(f"{folder} is a file; give --texts_only a new folder")
     if folder.is_dir():
         names = {entry.name for entry in folder.iterdir()}
         card = folder / "README.md"
         foreign = names - {FILE, "README.md"}
         if foreign or (card.is_file() and _CARD_TITLE not in card.read_text(encoding="utf-8", errors="replace")):
-            shown = ", ".join(sorted(foreign)[:5]) or "a README.md of another kind"
-            raise FileExistsError(f"{folder} holds something else ({shown}); give another folder or empty this one")
+            shown = ", ".join(sorted(foreign)[:5]) or "another README.md"
+            raise FileExistsError(f"{folder} contains other files ({shown}); use another folder or empty this one")
     return folder
 
 
 class Joiner:
-    """Puts thoughts of a texts folder onto clips of any source.
+    """Joins the thoughts of a texts folder onto clips of any source.
 
-    A thought belongs to a caption when clip id, part and text agree; where the same key occurs in several splits, the
-    clip's own split decides. What does not fit is counted, never guessed.
+    A thought belongs to a caption when clip id, part and text agree; if the same key occurs in several splits, the
+    clip's own split decides. What does not match is counted, never guessed.
 
     Args:
         texts: a texts folder.
-        overwrite: replace thoughts that the clips have already.
+        overwrite: replace existing thoughts.
 
     Raises:
         FileNotFoundError, ValueError: see `read_records`.
@@ -279,8 +279,8 @@ class Joiner:
         """What was joined, in one line."""
         parts = [f"{self.joined} of {self.total} thoughts joined"]
         for number, what in (
-            (self.kept, "captions had one and kept it"),
-            (self.lacking, "captions have none in the texts"),
+            (self.kept, "captions kept their own"),
+            (self.lacking, "captions without one in the texts"),
             (self.faulty, "thoughts refused (empty, huge, with tags or control characters)"),
         ):
             if number:
@@ -295,7 +295,7 @@ def join_dataset(
 
     Raises:
         FileNotFoundError, ValueError, FileExistsError: an input cannot be used; see `read_records`,
-            `load_motion_dataset` and `write_dataset`. Also where not one thought found its caption.
+            `load_motion_dataset` and `write_dataset`. Also if no thought matches a caption.
     """
     check_output(output)
     total = count_clips(dataset)
@@ -305,8 +305,8 @@ def join_dataset(
     def finish(folder: Path) -> None:
         if not joiner.joined:
             raise ValueError(
-                f"not one of the {joiner.total} thoughts in {texts} belongs to a caption of {dataset}: are they of "
-                "the same data, with the same captions?"
+                f"none of the {joiner.total} thoughts in {texts} matches a caption of {dataset}: are they of the same "
+                "data, with the same captions?"
             )
         now = {(record.split, record.id, record.caption) for record in joiner.records}
         rest = [record for key, record in earlier.items() if key not in now]
@@ -326,14 +326,14 @@ def join_dataset(
 
 
 def earlier_records(dataset: str | Path) -> dict[tuple[str, str, int], ThoughtRecord]:
-    """The provenance that a dataset folder brings along, by (split, id, caption); empty where it brings none."""
+    """The provenance of a dataset folder's thoughts, by (split, id, caption); empty if it has none."""
     if not (Path(dataset) / FILE).is_file():
         return {}
     return {(r.split, r.id, r.caption): r for r in read_records(dataset) if r.caption >= 0}
 
 
 def source_words(dataset: str | Path) -> str:
-    """What the card of a dataset folder says of its source: what stands between its title and its table."""
+    """What the card of a dataset folder says of its source: the text between its title and its table."""
     card = Path(dataset) / "README.md"
     if not card.is_file():
         return ""
@@ -380,7 +380,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns 0, or 2 where the input cannot be used."""
+    """Run the command; returns 0, or 2 for input that cannot be used."""
     arguments = make_parser().parse_args(argv)
     started = time.perf_counter()
     try:

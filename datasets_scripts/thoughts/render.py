@@ -1,10 +1,10 @@
 """Motion as pictures: `render_motion`, and the command that renders a dataset.
 
 `python -m datasets_scripts.thoughts.render --dataset DIR --output DIR` writes one film (or, with `--format png`, one
-contact sheet) a clip, named by the clip's id. The default renderer is this package's own and needs no GPU, no OpenGL
-and no download; `--renderer blender` asks a Blender on this machine instead, for quality. A run that was stopped goes
-on where it was: a file is there whole or not at all. What is left out is counted by reason and listed in
-`skipped.jsonl`.
+contact sheet) per clip, named by the clip's id. The default renderer is this package's own and needs no GPU, no OpenGL
+and no download; `--renderer blender` asks a Blender on this machine instead, for quality. A run that was stopped
+resumes when the same command is given again: each file is whole or missing. What is left out is counted by reason and
+listed in `skipped.jsonl`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def render_motion(
         size: pixels, height and width of each view.
         style: "body" or "skeleton".
         renderer: "capsules", this package's own, or "blender".
-        fps: frames a second of `joints`; the smoothing of the following camera depends on it.
+        fps: frames per second of `joints`; the smoothing of the following camera depends on it.
         camera: "follow" or "fixed".
         blender: the Blender to use; by default the one on PATH.
 
@@ -81,8 +81,8 @@ def render_motion(
         (T, size, size * number of views, 3) uint8, RGB.
 
     Raises:
-        ValueError: a motion that cannot be drawn, or an impossible setting.
-        FileNotFoundError: Blender is asked for and there is none.
+        ValueError: a motion that cannot be drawn, or an invalid setting.
+        FileNotFoundError: Blender is asked for and not installed.
         BlenderError: Blender failed.
     """
     return np.stack(list(iter_motion(joints, views, size, style, renderer, fps, camera, blender)))
@@ -102,14 +102,14 @@ def iter_motion(
     if renderer == "capsules":
         return iter_frames(joints, size, views, camera, fps, style)
     if renderer != "blender":
-        raise ValueError(f"renderer is {renderer!r}; expected one of {', '.join(RENDERERS)}.")
+        raise ValueError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}")
     staging = staged(joints, size, views, camera, fps, style)
     return (blender or find_blender()).iter_frames(staging, range(len(staging.points)))
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """What the pictures of one output folder have in common."""
+    """Settings of all pictures of an output folder."""
 
     views: tuple[str, ...] = ("three-quarter",)
     size: int = 336
@@ -121,7 +121,7 @@ class RenderSettings:
     blender: BlenderRenderer | None = None
 
     def described(self) -> dict[str, object]:
-        """For the settings file: all that a picture depends on, and nothing of the machine."""
+        """For the settings file: everything that a picture depends on, and nothing of the machine."""
         words = asdict(self) | {"views": list(self.views), "blender": None}
         if self.blender is not None:
             words["blender"] = {"samples": self.blender.samples}
@@ -153,13 +153,13 @@ class RenderSummary:
 
     @property
     def failed(self) -> int:
-        """Clips that are missing because Blender failed, not because of what they are."""
+        """Number of clips that are missing because Blender failed."""
         return sum(item.reason == _BLENDER_FAILED for item in self.skipped)
 
     def table(self) -> str:
         """The summary as text, every reason with its count and an example."""
         speed = f", {self.frames / self.seconds:.0f} frames/s" if self.rendered and self.seconds > 0 else ""
-        lines = [f"{self.rendered} clips rendered ({self.frames} frames{speed}), {self.found} were there already"]
+        lines = [f"{self.rendered} clips rendered ({self.frames} frames{speed}), {self.found} existed already"]
         reasons = Counter(item.reason for item in self.skipped)
         if reasons:
             lines.append(f"clips skipped: {len(self.skipped)}")
@@ -171,7 +171,7 @@ class RenderSummary:
 
 
 def file_name(clip_id: str, suffix: str) -> str:
-    """A file name for a clip: its id where that is a safe name, else what is safe of it and a digest of the whole.
+    """A file name for a clip: its id if that is a safe name, else the safe part of it and a hash of the whole.
 
     The same id always gives the same name; `suffix` is ".mp4" or ".png".
     """
@@ -186,19 +186,19 @@ def file_name(clip_id: str, suffix: str) -> str:
 
 
 def find_render_fault(clip_id: str, features: np.ndarray, fps: float) -> Skipped | None:
-    """Why a clip of known width cannot be drawn as a film; None where it can."""
+    """Why a clip cannot be drawn as a film; None if it can."""
     if len(features) < 2:
-        return Skipped(clip_id, "no motion", f"{len(features)} frames; a motion has at least 2")
+        return Skipped(clip_id, "no motion", f"number of frames must be >= 2, got {len(features)}")
     finite = np.isfinite(features).all(axis=1)
     if not finite.all():
         return Skipped(clip_id, "NaN or infinite values", f"first in frame {int(np.argmin(finite))}")
     if not (math.isfinite(fps) and 1 <= fps <= 240):
-        return Skipped(clip_id, "impossible frame rate", f"{fps} where 1 to 240 frames/s are due")
+        return Skipped(clip_id, "impossible frame rate", f"must be between 1 and 240 frames/s, got {fps}")
     return None
 
 
 def render_clip(job: RenderJob) -> Skipped | int:
-    """Draw one clip into its file, which is whole or not there; the number of frames drawn, or why there is none."""
+    """Draw one clip into its file; returns the number of frames drawn, or why there is no file."""
     from modeling_unimo.motion_representation import features_to_joints
 
     fault = find_render_fault(job.id, job.features, job.fps)
@@ -246,7 +246,7 @@ def render_dataset(
     limit: int | None = None,
     progress: bool = False,
 ) -> RenderSummary:
-    """Draw a split of a dataset folder, one file a clip, going on where an earlier run into `output` stopped.
+    """Draw a split of a dataset folder, one file per clip, resuming an earlier run into `output`.
 
     Args:
         dataset: folder of `datasets_scripts.build`.
@@ -254,14 +254,14 @@ def render_dataset(
         settings: what to draw; with the renderer "blender" it has its `blender`.
         split: of the dataset.
         workers: processes.
-        limit: only so many clips, the first of the split.
+        limit: maximum number of clips.
         progress: show a progress bar.
 
     Raises:
         FileNotFoundError: no such dataset or split.
-        ValueError: no dataset of this package, an impossible setting, or `output` is of other data or settings.
-        FileExistsError: `output` holds something else.
-        ImportError: films are asked for and PyAV is missing.
+        ValueError: not a dataset of this package, an invalid setting, or an `output` of other data or settings.
+        FileExistsError: `output` contains other files.
+        ImportError: films need PyAV, which is not installed.
         BlenderError: Blender failed for several clips in a row.
     """
     from tqdm.auto import tqdm
@@ -270,10 +270,7 @@ def render_dataset(
     loaded = load_motion_dataset(dataset, split)[split]
     width = loaded.features["motion"].shape[1]
     if width not in SKELETONS:
-        raise ValueError(
-            f"{dataset} has features of width {width}, which belong to no skeleton known here "
-            "(263 HumanML3D, 251 KIT-ML)"
-        )
+        raise ValueError(f"{dataset} has {width}-dimensional features; expected 263 (HumanML3D) or 251 (KIT-ML)")
     output = Path(output)
     _claim_output(output, {"split": split, "data": split_digest(dataset, split), **settings.described()})
     # What a killed run was writing.
@@ -336,7 +333,7 @@ def _plan(loaded, total: int, output: Path, settings: RenderSettings) -> Iterato
 
 
 def _step(step: RenderJob | _Found) -> tuple[_Found, Skipped | int | None]:
-    """Frames drawn, None where the file was there, or why there is none; without the features on the way back."""
+    """Frames drawn, None if the file existed, or why there is none; the features do not travel back."""
     if isinstance(step, RenderJob):
         return _Found(step.id, step.path), render_clip(step)
     return step, step.skipped
@@ -351,46 +348,44 @@ def _check_settings(settings: RenderSettings) -> None:
         *(("view", view, VIEWS) for view in settings.views),
     ):
         if value not in known:
-            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}")
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if not settings.views or len(set(settings.views)) < len(settings.views):
-        raise ValueError(f"views are {settings.views}; expected different ones of {', '.join(VIEWS)}")
+        raise ValueError(f"views must be different ones of {', '.join(VIEWS)}, got {settings.views}")
     if not 16 <= settings.size <= 4096:
-        raise ValueError(f"size is {settings.size}; expected 16 to 4096 pixels")
+        raise ValueError(f"size must be between 16 and 4096 pixels, got {settings.size}")
     if settings.sheet_frames < 1:
-        raise ValueError(f"sheet_frames is {settings.sheet_frames}; a contact sheet needs at least one frame")
+        raise ValueError(f"sheet_frames must be >= 1, got {settings.sheet_frames}")
     if (settings.renderer == "blender") != (settings.blender is not None):
-        raise ValueError('a Blender to draw with belongs to the renderer "blender", and to no other')
+        raise ValueError('blender must be given with the renderer "blender", and only then')
     if settings.format == "mp4" and rendering_unimo.av is None:
-        raise ImportError(
-            "Writing MP4 needs PyAV: pip install av. PNG contact sheets (--format png) need nothing more."
-        )
+        raise ImportError("MP4 needs PyAV (pip install av); PNG contact sheets (--format png) do not")
 
 
 def split_digest(dataset: str | Path, split: str) -> str:
-    """Digest of the files of a split: tells whether the data is that of an earlier run."""
+    """Hash of the files of a split, to recognise the data of an earlier run."""
     return sha256_of(sorted((Path(dataset) / "data").glob(f"{split}-*.parquet")))
 
 
 def _claim_output(output: Path, settings: dict[str, object]) -> None:
-    """Make `output` the folder of these settings, or see that it is."""
+    """Make `output` the folder of these settings, or check that it is."""
     if output.exists() and not output.is_dir():
-        raise FileExistsError(f"{output} is a file; give --output a folder")
+        raise FileExistsError(f"{output} is a file; --output must be a folder")
     marker = output / SETTINGS
     settings = {"format_of_folder": FORMAT, "version": 1, **settings}
     if marker.is_file():
         try:
             earlier = json.loads(marker.read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{marker} is not valid JSON ({error}); give another --output") from error
+            raise ValueError(f"{marker} is not valid JSON ({error}); use another --output") from error
         if not isinstance(earlier, dict) or earlier.get("format_of_folder") != FORMAT:
-            raise FileExistsError(f"{marker} is of another program; give another --output")
+            raise FileExistsError(f"{marker} was not written by this command; use another --output")
         differing = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
         if differing:
-            shown = "; ".join(f"{name} {earlier.get(name)!r} there, {settings.get(name)!r} now" for name in differing)
-            raise ValueError(f"{output} was rendered from other data or settings ({shown}); give another --output")
+            shown = "; ".join(f"{name} was {earlier.get(name)!r}, is {settings.get(name)!r}" for name in differing)
+            raise ValueError(f"{output} was rendered from other data or settings ({shown}); use another --output")
         return
     if output.is_dir() and any(output.iterdir()):
-        raise FileExistsError(f"{output} holds something else; give another folder or empty this one")
+        raise FileExistsError(f"{output} contains other files; use another folder or empty this one")
     output.mkdir(parents=True, exist_ok=True)
     write_json(marker, settings)
 
@@ -406,7 +401,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--dataset", required=True, help="dataset folder, from datasets_scripts.build")
-    parser.add_argument("--output", required=True, help="folder to write: new, empty, or to go on with")
+    parser.add_argument("--output", required=True, help="folder to write: new, empty, or of a run to resume")
     parser.add_argument("--split", default="train")
     parser.add_argument(
         "--views",
@@ -419,27 +414,27 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--renderer", choices=RENDERERS, default="capsules")
     parser.add_argument("--style", choices=STYLES, default="body")
     parser.add_argument("--camera", choices=CAMERAS, default="follow")
-    parser.add_argument("--size", type=int, default=336, help="pixels of each view (336)")
+    parser.add_argument("--size", type=int, default=336, help="pixels per view (336)")
     parser.add_argument("--format", choices=FORMATS, default="mp4", help="a film, or one contact sheet")
     parser.add_argument("--sheet_frames", type=positive_int, default=8, help="frames on a contact sheet (8)")
     parser.add_argument("--workers", type=positive_int, default=1, help="processes, each on one core")
-    parser.add_argument("--limit", type=positive_int, help="only the first so many clips")
+    parser.add_argument("--limit", type=positive_int, help="maximum number of clips")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     group = parser.add_argument_group("blender (by default the executable on PATH)")
     group.add_argument("--blender", metavar="PATH", help="a blender executable")
-    group.add_argument("--blender_python", metavar="PATH", help="a Python of its own environment that has bpy")
-    group.add_argument("--samples", type=positive_int, help=f"light paths a pixel ({SAMPLES})")
+    group.add_argument("--blender_python", metavar="PATH", help="Python of a separate environment that has bpy")
+    group.add_argument("--samples", type=positive_int, help=f"samples per pixel ({SAMPLES})")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; 0, 1 where Blender failed for some clips, 2 where the input cannot be used."""
+    """Run the command; returns 0, 1 if Blender failed for some clips, or 2 for input that cannot be used."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.renderer != "blender":
         for name in ("blender", "blender_python", "samples"):
             if getattr(arguments, name) is not None:
-                parser.error(f"--{name} belongs to --renderer blender")
+                parser.error(f"--{name} requires --renderer blender")
     try:
         blender = None
         if arguments.renderer == "blender":
@@ -467,7 +462,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; run the same command to resume", file=sys.stderr)
         return 130
     print(summary.table())
     print(f"-> {arguments.output} ({summary.seconds:.1f} s)")

@@ -203,10 +203,10 @@ def test_a_part_that_is_no_time_is_refused_and_ends_nothing(tmp_path, capsys) ->
     data = folder(tmp_path / "data", [replace(clip(0), captions=[*captions, Caption("good")]), clip(1)])
     for _ in range(2):
         assert run("--dataset", data, "--output", tmp_path / "out") == 0
-        assert "     4  start or end is no time\n" in capsys.readouterr().out
+        assert "     4  start or end is not a valid time\n" in capsys.readouterr().out
     assert {text for _, text in thoughts(tmp_path / "out")} == {"good", "a person walks forward."}
     refused = [r.refused for r in read_records(tmp_path / "out") if not r.thought]
-    assert refused == ["start or end is no time"] * 4
+    assert refused == ["start or end is not a valid time"] * 4
 
 
 def test_kit_is_refused(tmp_path, capsys) -> None:
@@ -348,7 +348,7 @@ def test_a_run_goes_on_only_with_its_own_settings_and_data(tmp_path, capsys) -> 
     assert "1 of them finished by an earlier run" in capsys.readouterr().out
     with FileLock(tmp_path / "out.annotation" / ".lock"):
         assert run(*arguments) == 2
-    assert "another run is at work" in capsys.readouterr().err
+    assert "another run is using" in capsys.readouterr().err
     (tmp_path / "out.annotation" / "settings.json").write_text("{")
     assert run(*arguments) == 2
 
@@ -606,7 +606,7 @@ def test_no_answer_is_no_refusal_and_is_asked_for_again_by_the_same_command(tmp_
     [
         (fails(401, f"Incorrect API key: {KEY}"), "set the environment variable OPENAI_API_KEY"),
         (fails(404), "no such model"),
-        (hang_up, "requests in a row stayed without reply: connection failed"),
+        (hang_up, "requests in a row got no reply: connection failed"),
     ],
 )
 def test_a_server_that_cannot_be_used_ends_the_run_and_keeps_what_is_done(tmp_path, capsys, fault, message) -> None:
@@ -725,7 +725,7 @@ def test_wrong_options_are_refused(tmp_path, monkeypatch, arguments) -> None:
         (["--dataset", "none", "--output", "out"], "no such dataset folder"),
         (["--dataset", "data", "--output", "data"], "must not be the dataset itself"),
         (["--dataset", "data", "--output", "other"], "something else"),
-        (["--dataset", "data", "--output", "out", "--texts_only", "data"], "something else"),
+        (["--dataset", "data", "--output", "out", "--texts_only", "data"], "contains other files"),
         (["--dataset", "data", "--output", "out", "--annotator", "vlm", "--model", "data"], "no config.json"),
         (
             ["--dataset", "data", "--output", "out", "--annotator", "vlm", "--model", "m", "--server", "host:1"],
@@ -734,7 +734,7 @@ def test_wrong_options_are_refused(tmp_path, monkeypatch, arguments) -> None:
         (
             ["--dataset", "data", "--output", "out", "--annotator", "vlm", "--model", "m", "--server", "http://h"]
             + ["--frame_rate", "0.5"],
-            "at least 2",
+            "must be >= 2",
         ),
     ],
 )

@@ -176,7 +176,7 @@ def test_a_seed_gives_the_same_evaluation(folder, tmp_path):
 def test_thoughts_without_sides_are_set_against_another_clip_and_wrong_ones_left_out(tmp_path):
     walk = travel(standing(60), np.linspace(0, 3, 60))
     walking = Clip(
-        "walk", joints_to_features(walk).astype(np.float32), [Caption("a", thought="It walks forward.")], "test"
+        "walk", joints_to_features(walk).astype(np.float32), [Caption("a", thought="It moves forward.")], "test"
     )
     wrong = clip(1, "The person raises the left hand.")
     backward = clip(2, "The person walks backward.")

@@ -30,7 +30,9 @@ def test_an_incomplete_last_line_is_cut_off_and_not_glued_to_the_next(tmp_path, 
     assert path.read_bytes() == b'{"n": 0}\n{"n": 1}\n{"n": 3}\n'
 
 
-@pytest.mark.parametrize(("line", "message"), [(b"{broken", "no JSON"), (b"[1]", "no JSON object"), (b"", "no JSON")])
+@pytest.mark.parametrize(
+    ("line", "message"), [(b"{broken", "not valid JSON"), (b"[1]", "not a JSON object"), (b"", "not valid JSON")]
+)
 def test_damage_before_the_end_is_refused_with_its_line(tmp_path, line, message) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(b'{"n": 0}\n' + line + b'\n{"n": 1}\n')

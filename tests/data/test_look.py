@@ -15,7 +15,7 @@ from datasets_scripts.verify.verification import Claim
 from modeling_unimo import joints_to_features
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"q\" 'q' <!-- \u202e\u2028 走 😀 </think>"
-FORWARD = "The person walks forward."
+FORWARD = "The person moves forward."
 BACKWARD = "The person walks backward."
 
 

@@ -60,7 +60,7 @@ def test_render_motion_is_the_frame_renderer():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"renderer": "povray"}, "renderer is 'povray'"),
+        ({"renderer": "povray"}, "renderer must be one of"),
         ({"style": "smpl"}, "style is 'smpl'"),
         ({"views": ("back",)}, "view is"),
         ({"size": 3}, "size is 3"),
@@ -161,7 +161,7 @@ def test_a_second_run_draws_nothing_and_a_longer_one_only_the_rest(tmp_path, mon
     drawn = []
     monkeypatch.setattr(render, "render_clip", lambda job: drawn.append(job.id) or render_clip(job))
     assert run(*command) == 0
-    assert drawn == ["c2", "c3", "c4"] and "2 were there already" in capsys.readouterr().out
+    assert drawn == ["c2", "c3", "c4"] and "2 existed already" in capsys.readouterr().out
     assert run(*command) == 0 and len(drawn) == 3
     assert all((tmp_path / "out" / name).stat().st_mtime_ns == at for name, at in before.items())
     assert [row["id"] for row in lines(tmp_path / "out" / "clips.jsonl")] == [f"c{i}" for i in range(5)]
@@ -172,7 +172,7 @@ def test_other_settings_or_other_data_are_not_mixed_into_a_folder(tmp_path, caps
     command = ("--output", tmp_path / "out", "--format", "png")
     assert run("--dataset", data, *command) == 0
     assert run("--dataset", data, *command, "--style", "skeleton") == 2
-    assert "style 'body' there, 'skeleton' now" in capsys.readouterr().err
+    assert "style was 'body', is 'skeleton'" in capsys.readouterr().err
     write_dataset(iter([clip("one", 20)]), data)
     assert run("--dataset", data, *command) == 2
     assert "other data" in capsys.readouterr().err
@@ -181,7 +181,7 @@ def test_other_settings_or_other_data_are_not_mixed_into_a_folder(tmp_path, caps
     (tmp_path / "file").write_text("mine")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "render.json").write_text("{")
-    for name, message in (("full", "something else"), ("file", "is a file"), ("torn", "not valid JSON")):
+    for name, message in (("full", "contains other files"), ("file", "is a file"), ("torn", "not valid JSON")):
         assert run("--dataset", data, "--output", tmp_path / name) == 2
         assert message in capsys.readouterr().err
     assert (tmp_path / "full" / "letter.txt").read_text() == "mine"
@@ -191,7 +191,7 @@ def test_other_settings_or_other_data_are_not_mixed_into_a_folder(tmp_path, caps
     ("arguments", "message"),
     [
         (["--dataset", "nowhere"], "no such dataset folder"),
-        (["--size", "4"], "16 to 4096"),
+        (["--size", "4"], "between 16 and 4096"),
         (["--views", "front", "front"], "different ones"),
         (["--split", "train"], "no split 'train'"),
     ],
@@ -208,7 +208,7 @@ def test_wrong_words_on_the_command_line(tmp_path, capsys):
         with pytest.raises(SystemExit) as stop:
             render.main(["--dataset", "d", "--output", str(tmp_path / "out"), *arguments])
         assert stop.value.code == 2
-    assert "--blender belongs to --renderer blender" in capsys.readouterr().err
+    assert "--blender requires --renderer blender" in capsys.readouterr().err
 
 
 def broken(kind: str) -> RenderJob:
@@ -275,7 +275,7 @@ def test_kit_clips_are_drawn_and_other_widths_refused(tmp_path, capsys):
         iter([Clip("k", np.zeros((8, 66), np.float32), [Caption("a")], "test")]), tmp_path / "odd", feature_dim=66
     )
     assert run("--dataset", tmp_path / "odd", "--output", tmp_path / "no") == 2
-    assert "width 66" in capsys.readouterr().err
+    assert "66-dimensional" in capsys.readouterr().err
 
 
 def test_thousands_of_frames_are_streamed(tmp_path):
@@ -391,7 +391,7 @@ def test_a_missing_blender_is_named(tmp_path, monkeypatch, capsys):
         find_blender()
     with pytest.raises(ValueError, match="not both"):
         find_blender("blender", "python")
-    with pytest.raises(ValueError, match="environment of its own"):
+    with pytest.raises(ValueError, match="separate virtual environment"):
         find_blender(python=sys.executable)
     assert not (tmp_path / "out").exists()
 

@@ -161,7 +161,7 @@ def test_thoughts_find_their_captions_whatever_their_order(tmp_path) -> None:
         *[f"thought of {clips[0].id}: {caption.text}" for caption in clips[0].captions[::-1]],
     ]
     assert all(caption.thought for caption in joined[1].captions)
-    assert joiner.summary() == "4 of 7 thoughts joined, 1 captions have none in the texts"
+    assert joiner.summary() == "4 of 7 thoughts joined, 1 captions without one in the texts"
     assert [(r.id, r.caption) for r in joiner.records[:2]] == [(clips[0].id, 1), (clips[0].id, 2)]
 
 
@@ -261,11 +261,11 @@ def test_errors_name_what_is_wrong_and_leave_nothing(tmp_path, dataset, capsys) 
     assert "no such file" in fails(tmp_path / "none")
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / FILE).write_bytes(b"no parquet")
-    assert "no readable Parquet" in fails(tmp_path / "t")
+    assert "not a valid Parquet" in fails(tmp_path / "t")
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "t" / FILE)
-    assert "holds no thoughts" in fails(tmp_path / "t")
+    assert "not a file of thoughts" in fails(tmp_path / "t")
     write_records([record("elsewhere", "x")], tmp_path / "t" / FILE)
-    assert "not one of the 1 thoughts" in fails(tmp_path / "t")
+    assert "none of the 1 thoughts" in fails(tmp_path / "t")
     assert "no such dataset folder" in fails(tmp_path / "t", tmp_path / "none")
     table = pq.read_table(tmp_path / "t" / FILE)
     nulls = pa.table({**{n: table[n] for n in table.column_names}, "thought": pa.array([None], pa.string())})

@@ -430,7 +430,7 @@ def test_a_model_on_the_hub_is_scored_and_told_there(stages, tmp_path, hub, clie
         ("absent", "no repository tester/absent that this token may see"),
         ("revoked", "the Hub does not accept the token"),
         ("revoked meanwhile", "the Hub does not accept the token"),
-        ("nobody", "nobody is logged in"),
+        ("nobody", "not logged in"),
         ("no network", "http://127.0.0.1:"),
     ],
 )

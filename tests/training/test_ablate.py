@@ -180,15 +180,15 @@ def test_equal_time_follows_the_measured_times(tmp_path, resumed):
 
 
 def test_equal_time_needs_a_time(tmp_path):
-    with pytest.raises(SystemExit, match="training time of arm 'with thoughts' is not known"):
+    with pytest.raises(SystemExit, match="training time of arm 'with thoughts' is unknown"):
         equal_time(tmp_path, {("with thoughts", 0): 0, ("with thoughts", 1): 0})
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--study", "cot", "--seeds", "0"], "must be at least 1"),
-        (["--study", "cot", "--dataset", "nowhere"], "must hold the folders data"),
+        (["--study", "cot", "--seeds", "0"], "must be >= 1"),
+        (["--study", "cot", "--dataset", "nowhere"], "must contain the folders data"),
         (["--study", "cot", "--benchmark", "nowhere"], "evaluator_held_out"),
         (["--study", "luck"], "invalid choice"),
     ],
@@ -200,7 +200,7 @@ def test_bad_command_lines_are_refused(words, message, capsys):
 
 
 def test_an_unknown_arm_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match="no arm 'dpo'.*'with thoughts'"):
+    with pytest.raises(SystemExit, match="'with thoughts'.*got 'dpo'"):
         planned(tmp_path, "cot", "--arms", "dpo")
 
 

@@ -220,10 +220,10 @@ def test_who_may_not_is_told_what_helps(hub, push, tmp_path):
     hub.seed("somebody/m", {"README.md": b"theirs"})
     hub.seed("tester/public", {"README.md": b"mine"})
     cases = [
-        (push(folder, "m", token=None, fails=True), "nobody is logged in; run `hf auth login`"),
+        (push(folder, "m", token=None, fails=True), "not logged in; run `hf auth login`"),
         (push(folder, "m", token="hf_revoked", fails=True), "does not accept the token"),
-        (push(folder, "somebody/m", fails=True), "may not write to somebody/m"),
-        (push(folder, "public", "--private", fails=True), "there already and public"),
+        (push(folder, "somebody/m", fails=True), "no write access to somebody/m"),
+        (push(folder, "public", "--private", fails=True), "exists and is public"),
         (push(folder, "a/b/c", fails=True), "Repo id must"),
         (push(tmp_path, "m", fails=True), "neither a model nor a run"),
     ]
@@ -264,7 +264,7 @@ def test_somebody_else_commits_meanwhile(hub, push, tmp_path):
     (folder / "curves.json").write_text("[]")
     hub.fail("POST", "/commit/", status=412, times=1)
     done = push(folder, "m", fails=True)
-    assert "changed by somebody else meanwhile" in done.stderr
+    assert "changed by somebody else in the meantime" in done.stderr
 
 
 @pytest.mark.parametrize("place", ["README.md", "config.json"])

@@ -85,15 +85,15 @@ def test_the_repository_is_opened_before_training(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"hub_strategy": "checkpoint"}, "hold pickles"),
-        ({"hub_strategy": "all_checkpoints"}, "hold pickles"),
+        ({"hub_strategy": "checkpoint"}, "contain pickles"),
+        ({"hub_strategy": "all_checkpoints"}, "contain pickles"),
         ({"hub_revision": "dev"}, "hub_revision"),
-        ({}, "push_to_hub: nobody is logged in"),
+        ({}, "push_to_hub: not logged in"),
     ],
 )
 def test_what_cannot_be_is_said_before_training(tmp_path, monkeypatch, settings, said):
     def refuse(name, private):
-        raise PushError("nobody is logged in")
+        raise PushError("not logged in")
 
     monkeypatch.setattr(push, "HubRepo", refuse)
     with pytest.raises(SystemExit, match=said):

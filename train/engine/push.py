@@ -1,4 +1,4 @@
-"""`--push_to_hub` of the training scripts: the repository is opened before training, the finished folder goes up last.
+"""`--push_to_hub` of the training scripts: the repository is opened before training, the finished folder pushed last.
 
 The Trainer's own way would push checkpoints, whose optimizer states and arguments are pickles, and a folder that is
 not finished yet. Here a bad token or name ends the script before a step is made, and a push that fails costs nothing:
@@ -20,16 +20,16 @@ class PushesAtEnd(Trainer):
     """A Trainer that leaves pushing to `push_stage`, and whose repository is there before training begins."""
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
-        """Opens the repository.
+        """Open the repository.
 
         Raises:
-            SystemExit: it cannot be written to, or settings ask for what is never pushed.
+            SystemExit: it cannot be written to, or the settings ask for checkpoints, which are never pushed.
         """
         args = self.args
         if args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
             raise SystemExit(
-                f"error: hub_strategy is {args.hub_strategy.value}: checkpoints hold pickles and stay here; the "
-                "finished stage is pushed at the end (hub_strategy: end)"
+                f"error: hub_strategy {args.hub_strategy.value} is not supported: checkpoints contain pickles and are "
+                "not pushed; use hub_strategy end, which pushes the finished stage"
             )
         if args.hub_revision:
             raise SystemExit("error: hub_revision is not supported; a stage is pushed to the main branch")
@@ -52,7 +52,7 @@ def repo_of(training: TrainingArguments) -> str:
 
 
 def keep_token_from_files(training: TrainingArguments) -> None:
-    """Move a token that was given as `hub_token` where the Hub's client looks for it.
+    """Move a token given as `hub_token` to where the Hub's client looks for it.
 
     The Trainer pickles its arguments into every checkpoint.
     """
@@ -61,14 +61,14 @@ def keep_token_from_files(training: TrainingArguments) -> None:
 
 
 def push_stage(training: TrainingArguments, *others: tuple[str, str]) -> None:
-    """Publish a finished stage where `push_to_hub` is set; by the main process, once everything is there.
+    """Publish a finished stage if `push_to_hub` is set; in the main process, once everything is saved.
 
     Args:
         training: the arguments of the stage.
-        others: (folder, ending) of what else the stage made; the ending is added to the repository's name.
+        others: (folder, suffix) of what else the stage made; the suffix is added to the repository's name.
 
     Raises:
-        SystemExit: something was not published, with the command that does it.
+        SystemExit: something was not published; the message has the command that does it.
     """
     if not training.push_to_hub or training.process_index != 0:
         return

@@ -1,4 +1,4 @@
-"""The picture on a model's card: one motion that the model wrote, seven moments of it from left to right."""
+"""The picture on a model's card: a generated motion as seven moments from left to right."""
 
 import json
 from pathlib import Path
@@ -15,12 +15,12 @@ TEXT = "a person waves with the left hand"
 
 
 def write_sample(folder: Path) -> None:
-    """Put `sample.png` and `sample.json` into a UniMo folder.
+    """Write `sample.png` and `sample.json` into a UniMo folder.
 
-    The first of the run's own samples is shown, which nobody picked; a model without samples beside it writes one.
+    It shows the first sample of the run, which nobody picked; a model without samples beside it generates one.
 
     Raises:
-        FileNotFoundError, ValueError: the folder holds no UniMo model that can write.
+        FileNotFoundError, ValueError: no working UniMo model in the folder.
     """
     samples = folder.parent / "samples"
     if (samples / "samples.json").is_file() and not older_than_weights(samples / "samples.npz", folder):

@@ -9,10 +9,10 @@ class Arm:
     """One way of training, trained and scored for every seed.
 
     Attributes:
-        name: what it is called in the table.
+        name: as in the table.
         sft: settings of train/sft.py over those of the budgets file.
         grpo: settings of train/grpo.py over those of the budgets file; None: the supervised model is scored as it is.
-        tasks: the tasks it is scored on.
+        tasks: what it is scored on.
         steps_share: supervised steps as a share of the budget's.
         time_of: the arm whose training time this one gets as supervised steps, measured on both in this study.
         time_from: the arm with the same settings but the budget's steps, whose time a step is measured.
@@ -40,7 +40,7 @@ REWARDS = ("format_reward", "motion_similarity", "semantic_similarity", "caption
 
 
 def _reward_arms(rewards: str) -> tuple[Arm, ...]:
-    """GRPO with the recipe's rewards, without each of them, and with the paper's where the recipe has others."""
+    """GRPO with the recipe's rewards, without each of them, and with the paper's if the recipe has others."""
     named = dict(word.split("=") for word in rewards.replace(" ", "").split(",") if word)
     weights = dict.fromkeys(REWARDS, "1") | named
     whole = Arm("all rewards", grpo={})
@@ -100,7 +100,7 @@ def studies(t2m_only_fraction: float, t2m_share: float, rewards: str = "") -> di
             (
                 Arm("no reinforcement learning"),
                 Arm("grpo", grpo={}),
-                # GSPO differs from GRPO where answers serve more than one step, so GRPO has an arm of that kind too.
+                # GSPO differs from GRPO if answers serve more than one step, so GRPO has an arm of that kind too.
                 Arm("grpo, two passes", grpo={"num_iterations": 2}),
                 Arm("gspo, two passes", grpo={"algorithm": "gspo", "num_iterations": 2}),
                 Arm("rloo", grpo={"algorithm": "rloo"}),

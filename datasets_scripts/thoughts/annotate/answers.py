@@ -1,9 +1,9 @@
-"""From what a vision-language model said to a thought, or the reason why it is none.
+"""From the answer of a vision-language model to a thought, or the reason for refusing it.
 
 Two gates: `thought_fault` holds for every thought, whoever wrote it; `read_answer` cleans a model's raw answer and is
-stricter. Nothing is repaired that would have to be guessed: what stays doubtful is refused with a short reason that
-many answers share, so that it can be counted. No list of phrases knows every refusal; so an answer must also say
-something about a body, in words that the verifier's reader knows.
+stricter. Nothing is guessed: a doubtful answer is refused with a short reason that many answers share, so that it can
+be counted. No list of phrases covers every refusal, so an answer must also say something about a body, in words that
+the verifier knows.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _ORDINARY = {"other", "moving", "still", "end"}  # what the reader makes of word
 
 @dataclass(frozen=True)
 class Answer:
-    """A thought, or "" and why there is none; `cleaned` tells that the answer was not one as it stood."""
+    """A thought, or "" and why there is none; `cleaned` if it differs from the raw answer."""
 
     thought: str
     fault: str = ""
@@ -73,7 +73,7 @@ class Answer:
 
 
 def thought_fault(thought: str) -> str:
-    """Why a text cannot stand in a dataset as a thought; "" where it can.
+    """Why a text cannot be a thought in a dataset; "" if it can.
 
     A thought is one or more lines of text that carries no tag of any vocabulary (`</think>`, `<Motion_3>`,
     `<|im_end|>`), no control characters but line ends, and no half characters (lone surrogates).
@@ -101,7 +101,7 @@ def read_answer(raw: str, caption: str = "", cut_off: bool = False, refused: boo
         raw: what the model wrote.
         caption: the text that it was given as context.
         cut_off: whether the model was stopped by its length limit.
-        refused: whether the server says itself that this is a refusal, or a filter of its own took part of it away.
+        refused: whether the server marks it as a refusal, or its filter removed part of it.
     """
     if refused:
         return Answer("", "refusal")
@@ -127,7 +127,7 @@ def read_answer(raw: str, caption: str = "", cut_off: bool = False, refused: boo
 def _answer_fault(text: str, caption: str, cut_off: bool) -> str:
     if not text:
         return "empty"
-    # Before the tags: a refusal is told as one whatever stands around it.
+    # Before the tags: a refusal is reported as one whatever surrounds it.
     if _REFUSAL.search(text[:_REFUSAL_WINDOW].replace("’", "'")):
         return "refusal"
     if _ADDRESS.search(text):

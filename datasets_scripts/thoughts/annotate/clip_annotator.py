@@ -32,7 +32,7 @@ VLM = "vlm"  # the annotator of a thought that a vision-language model wrote
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the thoughts of one run come from; see `ThoughtRecord`."""
+    """Origin of the thoughts of one run; see `ThoughtRecord`."""
 
     annotator: str
     model: str = ""
@@ -45,9 +45,13 @@ class Provenance:
 class Job:
     """A clip to annotate.
 
-    `finished`: what an earlier run made of it. `untouched`: it is written as it is. `given`: the provenance that its
-    thoughts bring along, by caption. `known`: a model's replies from an earlier run that did not finish the clip, by
-    (caption, ask).
+    Attributes:
+        clip: the clip.
+        digest: of its content.
+        finished: its records, if an earlier run finished it.
+        untouched: whether it is written as it is.
+        given: provenance of its existing thoughts, by caption.
+        known: a model's replies from an earlier run that did not finish the clip, by (caption, ask).
     """
 
     clip: Clip
@@ -88,13 +92,13 @@ class Result:
 
 @dataclass(frozen=True)
 class ClipAnnotator:
-    """Turns a job into its result; called in other processes (kinematic) or in threads (vlm).
+    """Turns a job into its result, in other processes (kinematic) or in threads (vlm).
 
     Args:
-        annotator: what writes thoughts; None only checks those that are there.
+        annotator: what writes thoughts; None only checks existing ones.
         provenance: of what it writes.
-        overwrite: write also where there is a thought.
-        answers: where the replies of a model are kept.
+        overwrite: replace existing thoughts.
+        answers: journal of a model's replies.
     """
 
     annotator: KinematicAnnotator | VlmAnnotator | None
@@ -182,17 +186,17 @@ class _ClipWork:
             case VlmAnnotator():
                 self._seen(joints, lacking)
             case None:
-                self._refuse(lacking, "none was there")
+                self._refuse(lacking, "no existing thought")
         self._check(joints, indices)
 
     def without_part(self, index: int) -> None:
-        """A caption whose start or end is no time: nobody knows what it describes."""
+        """Refuse a caption whose start or end is not a valid time."""
         # Zeros in its place: NaN would be another key at every look.
         record = replace(self._given(index), start=0.0, end=0.0)
-        self.records[index] = replace(record, thought="", refused="start or end is no time")
+        self.records[index] = replace(record, thought="", refused="start or end is not a valid time")
 
     def _given(self, index: int) -> ThoughtRecord:
-        """The record of a caption, with the thought that it has already where that stays."""
+        """The record of a caption, with its existing thought if that stays."""
         caption = self.clip.captions[index]
         record = ThoughtRecord(
             self.clip.split, self.clip.id, index, text_hash(caption.text), caption.start, caption.end
@@ -201,7 +205,7 @@ class _ClipWork:
             return record
         fault = thought_fault(caption.thought)
         if fault:
-            return replace(record, refused=f"thought that was there: {fault}")
+            return replace(record, refused=f"existing thought: {fault}")
         earlier = self.job.given.get(index)
         if earlier is None or earlier.thought != caption.thought or earlier.text_sha256 != record.text_sha256:
             return replace(record, thought=caption.thought)
@@ -210,7 +214,7 @@ class _ClipWork:
     def _refuse(self, indices: Iterable[int], reason: str) -> None:
         for index in indices:
             record = self.records[index]
-            # A thought of before that could not stay says more than that there is none.
+            # Why an existing thought could not stay says more than that there is none.
             self.records[index] = replace(record, refused=record.refused or reason)
 
     def _write(self, index: int, thought: str) -> None:
@@ -276,7 +280,7 @@ class _ClipWork:
             )
 
     def _check(self, joints: np.ndarray, indices: Sequence[int]) -> None:
-        """Measures each thought of a span against its motion."""
+        """Check each thought of a span against its motion."""
         checked = [index for index in indices if self.records[index].thought]
         if not checked:
             return
@@ -298,7 +302,7 @@ class _ClipWork:
 
 
 def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Provenance:
-    """Where the thoughts of an annotator come from; None only checks those that are there."""
+    """Origin of the thoughts of an annotator; None only checks existing ones."""
     match annotator:
         case None:
             return Provenance("none")
@@ -311,12 +315,12 @@ def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Proven
 
 
 def verifier_version() -> str:
-    """Of what checks thoughts: other sources may give other scores."""
+    """Version of what checks thoughts: other sources may give other scores."""
     return f"source {_digest(verify, evidence)}"
 
 
 def _seeing(annotator: VlmAnnotator) -> str:
-    """Of what a model is shown and asked, and of what reads its answers."""
+    """Version of what a model is shown and asked, and of what reads its answers."""
     client = inspect.getmodule(type(annotator.model))
     return _digest(
         client, vlm_annotator, vlm_prompt, answers, claims, grammar, lexicon, rules, render, rendering_unimo

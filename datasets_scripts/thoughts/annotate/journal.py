@@ -18,12 +18,12 @@ class Journal:
     """An append-only file of JSON lines; `append` may be called from many threads.
 
     Args:
-        path: the file; made where it does not exist.
-        sync_every: seconds within which lines reach the disk. What is appended survives the end of the process at
-            once, the end of the machine after this time; 0 syncs each line.
+        path: the file; created if it does not exist.
+        sync_every: seconds within which lines are synced to disk. An appended line survives the end of the process
+            at once, and a crash of the machine after this time; 0 syncs each line.
 
     Raises:
-        ValueError: a line other than the last is no JSON object: the file is no journal, or damaged.
+        ValueError: a line other than the last is not a JSON object: the file is not a journal, or damaged.
     """
 
     def __init__(self, path: str | Path, sync_every: float = 0.0):
@@ -40,7 +40,7 @@ class Journal:
         self.close()
 
     def append(self, record: dict[str, Any]) -> None:
-        """Writes one record; it is in the file when this returns."""
+        """Append one record; it is in the file when this returns."""
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
             self._file.write(line)
@@ -50,7 +50,7 @@ class Journal:
                 self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Syncs and closes the file."""
+        """Sync and close the file."""
         if not self._file.closed:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -67,9 +67,11 @@ class Journal:
             try:
                 record = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"{self.path.name} line {number} is no JSON ({error}); delete this line") from error
+                raise ValueError(
+                    f"{self.path.name} line {number} is not valid JSON ({error}); delete this line"
+                ) from error
             if not isinstance(record, dict):
-                raise ValueError(f"{self.path.name} line {number} is no JSON object; delete this line")
+                raise ValueError(f"{self.path.name} line {number} is not a JSON object; delete this line")
             records.append(record)
         if complete < len(content):
             with open(self.path, "r+b") as file:

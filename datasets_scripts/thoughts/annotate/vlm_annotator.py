@@ -1,8 +1,8 @@
 """The vision-language annotator: thoughts by a model that sees the motion drawn as a body.
 
-A motion becomes a film of a few frames a second; the model, here or behind a server, is asked once for each caption.
-What it says is read by `answers`: an answer that cannot be a thought is asked for once more with the reason, and then
-refused. Nothing that a model says is written into a dataset unread.
+A motion becomes a film of a few frames per second; the model, local or on a server, is asked once per caption. Its
+answers are checked by `answers`: for an unusable one the model is asked again with the reason, and then the caption
+is refused. No answer is written into a dataset unchecked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from datasets_scripts.thoughts.render import render_motion
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
 
 MIN_FRAME_RATE = 2.0  # frames per second under which a step or a kick falls between two frames
-_GIVE_UP = 12  # requests in a row that stay without any sign of the server: it is gone
+_GIVE_UP = 12  # requests in a row without any reply: the server is gone
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,7 +45,12 @@ class VisionLanguageModel(Protocol):
         """How it is reached, with versions, for the record."""
 
     def ask(self, prompt: Prompt, film: Film) -> Reply:
-        """Its reply. Raises NoReply (RequestRefused where it is this request's fault) or ModelUnusable."""
+        """Its reply.
+
+        Raises:
+            NoReply: no reply to this request (RequestRefused if the request itself is at fault).
+            ModelUnusable: no request can succeed.
+        """
 
     def stop(self) -> None:
         """Ends waiting."""
@@ -53,7 +58,7 @@ class VisionLanguageModel(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one caption: a thought, or why there is none.
+    """The outcome for one caption: a thought, or why there is none.
 
     `fault`: the model's answers were refused, for good. `failure`: no answer came; another time one may. Tokens are
     those of all replies together, as far as the model tells them.
@@ -81,8 +86,8 @@ class VlmAnnotator:
         size: of one view in pixels; multiples of 28 fit Qwen2.5-VL's patches.
         frame_rate: frames per second of the film; 5 is one a motion code.
         max_frames: of a film; a longer motion is shown at a lower rate, down to `MIN_FRAME_RATE`.
-        asks: how often an answer is asked for that turns out to be no thought.
-        concurrency: requests under way at once.
+        asks: attempts to get a usable answer.
+        concurrency: number of parallel requests.
 
     Raises:
         ValueError: a number out of range.
@@ -100,8 +105,8 @@ class VlmAnnotator:
     ):
         if not (frame_rate >= MIN_FRAME_RATE and max_frames >= 2 and asks >= 1 and concurrency >= 1):
             raise ValueError(
-                f"frame_rate {frame_rate}, max_frames {max_frames}, asks {asks}, concurrency {concurrency}; at least "
-                f"{MIN_FRAME_RATE:g}, 2, 1 and 1 are due"
+                f"frame_rate, max_frames, asks and concurrency must be >= {MIN_FRAME_RATE:g}, 2, 1 and 1, got "
+                f"{frame_rate}, {max_frames}, {asks} and {concurrency}"
             )
         self.model, self.views, self.size = model, tuple(views), size
         self.frame_rate, self.max_frames = frame_rate, max_frames
@@ -112,11 +117,11 @@ class VlmAnnotator:
     def annotate(
         self, motions: Sequence[np.ndarray], captions: Sequence[str] | None = None, fps: float = 20.0
     ) -> list[str]:
-        """One thought per motion, "" where the model gave none that can be used; as `KinematicAnnotator.annotate`.
+        """One thought per motion, "" without a usable answer; as `KinematicAnnotator.annotate`.
 
         Args:
             motions: raw features (T, 263) or joints (T, 22, 3) in metres, Y up.
-            captions: as many texts, given to the model as context, or None.
+            captions: one text per motion, given to the model as context, or None.
             fps: frame rate of all motions.
 
         Raises:
@@ -141,13 +146,13 @@ class VlmAnnotator:
         ]
 
     def film(self, joints: np.ndarray, fps: float = 20.0) -> Film:
-        """What the model is shown of joints (T, 22, 3).
+        """What the model sees of joints (T, 22, 3).
 
         Raises:
             ValueError: fewer than two frames, or so many that the film would be slower than `MIN_FRAME_RATE`.
         """
         if len(joints) < 2:
-            raise ValueError(f"{len(joints)} frames; a movement takes at least 2")
+            raise ValueError(f"number of frames must be >= 2, got {len(joints)}")
         if not np.isfinite(joints).all():
             raise ValueError("NaN or infinite values")
         seconds = (len(joints) - 1) / fps
@@ -164,7 +169,7 @@ class VlmAnnotator:
     def outcome(
         self, film: Film, caption: str, index: int = 0, known: Known | None = None, keep: Keep | None = None
     ) -> Outcome:
-        """What becomes of one caption.
+        """The outcome for one caption.
 
         Args:
             film: of its motion.
@@ -202,7 +207,7 @@ class VlmAnnotator:
         try:
             reply = self.model.ask(prompt, film)
         except RequestRefused:
-            # It speaks: a run must get past the clips that it will not have.
+            # The server is there: a run must get past the clips that it refuses.
             with self._lock:
                 self._silent = 0
             raise
@@ -210,7 +215,7 @@ class VlmAnnotator:
             with self._lock:
                 self._silent += 1
                 if self._silent >= _GIVE_UP:
-                    raise ModelUnusable(f"{self._silent} requests in a row stayed without reply: {silence}") from None
+                    raise ModelUnusable(f"{self._silent} requests in a row got no reply: {silence}") from None
             raise
         with self._lock:
             self._silent = 0
@@ -236,12 +241,12 @@ def joints_of(motion: np.ndarray) -> np.ndarray:
 def threaded(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, stop: Callable[[], None] | None = None
 ) -> Iterator[Result]:
-    """`map` over so many threads, in order, with a bounded number of results waiting.
+    """`map` over threads, in order, with a bounded number of results waiting.
 
     Args:
         function: called in a thread.
         items: what to call it with; read from the calling thread.
-        threads: calls under way at once.
+        threads: number of parallel calls.
         stop: called when the caller leaves early (an error, Ctrl-C), so that calls that wait can end.
     """
     with ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""A Qwen2.5-VL of any size, run here through transformers."""
+"""A Qwen2.5-VL of any size, run in this process by transformers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ MODEL_TYPE = "qwen2_5_vl"
 
 
 class LocalModel:
-    """The model in this process; replies are greedy, so that they can be had again.
+    """The model in this process; replies are greedy and therefore reproducible.
 
     Args:
         model: a folder, or the name of a repository on the Hub (`Qwen/Qwen2.5-VL-7B-Instruct`).
-        device: where it runs; by default the GPU where there is one, else the CPU.
+        device: where it runs; by default the GPU if available, else the CPU.
         dtype: of its weights; "auto" takes the saved one.
         max_tokens: of an answer.
 
     Raises:
-        FileNotFoundError: no model there.
+        FileNotFoundError: no model at that path.
         ValueError: a model of another kind.
         ImportError: the processor needs torchvision, which is not installed.
     """
@@ -33,16 +33,16 @@ class LocalModel:
         from transformers import AutoConfig, AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
         if Path(model).exists() and not (Path(model) / "config.json").is_file():
-            raise FileNotFoundError(f"{model}: no config.json there; give the folder of a Qwen2.5-VL")
+            raise FileNotFoundError(f"no config.json in {model}; expected the folder of a Qwen2.5-VL")
         try:
             config = AutoConfig.from_pretrained(model)
         except OSError as error:
             reason = str(error).splitlines()[0]
-            raise FileNotFoundError(f"{model}: no model could be read ({reason}); give a Qwen2.5-VL") from error
+            raise FileNotFoundError(f"cannot load a model from {model} ({reason}); expected a Qwen2.5-VL") from error
         if config.model_type != MODEL_TYPE:
             raise ValueError(
-                f"{model} holds a model of type {config.model_type!r}; this path runs Qwen2.5-VL. Serve any other "
-                "with an OpenAI-compatible server and give --server"
+                f"model_type of {model} must be {MODEL_TYPE!r}, got {config.model_type!r}; serve other models with an "
+                "OpenAI-compatible server and give --server"
             )
         if not transformers.utils.is_torchvision_available():
             raise ImportError(
@@ -50,7 +50,7 @@ class LocalModel:
                 "the installed torch), or serve the model elsewhere and give --server"
             )
         self.model = Path(model).name if Path(model).exists() else str(model)
-        # The library notes the commit of what it took from the Hub, and only of that.
+        # Transformers records the commit of what it loaded from the Hub, and only of that.
         commit = getattr(config, "_commit_hash", None)
         self.version = f"{commit or _folder_digest(Path(model))}, transformers {transformers.__version__}"
         self.max_tokens = max_tokens
@@ -62,7 +62,7 @@ class LocalModel:
 
     @property
     def kind(self) -> str:
-        """For the record of where a thought comes from."""
+        """Versions of model and library, for the provenance of a thought."""
         return self.version
 
     def stop(self) -> None:
@@ -110,7 +110,7 @@ class LocalModel:
         ]
         text = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         count = len(film.frames)
-        # Spelled out, and nothing sampled: a bare `fps` is ignored, and the frames would be taken for 24 a second.
+        # In full, and without sampling: a bare `fps` is ignored, and 24 frames per second would be assumed.
         metadata = VideoMetadata(
             total_num_frames=count,
             fps=film.fps,
@@ -129,7 +129,7 @@ class LocalModel:
 
 
 def _folder_digest(folder: Path) -> str:
-    """Tells folders of different models apart by their configuration and the sizes of their weights."""
+    """A name for a model folder, from its configuration and the sizes of its weights."""
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     for file in sorted(folder.glob("*.safetensors")):
         digest.update(f"{file.name} {file.stat().st_size}\n".encode())

@@ -66,11 +66,16 @@ class Film:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said.
+    """The reply of a model.
 
-    `cut_off`: it ran into its length limit. `refused`: the server itself says that this is no answer, whatever the
-    text. Token counts are None where a server does not tell them. `requests` is how often it had to be asked before it
-    replied.
+    Attributes:
+        text: as the model wrote it.
+        cut_off: whether it ran into its length limit.
+        prompt_tokens, completion_tokens: None if the server does not report them.
+        requests: tries until the reply came.
+        seconds: that it took.
+        details: what else the server reported.
+        refused: whether the server marks it as a refusal.
     """
 
     text: str
@@ -84,11 +89,11 @@ class Reply:
 
 
 class NoReply(Exception):
-    """One request stayed without a reply after all retries; others may well get one."""
+    """One request got no reply after all retries; others may get one."""
 
 
 class RequestRefused(NoReply):
-    """The server is there and refuses this very request (too long, against its rules): no sign that it is gone."""
+    """The server refuses this request (too long, against its rules), and might accept others."""
 
 
 class ModelUnusable(Exception):
@@ -101,7 +106,7 @@ def make_prompt(film: Film, caption: str = "", fault: str = "") -> Prompt:
     Args:
         film: what is shown with it.
         caption: context; tags and control characters are taken out, and one that is blank is left out.
-        fault: why the last answer to this prompt was refused, where there was one.
+        fault: why the last answer to this prompt was refused, if there was one.
     """
     views = _VIEWS.format(count=len(film.views), names=", ".join(film.views)) if len(film.views) > 1 else ""
     parts = [_SHOWN.format(count=len(film.frames), rate=film.fps, seconds=film.seconds, views=views)]
@@ -115,5 +120,5 @@ def make_prompt(film: Film, caption: str = "", fault: str = "") -> Prompt:
 
 
 def prompt_hash() -> str:
-    """Names the wording of the prompt, apart from what is filled in: changes whenever a word of it does."""
+    """A hash of the prompt's wording, apart from what is filled in."""
     return hashlib.sha256("\0".join((SYSTEM, _SHOWN, _VIEWS, _CONTEXT, _TASK, _AGAIN)).encode()).hexdigest()[:16]

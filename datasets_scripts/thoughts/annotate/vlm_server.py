@@ -69,7 +69,7 @@ class ChatServer:
     """A client; one instance serves many threads.
 
     Args:
-        address: `http(s)://host[:port]`, with or without a path; `/v1` is taken where there is none.
+        address: `http(s)://host[:port]`, with or without a path; the default path is `/v1`.
         model: the name under which the server knows the model.
         key_variable: environment variable that holds the key; unset or empty: no key is sent.
         timeout: seconds for one request, from connecting to the last byte of the answer.
@@ -77,7 +77,7 @@ class ChatServer:
         max_tokens: of an answer.
         temperature: 0 is greedy.
         seed: sent along; servers that sample repeatably need it.
-        send: "images", a picture a frame, which every such server reads; or "video", an MP4 file as `video_url` with
+        send: "images", one image per frame, which every such server reads; or "video", an MP4 file as `video_url` with
             vLLM's own settings for the frame rate (needs the extra `video`; half the tokens with Qwen2.5-VL, which
             joins two frames of a video).
 
@@ -121,7 +121,7 @@ class ChatServer:
         named |= {f"{host}:{port or (443 if parts.scheme == 'https' else 80)}"}
         named |= {parts.netloc} if port else set()
         self._secret = _any_of(named | {host})
-        # A host may be called "body": in an answer it is taken out only where it can be no word of a description.
+        # A host may be called "body": in an answer it is taken out only if it cannot be a word of a description.
         self._unspoken = _any_of(named | ({host} if re.search(r"[.\d]", host) else set()))
         self._not_before = 0.0
         self._stopped = threading.Event()
@@ -129,7 +129,7 @@ class ChatServer:
 
     @property
     def kind(self) -> str:
-        """For the record of where a thought comes from."""
+        """How the model is reached, for the provenance of a thought."""
         return f"openai-compatible server, {self.send}"
 
     def stop(self) -> None:
@@ -199,7 +199,7 @@ class ChatServer:
         content: list[dict]
         if self.send == "video":
             content = [{"type": "video_url", "video_url": {"url": _data("video/mp4", _mp4(film))}}]
-            # vLLM otherwise picks 32 frames of its own and takes them for frames at another rate.
+            # vLLM otherwise picks 32 frames of its own and assumes another frame rate.
             request["extra_body"] = {
                 "media_io_kwargs": {"video": {"num_frames": -1}},
                 "mm_processor_kwargs": {"fps": film.fps, "do_sample_frames": False},

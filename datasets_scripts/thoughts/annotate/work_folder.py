@@ -1,4 +1,4 @@
-"""The folder beside an output in which an annotation run keeps what it finished, so that a killed run goes on."""
+"""The folder beside an output in which an annotation run keeps finished work, so that a killed run can resume."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _SETTINGS, _JOURNAL, _ANSWERS = "settings.json", "journal.jsonl", "answers.jsonl
 
 
 class WorkFolder:
-    """OUTPUT.annotation: the settings, the finished clips and every answer of a model, for a run that goes on.
+    """OUTPUT.annotation: the settings, the finished clips and every answer of a model, for a run that resumes.
 
     Args:
-        path: the folder; made where it does not exist.
-        settings: all that a thought depends on.
+        path: the folder; created if it does not exist.
+        settings: everything that a thought depends on.
         sync_every: see `Journal`.
 
     Raises:
-        ValueError: it is of other settings, or damaged.
-        FileExistsError: it is a file, or another run is at work in it.
+        ValueError: the folder belongs to other settings, or is damaged.
+        FileExistsError: it is a file, or another run is using it.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], sync_every: float):
         self.path = path
         if path.exists() and not path.is_dir():
-            raise FileExistsError(f"{path} is a file; give another --output")
+            raise FileExistsError(f"{path} is a file; use another --output")
         path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(path / ".lock")
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise FileExistsError(f"another run is at work in {path}; wait for it, or end it") from None
+            raise FileExistsError(f"another run is using {path}; wait for it, or end it") from None
         self._check(settings)
         self.journal = Journal(path / _JOURNAL, sync_every)
         self.answers = Journal(path / _ANSWERS)
@@ -66,7 +66,7 @@ class WorkFolder:
         self._lock.release()
 
     def job(self, clip: Clip, given: dict[int, ThoughtRecord]) -> Job:
-        """The job of a clip, with what earlier runs know of it."""
+        """The job of a clip, with what earlier runs made of it."""
         digest = clip_digest(clip)
         key = (clip.split, clip.id, digest)
         line = self.finished.get(key)
@@ -74,7 +74,7 @@ class WorkFolder:
         return Job(clip, digest, finished, given=given, known=self.known.get(key, {}))
 
     def add(self, result: Result) -> None:
-        """Notes a clip as finished, unless it is not: a caption without an answer is asked for again another time."""
+        """Record a clip as finished, unless a caption went without an answer, which the next run asks for again."""
         if result.resumed or result.failures or not result.records:
             return
         line = {name: value for name, value in vars(result).items() if name not in ("failures", "resumed", "asked")}
@@ -82,7 +82,7 @@ class WorkFolder:
         self.journal.append({**line, "records": [vars(record) for record in result.records]})
 
     def tokens(self, result: Result) -> Result:
-        """A resumed result with the tokens that its answers took."""
+        """A resumed result with the token counts of its answers."""
         if not result.resumed:
             return result
         line = self.finished[result.split, result.id, result.digest]
@@ -94,19 +94,19 @@ class WorkFolder:
             try:
                 earlier = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise ValueError(f"{path} is no JSON ({error}); delete {self.path} to begin anew") from error
+                raise ValueError(f"{path} is not valid JSON ({error}); delete {self.path} to start over") from error
             if not isinstance(earlier, dict):
-                raise ValueError(f"{path} is no JSON object; delete {self.path} to begin anew")
+                raise ValueError(f"{path} must hold a JSON object; delete {self.path} to start over")
             other = sorted(key for key in settings.keys() | earlier.keys() if settings.get(key) != earlier.get(key))
             if other:
-                shown = "; ".join(f"{key}: {earlier.get(key)!r} then, {settings.get(key)!r} now" for key in other)
+                shown = "; ".join(f"{key}: was {earlier.get(key)!r}, is {settings.get(key)!r}" for key in other)
                 raise ValueError(
-                    f"{self.path} is of a run with other settings ({shown}); give them again, another --output, or "
-                    "delete that folder to begin anew"
+                    f"{self.path} belongs to a run with other settings ({shown}); use those settings, use another "
+                    "--output, or delete that folder to start over"
                 )
             return
         if any(entry.name != ".lock" for entry in self.path.iterdir()):
-            raise FileExistsError(f"{self.path} holds something else; give another --output")
+            raise FileExistsError(f"{self.path} contains other files; use another --output")
         write_json(path, settings, sort_keys=True)
 
 
