@@ -299,11 +299,8 @@ def test_each_algorithm_gets_the_same_settings(capsys):
 class Codes:
     """In place of a processor, for answers that are their own reward."""
 
-    def prompt(self, task, caption, codes):
-        return caption
-
-    def tokenizer(self, text, **_):
-        return {"input_ids": [len(text)]}
+    def prompt_ids(self, task, caption, codes):
+        return [len(caption)]
 
 
 def test_pairs_are_best_and_worst_and_far_enough_apart():

@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from tiny_policy import policy_folders, taught_lm
 
 from train import grpo
+from train.reinforcement import grpo_training
 from train.reinforcement.rollouts import group_rollouts, sample_freely
 
 
@@ -80,7 +81,7 @@ def test_training_samples_so_unless_more_is_asked_of_generate(policy, tmp_path, 
         sample = group_rollouts(*args)
         return lambda prompts, trainer: calls.append(len(prompts)) or sample(prompts, trainer)
 
-    monkeypatch.setattr(grpo, "group_rollouts", watched)
+    monkeypatch.setattr(grpo_training, "group_rollouts", watched)
     settings = {**policy_folders(tmp_path / "policy"), "output_dir": tmp_path / "out", "max_steps": 2}
     settings |= {"num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 32, "beta": 0.01}
     settings |= {"save_strategy": "no", "report_to": "none", "use_cpu": "true", "bf16": "true", "disable_tqdm": "true"}

@@ -102,8 +102,6 @@ def rollout_sequences(recorder: RolloutRecorder, processor: Any) -> Callable[[],
         ids = recorder.rollout.completion_ids
         rows = [i for i, task in enumerate(columns["task"]) if task == "t2m" and start in ids[i]]
         chosen = rows[:: max(1, len(rows) // SEQUENCES)][:SEQUENCES]
-        prompts = [processor.prompt("t2m", columns["caption"][i]) for i in chosen]
-        encoded = [processor.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
-        return [prompt + ids[i] for prompt, i in zip(encoded, chosen, strict=True)]
+        return [processor.prompt_ids("t2m", columns["caption"][i]) + ids[i] for i in chosen]
 
     return sequences

@@ -42,7 +42,7 @@ class ThoughtGuard(Guard):
         verdicts: list[str] = []
         coverage: list[float] = []
         for answer, motion in zip(answers, motions, strict=True):
-            joints = np.asarray(features_to_joints(motion))
+            joints = features_to_joints(motion.cpu().numpy())
             (verification,) = verify([answer.thought], joints, fps=self.processor.feature_extractor.fps)
             verdicts += [claim.verdict for claim in verification.claims if claim.verdict != "undecided"]
             coverage.append(verification.coverage)

@@ -64,7 +64,7 @@ class MotionScorer:
         # On a CPU padding costs what motion costs: batches of nearly equal lengths take two thirds of the time.
         batch_size = 16 if self.vqvae.device.type == "cpu" else 128
         with self._autocast():
-            return self.vqvae.decode_motions(rows, self.feature_extractor, batch_size=batch_size)
+            return self.vqvae.decode_motions(rows, self.feature_extractor, batch_size, return_tensors="pt")
 
     def embed_codes(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Code sequences -> (N, E) unit-length motion embeddings of what they decode to."""
@@ -72,7 +72,8 @@ class MotionScorer:
         def embed(missing: list[Codes]) -> Tensor:
             motions = self.decode(missing)
             if self.measures:
-                self._physics.update(zip(missing, map(measure, motions), strict=True))
+                measured = [measure(motion.cpu().numpy()) for motion in motions]
+                self._physics.update(zip(missing, measured, strict=True))
             with self._autocast():
                 return self.evaluator.get_motion_features(motions)
 

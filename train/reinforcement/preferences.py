@@ -122,10 +122,9 @@ def choose_pairs(
             scored = [(next(scores), ids) for ids in of_row]
             worst, best = min(scored, key=lambda s: s[0]), max(scored, key=lambda s: s[0])
             if best[0] - worst[0] >= margin and best[1] != worst[1]:
-                prompt = processor.prompt(row["task"], row["caption"], row["reference_codes"])
                 pairs.append(
                     {
-                        "prompt_ids": processor.tokenizer(prompt, add_special_tokens=False)["input_ids"],
+                        "prompt_ids": processor.prompt_ids(row["task"], row["caption"], row["reference_codes"]),
                         "chosen_ids": best[1],
                         "rejected_ids": worst[1],
                         "task": row["task"],
