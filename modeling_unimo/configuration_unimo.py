@@ -23,7 +23,7 @@ def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _require_whole(name: str, value: int, minimum: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"{name} must be a whole number of at least {minimum}; got {value!r}")
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
 
 
 def _require_number(
@@ -32,7 +32,7 @@ def _require_number(
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not number or value < minimum or value > maximum or (exclusive and value in (minimum, maximum)):
         brackets = "()" if exclusive else "[]"
-        raise ValueError(f"{name} must lie in {brackets[0]}{minimum}, {maximum}{brackets[1]}; got {value!r}")
+        raise ValueError(f"{name} must be in {brackets[0]}{minimum}, {maximum}{brackets[1]}, got {value!r}")
 
 
 def _require_feature_dim(feature_dim: int) -> None:
@@ -44,8 +44,8 @@ def _require_feature_dim(feature_dim: int) -> None:
         )
 
 
-class OneKindConfig(PreTrainedConfig):
-    """Refuses the folder of another kind of model, which the library would fill up with defaults at random."""
+class StrictConfig(PreTrainedConfig):
+    """Rejects the configuration of another type of model, whose gaps the library would fill with defaults."""
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any):
@@ -56,11 +56,11 @@ class OneKindConfig(PreTrainedConfig):
         """
         kind = config_dict.get("model_type", cls.model_type)
         if kind != cls.model_type:
-            raise ValueError(f"this is a {kind!r} model where a {cls.model_type!r} model is due; give another folder")
+            raise ValueError(f"expected a model of type {cls.model_type!r}, got {kind!r}; give another folder")
         return super().from_dict(config_dict, **kwargs)
 
 
-class MotionVQVAEConfig(OneKindConfig):
+class MotionVQVAEConfig(StrictConfig):
     """Shape and training terms of a `MotionVQVAEModel`. The defaults are the published T2M-GPT / Motion-Agent network.
 
     Args:
@@ -171,7 +171,7 @@ class MotionVQVAEConfig(OneKindConfig):
         return slice(start, start + 3 * self.num_joints)
 
 
-class TextMotionEvaluatorConfig(OneKindConfig):
+class TextMotionEvaluatorConfig(StrictConfig):
     """Shape, vocabulary and objective of a `TextMotionEvaluatorModel`. The defaults are the published sizes.
 
     Args:
@@ -254,7 +254,7 @@ class TextMotionEvaluatorConfig(OneKindConfig):
         _require_number("temperature", self.temperature, 0, exclusive=True)
 
 
-class UniMoConfig(OneKindConfig):
+class UniMoConfig(StrictConfig):
     """A causal language model with the motion vocabulary, and the motion VQ-VAE whose codes it writes and reads.
 
     Args:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_unimo.rendering_unimo import SIDE_COLORS, Staging
+from modeling_unimo.bodies_unimo import SIDE_COLORS
+from modeling_unimo.rendering_unimo import Staging
 
 SCENE = Path(__file__).with_name("blender_scene.py")
 SAMPLES = 24

@@ -25,8 +25,9 @@ from datasets_scripts.templates import render
 from datasets_scripts.thoughts.records import ThoughtRecord, earlier_records
 from datasets_scripts.thoughts.render import SKELETONS, find_render_fault
 from datasets_scripts.verify.verification import Claim, Verification, verify
+from modeling_unimo.bodies_unimo import drawable
 from modeling_unimo.files_unimo import write_text
-from modeling_unimo.rendering_unimo import contact_sheet, drawable, png_bytes
+from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
 from modeling_unimo.skeletons_unimo import HUMANML3D
 from modeling_unimo.visualization_unimo import player_assets, player_html
 

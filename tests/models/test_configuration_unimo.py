@@ -116,5 +116,5 @@ def test_folder_of_another_kind_is_refused(ours, theirs, tmp_path):
     if ours is theirs:
         assert ours.from_pretrained(tmp_path).model_type == ours.model_type
         return
-    with pytest.raises(ValueError, match=f"a '{theirs.model_type}' model where a '{ours.model_type}' model is due"):
+    with pytest.raises(ValueError, match=f"expected a model of type '{ours.model_type}', got '{theirs.model_type}'"):
         ours.from_pretrained(tmp_path)

@@ -7,13 +7,9 @@ import pytest
 
 from bodies import bump, standing, swing_arm, travel, turn
 from modeling_unimo import rendering_unimo as rendering
+from modeling_unimo.bodies_unimo import BODIES, LEFT, RIGHT, SIDE_COLORS, TRUNK
 from modeling_unimo.motion_representation import HUMANML3D, KIT
 from modeling_unimo.rendering_unimo import (
-    BODIES,
-    LEFT,
-    RIGHT,
-    SIDE_COLORS,
-    TRUNK,
     contact_sheet,
     iter_frames,
     motion_strip,

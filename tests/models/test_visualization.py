@@ -12,7 +12,7 @@ import pytest
 from html_reader import Reader
 
 from bodies import standing, travel
-from modeling_unimo.rendering_unimo import BODIES
+from modeling_unimo.bodies_unimo import BODIES
 from modeling_unimo.visualization_unimo import page_html, player_assets, player_html, save_html
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'single' <!-- \u2028 走 😀"

@@ -12,7 +12,7 @@ import numpy as np
 from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.thoughts.render import find_render_fault
 from datasets_scripts.verify.verification import verify
-from modeling_unimo.rendering_unimo import drawable
+from modeling_unimo.bodies_unimo import drawable
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 # First the words that are no sides, so that they are passed over: "right" as "fully, exactly, correct", a right angle,
