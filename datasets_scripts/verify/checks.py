@@ -5,7 +5,7 @@ order of time; what a statement says is then compared with its movement, and a s
 the action or about the order. Between a clear yes and a clear no there is always a band that decides nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,8 +32,6 @@ _OPPOSITE = {"left": "right", "right": "left", "forward": "backward", "backward"
 _LOW_HAND = -0.4
 _HELD, _NOT_HELD, _HELD_SHARE = 0.25, 0.0, 0.1
 _HEIGHTS = {"down": -0.9, "waist": -0.6, "chest": -0.3, "shoulder": 0.0, "head": 0.4, "overhead": 0.8}
-# Kinds that say where something is, not that it happens: they take no part in the order.
-_UNORDERED = frozenset({"pose", "hand", "face", "end", "still", "moving", "held", "other", "arm", "lower"})
 _FACINGS = {"front": 0.0, "forward": 0.0, "left": 90.0, "back": 180.0, "backward": 180.0, "right": -90.0}
 
 
@@ -64,12 +62,65 @@ class _Finding:
     verdict: Verdict
 
 
+def _walked(e: Evidence) -> list[Movement]:
+    """Who walks or runs takes two steps or goes a metre at least."""
+    return [bout for bout in e.bouts if bout.sure or bout.count[1] > 1 or (bout.metres or 0.0) > 1.0]
+
+
+# The movements that a kind of statement may speak of. What stands after "or" counts only where nothing else is found;
+# a kind that is not here says where something is, or something that joints do not show, and has no place in the order.
+_MOVEMENTS: Mapping[str, Callable[[Evidence], list[Movement]]] = {
+    "travel": lambda e: e.bouts + e.single_steps,
+    "walk travel": _walked,
+    # A jog may stay on the spot.
+    "run travel": lambda e: _walked(e) + e.unsure(e.marches),
+    "sidestep": lambda e: e.side_steps or e.single_side_steps,
+    "march": lambda e: e.marches,
+    "curve": lambda e: e.curves,
+    "turn": lambda e: e.turns + e.upper_turns,
+    "jump": lambda e: e.jumps + e.unsure(e.hops),
+    "hop": lambda e: e.hops + e.unsure([jump for jump in e.jumps if not jump.sure]),
+    "jack": lambda e: e.jacks,
+    "kick": lambda e: e.kicks,
+    "balance": lambda e: e.balances or e.unsure(e.hops),
+    "knee": lambda e: e.knees,
+    "leg": lambda e: e.leg_lifts,
+    "foot": lambda e: e.leg_lifts + e.free_feet,
+    "lunge": lambda e: e.lunges,
+    "squat": lambda e: e.squats,
+    "low": lambda e: e.lows,
+    "sit": lambda e: e.sits,
+    "stand": lambda e: e.stands,
+    "invert": lambda e: e.inversions,
+    "crawl": lambda e: e.crawls,
+    "kneel": lambda e: e.kneels,
+    "lie": lambda e: e.lies,
+    "raise": lambda e: e.raises,
+    "low raise": lambda e: e.raises + e.unsure(e.hand_swings),
+    "reach": lambda e: e.reaches + e.unsure(e.raises),
+    "wave": lambda e: e.waves,
+    "punch": lambda e: e.punches or e.quick_hands,
+    "throw": lambda e: e.throws or e.quick_hands,
+    "clap": lambda e: e.claps or e.unsure(e.meetings),
+    "join": lambda e: e.claps + e.meetings,
+    "circle": lambda e: e.circles,
+    "bow": lambda e: e.bows,
+    "bend": lambda e: e.bows + e.picks + e.unsure(e.lows) + e.stoops,
+    "lean": lambda e: e.leans,
+    "look": lambda e: e.looks,
+    "twist": lambda e: e.looks,
+    "pick": lambda e: e.picks,
+    # From the floor, or from a table that joints do not show.
+    "take": lambda e: e.picks + e.unsure(e.reaches),
+}
+
+
 class Checker:
     """Tests the statements of any number of texts against one motion; what is measured once is kept."""
 
     def __init__(self, evidence: Evidence):
         self.evidence = evidence
-        self._found: dict[tuple[str, str], list[Movement]] = {}
+        self._found: dict[str, list[Movement]] = {}
         self._judged: dict[tuple[Statement, Movement], list[_Finding]] = {}
 
     def check(self, text: str, statements: Sequence[Statement]) -> list[Claim]:
@@ -77,7 +128,7 @@ class Checker:
         chosen, bounds = self._assign(statements)
         repeated = self._used_twice(statements, chosen)
         claims: list[Claim] = []
-        alone = not any(s.kind not in _UNORDERED and not s.negated for s in statements)
+        alone = not any(s.kind in _MOVEMENTS and not s.negated for s in statements)
         for index, statement in enumerate(statements):
             findings = self._findings(statement, chosen.get(index), bounds.get(index))
             if index in repeated:
@@ -109,96 +160,12 @@ class Checker:
 
     def candidates(self, statement: Statement) -> list[Movement]:
         """Movements that a statement may speak of."""
-        key = (statement.kind, statement.gait)
+        kind = f"{statement.gait} {statement.kind}".strip()
         if statement.kind == "raise" and statement.level in ("waist", "chest"):
-            key = ("low raise", "")
-        if key not in self._found:
-            self._found[key] = self._candidates(*key)
-        return self._found[key]
-
-    def _candidates(self, kind: str, gait: str) -> list[Movement]:
-        e = self.evidence
-        match kind:
-            case "travel" if gait:
-                # Who walks or runs takes two steps or goes a metre at least; a jog may stay on the spot.
-                bouts = [bout for bout in e.bouts if bout.sure or bout.count[1] > 1 or (bout.metres or 0.0) > 1.0]
-                return bouts + (e.unsure(e.marches) if gait == "run" else [])
-            case "travel":
-                return e.bouts + e.single_steps
-            case "sidestep":
-                return e.side_steps or e.single_side_steps
-            case "march":
-                return e.marches
-            case "curve":
-                return e.curves
-            case "turn":
-                return e.turns + e.upper_turns
-            case "jump":
-                return e.jumps + e.unsure(e.hops)
-            case "hop":
-                return e.hops + e.unsure([jump for jump in e.jumps if not jump.sure])
-            case "jack":
-                return e.jacks
-            case "kick":
-                return e.kicks
-            case "balance":
-                return e.balances or e.unsure(e.hops)
-            case "knee":
-                return e.knees
-            case "leg":
-                return e.leg_lifts
-            case "foot":
-                return e.leg_lifts + e.free_feet
-            case "lunge":
-                return e.lunges
-            case "squat":
-                return e.squats
-            case "low":
-                return e.lows
-            case "sit":
-                return e.sits
-            case "stand":
-                return e.stands
-            case "invert":
-                return e.inversions
-            case "crawl":
-                return e.crawls
-            case "kneel":
-                return e.kneels
-            case "lie":
-                return e.lies
-            case "raise":
-                return e.raises
-            case "low raise":
-                return e.raises + e.unsure(e.hand_swings)
-            case "reach":
-                return e.reaches + e.unsure(e.raises)
-            case "wave":
-                return e.waves
-            case "punch":
-                return e.punches or e.quick_hands
-            case "clap":
-                return e.claps or e.unsure(e.meetings)
-            case "join":
-                return e.claps + e.meetings
-            case "throw":
-                return e.throws or e.quick_hands
-            case "circle":
-                return e.circles
-            case "bow":
-                return e.bows
-            case "bend":
-                return e.bows + e.picks + e.unsure(e.lows) + e.stoops
-            case "lean":
-                return e.leans
-            case "look" | "twist":
-                return e.looks
-            case "pick":
-                return e.picks
-            case "take":
-                # From the floor, or from a table that joints do not show.
-                return e.picks + e.unsure(e.reaches)
-        return []
+            kind = "low raise"
+        if kind not in self._found:
+            self._found[kind] = _MOVEMENTS[kind](self.evidence)
+        return self._found[kind]
 
     def _assign(self, statements: Sequence[Statement]) -> tuple[dict[int, Movement], dict[int, tuple[float, float]]]:
         """The movement of each statement that has one, and for the others the seconds between which it would start.
@@ -210,7 +177,7 @@ class Checker:
         Node = tuple[float, tuple | None]
         best: dict[float, Node] = {-_NEVER: (0.0, None)}
         for index, statement in enumerate(statements):
-            if statement.negated or statement.vague or statement.kind in _UNORDERED:
+            if statement.negated or statement.vague or statement.kind not in _MOVEMENTS:
                 continue
             fresh: dict[float, Node] = {}
             for movement in self.candidates(statement):
@@ -321,7 +288,7 @@ class Checker:
         self, statement: Statement, movement: Movement | None, bound: tuple[float, float] | None
     ) -> list[_Finding]:
         said = _said(statement)
-        if statement.kind in _UNORDERED:
+        if statement.kind not in _MOVEMENTS:
             return self._still_facts(statement)
         found = self.candidates(statement)
         if statement.negated:

@@ -198,6 +198,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _SOMETHING,
         _rule("join", part="arm", where="together"),
         _rule("other", part="leg|knee|hip|head|elbow", no_part="arm"),
+        _rule("punch", part="arm", text="thrust", where="forward|front"),
         _rule("pick", part="arm", where="floor"),
         _rule("other", part="arm", where="down|hanging|landmark|back"),
         _rule("raise", part="arm", where=_RAISED),
