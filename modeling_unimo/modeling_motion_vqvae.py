@@ -1,8 +1,7 @@
 """The motion VQ-VAE: normalised motion features to discrete codes, one for every few frames, and back.
 
-Architecture and quantisers follow the published T2M-GPT / Motion-Agent network (`models/{vqvae,encdec,resnet,
-quantize_cnn}.py`), with what it lacks: masks before every convolution, so that padding changes nothing; moving
-averages that are saved with the weights; one codebook over all processes.
+Follows the published T2M-GPT / Motion-Agent network (`models/vqvae.py`); its encoders and decoders are in
+`motion_vqvae_layers`, its codebook in `vector_quantizer`.
 """
 
 from collections.abc import Sequence
@@ -16,12 +15,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from .configuration_unimo import GROUP_NORM_GROUPS, MotionVQVAEConfig
+from .configuration_unimo import MotionVQVAEConfig
 from .feature_extraction_unimo import MotionFeatureExtractor
 from .inference_unimo import batches_by_length, evaluating
 
-_KMEANS_CHUNK = 16384
-_FORGOTTEN = 1e-20
+# Imports of remote code stay on one line each, so sorting must not merge these.
+# isort: off
+from .motion_vqvae_layers import HierarchicalDecoder, HierarchicalEncoder, PatchDecoder, PatchEncoder
+from .motion_vqvae_layers import length_mask, valid_lengths
+from .vector_quantizer import VectorQuantizer, kmeans, world_size
+# isort: on
+
 _KMEANS_POINTS_PER_CODE = 128
 # The root: yaw velocity, linear velocity x and z (these add up to the trajectory), height.
 _ROOT_FEATURES = slice(0, 4)
@@ -54,365 +58,6 @@ class MotionVQVAEOutput(ModelOutput):
     reconstruction_loss: torch.FloatTensor | None = None
     position_loss: torch.FloatTensor | None = None
     trajectory_loss: torch.FloatTensor | None = None
-
-
-def _lengths(attention_mask: Tensor | None, shape: Sequence[int], what: str) -> Tensor | None:
-    """Valid lengths (B,) of a right-padded (B, T) mask, or None when nothing is masked."""
-    if attention_mask is None:
-        return None
-    if tuple(attention_mask.shape) != tuple(shape):
-        raise ValueError(f"attention_mask has shape {tuple(attention_mask.shape)}; {what} needs {tuple(shape)}")
-    mask = attention_mask != 0
-    if mask.all():
-        return None
-    if (mask[:, 1:] & ~mask[:, :-1]).any():
-        raise ValueError(f"{what} must be padded on the right: a masked position stands before an unmasked one")
-    return mask.sum(dim=1)
-
-
-def _mask(lengths: Tensor | None, size: int, like: Tensor) -> Tensor | None:
-    """(B, 1, size) of ones and zeros in the type of `like`, or None when nothing is masked."""
-    if lengths is None:
-        return None
-    positions = torch.arange(size, device=like.device)
-    return (positions < lengths[:, None])[:, None].to(like.dtype)
-
-
-def _apply(mask: Tensor | None, x: Tensor) -> Tensor:
-    return x if mask is None else x * mask
-
-
-class ChannelLayerNorm(nn.LayerNorm):
-    """LayerNorm over the channels of (B, C, T)."""
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
-
-
-class MaskedGroupNorm(nn.GroupNorm):
-    """GroupNorm of (B, C, T) whose statistics leave masked frames out."""
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        if mask is None:
-            return super().forward(x)
-        batch, channels, time = x.shape
-        groups = x.reshape(batch, self.num_groups, channels // self.num_groups, time)
-        keep = mask[:, None]
-        count = keep.sum(dim=(2, 3), keepdim=True).clamp_min(1) * groups.shape[2]
-        mean = (groups * keep).sum(dim=(2, 3), keepdim=True) / count
-        centred = groups - mean
-        variance = (centred.square() * keep).sum(dim=(2, 3), keepdim=True) / count
-        normalised = (centred * torch.rsqrt(variance + self.eps)).reshape(batch, channels, time)
-        return normalised * self.weight[:, None] + self.bias[:, None]
-
-
-class MaskedBatchNorm(nn.BatchNorm1d):
-    """BatchNorm of (B, C, T) whose statistics leave masked frames out."""
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        if mask is None or not self.training:
-            return super().forward(x)
-        keep = mask[:, 0] != 0
-        rows = x.transpose(1, 2)
-        out = torch.zeros_like(rows)
-        out[keep] = super().forward(rows[keep]).to(out.dtype)
-        return out.transpose(1, 2)
-
-
-class NoNorm(nn.Module):
-    """Takes the place of a norm where there is none."""
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return x
-
-
-def _norm(name: str, channels: int) -> nn.Module:
-    if name == "LN":
-        return ChannelLayerNorm(channels)
-    if name == "GN":
-        return MaskedGroupNorm(GROUP_NORM_GROUPS, channels, eps=1e-6)
-    if name == "BN":
-        return MaskedBatchNorm(channels, eps=1e-6)
-    return NoNorm()
-
-
-_ACTIVATIONS: dict[str, Any] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
-
-
-class ResidualBlock(nn.Module):
-    """norm, activation, dilated convolution, norm, activation, 1x1 convolution, plus the input."""
-
-    def __init__(self, config: MotionVQVAEConfig, dilation: int):
-        super().__init__()
-        width = config.width
-        self.activation = _ACTIVATIONS[config.activation]
-        self.norm1 = _norm(config.norm, width)
-        self.conv1 = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
-        self.norm2 = _norm(config.norm, width)
-        self.conv2 = nn.Conv1d(width, width, 1)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        hidden = self.activation(self.norm1(x, mask))
-        hidden = self.conv1(_apply(mask, hidden))
-        hidden = self.activation(self.norm2(hidden, mask))
-        # The 1x1 convolution mixes no frames, so it needs no mask; what follows masks again.
-        return x + self.conv2(hidden)
-
-
-class ResidualStack(nn.Module):
-    """Residual blocks, the widest dilation first (in encoder and decoder alike, as published)."""
-
-    def __init__(self, config: MotionVQVAEConfig):
-        super().__init__()
-        growth = config.dilation_growth_rate
-        self.blocks = nn.ModuleList(ResidualBlock(config, growth**level) for level in reversed(range(config.depth)))
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        for block in self.blocks:
-            x = block(x, mask)
-        return x
-
-
-class HierarchicalEncoder(nn.Module):
-    """Published encoder: (B, D, T) to (B, code_dim, T // downsample) through strided convolutions."""
-
-    def __init__(self, config: MotionVQVAEConfig):
-        super().__init__()
-        width, stride = config.width, config.stride_t
-        self.stride = stride
-        self.input = nn.Conv1d(config.feature_dim, width, 3, padding=1)
-        self.downs = nn.ModuleList(
-            nn.Conv1d(width, width, 2 * stride, stride=stride, padding=stride // 2) for _ in range(config.down_t)
-        )
-        self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
-        self.output = nn.Conv1d(width, config.code_dim, 3, padding=1)
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        mask = _mask(lengths, x.shape[-1], x)
-        # ReLU here whatever the activation of the blocks, as published.
-        x = F.relu(self.input(_apply(mask, x)))
-        for down, stack in zip(self.downs, self.stacks, strict=True):
-            x = down(_apply(mask, x))
-            lengths = None if lengths is None else lengths // self.stride
-            mask = _mask(lengths, x.shape[-1], x)
-            x = stack(x, mask)
-        return self.output(_apply(mask, x))
-
-
-class HierarchicalDecoder(nn.Module):
-    """Published decoder: (B, code_dim, L) to (B, D, downsample * L) through nearest-neighbour up-sampling."""
-
-    def __init__(self, config: MotionVQVAEConfig):
-        super().__init__()
-        width = config.width
-        self.stride = config.stride_t
-        self.input = nn.Conv1d(config.code_dim, width, 3, padding=1)
-        self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
-        self.ups = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(config.down_t))
-        self.hidden = nn.Conv1d(width, width, 3, padding=1)
-        self.output = nn.Conv1d(width, config.feature_dim, 3, padding=1)
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        mask = _mask(lengths, x.shape[-1], x)
-        x = F.relu(self.input(_apply(mask, x)))
-        for stack, up in zip(self.stacks, self.ups, strict=True):
-            x = stack(x, mask).repeat_interleave(self.stride, dim=-1)
-            lengths = None if lengths is None else lengths * self.stride
-            mask = _mask(lengths, x.shape[-1], x)
-            x = up(_apply(mask, x))
-        x = F.relu(self.hidden(_apply(mask, x)))
-        return _apply(mask, self.output(_apply(mask, x)))
-
-
-class PatchEncoder(nn.Module):
-    """(B, D, T) to (B, code_dim, T // downsample) through one strided convolution; all blocks run at code rate."""
-
-    def __init__(self, config: MotionVQVAEConfig):
-        super().__init__()
-        self.downsample = config.downsample
-        kernel = config.patch_kernel or 2 * config.downsample
-        padding = (kernel - config.downsample) // 2
-        self.patch = nn.Conv1d(config.feature_dim, config.width, kernel, stride=config.downsample, padding=padding)
-        self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
-        self.output = nn.Conv1d(config.width, config.code_dim, 3, padding=1)
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        x = self.patch(_apply(_mask(lengths, x.shape[-1], x), x))
-        lengths = None if lengths is None else lengths // self.downsample
-        mask = _mask(lengths, x.shape[-1], x)
-        for stack in self.stacks:
-            x = stack(x, mask)
-        return self.output(_apply(mask, x))
-
-
-class PatchDecoder(nn.Module):
-    """(B, code_dim, L) to (B, D, downsample * L) through one transposed convolution."""
-
-    def __init__(self, config: MotionVQVAEConfig):
-        super().__init__()
-        self.downsample = config.downsample
-        self.activation = _ACTIVATIONS[config.activation]
-        kernel = config.patch_kernel or 2 * config.downsample
-        padding = (kernel - config.downsample) // 2
-        self.input = nn.Conv1d(config.code_dim, config.width, 3, padding=1)
-        self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
-        self.patch = nn.ConvTranspose1d(
-            config.width, config.feature_dim, kernel, stride=config.downsample, padding=padding
-        )
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        mask = _mask(lengths, x.shape[-1], x)
-        x = self.input(_apply(mask, x))
-        for stack in self.stacks:
-            x = stack(x, mask)
-        x = self.patch(_apply(mask, self.activation(x)))
-        return _apply(_mask(None if lengths is None else lengths * self.downsample, x.shape[-1], x), x)
-
-
-def _world_size() -> int:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if distributed else 1
-
-
-class VectorQuantizer(nn.Module):
-    """Nearest code of every latent, and the four published ways of learning the codebook.
-
-    State, all of it in the state dict: `codebook` (K, C); for the moving averages `code_sum` (K, C) and `code_count`
-    (K,); `initialized`, false until the first training batch (or k-means) has placed the codes.
-    """
-
-    def __init__(self, config: MotionVQVAEConfig):
-        super().__init__()
-        self.kind = config.quantizer
-        self.decay = config.ema_decay
-        self.reset_threshold = config.reset_threshold
-        size, dim = config.codebook_size, config.code_dim
-        if self.kind == "orig":
-            self.codebook = nn.Parameter(torch.empty(size, dim))
-        else:
-            self.register_buffer("codebook", torch.zeros(size, dim))
-            self.register_buffer("code_sum", torch.zeros(size, dim))
-            self.register_buffer("code_count", torch.zeros(size))
-            self.register_buffer("initialized", torch.zeros((), dtype=torch.bool))
-
-    def nearest(self, latents: Tensor) -> Tensor:
-        """Indices (N,) of the codes nearest to latents (N, C); the first one on ties."""
-        codebook = self.codebook.to(latents.dtype)
-        # |x|^2 is the same for every code and only costs precision.
-        return torch.addmm(codebook.square().sum(dim=1), latents, codebook.t(), alpha=-2).argmin(dim=1)
-
-    def lookup(self, codes: Tensor) -> Tensor:
-        """Vectors (..., C) of codes (...)."""
-        return F.embedding(codes, self.codebook)
-
-    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """latents (N, C) -> straight-through vectors (N, C), codes (N,), commitment loss, perplexity.
-
-        In training the output and the loss use the codebook as it was before this batch moved it.
-        """
-        # Distances and averages are not for half precision.
-        with torch.autocast(latents.device.type, enabled=False):
-            return self._quantize(latents.float() if latents.dtype in (torch.float16, torch.bfloat16) else latents)
-
-    def _quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        learns = self.training and self.kind != "orig"
-        if learns and not self.initialized:
-            self._place(self._tiled(latents.detach()))
-        codes = self.nearest(latents.detach())
-        vectors = self.lookup(codes).to(latents.dtype)
-        counts = torch.bincount(codes, minlength=len(self.codebook)).to(latents.dtype)
-        if learns:
-            counts = self._learn(latents.detach(), codes, counts)
-        loss = F.mse_loss(latents, vectors.detach())
-        if self.kind == "orig":
-            loss = F.mse_loss(vectors, latents.detach()) + loss
-        share = counts / counts.sum()
-        epsilon = 1e-10 if self.kind == "orig" else 1e-7
-        perplexity = torch.exp(-(share * torch.log(share + epsilon)).sum())
-        return latents + (vectors - latents).detach(), codes, loss, perplexity
-
-    @torch.no_grad()
-    def _learn(self, latents: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
-        """Move the codebook by one batch; returns how often each code was used by all processes together."""
-        sums = torch.zeros_like(self.codebook, dtype=latents.dtype).index_add_(0, codes, latents)
-        if _world_size() > 1:
-            torch.distributed.all_reduce(sums)
-            torch.distributed.all_reduce(counts)
-        if self.kind == "reset":
-            self.code_count.copy_(counts)
-            self.codebook.copy_(torch.where(counts[:, None] >= 1, self.codebook, self._tiled(latents)))
-            return counts
-        self.code_sum.mul_(self.decay).add_(sums, alpha=1 - self.decay)
-        self.code_count.mul_(self.decay).add_(counts, alpha=1 - self.decay)
-        # An average that has decayed to nothing says nothing: it ends as 0 / 0 in the published code.
-        known = self.code_count[:, None] > _FORGOTTEN
-        moved = torch.where(known, self.code_sum / self.code_count.clamp_min(_FORGOTTEN)[:, None], self.codebook)
-        if self.kind == "ema_reset":
-            alive = self.code_count[:, None] >= self.reset_threshold
-            moved = torch.where(alive, moved, self._tiled(latents))
-        self.codebook.copy_(moved)
-        return counts
-
-    def _tiled(self, latents: Tensor) -> Tensor:
-        """As many latents as there are codes, the first of the batch (repeated with a little noise if too few).
-
-        Every process gets those of the first one: all codebooks stay the same.
-        """
-        size, dim = self.codebook.shape
-        if len(latents) < size:
-            latents = latents.repeat(-(-size // len(latents)), 1)
-            latents = latents + torch.randn_like(latents) * (0.01 / dim**0.5)
-        rows = latents[:size].to(self.codebook.dtype).contiguous()
-        if _world_size() > 1:
-            torch.distributed.broadcast(rows, src=0)
-        return rows
-
-    @torch.no_grad()
-    def _place(self, vectors: Tensor, counts: Tensor | None = None) -> None:
-        self.codebook.copy_(vectors)
-        if self.kind == "orig":
-            return
-        self.code_count.copy_(torch.ones_like(self.code_count) if counts is None else counts)
-        self.code_sum.copy_(self.codebook * self.code_count[:, None])
-        self.initialized.fill_(True)
-
-
-@torch.no_grad()
-def kmeans(points: Tensor, num_clusters: int, iterations: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """k-means with k-means++ starts. points (N, C) with N >= num_clusters -> centres (K, C), members (K,) of each.
-
-    An empty cluster takes the point that is worst represented.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def assign(centres: Tensor) -> tuple[Tensor, Tensor]:
-        square = centres.square().sum(dim=1)
-        distances, labels = [], []
-        for chunk in points.split(_KMEANS_CHUNK):
-            nearest, label = torch.addmm(square, chunk, centres.t(), alpha=-2).min(dim=1)
-            distances.append((nearest + chunk.square().sum(dim=1)).clamp_min(0))
-            labels.append(label)
-        return torch.cat(distances), torch.cat(labels)
-
-    centres = points.new_empty(num_clusters, points.shape[1])
-    first = int(torch.randint(len(points), (1,), generator=generator))
-    centres[0] = points[first]
-    nearest = (points - centres[0]).square().sum(dim=1)
-    for index in range(1, num_clusters):
-        cumulative = nearest.double().cumsum(0)
-        draw = torch.rand((), generator=generator, dtype=torch.float64).to(points.device) * cumulative[-1]
-        chosen = int(torch.searchsorted(cumulative, draw).clamp_max(len(points) - 1))
-        centres[index] = points[chosen]
-        nearest = torch.minimum(nearest, (points - centres[index]).square().sum(dim=1))
-    for _ in range(iterations):
-        distances, labels = assign(centres)
-        counts = torch.bincount(labels, minlength=num_clusters).to(points.dtype)
-        sums = torch.zeros_like(centres).index_add_(0, labels, points)
-        centres = sums / counts.clamp_min(1)[:, None]
-        empty = torch.nonzero(counts == 0).flatten()
-        if len(empty):
-            centres[empty] = points[distances.topk(len(empty)).indices]
-    return centres, torch.bincount(assign(centres)[1], minlength=num_clusters)
 
 
 class MotionVQVAEModel(PreTrainedModel):
@@ -456,7 +101,7 @@ class MotionVQVAEModel(PreTrainedModel):
         dim, downsample = self.config.feature_dim, self.config.downsample
         if motion.dim() != 3 or motion.shape[-1] != dim:
             raise ValueError(f"motion must have shape (batch, frames, {dim}); got {tuple(motion.shape)}")
-        lengths = _lengths(attention_mask, motion.shape[:2], "motion")
+        lengths = valid_lengths(attention_mask, motion.shape[:2], "motion")
         shortest = motion.shape[1] if lengths is None else int(lengths.min())
         if shortest < downsample:
             raise ValueError(f"motion of {shortest} frames is too short: one code takes {downsample} frames")
@@ -470,7 +115,7 @@ class MotionVQVAEModel(PreTrainedModel):
     def encoder_latents(self, motion: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Latents (N, code_dim) of all valid steps, clip after clip: what `initialize_codebook` takes."""
         latents, lengths = self._latents(motion, self._check_motion(motion, attention_mask))
-        mask = _mask(lengths, latents.shape[1], latents)
+        mask = length_mask(lengths, latents.shape[1], latents)
         return latents.flatten(0, 1) if mask is None else latents[mask[:, 0] != 0]
 
     @torch.no_grad()
@@ -499,10 +144,10 @@ class MotionVQVAEModel(PreTrainedModel):
         # As if an average batch used each code ten times as often as a dead one: room to settle before any reset.
         threshold = max(self.config.reset_threshold, 1e-3)
         counts = (members / members.float().mean() * 10 * threshold).clamp_min(2 * threshold)
-        if _world_size() > 1:
+        if world_size() > 1:
             torch.distributed.broadcast(centres, src=0)
             torch.distributed.broadcast(counts, src=0)
-        self.quantizer._place(centres, counts)
+        self.quantizer.place(centres, counts)
 
     def encode(self, motion: Tensor, attention_mask: Tensor | None = None) -> MotionEncoding:
         """Codes of normalised motion.
@@ -535,7 +180,7 @@ class MotionVQVAEModel(PreTrainedModel):
             raise ValueError(f"codes must have shape (batch, length) with at least one code; got {tuple(codes.shape)}")
         if codes.is_floating_point():
             raise ValueError(f"codes must be whole numbers; got {codes.dtype}")
-        lengths = _lengths(attention_mask, codes.shape, "codes")
+        lengths = valid_lengths(attention_mask, codes.shape, "codes")
         if lengths is not None:
             codes = codes * (attention_mask != 0)
         size = self.config.codebook_size
@@ -629,7 +274,7 @@ class MotionVQVAEModel(PreTrainedModel):
         """
         lengths = self._check_motion(motion, attention_mask)
         latents, code_lengths = self._latents(motion, lengths)
-        mask = _mask(code_lengths, latents.shape[1], latents)
+        mask = length_mask(code_lengths, latents.shape[1], latents)
         codes = commitment_loss = perplexity = None
         vectors = latents
         if quantize:
@@ -646,7 +291,7 @@ class MotionVQVAEModel(PreTrainedModel):
         reconstruction = self.decoder(vectors.to(latents.dtype).transpose(1, 2), code_lengths).transpose(1, 2)
         target = motion[:, : reconstruction.shape[1]].to(reconstruction.dtype)
         frames = None if code_lengths is None else code_lengths * self.config.downsample
-        losses = self._losses(reconstruction, target, _mask(frames, target.shape[1], target))
+        losses = self._losses(reconstruction, target, length_mask(frames, target.shape[1], target))
         if quantize:
             losses["loss"] = losses["loss"] + self.config.commitment_weight * commitment_loss
         return MotionVQVAEOutput(

@@ -12,7 +12,8 @@ import torch.multiprocessing as mp
 from modeling_unimo.checkpoint_conversion import _vqvae_key, vqvae_from_weights
 from modeling_unimo.configuration_unimo import MotionVQVAEConfig
 from modeling_unimo.feature_extraction_unimo import MotionFeatureExtractor
-from modeling_unimo.modeling_motion_vqvae import MotionVQVAEModel, VectorQuantizer, kmeans
+from modeling_unimo.modeling_motion_vqvae import MotionVQVAEModel
+from modeling_unimo.vector_quantizer import VectorQuantizer, kmeans
 
 DIM = 35
 PUBLISHED = {
@@ -270,7 +271,7 @@ def test_every_quantiser_learns_and_resumes_exactly(quantizer, architecture, tmp
 
 def test_a_dead_code_takes_the_row_of_its_number():
     quantizer = VectorQuantizer(MotionVQVAEConfig(codebook_size=4, code_dim=2, quantizer="ema_reset")).train()
-    quantizer._place(torch.tensor([[0.0, 0.0], [1.0, 1.0], [50.0, 50.0], [60.0, 60.0]]))
+    quantizer.place(torch.tensor([[0.0, 0.0], [1.0, 1.0], [50.0, 50.0], [60.0, 60.0]]))
     latents = torch.tensor([[0.0, 0.1], [1.0, 0.9], [0.1, 0.0], [0.9, 1.0], [0.0, 0.0], [1.0, 1.0]])
     quantizer(latents)
     assert torch.equal(quantizer.codebook[2:], latents[2:4])
@@ -289,7 +290,7 @@ def test_too_few_latents_are_repeated_with_a_little_noise():
 
 def test_averages_that_die_leave_the_code_where_it_is():
     quantizer = VectorQuantizer(MotionVQVAEConfig(codebook_size=2, code_dim=2, quantizer="ema", ema_decay=0.1)).train()
-    quantizer._place(torch.tensor([[0.0, 0.0], [9.0, 9.0]]))
+    quantizer.place(torch.tensor([[0.0, 0.0], [9.0, 9.0]]))
     for _ in range(80):
         quantizer(torch.zeros(4, 2))
     torch.testing.assert_close(quantizer.codebook[1], torch.tensor([9.0, 9.0]))
