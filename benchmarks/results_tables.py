@@ -124,6 +124,16 @@ def _shares_table(content: Json) -> Table:
     return ["", *measures], rows
 
 
+def _planted_table(content: Json) -> Table:
+    """Errors planted into texts, as benchmarks/verifier_planted_errors.py counts them, by kind of text."""
+    rows = []
+    for name, kinds in content["results"]["planted"].items():
+        found = kinds["all"]
+        shares = [{"share": found[key], "ci95": found[f"{key}_ci95"]} for key in ("recall", "precision")]
+        rows.append([name, str(found["planted"]), *map(_interval, shares), f"{found['accused']} of {found['clean']}"])
+    return ["", "planted errors", "found", "precision", "true texts contradicted"], rows
+
+
 def _interval(share: Json) -> str:
     low, high = share["ci95"]
     return f"{share['share']:.3f} [{low:.3f}, {high:.3f}]".replace(" ", "\N{NO-BREAK SPACE}")
@@ -152,6 +162,7 @@ _TABLES = {
     "quickstart": _quickstart_table,
     "study": _study_table,
     "shares": _shares_table,
+    "planted": _planted_table,
     "table": _plain_table,
     "summary": _summary_table,
 }
@@ -213,8 +224,12 @@ def take_quickstart(runs: Sequence[Path]) -> None:
 
 
 def take(name: str, results: Path) -> None:
-    """Put the JSON file of a study or a benchmark into docs/results/NAME.json, in the place of what stands there."""
-    _write(name, read(name) | {"results": json.loads(results.read_text(encoding="utf-8"))})
+    """Put the JSON file of a study or a benchmark into docs/results/NAME.json, in the place of what stands there.
+
+    Where NAME.json has a list `keep`, only these parts of the file are taken.
+    """
+    content, taken = read(name), json.loads(results.read_text(encoding="utf-8"))
+    _write(name, content | {"results": {part: taken[part] for part in content.get("keep", taken)}})
 
 
 def _write(name: str, content: Json) -> None:

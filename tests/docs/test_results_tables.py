@@ -68,6 +68,19 @@ def test_shares_name_their_interval_and_counts():
     assert rows == [["all", "0.750\xa0[0.301,\xa00.954] (3 of 4)", ""], ["planted", "", rows[0][1]]]
 
 
+def test_planted_errors_take_only_what_is_kept(results):
+    (results / "README.md").write_text("")
+    counts = {"planted": 5, "accused": 1, "clean": 5}
+    counts |= {name: 0.8 for name in ("recall", "precision")}
+    counts |= {f"{name}_ci95": [0.4, 0.9] for name in ("recall", "precision")}
+    file = results / "errors.json"
+    file.write_text(json.dumps({"planted": {"captions": {"all": counts}}, "wrong": ["a long list"]}))
+    main(["--take", "planted-errors", str(file)])
+    assert "wrong" not in read("planted-errors")["results"]
+    share = "0.800\xa0[0.400,\xa00.900]"
+    assert table(read("planted-errors"))[1] == [["captions", "5", share, share, "1 of 5"]]
+
+
 def test_figures_of_new_runs_take_the_place_of_the_old(results):
     (results / "README.md").write_text("<!-- results: quickstart -->\n<!-- /results -->\n")
     run = results / "run"
