@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from datasets_scripts.captioned_motions import CaptionedMotion
 from evaluate_unimo.protocol import Asked
@@ -50,7 +51,7 @@ class AnswerWriter:
                     raise ValueError(f"clip id {one.id!r} leads out of {self.folder}; its motion cannot be saved")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(path) as part:
-                    np.save(part, np.asarray(one.motion))
+                    np.save(part, torch.as_tensor(one.motion).cpu().numpy())
         _write_lines(self.folder / CAPTIONS, kept)
 
     def captions(self, answers: Sequence[tuple[str, str | None]], sample: int) -> None:

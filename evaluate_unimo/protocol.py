@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from datasets_scripts.captioned_motions import CaptionedMotion
 from datasets_scripts.captions import SPACY_MODEL
@@ -186,7 +187,9 @@ def score_motions(
         prefix = "" if name == "main" else f"{name}/"
         clips |= {prefix + metric: _spread(values, valid, len(asked)) for metric, values in rows.items()}
     result["real"] |= real_side.accuracy(asked, choices)
-    checked = {row: one for row in valid for one in check_features([texts[row]], np.asarray(motions[row]))}
+    checked = {
+        row: one for row in valid for one in check_features([texts[row]], torch.as_tensor(motions[row]).cpu().numpy())
+    }
     result["generated"] |= headline(list(checked.values()))
     counts = [count_claims(one)[:2] for one in checked.values()]
     clips |= {

@@ -26,7 +26,7 @@ class RowStore:
         return self._buffered + self._stored
 
     def append(self, rows: np.ndarray, name: str = "embeddings") -> None:
-        """Take in (B, D) rows; they are copied, so that the caller may fill the same array with the next batch.
+        """Add (B, D) rows; they are copied, so that the caller may fill the same array with the next batch.
 
         Raises:
             ValueError: another D than before.

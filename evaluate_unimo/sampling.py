@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from datasets_scripts.captioned_motions import CaptionedMotion
 from evaluate_unimo import protocol
@@ -27,11 +28,11 @@ class Sampler:
     generate_kwargs: dict[str, Any] = field(default_factory=dict)
     group: ProcessGroup = field(default_factory=ProcessGroup)
 
-    def motions(self, texts: Sequence[str], seed: int) -> list[np.ndarray | None]:
-        """Features (T, D) of one motion for each text, None for an invalid answer."""
+    def motions(self, texts: Sequence[str], seed: int) -> list[torch.Tensor | None]:
+        """Features (T, D) of one motion for each text, on the model's device; None for an invalid answer."""
         return self._decoded(self.answers("t2m", texts=texts, seed=seed))
 
-    def motion_samples(self, texts: Sequence[str], count: int, seed: int) -> list[list[np.ndarray | None]]:
+    def motion_samples(self, texts: Sequence[str], count: int, seed: int) -> list[list[torch.Tensor | None]]:
         """Features (T, D) of `count` motions for each text, None for an invalid answer."""
         samples = self.samples("t2m", count, texts=texts, seed=seed)
         motions = self._decoded([answer for row in samples for answer in row])
@@ -42,9 +43,9 @@ class Sampler:
         answers = self.answers("m2t", codes=codes, seed=seed)
         return [answer.caption if answer.valid else None for answer in answers]
 
-    def _decoded(self, answers: Sequence[Answer]) -> list[np.ndarray | None]:
+    def _decoded(self, answers: Sequence[Answer]) -> list[torch.Tensor | None]:
         valid = [answer.codes for answer in answers if answer.valid]
-        decoded = iter(self.model.decode_codes(valid, self.processor) if valid else [])
+        decoded = iter(self.model.decode_codes(valid, self.processor, return_tensors="pt") if valid else [])
         return [next(decoded) if answer.valid else None for answer in answers]
 
     def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:

@@ -1,7 +1,7 @@
-"""What the metrics here share as `evaluate` modules: inputs are reduced as they come, without Arrow files on disk.
+"""Base class of the `evaluate` modules: inputs are reduced as they come, without Arrow files on disk.
 
 A stock `evaluate.Metric` writes every row to an Arrow file and reads all of them back before it computes, needs as
-many predictions as references, and takes lists of numbers apart one by one: for embeddings this costs more than the
+many predictions as references, and converts lists element by element: for embeddings this costs more than the
 metric. Here `compute` hands arrays or tensors straight to `evaluate_unimo.functional`, and `add` and `add_batch` keep
 only what the figure needs. In several processes it is this that they exchange, not the rows.
 """
@@ -24,13 +24,13 @@ INPUTS = frozenset(
 class StreamingMetric(evaluate.Metric):
     """Base of the metrics: `compute`, `add` and `add_batch` of `evaluate` over five methods of the subclass.
 
-    * `_start(**options)` empties what was taken in. Its parameters are the options that have to be known while rows
+    * `_start(**options)` resets the state. Its parameters are the options that have to be known while rows
       come in: they are given to `load`, or to a `compute` that is handed all rows at once.
-    * `_add(**inputs) -> int` checks a batch and takes it in or raises ValueError leaving everything as it was; returns
+    * `_add(**inputs) -> int` checks a batch and adds it, or raises ValueError and leaves the state as it was; returns
       the number of rows. Parameters with a default of None may be missing from a batch.
     * `_result(**options) -> dict` is the figure. Its parameters are the options that may wait until the end.
-    * `_state() -> dict` is what was taken in, arrays and what is fit for JSON; `_join(state)` takes in what another
-      process has so.
+    * `_state() -> dict` is the state, as arrays and JSON values; `_join(state)` adds that of another
+      process.
 
     Args:
         num_process, process_id: of a distributed evaluation: each process adds its own rows and calls `compute`, which
@@ -82,7 +82,7 @@ class StreamingMetric(evaluate.Metric):
             self._exchange = StateExchange(self.data_dir, str(self.experiment_id), num_process, process_id, timeout)
 
     def __len__(self) -> int:
-        """Number of rows taken in since the last `compute`."""
+        """Number of rows added since the last `compute`."""
         return self._rows
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, float] | None:
@@ -133,7 +133,7 @@ class StreamingMetric(evaluate.Metric):
         return scores
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
-        """Take in a batch of rows.
+        """Add a batch of rows.
 
         Args:
             predictions, references: as the module names its inputs; other inputs go by their names too.
@@ -150,7 +150,7 @@ class StreamingMetric(evaluate.Metric):
         self._take({k: v for k, v in given.items() if v is not None})
 
     def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
-        """Take in one row: `prediction` and `reference`, or the inputs of the module by their names, one of each.
+        """Add one row: `prediction` and `reference`, or the inputs of the module by their names, one of each.
 
         Raises:
             ValueError: as `add_batch`.
@@ -166,7 +166,7 @@ class StreamingMetric(evaluate.Metric):
         self._rows += self._add(**inputs)
 
     def _receive(self, states: list[dict[str, Any]], options: str) -> None:
-        """Take in what the other processes have."""
+        """Add the states of the other processes."""
         for process, state in enumerate(states, 1):
             if state["options"] != options:
                 raise ValueError(f"process {process} has the options {state['options']}, process 0 has {options}")

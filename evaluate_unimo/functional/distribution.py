@@ -10,7 +10,7 @@ from evaluate_unimo.functional.inputs import as_array, generator, positive_integ
 
 @dataclass
 class Gaussian:
-    """Mean and scatter of embeddings, taken in batch by batch: memory is D x D whatever their number.
+    """Mean and scatter of embeddings, accumulated batch by batch: memory is D x D whatever their number.
 
     Batches are merged by the pairwise formula of Chan, Golub and LeVeque (1983), which loses no digits where the mean
     is large against the spread, as sums of squares would.
@@ -21,7 +21,7 @@ class Gaussian:
     scatter: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def add(self, embeddings: Any, name: str = "embeddings") -> "Gaussian":
-        """Take in (N, D) more rows; returns itself.
+        """Add (N, D) more rows; returns itself.
 
         Raises:
             ValueError: another D than before, or an unfit array.
@@ -32,7 +32,7 @@ class Gaussian:
         return self.merge(Gaussian(len(rows), mean, centred.T @ centred), name)
 
     def merge(self, other: "Gaussian", name: str = "embeddings") -> "Gaussian":
-        """Take in the rows that another one has; returns itself.
+        """Add the rows of another Gaussian; returns itself.
 
         Raises:
             ValueError: another D.
@@ -57,7 +57,7 @@ class Gaussian:
             ValueError: fewer than two rows.
         """
         if self.count < 2:
-            raise ValueError(f"a covariance needs at least 2 rows, got {self.count}")
+            raise ValueError(f"a covariance takes at least 2 rows, got {self.count}")
         return self.scatter / (self.count - 1)
 
 
@@ -87,14 +87,14 @@ def frechet_distance(mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov
 
 
 def gaussian_fid(predictions: Gaussian, references: Gaussian) -> float:
-    """FID between two sets of embeddings that were taken in batch by batch.
+    """FID between two sets of embeddings that were accumulated batch by batch.
 
     Raises:
         ValueError: fewer than two rows on a side, or different dimensions.
     """
     for name, side in (("predictions", predictions), ("references", references)):
         if side.count < 2:
-            raise ValueError(f"{name}: FID needs at least 2 embeddings, got {side.count}")
+            raise ValueError(f"{name} must hold at least 2 embeddings for FID, got {side.count}")
     if len(predictions.mean) != len(references.mean):
         raise ValueError(
             f"predictions have {len(predictions.mean)} dimensions and references {len(references.mean)}; "
@@ -145,7 +145,7 @@ def diversity_pairs(count: int, times: int, seed: int | None) -> tuple[np.ndarra
     times = positive_integer(times, "times")
     if times >= count:
         raise ValueError(
-            f"times: {times} pairs need more than {times} embeddings, got {count}; lower times "
+            f"times must be below the number of embeddings, got {times} for {count}; lower times "
             f"(published: {published_diversity_times(count)} for this many) or add embeddings"
         )
     random = generator(seed)
@@ -161,7 +161,7 @@ def multimodality_pairs(samples: int, times: int, seed: int | None) -> tuple[np.
     times = positive_integer(times, "times")
     if times >= samples:
         raise ValueError(
-            f"times: {times} pairs need more than {times} samples of each caption, got {samples} "
+            f"times must be below the number of samples a caption, got {times} for {samples} "
             "(published: 10 of 30); lower times or generate more"
         )
     random = generator(seed)

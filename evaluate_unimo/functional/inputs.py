@@ -20,7 +20,7 @@ def as_array(values: Any, name: str, ndim: int) -> np.ndarray:
     # A tensor can only arrive where torch has been imported, so that numpy users never pay for importing it.
     torch = sys.modules.get("torch")
     if isinstance(values, str | bytes):
-        raise ValueError(f"{name}: got a string where an array of numbers with {ndim} dimensions is needed")
+        raise ValueError(f"{name} must be an array of numbers with {ndim} dimensions, got a string")
     if isinstance(values, list | tuple) and torch is not None and any(isinstance(v, torch.Tensor) for v in values):
         values = [as_array(v, f"{name}[{i}]", ndim - 1) for i, v in enumerate(values)]
     if torch is not None and isinstance(values, torch.Tensor):
@@ -28,17 +28,17 @@ def as_array(values: Any, name: str, ndim: int) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"{name}: rows differ in length or shape; every row needs the same shape") from error
+        raise ValueError(f"{name} must have rows of one shape, got rows that differ in length or shape") from error
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"{name}: holds {array.dtype} values; real numbers are needed")
+        raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
     if array.ndim != ndim:
-        raise ValueError(f"{name}: has shape {array.shape}; {ndim} dimensions are needed")
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
     if array.size == 0:
-        raise ValueError(f"{name}: is empty (shape {array.shape})")
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     array = array.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         bad = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise ValueError(f"{name}: holds NaN or infinity, first in row {bad}; drop or repair that row")
+        raise ValueError(f"{name} must be finite, got NaN or infinity first in row {bad}; drop or repair that row")
     return array
 
 
@@ -55,9 +55,9 @@ def as_pairs(first: Any, second: Any, names: tuple[str, str]) -> tuple[np.ndarra
 
 
 def positive_integer(value: Any, name: str) -> int:
-    """`value` as an int; ValueError naming it where it is not a whole number of at least 1."""
+    """`value` as an int; ValueError where it is no integer >= 1."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: got {value!r}; a whole number of at least 1 is needed")
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
     return int(value)
 
 
@@ -66,19 +66,19 @@ def generator(seed: int | None) -> Any:
     if seed is None:
         return np.random
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed: got {seed!r}; a whole number in 0..{2**32 - 1} or None is needed")
+        raise ValueError(f"seed must be None or an integer in 0..{2**32 - 1}, got {seed!r}")
     return np.random.RandomState(int(seed))
 
 
 def check_strings(values: Any, name: str, allow_blank: bool = False) -> list[str]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise ValueError(f"{name}: got {values!r:.80}; a list of strings is needed (wrap a single caption in [ ])")
+        raise ValueError(f"{name} must be a list of strings, got {values!r:.80}; wrap a single caption in [ ]")
     values = list(values)
     if not values:
-        raise ValueError(f"{name}: is empty")
+        raise ValueError(f"{name} must not be empty")
     for i, value in enumerate(values):
         if not isinstance(value, str):
-            raise ValueError(f"{name}[{i}]: got {value!r:.80}; a string is needed")
+            raise ValueError(f"{name}[{i}] must be a string, got {value!r:.80}")
         if not allow_blank and not value.strip():
-            raise ValueError(f"{name}[{i}]: is an empty caption; drop it")
+            raise ValueError(f"{name}[{i}] is an empty caption; drop it")
     return [str(value) for value in values]

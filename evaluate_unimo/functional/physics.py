@@ -61,11 +61,11 @@ def split_clips(joints: Any) -> list[Any]:
     dimensions = _dimensions(joints)
     if dimensions not in (3, 4):
         raise ValueError(
-            f"joints: has {dimensions} dimensions; a clip (T, J, 3), a batch (B, T, J, 3) or a list of clips is needed"
+            f"joints must be a clip (T, J, 3), a batch (B, T, J, 3) or a list of clips, got {dimensions} dimensions"
         )
     clips = [joints] if dimensions == 3 else list(joints)
     if not clips:
-        raise ValueError("joints: holds no clip")
+        raise ValueError("joints must hold at least one clip")
     return clips
 
 
@@ -108,17 +108,17 @@ def clip_skating(
     """`foot_skating` of one clip (T, J, 3), not yet averaged."""
     clip = as_array(joints, name, 3)
     if clip.shape[2] != 3:
-        raise ValueError(f"{name}: has shape {clip.shape}; (frames, joints, 3) is needed")
+        raise ValueError(f"{name} must have shape (frames, joints, 3), got {clip.shape}")
     if len(clip) < 2:
-        raise ValueError(f"{name}: has one frame; sliding needs at least 2")
+        raise ValueError(f"{name} must have at least 2 frames, got 1")
     for setting, value in (("fps", fps), ("contact_height", contact_height), ("skating_speed", skating_speed)):
         if not value > 0:
-            raise ValueError(f"{setting}: got {value!r}; a number above 0 is needed")
+            raise ValueError(f"{setting} must be > 0, got {value!r}")
     if feet is None and clip.shape[1] != 22:
-        raise ValueError(f"{name}: has {clip.shape[1]} joints, not 22; say which are the feet: feet=(left, right)")
+        raise ValueError(f"{name} has {clip.shape[1]} joints instead of 22; name the feet: feet=(left, right)")
     feet = list((10, 11) if feet is None else feet)
     if not feet or not all(0 <= foot < clip.shape[1] for foot in feet):
-        raise ValueError(f"feet: got {feet}; joint indices in 0..{clip.shape[1] - 1} are needed")
+        raise ValueError(f"feet must be joint indices in 0..{clip.shape[1] - 1}, got {feet}")
 
     positions = clip[:, feet]
     heights = positions[:, :, 1] - (positions[:, :, 1].min() if floor is None else floor)

@@ -68,7 +68,7 @@ def hits_within(rank_counts: np.ndarray, top_k: int) -> dict[str, float]:
     """
     top_k = positive_integer(top_k, "top_k")
     if top_k > len(rank_counts):
-        raise ValueError(f"top_k: {top_k} is more than the {len(rank_counts)} motions of a pool")
+        raise ValueError(f"top_k must be <= {len(rank_counts)}, the motions of a pool, got {top_k}")
     shares = np.cumsum(rank_counts)[:top_k] / np.sum(rank_counts)
     return {f"r_precision_top{k + 1}": float(share) for k, share in enumerate(shares)}
 

@@ -40,7 +40,7 @@ class Given(Sampler):
         super().__init__(SimpleNamespace(decode_codes=self.decode), None)
         self.answer, self.asked, self.decoded = answer, [], []
 
-    def decode(self, codes, processor):
+    def decode(self, codes, processor, return_tensors="np"):
         self.decoded.append(codes)
         return [np.full((4 * len(row), 263), 0.01 * sum(row), np.float32) for row in codes]
 
@@ -101,7 +101,7 @@ def test_scores_pair_each_motion_with_its_own_caption():
     """A perfect generator (the real motions, as asked) scores what real motion does."""
     sampler = Given(by_length)
     order = np.random.default_rng(2).permutation(24)
-    sampler.model.decode_codes = lambda codes, processor: [ENTRIES[i].motion for i in order[:12]]
+    sampler.model.decode_codes = lambda codes, processor, return_tensors: [ENTRIES[i].motion for i in order[:12]]
     result = text_to_motion_repeat(sampler, REAL_SIDE, seed=2, halves=True, pool_size=4).scores
     assert result["generated"].pop("valid") == 1.0
     assert result["generated"] == result["real"]
