@@ -557,7 +557,7 @@ _UNCOUNTED = frozenset(
 
 
 def _count(statement: Statement, movement: Movement, evidence: Evidence) -> _Finding | None:
-    if statement.side == "both" and movement.side in ("left", "right"):
+    if statement.kind in LEG_KINDS and statement.side == "both" and movement.side in ("left", "right"):
         return None
     low, high = movement.count
     shown = str(low) if low == high else f"{low} to {high}"

@@ -33,13 +33,24 @@ _SIDED_BY_WAY = frozenset({"turn", "curve", "sidestep", "lean", "look", "travel"
 class Statement:
     """One movement or pose that a text asserts, with everything it says about it.
 
-    `kind` is a name that `checks` knows. `side` left, right, both or empty; `ways` directions, `modest` those
-    of them that are qualified ("slightly to the right"); `count` (its `unit`
-    steps or times) with `rough` for "about" and `least` for "several"; `angle` degrees; `metres` of way or height;
-    `level` a height by name; `pace` slow or fast; `at`/`until` seconds; `airborne` the least and the most seconds that
-    a leap is in the air; `when` start or end; `link` to the statement before: then (later), next (not earlier), and
-    (not over before it), with (no order). `negated`: it does not happen; `vague`: hardly. `start`, `stop` are offsets
-    in the whole text.
+    Attributes:
+        kind: a name that `checks` knows; "other" is understood, but nothing that joints can decide.
+        start, stop: offsets of the passage in the whole text.
+        side: left, right, both or empty.
+        ways: directions.
+        modest: those of them that are qualified, as in "slightly to the right".
+        count: how often, in its `unit` (steps or times); `rough` for "about".
+        least: the lowest count that "several" allows.
+        angle: degrees.
+        metres: way or height.
+        level: a height by name.
+        pace: slow or fast.
+        at, until: seconds.
+        airborne: the least and the most seconds that a leap is in the air.
+        when: start or end.
+        link: to the statement before: then (later), next (not earlier), and (not over before it), with (no order).
+        negated: it does not happen.
+        vague: whether it happens is left open ("hardly", "pretends to").
     """
 
     kind: str
@@ -344,6 +355,16 @@ def _by_act(clause: Clause, acts: list[Mark]) -> list[tuple[Mark, Clause]]:
     return [(act, own) for act, own in groups if act.value != "other"] or groups[:1]
 
 
+# Categories of marks that count as directions and goals, by the name that rules use.
+_GOALS = {
+    "level": "level",
+    "floor": "floor",
+    "degrees": "angle",
+    "turned": "angle",
+    "m": "metres",
+    "cm": "metres",
+    "pace": "pace",
+}
 # "to his side" is where an arm hangs, unless it is put out there.
 _PUT_OUT = frozenset({"lift", "extend", "swing", "kick", "step", "lean", "bend", "jump", "hop", "walk", "run", "look"})
 _TAKEN_BACK = ("put", "plac", "br", "return", "push", "press")
@@ -357,11 +378,7 @@ def _frame(act: Mark, own: Clause) -> Frame:
     places = own.values("place")
     where |= {"hanging"} & places
     where |= {"landmark"} if places - {"hanging"} else set()
-    where |= {"level"} if own.of("level") else set()
-    where |= {"floor"} if own.of("floor") else set()
-    where |= {"angle"} if own.of("degrees", "turned") else set()
-    where |= {"metres"} if own.of("m", "cm") else set()
-    where |= {"pace"} if own.of("pace") else set()
+    where |= {name for category, name in _GOALS.items() if own.of(category)}
     where |= {"one side"} if len(own.values("side") & {"left", "right", "any"}) == 1 else set()
     mode = {"negated"} if own.of("not") else set()
     mode |= {"stays"} if own.of("stay") else set()
