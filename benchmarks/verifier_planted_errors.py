@@ -10,9 +10,9 @@ the text before the edit is the clean one that must not be flagged, so there are
 Precision is flagged planted texts / all flagged texts. Intervals are 95% Wilson intervals.
 
 The hand-written paraphrases of tests/fixtures are measured the same way: paraphrases.json, whose misses were used to
-mend the reader, and paraphrases_held_out.json, whose were not. Coverage is the share of sentences with at
-least one claim that the verifier reads; `--mocap` takes a folder of joints as `datasets_scripts.sources.joints` reads
-it, `--humanml3d` one in the official layout.
+mend the reader, and paraphrases_held_out.json, which was held out until the reader was rebuilt for people's captions.
+Coverage is the share of sentences with at least one claim that the verifier reads; `--mocap` takes a folder of joints
+as `datasets_scripts.sources.joints` reads it, `--humanml3d` one in the official layout.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from modeling_unimo.motion_representation import features_to_joints
 KINDS = ("side", "order", "count", "direction", "invented")
 SOURCES = ("captions", "thoughts")
 _FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
-# The second file was written and measured after the reader had been mended by the first.
+# The second file was written after the reader had been mended by the first; since then both have been used.
 PARAPHRASES = (_FIXTURES / "paraphrases.json", _FIXTURES / "paraphrases_held_out.json")
 _DETAILED = 3  # captions() gives the three detailed wordings first
 
