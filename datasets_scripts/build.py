@@ -9,7 +9,9 @@ at the end and listed in `skipped.jsonl`; the folder appears only when it is com
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,12 +26,13 @@ from datasets_scripts.sources.amass.motion import GENDER_RULES, RESAMPLINGS, Cho
 from datasets_scripts.sources.amass.report import make_report
 from datasets_scripts.sources.amass.statistics import STATISTICS
 from datasets_scripts.sources.clips import SUBCLIPS, ClipRules
+from datasets_scripts.sources.orientation import UPS
 from datasets_scripts.sources.synthetic import generator as synthetic
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.thoughts.records import FILE, Joiner, write_records
 from modeling_unimo.command_line import non_negative_int, positive_int
 from modeling_unimo.files_unimo import write_json
-from modeling_unimo.motion_representation import FACINGS, HUMANML3D
+from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
 
 SOURCES = ("synthetic", "joints", "bvh", "smpl", "humanml3d", "amass")
 ANNOTATORS = ("kinematic", "none")
@@ -38,13 +41,12 @@ _READ = {"data_dir", "annotator", "workers", "subclips", "min_frames", "max_fram
 _OPTIONS = {  # of each source, beside those of all
     "synthetic": {"num_train", "num_validation", "num_test", "num_hard", "attribute_pools"},
     "joints": {*_READ, "up", "facing", "fps"},
-    "bvh": {*_READ, "up", "facing", "joint_map"},
+    "bvh": {*_READ, "up", "facing", "fps", "joint_map"},
     "smpl": {*_READ, "up", "facing", "fps", "body_model"},
     "humanml3d": {*_READ, "texts", "no_mirrored", "min_codes", "subclip_fps"},
     "amass": {*_READ, "no_mirrored", "min_codes", "facing", "captions", "official_layout", "resampling", "gender_rule"}
     | {"no_trims", "target_skeleton", "statistics", "drop_nan"},
 }
-_BATCH = 32  # clips annotated together
 
 
 @dataclass
@@ -61,39 +63,38 @@ class Source:
 def annotated(
     clips: Iterable[Clip | Skipped], annotate: Callable[[list, list[str]], list[str]]
 ) -> Iterator[Clip | Skipped]:
-    """Fills the thoughts that captions lack, a bounded number of clips at a time, in order.
+    """Fills the thoughts that captions lack; a clip that cannot be annotated is left out with the reason.
 
     Args:
         clips: what a source yields.
-        annotate: (motions, captions) -> thoughts, one for each pair; the motion is the part the caption describes.
+        annotate: (motions, captions) -> thoughts, one for each pair; the motion is (T, 22, 3) joints of the part that
+            the caption describes.
     """
-    waiting: list[Clip | Skipped] = []
-    for clip in clips:
-        waiting.append(clip)
-        if len(waiting) >= _BATCH:
-            yield from _annotate(waiting, annotate)
-            waiting = []
-    yield from _annotate(waiting, annotate)
-
-
-def _annotate(items: list[Clip | Skipped], annotate: Callable) -> Iterator[Clip | Skipped]:
-    places = []
-    motions, texts = [], []
-    for item in items:
+    for item in clips:
         if isinstance(item, Skipped) or find_fault(item, HUMANML3D.feature_dim):
-            continue  # the writer lists it
-        for index, caption in enumerate(item.captions):
-            if not caption.thought:
-                part = item.features
-                if caption.start or caption.end:
-                    part = part[int(caption.start * item.fps) : int(caption.end * item.fps)]
-                places.append((item, index))
-                motions.append(part)
-                texts.append(caption.text)
-    thoughts = annotate(motions, texts) if motions else []
-    for (clip, index), thought in zip(places, thoughts, strict=True):
-        clip.captions[index] = replace(clip.captions[index], thought=thought)
-    yield from items
+            yield item  # the writer lists it
+            continue
+        try:
+            yield _annotate(item, annotate)
+        except Exception as error:  # whatever a measurement did not foresee costs this clip, not the build
+            yield Skipped(item.id, "cannot be annotated", f"{type(error).__name__}: {error}")
+
+
+def _annotate(clip: Clip, annotate: Callable[[list, list[str]], list[str]]) -> Clip:
+    lacking = [index for index, caption in enumerate(clip.captions) if not caption.thought]
+    if not lacking:
+        return clip
+    parts = []
+    for caption in (clip.captions[index] for index in lacking):
+        whole = not (caption.start or caption.end)
+        parts.append(
+            clip.joints if whole else clip.joints[int(caption.start * clip.fps) : int(caption.end * clip.fps)]
+        )
+    thoughts = annotate(parts, [clip.captions[index].text for index in lacking])
+    captions = list(clip.captions)
+    for index, thought in zip(lacking, thoughts, strict=True):
+        captions[index] = replace(captions[index], thought=thought)
+    return replace(clip, captions=captions)
 
 
 def make_source(arguments: argparse.Namespace) -> Source:
@@ -131,7 +132,8 @@ def make_source(arguments: argparse.Namespace) -> Source:
         )
     if arguments.source == "bvh":
         rules = _rules(arguments, bvh.BVH_RULES)
-        clips = bvh.iter_clips(folder, arguments.joint_map, rules, up=arguments.up, facing=arguments.facing, **common)
+        options = {"up": arguments.up, "facing": arguments.facing, "fps": arguments.fps}
+        clips = bvh.iter_clips(folder, arguments.joint_map, rules, **options, **common)
         return Source(
             clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({text(folder.name)}), retargeted{facing}."
         )
@@ -287,16 +289,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="captions of a part: in the clip's row (default), rows of their own (default of BABEL), or left out",
     )
     group = parser.add_argument_group("joints, bvh, smpl and amass (see which takes what below)")
-    group.add_argument("--up", choices=("auto", "y", "z"), default="auto", help="axis that points up")
+    group.add_argument("--up", choices=UPS, default="auto", help="axis that points up; write --up=-y for Y down")
     group.add_argument(
         "--facing",
         choices=FACINGS,
         help="how heading is computed: without the published code's jumps (default), or exactly as it does (default\n"
         "of amass, whose features then equal HumanML3D's)",
     )
-    group.add_argument(
-        "--fps", type=float, help="joints: frames per second of .npy files (20); smpl: where none is told (30)"
-    )
+    group.add_argument("--fps", type=float, help="frames per second; default: what files say, else joints 20, smpl 30")
     group.add_argument("--joint_map", help="bvh: JSON file {HumanML3D joint: joint in the BVH file}")
     group.add_argument("--body_model", help="smpl: model.npz or .pkl of SMPL, SMPL-H or SMPL-X (an average skeleton)")
     group = parser.add_argument_group("amass (the defaults make HumanML3D as published)")
@@ -350,6 +350,12 @@ def main(argv: list[str] | None = None) -> int:
         if getattr(arguments, name) != parser.get_default(name):
             parser.error(f"--{name} does not belong to --source {arguments.source}")
     started = time.perf_counter()
+    # As an interrupt does: what is half written is removed, and the workers end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A console that cannot show a name of a file shows its code.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         summary = build(arguments)
     except (ValueError, OSError) as error:

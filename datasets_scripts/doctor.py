@@ -17,8 +17,8 @@ import numpy as np
 from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
 from datasets_scripts.schema import CAPTION, FPS, NOTE
 from datasets_scripts.sources.amass.proof import Evidence, check_reference, find_reference
-from datasets_scripts.sources.clips import UNREADABLE, load_array
 from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
+from datasets_scripts.sources.reading import UNREADABLE, load_array
 from modeling_unimo.files_unimo import write_json
 from modeling_unimo.motion_representation import HUMANML3D, Skeleton, skeleton_for
 

@@ -25,6 +25,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ FPS = 20.0
 FORMAT = "unimo-motion-dataset"
 MAX_FRAMES = 196  # 49 codes of four frames: the longest motion the model reads or writes
 SPLITS = ("train", "validation", "test")
-CLIP, CAPTION, NOTE = "clip", "caption", "note"
+CLIP, CAPTION, NOTE, SOURCE = "clip", "caption", "note", "source"
 _OWN_FILES = {"README.md", "build.json", "skipped.jsonl", "data", "thoughts.parquet", "hub_push.json"}
 # Not the motion: no number of it comes twice, and looking for one costs half as much again and a tenth in size.
 _REPEATED_COLUMNS = ["fps", "source", *(f"captions.list.element.{name}" for name in ("text", "start", "end"))]
@@ -70,20 +71,34 @@ class Clip:
     source: str = ""
     fps: float = FPS
 
+    @cached_property
+    def joints(self) -> np.ndarray:
+        """Joints (T, J, 3) of the features, computed once for whoever looks at the body."""
+        from modeling_unimo.motion_representation import features_to_joints
+        from modeling_unimo.skeletons_unimo import skeleton_for
+
+        return np.asarray(features_to_joints(self.features, skeleton_for(self.features.shape[1])))
+
 
 @dataclass
 class Skipped:
     """Something a source left out or changed: counted in the summary and listed in `skipped.jsonl`.
 
     `reason` is a short category that many items share ("too short"), `detail` the particulars of this one.
-    `kind` tells what was lost: "clip" (the whole clip), "caption" (one caption of a clip) or "note"
-    (nothing lost, but changed, such as a clip that was cropped).
+    `kind` tells what was lost: "clip" (the whole clip), "caption" (one caption of a clip), "note" (nothing lost, but
+    changed, such as a clip that was cropped) or "source" (what was decided for all clips, with the evidence).
     """
 
     id: str
     reason: str
     detail: str = ""
     kind: str = CLIP
+
+    def __post_init__(self) -> None:
+        # Names of files and half surrogates may be no Unicode, but what is listed must be writable.
+        self.id, self.detail = (
+            text.encode("utf-8", "backslashreplace").decode("utf-8") for text in (self.id, self.detail)
+        )
 
 
 @dataclass
@@ -104,7 +119,7 @@ class BuildSummary:
     output: str = ""
     feature_dim: int = 263
     splits: dict[str, SplitSummary] = field(default_factory=dict)
-    skipped: dict[str, dict[str, int]] = field(default_factory=lambda: {CLIP: {}, CAPTION: {}, NOTE: {}})
+    skipped: dict[str, dict[str, int]] = field(default_factory=lambda: {CLIP: {}, CAPTION: {}, NOTE: {}, SOURCE: {}})
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -133,7 +148,12 @@ class BuildSummary:
                 f"{name:<18}{split.clips:>8}{split.captions:>10}{split.thoughts:>10}"
                 f"{split.frames:>10}{split.seconds / 60:>9.1f}"
             )
-        titles = {CLIP: "clips dropped", CAPTION: "captions dropped", NOTE: "changed or worth knowing"}
+        titles = {
+            CLIP: "clips dropped",
+            CAPTION: "captions dropped",
+            NOTE: "changed or worth knowing",
+            SOURCE: "decided for the source",
+        }
         for kind, title in titles.items():
             reasons = self.skipped[kind]
             if reasons:
@@ -415,10 +435,15 @@ def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDi
         FileNotFoundError: no such folder, no Parquet files in it, or not the split asked for.
         ValueError: the columns are not those of the schema, or those of two skeletons.
     """
-    from datasets import DatasetDict, load_dataset
+    from datasets import Dataset, DatasetDict, NamedSplit
 
-    dataset = load_dataset("parquet", data_files=dataset_files(path, split))
-    return DatasetDict({name: part.with_format("numpy") for name, part in dataset.items()})
+    # Not `load_dataset`, which tells the Hub that its Parquet reader is used: nothing here needs a network.
+    return DatasetDict(
+        {
+            name: Dataset.from_parquet(files, split=NamedSplit(name)).with_format("numpy")
+            for name, files in dataset_files(path, split).items()
+        }
+    )
 
 
 def dataset_files(path: str | Path, split: str | None = None) -> dict[str, list[str]]:

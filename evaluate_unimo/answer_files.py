@@ -196,8 +196,9 @@ class MotionAnswers(Answers):
 
     def _load(self, path: Path, name: str) -> np.ndarray:
         from datasets_scripts.sources.bvh import BvhError, bvh_to_features, read_bvh
-        from datasets_scripts.sources.clips import load_array, resample
-        from datasets_scripts.sources.orientation import standardise
+        from datasets_scripts.sources.clips import resample
+        from datasets_scripts.sources.orientation import gather
+        from datasets_scripts.sources.reading import load_array
         from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
 
         if path.suffix == ".bvh":
@@ -216,7 +217,8 @@ class MotionAnswers(Answers):
                     raise ValueError(f"wrong skeleton: {features.shape[1:]} instead of (22, 3) joints")
                 _check_finite(features)
                 self.frame_rates[f"{self.fps:.4g}"] += 1
-                joints, _ = standardise(resample(features.astype(np.float32), self.fps), "auto")
+                joints = features.astype(np.float32)
+                joints = gather([joints], self.fps)[0].decide().apply(resample(joints, self.fps))
                 features = np.asarray(joints_to_features(joints, target_offsets=HUMANML3D.default_offsets))
             elif features.ndim != 2 or features.shape[1] != self.width:
                 raise ValueError(f"wrong shape: {features.shape[1:]} instead of ({self.width},) features a frame")

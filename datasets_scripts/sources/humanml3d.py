@@ -18,13 +18,18 @@ import numpy as np
 
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import CAPTION, FPS, NOTE, Caption, Clip, Skipped
-from datasets_scripts.sources.clips import ClipRules, load_array, make_rows, map_in_order, normalise_thought
-from modeling_unimo.motion_representation import HUMANML3D, KIT
+from datasets_scripts.sources.body_check import BodyError, check_body, check_numbers
+from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
+from datasets_scripts.sources.conversion import note
+from datasets_scripts.sources.reading import load_array, read_text
+from datasets_scripts.workers import map_in_order
+from modeling_unimo.skeletons_unimo import HUMANML3D, KIT
 
 SPLIT_FILES = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 # The published length filter is min <= T < 200; 197..199 frames are cut to 196, where the published loaders cut, too.
 RULES = {263: ClipRules(min_frames=40), 251: ClipRules(min_frames=24)}
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TOKEN = re.compile(r"\S+/[A-Z]+")
 
 
 @dataclass
@@ -119,10 +124,7 @@ def read_names(path: Path) -> tuple[list[str], list[Skipped]]:
     Raises:
         ValueError: the file is no text.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error})") from error
+    lines = read_text(path).lines
     names: dict[str, None] = {}
     faults = []
     for line in lines:
@@ -148,11 +150,10 @@ def read_texts(path: Path) -> TextFile:
         ValueError: the file is no text.
     """
     result = TextFile()
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is no UTF-8 text ({error})") from error
-    for number, line in enumerate(lines, start=1):
+    content = read_text(path)
+    if content.encoding:
+        result.skipped.append(Skipped(path.stem, f"read as {content.encoding}", "save it as UTF-8", NOTE))
+    for number, line in enumerate(content.lines, start=1):
         if line.strip():
             _read_line(line.strip(), f"{path.stem} line {number}", result)
     return result
@@ -171,7 +172,11 @@ def _read_line(line: str, where: str, result: TextFile) -> None:
         return
     if at > 1:
         result.skipped.append(Skipped(where, "'#' in the caption (kept)", text[:80], NOTE))
-    tokens = fields[at].split()
+    words = fields[at].split(" ")
+    tokens = [word for word in words if _TOKEN.fullmatch(word)]
+    if len(tokens) < len([word for word in words if word]):
+        bad = ", ".join(word for word in words if word and not _TOKEN.fullmatch(word))
+        result.skipped.append(Skipped(where, "token without a part of speech (left out)", bad[:80], NOTE))
     if not tokens:
         try:
             tokens = tokenize_caption(text)
@@ -183,12 +188,13 @@ def _read_line(line: str, where: str, result: TextFile) -> None:
     thought = "#".join(fields[at + 3 :]).strip()
     if thought and not (thought.startswith("<think>") and thought.endswith("</think>")):
         result.skipped.append(Skipped(where, "thought without <think> tags (kept)", thought[:80], NOTE))
-    result.captions.append(Caption(text, tokens, start, end, normalise_thought(thought)))
+    result.captions.append(Caption(text, tokens, start, end, _normalise_thought(thought)))
 
 
 def _is_tag_field(fields: list[str], i: int) -> bool:
-    """Whether field i holds word/POS tokens and the next two numbers."""
-    if not all(re.fullmatch(r"\S+/[A-Z]+", word) for word in fields[i].split()):
+    """Whether field i holds word/POS tokens (most of its words, or none) and the next two numbers."""
+    words = fields[i].split()
+    if words and sum(bool(_TOKEN.fullmatch(word)) for word in words) <= len(words) / 2:
         return False
     try:
         float(fields[i + 1]), float(fields[i + 2])
@@ -201,6 +207,12 @@ def _seconds(word: str) -> float:
     """A time tag; 'nan' means none, as published."""
     value = float(word)
     return 0.0 if math.isnan(value) else value
+
+
+def _normalise_thought(text: str) -> str:
+    """A thought without the `<think>` tags that UniMo's text files put around it."""
+    text = text.strip()
+    return text.removeprefix("<think>").removesuffix("</think>").strip()
 
 
 def iter_clips(
@@ -233,7 +245,9 @@ def iter_clips(
     layout = find_layout(data_dir, texts)
     rules = rules or RULES[layout.feature_dim]
     if min_codes < 0:
-        raise ValueError(f"min_codes is {min_codes}; 0 (off) or more is due")
+        raise ValueError(f"min_codes must be >= 0, got {min_codes}")
+    if subclip_fps is not None:
+        check_fps(subclip_fps)
     if 4 * min_codes > rules.min_frames:
         rules = replace(rules, min_frames=4 * min_codes)
     read = partial(_convert, layout=layout, rules=rules, subclips=subclips, subclip_fps=subclip_fps or layout.fps)
@@ -250,8 +264,8 @@ def iter_clips(
                 # As published, each split file is read for itself; but the figures of such a split mean little.
                 yield Skipped(name, "in two splits (kept in both)", f"{owner[name]} and {split}", NOTE)
             owner[name] = split
-            jobs.append((name, split))
-        for rows in map_in_order(read, jobs, workers):
+            jobs.append(_Job(name, split, layout.folder / "new_joint_vecs" / f"{name}.npy"))
+        for rows in map_in_order(partial(guarded, read), jobs, workers):
             yield from rows
 
 
@@ -265,14 +279,20 @@ def find_splits(folder: Path) -> dict[str, Path]:
     return {split: folder / name for split, name in SPLIT_FILES.items() if (folder / name).is_file()}
 
 
-def _convert(
-    job: tuple[str, str], layout: Layout, rules: ClipRules, subclips: str, subclip_fps: float
-) -> list[Clip | Skipped]:
-    name, split = job
-    motion, text = layout.folder / "new_joint_vecs" / f"{name}.npy", layout.texts / f"{name}.txt"
-    if not motion.is_file():
+@dataclass(frozen=True)
+class _Job:
+    """A clip of a split, and the file of its features."""
+
+    name: str
+    split: str
+    path: Path
+
+
+def _convert(job: _Job, layout: Layout, rules: ClipRules, subclips: str, subclip_fps: float) -> list[Clip | Skipped]:
+    name, split, motion, text = job.name, job.split, job.path, layout.texts / f"{job.name}.txt"
+    if not motion.exists():
         return [Skipped(name, "in a split file, but without a motion file", f"new_joint_vecs/{name}.npy")]
-    if not text.is_file():
+    if not text.exists():
         return [Skipped(name, "no caption file", f"{layout.texts.name}/{name}.txt")]
     try:
         features = load_array(motion)
@@ -280,11 +300,37 @@ def _convert(
     except ValueError as error:
         return [Skipped(name, "unreadable file", str(error))]
     if features.ndim != 2 or features.shape[1] != layout.feature_dim:
-        return [Skipped(name, "wrong shape", f"{features.shape} where (frames, {layout.feature_dim}) is due")]
+        return [Skipped(name, "wrong shape", f"expected (frames, {layout.feature_dim}), got {features.shape}")]
     if not np.isfinite(features).all():
         return [*texts.skipped, Skipped(name, "NaN or infinite values", motion.name)]
     if not texts.captions:
         return [*texts.skipped, Skipped(name, "no usable caption", text.name)]
-    clip = Clip(name, features.astype(np.float32), texts.captions, split, layout.name, layout.fps)
-    rows = list(make_rows(replace(clip, fps=subclip_fps), rules, subclips))
-    return [*texts.skipped, *(replace(row, fps=layout.fps) if isinstance(row, Clip) else row for row in rows)]
+    clip = Clip(name, features.astype(np.float32), texts.captions, split, layout.name, subclip_fps)
+    unusual: list[str] = []
+    # KIT-ML's bones are not known, so its bodies are not measured.
+    if len(features) and layout.feature_dim == HUMANML3D.feature_dim:
+        try:
+            check_numbers(clip.features)
+            unusual = check_body(clip.joints, layout.fps)
+        except BodyError as error:
+            return [*texts.skipped, Skipped(name, "no body of a person", str(error))]
+    rows = make_rows(clip, rules, subclips)
+    return [
+        *texts.skipped,
+        *(note(name, text) for text in unusual),
+        *(_retimed(row, layout.fps) if isinstance(row, Clip) else row for row in rows),
+    ]
+
+
+def _retimed(row: Clip, fps: float) -> Clip:
+    """The row at its own frame rate, the captions' times still at the frames where the rate of the tags has them."""
+    if row.fps == fps:
+        return row
+
+    def moved(seconds: float) -> float:
+        frame = int(min(seconds * row.fps, len(row.features)))
+        time = frame / fps
+        return time if int(time * fps) == frame else math.nextafter(time, math.inf)
+
+    captions = [replace(c, start=moved(c.start), end=moved(c.end)) for c in row.captions]
+    return replace(row, fps=fps, captions=captions)

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from datasets_scripts.schema import FPS, NOTE, Clip, Skipped
-from datasets_scripts.sources.clips import (
+from datasets_scripts.schema import FPS, SOURCE, Clip, Skipped
+from datasets_scripts.sources.caption_file import Record, captioned
+from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
+from datasets_scripts.sources.conversion import UnusableClip, convert, note
+from datasets_scripts.sources.orientation import UPS, Convention, Evidence, gather, settle
+from datasets_scripts.sources.reading import (
+    MAX_ARRAY_BYTES,
     UNREADABLE,
-    ClipRules,
-    Record,
-    captioned,
-    is_constant,
+    check_regular,
     load_array,
-    make_rows,
-    map_in_order,
-    resample,
+    open_member,
+    read_member,
 )
-from datasets_scripts.sources.orientation import UPS, standardise
-from modeling_unimo.motion_representation import FACINGS, HUMANML3D, SHORTEST_BONE, joints_to_features
+from datasets_scripts.workers import map_in_order
+from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D, SHORTEST_BONE
 
 JOINTS_RULES = ClipRules()
+FRAMES_AHEAD = 40_000  # 50 MB with their features: clips of equal length among them are converted at once
 _KEYS = ("joints", "offsets", "names", "fps")
-# Frames read ahead, 50 MB with their features: clips of equal length among them are converted at once.
-_WINDOW = 40_000
 
 
 def iter_clips(
@@ -53,10 +51,10 @@ def iter_clips(
         data_dir: the folder.
         rules: lengths to keep.
         subclips: see `clips.make_rows`.
-        up: "y", "z" or "auto".
+        up: the axis that points up, or "auto": decided once for all clips.
         facing: "corrected", or "published" for features like those of the official datasets; see
             `joints_to_features`.
-        fps: frames per second of .npy files (20 where not given); an .npz has its own.
+        fps: frames per second; by default what an .npz says, and 20 for .npy files, which hold none.
         workers: processes that convert.
 
     Raises:
@@ -65,24 +63,93 @@ def iter_clips(
     """
     folder = Path(data_dir)
     if up not in UPS:
-        raise ValueError(f"up is {up!r}; it must be one of {', '.join(UPS)}")
+        raise ValueError(f"up must be one of {', '.join(UPS)}, got {up!r}")
     if facing not in FACINGS:
-        raise ValueError(f"facing is {facing!r}; it must be one of {', '.join(FACINGS)}")
+        raise ValueError(f"facing must be one of {', '.join(FACINGS)}, got {facing!r}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of joint positions")
-    source = _motions(folder, fps)
+    source = _find(folder, fps)
     records, splits, skipped = captioned(folder, source.names)
     yield from skipped
-    named = ((name, motion) for name, motion in source.motions if name in records)
-    jobs = (_Job(place, name, _loaded(name, m), records[name], splits[name]) for place, (name, m) in enumerate(named))
-    convert = partial(_convert, fps=source.fps, rules=rules, subclips=subclips, up=up, facing=facing)
+    yield Skipped(folder.name, f"{source.fps:g} frames per second", source.rate, SOURCE)
+    evidence: dict[str, Evidence] = {}
+    for window in _windows(_named(source, records), FRAMES_AHEAD):
+        usable = [(name, motion) for name, motion in window if isinstance(motion, np.ndarray) and _is_motion(motion)]
+        found = gather([motion for _, motion in usable], source.fps) if usable else []
+        evidence |= {name: seen for (name, _), seen in zip(usable, found, strict=True)}
+    conventions, notes = settle(evidence, up, f"{len(evidence)} clips")
+    yield from notes
+    del evidence
+    jobs = (
+        _Job(place, name, source.path, motion, records[name], splits[name], conventions.get(name, Convention()))
+        for place, (name, motion) in enumerate(_named(source, records))
+    )
+    work = partial(_convert, fps=source.fps, rules=rules, subclips=subclips, facing=facing)
     made: dict[int, list[Clip | Skipped]] = {}
     following = 0
-    for rows in map_in_order(convert, _stacks(jobs), workers):
+    for rows in map_in_order(work, _stacks(jobs), workers):
         made |= rows
         while following in made:
             yield from made.pop(following)
             following += 1
+
+
+@dataclass
+class _Source:
+    """A folder's motions: their names, frame rate with where it is from, and what each one is read from, in order."""
+
+    path: Path
+    names: list[str]
+    fps: float
+    rate: str
+    files: dict[str, Path] | None = None  # .npy files by name, or None: one archive
+    lengths: Sequence[int] = ()
+
+
+def _find(folder: Path, fps: float | None) -> _Source:
+    archives = sorted(folder.glob("*.npz"))
+    if len(archives) > 1:
+        raise ValueError(f"{folder} holds several .npz files ({', '.join(a.name for a in archives)}); keep one")
+    if fps is not None:
+        check_fps(fps)
+    if archives:
+        return _archive(archives[0], fps)
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.npy"))}
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} holds neither .npy files of shape (frames, 22, 3) nor an .npz with {', '.join(_KEYS)}"
+        )
+    rate = "assumed: .npy files hold no rate; give another with --fps" if fps is None else "given"
+    return _Source(folder, list(files), FPS if fps is None else fps, rate, files)
+
+
+def _named(source: _Source, records: Mapping[str, Record]) -> Iterator[tuple[str, np.ndarray | Skipped]]:
+    """The motions that have a caption, one at a time, or why one cannot be read."""
+    if source.files is None:
+        yield from ((n, m) for n, m in zip(source.names, _stream(source), strict=True) if n in records)
+        return
+    for name, path in source.files.items():
+        if name in records:
+            try:
+                yield name, load_array(path)
+            except ValueError as error:
+                yield name, Skipped(name, "unreadable .npy", str(error))
+
+
+def _is_motion(motion: np.ndarray) -> bool:
+    return motion.ndim == 3 and motion.shape[1:] == (HUMANML3D.num_joints, 3) and len(motion) > 0
+
+
+def _windows(motions: Iterable[tuple[str, np.ndarray | Skipped]], frames: int) -> Iterator[list]:
+    """Motions in portions of so many frames."""
+    window, ahead = [], 0
+    for name, motion in motions:
+        window.append((name, motion))
+        ahead += len(motion) if isinstance(motion, np.ndarray) else 1
+        if ahead >= frames:
+            yield window
+            window, ahead = [], 0
+    yield window
 
 
 @dataclass(frozen=True)
@@ -91,133 +158,88 @@ class _Job:
 
     place: int
     name: str
+    path: Path
     motion: np.ndarray | Skipped
     record: Record
     split: str
-
-
-def _loaded(name: str, motion: np.ndarray | Path) -> np.ndarray | Skipped:
-    try:
-        return load_array(motion) if isinstance(motion, Path) else motion
-    except ValueError as error:
-        return Skipped(name, "unreadable .npy", str(error))
+    convention: Convention
 
 
 def _stacks(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
-    """Those of equal shape together, of as many as `_WINDOW` allows."""
+    """Those of equal shape together, of as many as `FRAMES_AHEAD` allows."""
     waiting: dict[tuple[int, ...], list[_Job]] = {}
     frames = 0
     for job in jobs:
         shape = () if isinstance(job.motion, Skipped) else job.motion.shape
         waiting.setdefault(shape, []).append(job)
         frames += 1 + (shape[0] if shape else 0)
-        if frames >= _WINDOW:
+        if frames >= FRAMES_AHEAD:
             yield from waiting.values()
             waiting, frames = {}, 0
     yield from waiting.values()
 
 
-@dataclass
-class _Motions:
-    """Clip names, frames per second, and in the order of the names what each motion is read from."""
-
-    names: list[str]
-    fps: float
-    motions: Iterable[tuple[str, np.ndarray | Path]]
-
-
-def _motions(folder: Path, fps: float | None) -> _Motions:
-    archives = sorted(folder.glob("*.npz"))
-    if len(archives) > 1:
-        raise ValueError(f"{folder} holds several .npz files ({', '.join(a.name for a in archives)}); keep one")
-    if archives:
-        return _archive(archives[0])
-    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.npy"))}
-    if not files:
-        raise FileNotFoundError(
-            f"{folder} holds neither .npy files of shape (frames, 22, 3) nor an .npz with {', '.join(_KEYS)}"
-        )
-    return _Motions(list(files), FPS if fps is None else fps, files.items())
-
-
-def _archive(path: Path) -> _Motions:
+def _archive(path: Path, given: float | None) -> _Source:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in _KEYS if key not in archive.files]
-            if missing:
-                raise ValueError(f"it lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
-            offsets, names = archive["offsets"], archive["names"]
-            fps = float(archive["fps"])
-        with _joints_member(path) as member:
+        check_regular(path)
+        with zipfile.ZipFile(path) as archive:
+            missing = [key for key in _KEYS if f"{key}.npy" not in archive.namelist()]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
+        offsets, names, rate = (read_member(path, key) for key in ("offsets", "names", "fps"))
+        with open_member(path, "joints") as member:
             shape, dtype = member.shape, member.dtype
-    except (*UNREADABLE, TypeError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if len(shape) != 3 or shape[1:] != (HUMANML3D.num_joints, 3) or dtype.kind != "f":
         raise ValueError(
-            f"{path}: joints of shape {shape} and type {dtype}; (frames, 22, 3) of floats is due, "
-            f"in the order {', '.join(HUMANML3D.joint_names)}"
+            f"{path}: joints must be floats of shape (frames, 22, 3) in the order "
+            f"{', '.join(HUMANML3D.joint_names)}; got {shape} of {dtype}"
         )
-    if (
-        offsets.ndim != 1
-        or offsets.dtype.kind not in "iu"
-        or len(offsets) != len(names) + 1
-        or names.dtype.kind != "U"
-    ):
+    if offsets.ndim != 1 or offsets.dtype.kind not in "iu" or names.dtype.kind != "U" or names.ndim != 1:
         raise ValueError(
-            f"{path}: {len(names)} names and offsets of shape {offsets.shape} and type {offsets.dtype}; "
-            "one whole number more than names is due"
+            f"{path}: offsets must be whole numbers and names texts, got {offsets.dtype} of shape {offsets.shape} and "
+            f"{names.dtype} of shape {names.shape}"
         )
+    if len(offsets) != len(names) + 1:
+        raise ValueError(f"{path}: {len(names)} names need {len(names) + 1} offsets, got {len(offsets)}")
     bounds = [int(offset) for offset in offsets]
     if bounds[0] != 0 or bounds[-1] != shape[0] or sorted(bounds) != bounds:
         raise ValueError(f"{path}: offsets must rise from 0 to the number of frames, {shape[0]}")
-    if not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"{path}: fps is {fps}; a positive number is due")
+    if rate.size != 1 or rate.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: fps must be one number, got {rate.dtype} of shape {rate.shape}")
+    try:
+        fps = check_fps(float(rate.item())) if given is None else given
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; give the rate with --fps") from error
     clips = [str(name) for name in names]
     twice = next((name for name, times in Counter(clips).items() if times > 1), None)
     if twice is not None:
         raise ValueError(f"{path}: the name {twice!r} occurs twice; give every clip its own")
     lengths = [stop - start for start, stop in zip(bounds, bounds[1:], strict=False)]
-    return _Motions(clips, fps, zip(clips, _stream(path, lengths), strict=True))
+    return _Source(path, clips, fps, "given" if given is not None else f"from {path.name}", lengths=lengths)
 
 
-@dataclass
-class _Member:
-    """The array `joints` of an .npz, open behind its header: its shape and type, and the numbers that follow."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    by_column: bool  # its numbers are not frame after frame
-    numbers: IO[bytes]
-
-
-@contextmanager
-def _joints_member(path: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(path) as archive, archive.open("joints.npy") as numbers:
-        version = np.lib.format.read_magic(numbers)
-        readers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        if version not in readers:
-            raise ValueError(f"joints is written in version {version} of the .npy format, which no numbers need")
-        shape, by_column, dtype = readers[version](numbers)
-        yield _Member(shape, dtype, by_column, numbers)
-
-
-def _stream(path: Path, lengths: Sequence[int]) -> Iterator[np.ndarray]:
-    """The clips of `joints` one after another, (T, 22, 3) each; only one at a time is in memory.
+def _stream(source: _Source) -> Iterator[np.ndarray | Skipped]:
+    """The clips of an archive one after another, (T, 22, 3) each; only one at a time is in memory.
 
     Raises:
         ValueError: the numbers are damaged, which shows where they are read.
     """
+    path = source.path
     try:
-        with _joints_member(path) as member:
-            if member.by_column:  # as an array that was transposed is saved: no clip lies in one piece
-                with np.load(path, allow_pickle=False) as archive:
-                    yield from np.split(archive["joints"], np.cumsum(lengths)[:-1])
+        with open_member(path, "joints") as member:
+            if member.fortran_order:  # as an array that was transposed is saved: no clip lies in one piece
+                joints = read_member(path, "joints", max_bytes=1 << 30)
+                yield from np.split(joints, np.cumsum(source.lengths)[:-1])
                 return
             frame = int(np.prod(member.shape[1:])) * member.dtype.itemsize
-            for length in lengths:
+            for name, length in zip(source.names, source.lengths, strict=True):
+                if length * frame > MAX_ARRAY_BYTES:
+                    for _ in range(length):
+                        member.numbers.read(frame)
+                    yield Skipped(name, "too large", f"{length} frames; split it into clips")
+                    continue
                 numbers = bytearray(member.numbers.read(length * frame))
                 if len(numbers) != length * frame:
                     raise ValueError("joints ends before its last frame")
@@ -227,20 +249,17 @@ def _stream(path: Path, lengths: Sequence[int]) -> Iterator[np.ndarray]:
 
 
 def _convert(
-    jobs: list[_Job], fps: float, rules: ClipRules, subclips: str, up: str, facing: str
+    jobs: list[_Job], fps: float, rules: ClipRules, subclips: str, facing: str
 ) -> dict[int, list[Clip | Skipped]]:
     """What motions of equal shape become, by their places."""
     made: dict[int, list[Clip | Skipped]] = {}
-    usable, stack = [], []
+    usable: list[_Job] = []
+    stack: list[np.ndarray] = []
     for job in jobs:
-        try:
-            joints, notes = _prepared(job, fps, rules, up)
-        except _Unusable as error:
-            made[job.place] = [error.skipped]
-            continue
-        made[job.place] = [Skipped(job.name, note, kind=NOTE) for note in notes]
-        usable.append(job)
-        stack.append(joints)
+        rows = guarded(partial(_prepare, fps=fps, rules=rules, stack=stack), job)
+        made[job.place] = rows
+        if len(stack) > len(usable):
+            usable.append(job)
     for job, features in zip(usable, _features(stack, facing), strict=True):
         if isinstance(features, ValueError):
             made[job.place] = [Skipped(job.name, "cannot be converted", str(features))]
@@ -250,36 +269,19 @@ def _convert(
     return made
 
 
-class _Unusable(Exception):
-    def __init__(self, name: str, reason: str, detail: str):
-        super().__init__(reason)
-        self.skipped = Skipped(name, reason, detail)
-
-
-def _prepared(job: _Job, fps: float, rules: ClipRules, up: str) -> tuple[np.ndarray, list[str]]:
-    """Joints (T, 22, 3), float32, at 20 fps with Y up, and notes on what was changed.
-
-    Raises:
-        _Unusable: they make no clip.
-    """
-    name, joints = job.name, job.motion
-    if isinstance(joints, Skipped):
-        raise _Unusable(name, joints.reason, joints.detail)
-    if joints.ndim != 3 or joints.shape[1:] != (HUMANML3D.num_joints, 3):
-        raise _Unusable(name, "wrong joint count or shape", f"{joints.shape} where (frames, 22, 3) is due")
-    if not np.isfinite(joints).all():
-        raise _Unusable(name, "NaN or infinite values", f"in {int((~np.isfinite(joints)).sum())} numbers")
-    joints = joints.astype(np.float32, copy=False)
-    if len(joints) and is_constant(joints):
-        raise _Unusable(name, "nothing moves in the clip", f"{len(joints)} frames")
-    joints = resample(joints, fps)
-    if len(joints) < rules.min_frames + 1:
-        frames = max(len(joints) - 1, 0)
-        raise _Unusable(name, f"too short (fewer than {rules.min_frames} frames)", f"{frames} frames at 20 fps")
+def _prepare(job: _Job, fps: float, rules: ClipRules, stack: list[np.ndarray]) -> list[Clip | Skipped]:
+    """Puts the joints of a usable motion on the stack; returns the notes on it, or why it makes no clip."""
+    if isinstance(job.motion, Skipped):
+        return [job.motion]
+    if job.motion.ndim != 3 or job.motion.shape[1:] != (HUMANML3D.num_joints, 3):
+        detail = f"expected (frames, 22, 3), got {job.motion.shape}"
+        return [Skipped(job.name, "wrong joint count or shape", detail)]
     try:
-        return standardise(joints, up)
-    except ValueError as error:
-        raise _Unusable(name, "cannot be converted", str(error)) from error
+        joints, notes = convert(job.motion, fps, job.convention, rules.min_frames)
+    except UnusableClip as error:
+        return [Skipped(job.name, error.reason, error.detail)]
+    stack.append(joints)
+    return [note(job.name, text) for text in notes]
 
 
 def _features(stack: list[np.ndarray], facing: str) -> list[np.ndarray | ValueError]:
@@ -287,18 +289,19 @@ def _features(stack: list[np.ndarray], facing: str) -> list[np.ndarray | ValueEr
 
     These take another way through the conversion, on which they would take the whole stack with them.
     """
+    from modeling_unimo.motion_representation import joints_to_features
 
-    def convert(joints: np.ndarray) -> np.ndarray:
+    def to_features(joints: np.ndarray) -> np.ndarray:
         features = joints_to_features(joints, target_offsets=HUMANML3D.default_offsets, facing=facing)
         return np.asarray(features, dtype=np.float32)
 
     found: dict[int, np.ndarray | ValueError] = {}
     together = [place for place, joints in enumerate(stack) if len(stack) > 1 and _has_bones(joints)]
     if together:
-        found |= zip(together, convert(np.stack([stack[place] for place in together])), strict=True)
+        found |= zip(together, to_features(np.stack([stack[place] for place in together])), strict=True)
     for place in sorted(set(range(len(stack))) - set(together)):
         try:
-            found[place] = convert(stack[place])
+            found[place] = to_features(stack[place])
         except ValueError as error:
             found[place] = error
     return [found[place] for place in range(len(stack))]

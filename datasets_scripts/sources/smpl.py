@@ -17,8 +17,12 @@ from typing import IO, Any
 import numpy as np
 
 from datasets_scripts.schema import FPS, NOTE, Clip, Skipped
-from datasets_scripts.sources.clips import UNREADABLE, ClipRules, Record, captioned, make_rows, map_in_order
-from datasets_scripts.sources.orientation import standardise
+from datasets_scripts.sources.caption_file import Record, captioned
+from datasets_scripts.sources.clips import ClipRules, make_rows
+from datasets_scripts.sources.conversion import UnusableClip, convert
+from datasets_scripts.sources.orientation import Convention, gather
+from datasets_scripts.sources.reading import UNREADABLE
+from datasets_scripts.workers import map_in_order
 from modeling_unimo.skeletons_unimo import HUMANML3D
 from modeling_unimo.smpl_unimo import NUM_JOINTS, BodyModel, joints_from_smpl, load_body_model, load_restricted_pickle
 
@@ -279,7 +283,13 @@ def to_joints(
     frames = np.arange(int((len(poses) - 1) * FPS / rate + 1e-6) + 1) * (rate / FPS)
     poses, trans = sample(motion, np.minimum(frames, len(poses) - 1))
     joints = joints_from_smpl(poses, trans, motion.betas, body_model).astype(np.float32)
-    joints, changed = standardise(joints, up)
+    convention = gather([joints], FPS)[0].decide(up)
+    if convention != Convention():
+        notes.append(str(convention))
+    try:
+        joints, changed = convert(joints, FPS, convention)
+    except UnusableClip as error:
+        raise ValueError(str(error)) from error
     return joints, notes + changed
 
 

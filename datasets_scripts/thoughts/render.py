@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets_scripts.schema import Skipped, load_motion_dataset
-from datasets_scripts.sources.clips import map_in_order
 from datasets_scripts.thoughts.blender_render import SAMPLES, BlenderError, BlenderRenderer, find_blender
+from datasets_scripts.workers import map_in_order
 from modeling_unimo import rendering_unimo
 from modeling_unimo.command_line import positive_int
 from modeling_unimo.files_unimo import sha256_of, write_json, write_text

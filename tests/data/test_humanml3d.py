@@ -48,7 +48,7 @@ def test_kit_layout_with_its_own_lengths_and_rate(tmp_path) -> None:
 
 @pytest.mark.parametrize(("frames", "kept"), [(39, None), (40, 40), (196, 196), (199, 196), (200, None)])
 def test_published_lengths(folder, frames: int, kept: int | None) -> None:
-    np.save(folder / "new_joint_vecs" / "000000.npy", np.zeros((frames, 263), np.float64))
+    np.save(folder / "new_joint_vecs" / "000000.npy", files.features(frames).astype(np.float64))
     clips, _ = outcome(folder)
     clip = clips.get(("train", "000000"))
     assert (clip and len(clip.features)) == kept
@@ -60,7 +60,7 @@ def test_lengths_and_the_token_rule_are_options(folder) -> None:
     assert len(outcome(folder, rules=ClipRules(min_frames=100))[0]) == 4  # 60, 70 .. 110 frames, twice
     clips, faults = outcome(folder, min_codes=20)
     assert len(clips) == 8 and set(faults.values()) == {"too short (fewer than 80 frames)"}
-    with pytest.raises(ValueError, match="min_codes is -1"):
+    with pytest.raises(ValueError, match="min_codes must be >= 0, got -1"):
         outcome(folder, min_codes=-1)
 
 

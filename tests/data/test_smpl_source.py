@@ -68,7 +68,7 @@ def test_every_form_gives_the_same_joints(tmp_path, name: str) -> None:
         ::3
     ]  # every third frame at 30 is a second one at 20
     expected = expected[..., [0, 2, 1]] * (1, 1, -1)
-    assert len(joints) == 61 and "taken as Z up" in " ".join(notes)
+    assert len(joints) == 61 and "Z up" in " ".join(notes)
     np.testing.assert_allclose(joints[::2], expected, atol=2e-5)
     assert any("30 fps" in note for note in notes) == (name != "amass.npz")
 

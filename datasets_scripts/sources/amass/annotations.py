@@ -13,7 +13,7 @@ from pathlib import Path
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import CAPTION, NOTE, Caption, Skipped
 from datasets_scripts.sources.amass.releases import source_key
-from datasets_scripts.sources.clips import Record, assign_splits, make_caption, read_captions
+from datasets_scripts.sources.caption_file import Record, assign_splits, make_caption, read_captions
 from datasets_scripts.sources.humanml3d import SAFE_NAME, SPLIT_FILES, read_names
 
 CAPTIONS = ("humanml3d", "babel", "kit")

@@ -16,7 +16,7 @@ import numpy as np
 from datasets_scripts.schema import FPS
 from datasets_scripts.sources.amass.annotations import Row
 from datasets_scripts.sources.amass.releases import HUMANACT12, trim_frames
-from datasets_scripts.sources.clips import load_array
+from datasets_scripts.sources.reading import load_array
 from datasets_scripts.sources.smpl import read_smpl, sample
 from modeling_unimo.skeletons_unimo import HUMANML3D
 from modeling_unimo.smpl_unimo import NUM_BETAS, NUM_JOINTS, joints_from_smpl

@@ -14,8 +14,8 @@ from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
 from datasets_scripts.sources.amass.annotations import Row, read_index
 from datasets_scripts.sources.amass.releases import dataset_of, trim_frames
 from datasets_scripts.sources.amass.statistics import Float32Sum
-from datasets_scripts.sources.clips import load_array
-from datasets_scripts.sources.orientation import is_mirrored
+from datasets_scripts.sources.orientation import gather
+from datasets_scripts.sources.reading import load_array
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 REFERENCE_CLIP = "012314"
@@ -101,7 +101,7 @@ class Evidence:
         names = HUMANML3D.joint_names.index
         if np.median(joints[:, names("head"), 1] - joints[:, names("pelvis"), 1]) < 0.2:
             self.tilted.append(name)
-        elif is_mirrored(joints):
+        elif gather([joints], 20.0)[0].decide().mirrored:
             self.mirrored.append(name)
         arms = joints[:_T_POSE_FRAMES, [20, 21]] - joints[:_T_POSE_FRAMES, [16, 17]]
         if (np.abs(arms[..., 1]) < 0.15).all() and (np.linalg.norm(arms[..., [0, 2]], axis=-1) > 0.4).all():

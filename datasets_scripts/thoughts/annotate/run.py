@@ -24,7 +24,6 @@ from datasets_scripts.schema import (
     iter_dataset,
     write_dataset,
 )
-from datasets_scripts.sources.clips import map_in_order
 from datasets_scripts.templates import CARDS, render
 from datasets_scripts.thoughts.annotate.clip_annotator import (
     ClipAnnotator,
@@ -49,6 +48,7 @@ from datasets_scripts.thoughts.records import (
     write_records,
     write_texts,
 )
+from datasets_scripts.workers import map_in_order
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 
