@@ -167,7 +167,11 @@ def make_rows(clip: Clip, rules: ClipRules, subclips: str = "tagged") -> Iterato
             if fault is None or fault[0] == _BEYOND:
                 tagged.append(caption)
     if in_row:
-        yield from _apply(replace(clip, captions=[c for c in clip.captions if c in whole or c in tagged]), rules)
+        duration = len(shown.features) / clip.fps
+        kept = [
+            c if c.end <= duration else replace(c, end=duration) for c in clip.captions if c in whole or c in tagged
+        ]
+        yield from _apply(replace(clip, captions=kept), rules)
         return
     if whole or not tagged:
         yield from _apply(replace(clip, captions=whole), rules)

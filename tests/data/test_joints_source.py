@@ -284,6 +284,7 @@ def test_parts_of_a_clip() -> None:
     tagged, faults = rows("tagged")
     assert [c.text for c in tagged["c"].captions] == ["whole", "part", "same part", "over"]
     assert len(faults) == 5 and any("beyond" in fault for fault in faults)
+    assert tagged["c"].captions[-1].end == 9.0  # of a clip of 180 frames
     parts, _ = rows("per_caption")
     assert list(parts) == ["c", "c@1.15-4", "c@1.15-4_2", "c@5-12"]
     np.testing.assert_array_equal(parts["c@1.15-4"].features, motion[23:80])
