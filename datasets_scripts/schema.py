@@ -19,7 +19,9 @@ A dataset is a folder::
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -232,12 +234,23 @@ def _is_build(folder: Path) -> bool:
         return False
 
 
+def _remove_leftovers(output: Path) -> None:
+    """Removes the unfinished folders of builds that were killed, by the process that each one's name holds."""
+    import psutil
+
+    for folder in output.parent.glob(f".{glob.escape(output.name)}.partial-*"):
+        process = folder.name.rpartition(".partial-")[2].partition("-")
+        if not (process[2] and process[0].isdecimal() and psutil.pid_exists(int(process[0]))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def _replacing(output: Path) -> Iterator[Path]:
     """A sibling folder that becomes `output` when the block succeeds and vanishes when it does not."""
     output = check_output(output).absolute()
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.parent / f".{output.name}.partial-{uuid.uuid4().hex[:8]}"
+    _remove_leftovers(output)
+    partial = output.parent / f".{output.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     partial.mkdir()
     try:
         yield partial

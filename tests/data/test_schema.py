@@ -1,6 +1,7 @@
 """The dataset folder: written whole or not at all, read back as it was, refused when it is something else."""
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -229,3 +230,11 @@ def test_a_step_that_fails_at_the_end_leaves_nothing(tmp_path) -> None:
     with pytest.raises(ValueError, match="late"):
         write_dataset([clip(0)], tmp_path / "d", finish=fail)
     assert contents(tmp_path) == []
+
+
+def test_leftovers_of_killed_builds_are_removed_and_those_of_living_ones_kept(tmp_path) -> None:
+    for name in (".d.partial-0123abcd", ".d.partial-999999999-0123abcd", f".d.partial-{os.getpid()}-0123abcd"):
+        (tmp_path / name / "data").mkdir(parents=True)
+    write_dataset([clip(0)], tmp_path / "d")
+    assert contents(tmp_path)[0] == f".d.partial-{os.getpid()}-0123abcd"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".d.partial-{os.getpid()}-0123abcd", "d"]
