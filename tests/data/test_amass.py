@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import amass_files as files
 import numpy as np
 import pytest
 
+from benchmarks import amass_files as files
 from datasets_scripts import build, doctor
 from datasets_scripts.findings import WRONG
 from datasets_scripts.schema import load_motion_dataset

@@ -2,12 +2,12 @@
 
 import json
 
-import amass_files as files
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from benchmarks import amass_files as files
 from datasets_scripts import build
 from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.sources import smpl

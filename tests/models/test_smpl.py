@@ -5,12 +5,12 @@ import pickle
 import sys
 import types
 
-import amass_files as files
 import numpy as np
 import pytest
 from scipy.sparse import csc_matrix
 from scipy.spatial.transform import Rotation
 
+from benchmarks import amass_files as files
 from modeling_unimo import joints_from_smpl, load_body_model
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
