@@ -20,7 +20,7 @@ from datasets_scripts.sources.amass.proof import Evidence, check_reference, find
 from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
 from datasets_scripts.sources.reading import UNREADABLE, load_array
 from modeling_unimo.files_unimo import write_json
-from modeling_unimo.motion_representation import HUMANML3D, Skeleton, skeleton_for
+from modeling_unimo.skeletons_unimo import HUMANML3D, Skeleton, skeleton_for
 
 # Names in the official split files, mirrored clips included.
 OFFICIAL = {

@@ -16,7 +16,6 @@ from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import Caption, Clip
 from datasets_scripts.sources.synthetic.language import MIRRORED_ACTIONS, captions, mirrored, relation, thought
 from datasets_scripts.sources.synthetic.motion import FPS, MANNERS, SPEEDS, Motion, Plan, Segment, animate
-from modeling_unimo.motion_representation import joints_to_features
 
 SPLITS = ("train", "validation", "test", "test_hard", "test_attributes")
 ATTRIBUTES = ("side", "count", "direction", "speed", "angle")
@@ -194,6 +193,8 @@ def draw_clip(rng: np.random.Generator, hard: bool = False) -> tuple[Plan, Motio
 
 
 def _clip(name: str, split: str, plan: Plan, motion: Motion, texts: list[str]) -> Clip:
+    from modeling_unimo.motion_representation import joints_to_features
+
     reasoning = thought(plan, motion.joints, motion.spans)
     features = np.asarray(joints_to_features(motion.joints), dtype=np.float32)
     rows = [Caption(text=text, tokens=tokenize_caption(text), start=0.0, end=0.0, thought=reasoning) for text in texts]

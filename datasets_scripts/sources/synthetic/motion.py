@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from modeling_unimo.motion_representation import HUMANML3D
+from modeling_unimo.skeletons_unimo import HUMANML3D
 
 FPS = 20.0
 TICK = 0.2  # seconds; action boundaries lie on this grid

@@ -32,7 +32,7 @@ from datasets_scripts.thoughts.annotate.events import (
     read,
 )
 from datasets_scripts.verify.kinematics import Span, measure
-from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
+from modeling_unimo.skeletons_unimo import HUMANML3D
 
 MIN_WORDS, MAX_WORDS = 25, 60
 # Under this share of sideways in a travel's direction (tangent of the angle) it is straight on; a few steps sway more.
@@ -106,6 +106,8 @@ def write(reading: Reading, key: str = "") -> str:
 def _joints(motion: np.ndarray) -> np.ndarray:
     motion = np.asarray(motion)
     if motion.ndim == 2 and motion.shape[1] == HUMANML3D.feature_dim:
+        from modeling_unimo.motion_representation import features_to_joints
+
         return features_to_joints(motion)
     if motion.ndim == 3:
         return motion

@@ -26,7 +26,7 @@ from datasets_scripts.thoughts.annotate.vlm_prompt import (
     make_prompt,
 )
 from datasets_scripts.thoughts.render import render_motion
-from modeling_unimo.motion_representation import HUMANML3D, features_to_joints
+from modeling_unimo.skeletons_unimo import HUMANML3D
 
 MIN_FRAME_RATE = 2.0  # frames per second under which a step or a kick falls between two frames
 _GIVE_UP = 12  # requests in a row without any reply: the server is gone
@@ -230,6 +230,8 @@ def joints_of(motion: np.ndarray) -> np.ndarray:
     """
     motion = np.asarray(motion)
     if motion.ndim == 2 and motion.shape[1] == HUMANML3D.feature_dim:
+        from modeling_unimo.motion_representation import features_to_joints
+
         return features_to_joints(motion)
     if motion.ndim == 3 and motion.shape[1:] == (HUMANML3D.num_joints, 3):
         return motion
