@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -153,21 +154,44 @@ def extrapolated(roots: dict[int, Path], folder: Path, workers: int, thoughts: s
     return {"seconds": took, "minutes_for_humanml3d": minutes}
 
 
-def main() -> None:
+def result(figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures with the table that documentation shows of them."""
+    speed = figures["kinematics"]
+    rows = [
+        ["joints from SMPL-H parameters, one thread", f"{speed['joints_from_smpl_frames_per_second']:,.0f} frames/s"],
+        ["the whole body model, one thread", f"{speed['whole_body_model_frames_per_second']:,.0f} frames/s"],
+    ]
+    for kind, figure in figures.items():
+        if "minutes_for_humanml3d" in figure:
+            minutes = figure["minutes_for_humanml3d"]
+            told = f"{minutes['clock']:.1f} min by the clock, {minutes['processor']:.1f} min of each processor"
+            rows.append([f"29,232 clips from {kind}", told])
+        elif "peak_mb" in figure:
+            rows.append([f"peak memory, {kind}", f"{figure['peak_mb'] / 1000:.2f} GB"])
+    return {
+        "kind": "table",
+        "commands": ["python -m benchmarks.amass_speed --folder DIR --output docs/results/amass-speed.json"],
+        "columns": ["", "measured"],
+        "rows": rows,
+        "figures": figures,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, required=True, help="new folder for the made-up data and what is built")
     parser.add_argument("--clips", type=int, default=300, help="from folders; a third of it from archives")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, help="JSON file to write the figures to as well")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     folder, workers = arguments.folder, arguments.workers
-    figures: dict[str, object] = {"kinematics": kinematics(folder)}
+    figures: dict[str, Any] = {"kinematics": kinematics(folder)}
     for kind, clips in (("folders", arguments.clips), ("archives", arguments.clips // 3)):
         roots = {n: make_data(folder / f"{kind}{n}", n, kind == "archives") for n in (clips // 5, clips)}
         for thoughts in ("none", "kinematic") if kind == "folders" else ("none",):
             figures[f"{kind}, annotator {thoughts}"] = extrapolated(roots, folder, workers, thoughts)
         figures[f"{kind}, one worker"] = build(roots[clips], folder / f"{kind}-alone", 1, "--annotator", "none")
-    text = json.dumps(figures, indent=2)
+    text = json.dumps(result(figures), indent=1)
     print(text)
     if arguments.output is not None:
         arguments.output.write_text(text + "\n", encoding="utf-8")
