@@ -357,13 +357,13 @@ def test_the_folder_has_the_official_layout(tmp_path):
 
 def test_joints_become_a_dataset(tmp_path):
     from benchmarks.data_items import joints_folder
-    from datasets_scripts.schema import NOTE, Clip
+    from datasets_scripts.schema import SOURCE, Clip
     from datasets_scripts.sources import joints
 
     joints_folder(tmp_path / "data", 4)
     items = list(joints.iter_clips(tmp_path / "data"))
     clips = [item for item in items if isinstance(item, Clip)]
-    assert {item.kind for item in items if not isinstance(item, Clip)} <= {NOTE}
+    assert {item.kind for item in items if not isinstance(item, Clip)} <= {SOURCE}
     assert [clip.id for clip in clips] == [f"{i:06d}" for i in range(4)]
     assert all(40 <= len(clip.features) <= 196 and len(clip.captions) == 3 for clip in clips)
 
