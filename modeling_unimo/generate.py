@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .processing_unimo import UniMoProcessor
 
 
+DESCRIBE_OPTIONS = ("start", "end", "body_model", "joint_map", "up", "fps")
+
+
 def parse_arguments(argv: list[str] | None = None, direction: str | None = None) -> argparse.Namespace:
     """The command line.
 
@@ -50,18 +53,25 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         group.add_argument(
             "--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average"
         )
+        group.add_argument("--joint_map", type=Path, help="of BVH: JSON file {HumanML3D joint: joint in the file}")
+        group.add_argument("--up", help="of BVH: axis that points up, such as z; write --up=-y for Y down")
+        group.add_argument("--fps", type=float, help="of BVH: frames per second, in place of the file's own")
     arguments = parser.parse_args(argv)
     if arguments.text is not None:
         if arguments.output is None:
             parser.error(f"a text needs --output, a file ending in one of {', '.join(SUFFIXES)}")
         if arguments.output.suffix.lower() not in SUFFIXES:
             parser.error(f"--output {arguments.output}: end it in one of {', '.join(SUFFIXES)}")
-        if direction is None and (arguments.start or arguments.end is not None or arguments.body_model is not None):
-            parser.error("--start, --end and --body_model belong to --describe")
+        given = [f"--{name}" for name in DESCRIBE_OPTIONS if getattr(arguments, name, None)]
+        if given:
+            parser.error(f"{', '.join(given)} belong to --describe")
     elif direction is None and (arguments.output is not None or arguments.duration is not None):
         parser.error("--output and --duration belong to --text")
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
+    bvh_only = [f"--{name}" for name in ("joint_map", "up", "fps") if getattr(arguments, name, None) is not None]
+    if arguments.describe is not None and bvh_only and arguments.describe.suffix.lower() != ".bvh":
+        parser.error(f"{', '.join(bvh_only)} apply to BVH files, not to {arguments.describe}")
     return arguments
 
 
@@ -86,18 +96,23 @@ def load_model(name: str) -> tuple[UniMoForConditionalGeneration, UniMoProcessor
     return model.to(device).eval(), UniMoProcessor.from_pretrained(name)
 
 
-def read_motion(path: Path, fps: float, start: float, end: float | None, body_model: Path | None = None) -> np.ndarray:
-    """Raw features (T, D) of the part of a file between two seconds.
+def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
+    """Raw features (T, D) of the part of the file `arguments.describe` between `--start` and `--end`.
 
     Raises:
         FileNotFoundError: no such file, or no such body model.
         ValueError: the file is no motion, or the part is empty.
     """
-    # SMPL parameters belong to the data side, which only this command reaches over to.
+    # SMPL parameters and BVH belong to the data side, which only this command reaches over to.
+    from datasets_scripts.sources.bvh import bvh_to_features, read_joint_map
     from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
 
-    if is_smpl_file(path):
-        features, notes = smpl_to_features(path, body_model)
+    path, start, end = arguments.describe, arguments.start, arguments.end
+    if path.suffix.lower() == ".bvh":
+        joint_map = read_joint_map(arguments.joint_map) if arguments.joint_map else None
+        features = bvh_to_features(path, joint_map, arguments.up or "auto", arguments.fps)
+    elif is_smpl_file(path):
+        features, notes = smpl_to_features(path, arguments.body_model)
         for note in notes:
             print(f"{path.name}: {note}", file=sys.stderr)
     else:
@@ -138,7 +153,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"wrote {arguments.output}: {len(motion.joints)} frames, {len(motion.joints) / motion.fps:g} s")
             return
         fps = processor.feature_extractor.fps
-        features = read_motion(arguments.describe, fps, arguments.start, arguments.end, arguments.body_model)
+        features = read_motion(arguments, fps)
         longest = processor.max_motion_codes * processor.feature_extractor.unit_length
         if len(features) > longest:
             raise ValueError(

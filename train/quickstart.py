@@ -147,7 +147,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
     else:
         build += ["--data_dir", arguments.data_dir]
         given = {name: getattr(arguments, name) for name in BUILD_OPTIONS}
-        build += [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
+        build += [f"--{name}={value}" for name, value in given.items() if value is not None]  # -y is no option
     evaluate = [*python, "evaluate_unimo.run", "--vqvae", vqvae, "--dataset", data, "--seed", seed, "--halves"]
     evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out, *(["--hard"] if synthetic else [])]
     evaluate += [word for k, v in config["evaluate"].items() for word in (f"--{k}", str(v))]

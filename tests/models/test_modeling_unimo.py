@@ -6,11 +6,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from motion_files import bvh_text
 from tiny_unimo import TOKENIZERS, feature_extractor, qwen_tokenizer, tiny_lm, tiny_unimo, tiny_vqvae
 from transformers import AutoModel, AutoModelForCausalLM, AutoProcessor, AutoTokenizer
 
 from modeling_unimo import UniMoForConditionalGeneration, UniMoProcessor, UniMoTokenizer, extend_vocabulary
 from modeling_unimo.generate import main as generate_command
+from modeling_unimo.generate import parse_arguments, read_motion
 
 FAMILIES = sorted(TOKENIZERS)
 TEXTS = ["a person walks", "x", "a person walks forward and waves with the left hand, then turns", "走る \U0001f600"]
@@ -146,6 +148,15 @@ def test_free_sampling_may_be_invalid_and_is_never_repaired():
         assert not answer.valid and answer.error and not answer.codes
 
 
+def test_how_a_bvh_file_is_read_can_be_said(tmp_path):
+    file = tmp_path / "walk.bvh"
+    file.write_text(bvh_text(frames=60))
+    options = ["--model", "unimo", "--describe", str(file)]
+    as_it_says = read_motion(parse_arguments(options), fps=20.0)
+    twice_as_fast = read_motion(parse_arguments([*options, "--fps", "40", "--up", "y"]), fps=20.0)
+    assert len(twice_as_fast) == pytest.approx(len(as_it_says) / 2, abs=2)
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".bvh", ".html"])
 def test_motion_is_saved(suffix, tmp_path):
     model, processor = tiny_unimo()
@@ -228,7 +239,9 @@ def test_command_writes_and_describes(folder, tmp_path, capsys):
         (["--text", "a", "--output", "x.fbx"], "end it in one of"),
         (["--text", "a", "--describe", "x.npy"], "not allowed with"),
         (["--describe", "x.npy", "--duration", "2"], "belong to --text"),
-        (["--text", "a", "--output", "x.npy", "--end", "2"], "belong to --describe"),
+        (["--text", "a", "--output", "x.npy", "--end", "2"], "--end belong to --describe"),
+        (["--text", "a", "--output", "x.npy", "--up", "z"], "--up belong to --describe"),
+        (["--describe", "x.npy", "--fps", "30"], "--fps apply to BVH files, not to x.npy"),
         (["--text", "a", "--output", "x.npy", "--temperature", "0"], "above 0"),
         ([], "required"),
     ],

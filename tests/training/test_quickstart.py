@@ -101,9 +101,9 @@ def test_budgets_reach_their_commands(config_file):
 
 
 def test_how_files_are_read_is_handed_to_the_build(config_file, tmp_path):
-    options = ["--source", "joints", "--data_dir", str(tmp_path), "--fps", "30", "--up", "z"]
+    options = ["--source", "joints", "--data_dir", str(tmp_path), "--fps", "30", "--up=-y"]
     command = planned(config_file, *options)["data"].command
-    assert command[-4:] == ["--fps", "30", "--up", "z"]
+    assert command[-2:] == ["--fps=30", "--up=-y"]
 
 
 @pytest.mark.parametrize(
