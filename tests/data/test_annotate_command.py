@@ -416,7 +416,7 @@ def test_processes_and_an_interrupt(tmp_path) -> None:
         os.kill(child.pid, signal.SIGINT)
         assert child.wait(30) == 130
     log = (tmp_path / "log").read_text()
-    assert "the same command goes on from there" in log and "Traceback" not in log
+    assert "run the same command to resume" in log and "Traceback" not in log
 
 
 # -- vlm ----------------------------------------------------------------------------------------------------------

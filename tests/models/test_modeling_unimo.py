@@ -227,7 +227,7 @@ def test_command_writes_and_describes(folder, tmp_path, capsys):
         )
         assert output.is_file()
         assert "40 frames, 2 s" in capsys.readouterr().out
-        if suffix != ".html":
+        if suffix in (".npz", ".npy"):  # as BVH, a body that random weights wrote is refused: its bones fit no person
             generate_command(["--model", str(folder), "--describe", str(output), "--seed", "1", "--end", "1.5"])
             assert "caption: " in capsys.readouterr().out
 

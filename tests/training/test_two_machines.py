@@ -33,7 +33,11 @@ CONFIGS = {
         "new_vocab_size": 300, "max_length": 400, "bf16": False, "gradient_checkpointing": False,
     },
 }  # fmt: skip
-pytestmark = pytest.mark.slow
+# It makes network namespaces, and gloo may abort at exit on a busy machine: it runs only where asked for.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("UNIMO_TWO_MACHINES"), reason="set UNIMO_TWO_MACHINES=1 to run it, as root"),
+]
 
 
 def ip(*words: str) -> subprocess.CompletedProcess:

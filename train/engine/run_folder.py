@@ -59,7 +59,9 @@ def already_finished(training: "TrainingArguments", stage: str, settings: dict[s
         return False
     _require_same_run(folder, *_recorded(training, stage, settings))
     if training.process_index == 0:
-        drop_checkpoints(folder)  # of a run killed while it did so
+        drop_checkpoints(folder)  # of a run killed while it did so, and the lock that it left
+        with suppress(PermissionError):
+            (folder / LOCK).unlink(missing_ok=True)
         print(f"[{stage}] already finished: {folder}; delete the folder to train again", flush=True)
     return True
 
