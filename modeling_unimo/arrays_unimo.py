@@ -28,3 +28,15 @@ def without_graph(array: Any, name: str = "array") -> Array:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return array
+
+
+def multiply(p: tuple[Array, ...], q: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Hamilton product of quaternions, each a tuple (w, x, y, z) of arrays of one shape: the rotation q, then p."""
+    pw, px, py, pz = p
+    qw, qx, qy, qz = q
+    return (
+        pw * qw - px * qx - py * qy - pz * qz,
+        pw * qx + px * qw + py * qz - pz * qy,
+        pw * qy - px * qz + py * qw + pz * qx,
+        pw * qz + px * qy - py * qx + pz * qw,
+    )

@@ -22,9 +22,9 @@ import torch
 
 # Imports of remote code stay on one line each, so sorting must not merge these.
 # isort: off
-from .arrays_unimo import Array
+from .arrays_unimo import Array, multiply
 from .rotations_unimo import Planes, apply_columns, as_tensor, between, columns_from_six, component_planes
-from .rotations_unimo import conjugate, dot, first_columns, multiply, normalise, numpy_or_torch, rotate, tensor_like
+from .rotations_unimo import conjugate, dot, first_columns, normalise, numpy_or_torch, rotate, tensor_like
 from .rotations_unimo import turn
 from .skeletons_unimo import FACINGS, HUMANML3D, KIT, SHORTEST_BONE, Skeleton, check_features, check_joints
 from .skeletons_unimo import skeleton_for

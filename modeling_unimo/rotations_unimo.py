@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .arrays_unimo import Array
+from .arrays_unimo import Array, multiply
 
 Planes = tuple[torch.Tensor, ...]
 
@@ -59,18 +59,6 @@ def tensor_like(array: Array, reference: torch.Tensor) -> torch.Tensor:
 
 
 # ------------------------------------------------------------------------------------- rotations on component planes
-def multiply(p: Planes, q: Planes) -> Planes:
-    """Product of quaternions: the rotation q, then p."""
-    pw, px, py, pz = p
-    qw, qx, qy, qz = q
-    return (
-        pw * qw - px * qx - py * qy - pz * qz,
-        pw * qx + px * qw + py * qz - pz * qy,
-        pw * qy - px * qz + py * qw + pz * qx,
-        pw * qz + px * qy - py * qx + pz * qw,
-    )
-
-
 def conjugate(q: Planes) -> Planes:
     """The inverse of unit quaternions."""
     return q[0], -q[1], -q[2], -q[3]

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 # isort: off
+from .arrays_unimo import multiply
 from .skeletons_unimo import HUMANML3D
 # isort: on
 
@@ -206,7 +207,7 @@ def _chain(poses: np.ndarray, rest: np.ndarray, joints: np.ndarray) -> None:
         for axis, bone in enumerate(_rotate(tuple(world[:, parents]), offsets)):
             np.add(positions[axis, parents], bone, out=positions[axis, first:end])
         if turning < end:
-            turned = _multiply(tuple(world[:, _PARENTS[turning:end]]), tuple(turns[:, turning:end]))
+            turned = multiply(tuple(world[:, _PARENTS[turning:end]]), tuple(turns[:, turning:end]))
             for component, plane in enumerate(turned):
                 world[component, turning:end] = plane
     joints[...] = positions.transpose(2, 1, 0)
@@ -218,18 +219,6 @@ def _quaternions(poses: np.ndarray) -> np.ndarray:
     vectors = vectors.transpose(2, 1, 0).astype(np.float64, order="C")
     half = 0.5 * np.sqrt(np.square(vectors).sum(0))
     return np.concatenate((np.cos(half)[None], 0.5 * np.sin(half) / np.maximum(half, 1e-12) * vectors))
-
-
-def _multiply(p: Planes, q: Planes) -> Planes:
-    """Hamilton product: the rotation q, then p."""
-    pw, px, py, pz = p
-    qw, qx, qy, qz = q
-    return (
-        pw * qw - px * qx - py * qy - pz * qz,
-        pw * qx + px * qw + py * qz - pz * qy,
-        pw * qy - px * qz + py * qw + pz * qx,
-        pw * qz + px * qy - py * qx + pz * qw,
-    )
 
 
 def _rotate(q: Planes, v: Planes) -> Planes:
