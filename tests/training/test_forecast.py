@@ -7,6 +7,7 @@ import yaml
 
 from train import quickstart
 from train.engine import forecast
+from train.quickstart import CONFIGS
 
 TRAINED = {"seconds": 110.0, "train_seconds": 100.0, "steps": 50}
 TIMING = {
@@ -69,12 +70,26 @@ def test_the_probe_times_a_step_of_this_machine():
 
 def test_a_finished_run_becomes_a_recipes_timing(tmp_path, monkeypatch):
     monkeypatch.setattr(forecast, "probe_step_seconds", lambda processes=2: 0.25)
-    for name, summary in {"data": None, "sft": {"steps": 7, "train_runtime": 3.04}}.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "stage_done.json").write_text('{"seconds": 4.5}')
-        if summary:
-            (tmp_path / name / "training_summary.json").write_text(json.dumps(summary))
+    (tmp_path / "metrics.json").write_text(
+        '{"seconds": {"data": 4.5, "sft": 9.0, "evaluate_sft": 2.0, "total": 15.5}}'
+    )
+    (tmp_path / "sft").mkdir()
+    (tmp_path / "sft" / "training_summary.json").write_text('{"steps": 7, "train_runtime": 3.04}')
     assert forecast.record(tmp_path) == {
         "probe_step_seconds": 0.25,
-        "stages": {"data": {"seconds": 4.5}, "sft": {"seconds": 4.5, "steps": 7, "train_seconds": 3.0}},
+        "stages": {
+            "data": {"seconds": 4.5},
+            "sft": {"seconds": 9.0, "steps": 7, "train_seconds": 3.0},
+            "evaluate_sft": {"seconds": 2.0},
+        },
     }
+
+
+@pytest.mark.parametrize("file", CONFIGS.glob("*/timing.json"))
+def test_a_recorded_timing_covers_every_stage(file):
+    """By the names that the plan gives its stages, with steps for those that train."""
+    arguments = quickstart.parse(["--config", str(file.with_name("quickstart.yaml"))])
+    stages = quickstart.plan(arguments, quickstart.read_config(file.with_name("quickstart.yaml")))
+    timing = json.loads(file.read_text())
+    assert timing["stages"].keys() == {stage.name for stage in stages}
+    assert all(("steps" in timing["stages"][s.name]) == s.training for s in stages)

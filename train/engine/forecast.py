@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modeling_unimo.files_unimo import write_json
+
 PROBE_SECONDS = 4.0
 
 
@@ -67,19 +69,20 @@ def scale_for(target: float, seconds_at: Any) -> float:
 
 
 def record(run: Path) -> dict[str, Any]:
-    """`timing.json` of a finished run, with the probe as it is on this machine now: the run's own, else idle.
+    """`timing.json` of a finished run, with the probe as it is now: on the same machine, idle as it was then.
 
     Raises:
         FileNotFoundError: the run is not finished.
     """
     stages = {}
-    for done in sorted(run.glob("*/stage_done.json")):
-        stage = {"seconds": json.loads(done.read_text(encoding="utf-8"))["seconds"]}
-        summary = done.with_name("training_summary.json")
+    for name, seconds in json.loads((run / "metrics.json").read_text(encoding="utf-8"))["seconds"].items():
+        if name == "total":
+            continue
+        stages[name] = {"seconds": seconds}
+        summary = run / name / "training_summary.json"
         if summary.is_file():
             trained = json.loads(summary.read_text(encoding="utf-8"))
-            stage |= {"steps": trained["steps"], "train_seconds": round(trained["train_runtime"], 1)}
-        stages[done.parent.name] = stage
+            stages[name] |= {"steps": trained["steps"], "train_seconds": round(trained["train_runtime"], 1)}
     return {"probe_step_seconds": round(probe_step_seconds(), 4), "stages": stages}
 
 
@@ -115,11 +118,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.probe:
         print(_probe())
         return
-    text = json.dumps(record(arguments.record), indent=1) + "\n"
+    timing = record(arguments.record)
     if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+        write_json(arguments.output, timing)
     else:
-        print(text, end="")
+        print(json.dumps(timing, indent=2))
 
 
 if __name__ == "__main__":
