@@ -1,8 +1,9 @@
 """UniMo: a causal language model with the motion vocabulary and the motion VQ-VAE it writes and reads the codes of."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, LogitsProcessorList, PreTrainedModel
 
+from .candidates_unimo import Request, score_answers
 from .configuration_unimo import UniMoConfig
 from .export_unimo import save_motion
 from .generation_unimo import AnswerGrammar, default_generation_config
@@ -44,6 +46,7 @@ class GeneratedMotion:
         features: (T, D) raw features.
         joints: (T, J, 3) joint positions, metres, Y up.
         fps: frames a second.
+        score: log-probability by the model's own reading where the motion was chosen among candidates, else None.
     """
 
     text: str
@@ -52,6 +55,7 @@ class GeneratedMotion:
     features: np.ndarray
     joints: np.ndarray
     fps: float
+    score: float | None = None
 
     def save(self, path: str | Path) -> None:
         """Write `.npy` (features), `.npz`, `.bvh`, `.html` or `.mp4`, by the suffix of `path`."""
@@ -76,10 +80,11 @@ class GeneratedMotion:
 
 @dataclass(frozen=True)
 class MotionDescription:
-    """A description of a motion, and what the model thought before it."""
+    """A description of a motion, and what the model thought before it; `score` as of a `GeneratedMotion`."""
 
     thought: str
     caption: str
+    score: float | None = None
 
 
 class UniMoPreTrainedModel(PreTrainedModel):
@@ -239,6 +244,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         max_motion_codes: int | None = None,
         max_answer_tokens: int | None = None,
         max_new_tokens: int | None = None,
+        candidates: int = 1,
         **generate_kwargs: Any,
     ) -> list[list[Answer]]:
         """Answers to requests of both tasks, mixed as they come.
@@ -257,15 +263,21 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             batch_size: sequences generated at once, at most (the beams of a request stay together); requests are
                 sorted for it by the codes asked for, then by length.
             max_thought_tokens, max_motion_codes, max_answer_tokens, max_new_tokens: budgets; None: the processor's.
+            candidates: answers written for each request, of which the best `num_samples` by the model's own reading
+                are returned (see `candidates_unimo`); 1: as many as are returned, unread. The first candidate is the
+                answer that would come without others. More of them take time, not memory, which `batch_size` bounds.
             generate_kwargs: for `generate` (temperature, num_beams, ..), over `generation_config`.
 
         Returns:
-            One list of `num_samples` answers a request, in the order of the requests.
+            One list of `num_samples` answers a request, in the order of the requests; candidates with their scores,
+            the best first. An invalid candidate scores -inf: it is returned only where there are too few valid ones.
 
         Raises:
-            ValueError: a request the processor refuses, a duration or budget out of range, durations without grammar.
+            ValueError: a request the processor refuses, a duration or budget out of range, durations without grammar,
+                fewer candidates than samples, or candidates with beams.
         """
         num_samples, batch_size = as_int("num_samples", num_samples, 1), as_int("batch_size", batch_size, 1)
+        candidates = as_int("candidates", candidates, 1)
         seed = None if seed is None else as_int("seed", seed, -(2**63), 2**64 - 1)
         generate_kwargs = {name: as_number(value) for name, value in generate_kwargs.items()}
         if "num_return_sequences" in generate_kwargs:
@@ -286,11 +298,12 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         sizes = [(codes or 0, len(prompt)) for codes, prompt in zip(num_codes, prompts, strict=True)]
         beams = (generate_kwargs.get("generation_config") or self.generation_config).num_beams
         together = (generate_kwargs.get("num_beams") or beams or 1) > 1
-        at_once = num_samples if together else min(num_samples, batch_size)
+        written_each = self._answers_each(num_samples, candidates, together, generate_kwargs)
+        at_once = written_each if together else min(written_each, batch_size)
         batches = [
-            (rows, range(first, min(first + at_once, num_samples)))
-            for rows in batches_by_length(sizes, max(1, batch_size // num_samples))
-            for first in range(0, num_samples, at_once)
+            (rows, range(first, min(first + at_once, written_each)))
+            for rows in batches_by_length(sizes, max(1, batch_size // written_each))
+            for first in range(0, written_each, at_once)
         ]
         keys = draw_keys(prompts)
         answers: list[list[Answer]] = [[] for _ in requests]
@@ -326,7 +339,48 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                     written = writer.write() if grammar else writer.write_freely(self._end_ids(), rules.max_new_tokens)
                 for ids, row in zip(written, [row for row in rows for _ in samples], strict=True):
                     answers[row].append(processor.parse(ids, requests[row][0]))
-        return answers
+        return self._best(requests, answers, num_samples, processor, batch_size) if candidates > 1 else answers
+
+    def _answers_each(self, num_samples: int, candidates: int, beams: bool, generate_kwargs: dict[str, Any]) -> int:
+        """How many answers are written for each request.
+
+        Raises:
+            ValueError: these candidates cannot be written.
+        """
+        if candidates == 1:
+            return num_samples
+        if candidates < num_samples:
+            raise ValueError(f"candidates must be >= num_samples, {num_samples}, or 1, got {candidates}")
+        if beams:
+            raise ValueError(f"candidates are sampled one by one, got {candidates} of them with num_beams above 1")
+        config = generate_kwargs.get("generation_config") or self.generation_config
+        if not generate_kwargs.get("do_sample", config.do_sample):
+            warnings.warn(
+                f"do_sample=False writes the same answer each time: {num_samples} a request instead of {candidates} "
+                "candidates",
+                stacklevel=4,
+            )
+            return num_samples
+        return candidates
+
+    def _best(
+        self,
+        requests: Sequence[Request],
+        answers: Sequence[Sequence[Answer]],
+        num_samples: int,
+        processor: UniMoProcessor,
+        batch_size: int,
+    ) -> list[list[Answer]]:
+        """The best of each request's answers by the model's own reading, with their scores."""
+        asked = [request for request, several in zip(requests, answers, strict=True) for _ in several]
+        written = [answer for several in answers for answer in several]
+        scores = score_answers(self.language_model, processor, asked, written, batch_size).reshape(len(answers), -1)
+        # Stable: of equal ones the first, which is what would have come without candidates.
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :num_samples]
+        return [
+            [replace(several[place], score=float(of_request[place])) for place in places]
+            for several, of_request, places in zip(answers, scores, order.tolist(), strict=True)
+        ]
 
     def _writer_settings(self, generate_kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Settings for `AnswerWriter`; None where something is asked for that only the library's `generate` does."""
@@ -381,6 +435,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         duration: float | Iterable[float | None] | None = None,
         num_samples: int = 1,
         seed: int | None = None,
+        candidates: int = 1,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
         """Motions for texts.
@@ -392,6 +447,8 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                 the model decides.
             num_samples: Motions per text.
             seed: Seed of the draws.
+            candidates: Motions written for each text, of which the best `num_samples` by the model's own reading are
+                returned with their `score`; 1: as many as are returned, unread.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -407,8 +464,9 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         elif duration is not None:
             durations = [duration] * len(texts)
         answers = self.generate_answers(
-            "t2m", texts, None, processor, durations=durations, num_samples=num_samples, seed=seed, **generate_kwargs
-        )
+            "t2m", texts, None, processor, durations=durations, num_samples=num_samples, candidates=candidates,
+            seed=seed, **generate_kwargs,
+        )  # fmt: skip
         pairs = [(text, answer) for text, samples in zip(texts, answers, strict=True) for answer in samples]
         features = self.decode_codes([answer.codes for _, answer in pairs], processor)
         skeleton = skeleton_for(self.config.motion_config.feature_dim)
@@ -420,6 +478,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                 features=motion,
                 joints=np.asarray(features_to_joints(motion, skeleton=skeleton)),
                 fps=processor.feature_extractor.fps,
+                score=answer.score,
             )
             for (text, answer), motion in zip(pairs, features, strict=True)
         ]
@@ -429,6 +488,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         motions: Any,
         processor: UniMoProcessor,
         seed: int | None = None,
+        candidates: int = 1,
         **generate_kwargs: Any,
     ) -> list[MotionDescription]:
         """Descriptions of motions.
@@ -439,6 +499,8 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
                 of these (see `inputs_unimo`).
             processor: The processor that belongs to the model.
             seed: Seed of the draws.
+            candidates: Descriptions written for each motion, of which the best by the model's own reading is returned
+                with its `score`; 1: one, unread.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -452,8 +514,11 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         if not clips:
             return []
         codes = self.encode_motions(clips, processor)
-        answers = self.generate_answers("m2t", None, codes, processor, seed=seed, **generate_kwargs)
-        return [MotionDescription(answer.thought, answer.caption) for samples in answers for answer in samples]
+        answers = self.generate_answers(
+            "m2t", None, codes, processor, candidates=candidates, seed=seed, **generate_kwargs
+        )
+        chosen = [answer for several in answers for answer in several]
+        return [MotionDescription(answer.thought, answer.caption, answer.score) for answer in chosen]
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """As the library does, with the pipelines and their code, so that `pipeline(task, model=folder)` works."""

@@ -32,7 +32,8 @@ class Answer:
     """What a model answered, read under the whole-answer grammar.
 
     `valid` says whether the answer follows it from the first token to the last; where it does not, `error` says why
-    and the other fields are empty.
+    and the other fields are empty. `score` is the log-probability by the model's own reading where an answer was
+    chosen among candidates (`candidates_unimo.score_answers`), else None.
     """
 
     valid: bool
@@ -40,6 +41,7 @@ class Answer:
     codes: list[int] = field(default_factory=list)
     caption: str = ""
     error: str | None = None
+    score: float | None = None
 
 
 class UniMoProcessor(ProcessorMixin):

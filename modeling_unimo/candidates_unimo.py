@@ -1,0 +1,146 @@
+"""Candidates judged by the model that wrote them: each answer is read back in the other direction.
+
+A motion written for a caption is good if the same model, asked to describe it, would think and say what was asked for;
+a caption written for a motion, if the same model, asked for the caption, would write that motion. No other network is
+needed, and all candidates are read in batches, without sampling.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from .inference_unimo import batches_by_length, evaluating
+from .processing_unimo import MAX_TEXT_CHARACTERS, Answer, UniMoProcessor
+
+# Logits that a batch holds at most: 0.5 GB of float32, whatever the vocabulary.
+_MOST_LOGITS = 2**27
+
+Request = tuple[str, str | None, Sequence[int] | None]  # task, text, codes, as of `UniMoProcessor.rows`
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How likely a model finds an answer: log-probabilities in nats, summed over the tokens of its two parts.
+
+    Attributes:
+        thought: of the thought with its tags; 0 for answers without one.
+        answer: of the caption or motion that follows, its tags and the end of turn.
+        thought_tokens, answer_tokens: how many tokens these are sums over.
+    """
+
+    thought: float
+    answer: float
+    thought_tokens: int
+    answer_tokens: int
+
+    @property
+    def score(self) -> float:
+        """Log-probability of the whole completion."""
+        return self.thought + self.answer
+
+
+@torch.no_grad()
+def read_completions(
+    language_model: PreTrainedModel,
+    processor: UniMoProcessor,
+    task: str,
+    thoughts: Sequence[str],
+    captions: Sequence[str],
+    codes_list: Sequence[Sequence[int]],
+    batch_size: int = 64,
+) -> list[Reading]:
+    """What a model would give to these completions of a task, by teacher forcing.
+
+    Args:
+        language_model: The causal LM; it is read in evaluation mode and left as it was.
+        processor: The processor that belongs to it.
+        task: "m2t" reads thought and caption after the codes, "t2m" thought and codes after the caption.
+        thoughts, captions, codes_list: One entry each a completion.
+        batch_size: Completions read at once, at most; fewer where their logits would take more than 0.5 GB.
+
+    Returns:
+        One reading a completion, the same alone and in any batch up to rounding.
+
+    Raises:
+        ValueError: A thought, caption or motion that the processor refuses.
+    """
+    examples = [
+        processor.encode_example(task, thought, caption, codes)
+        for thought, caption, codes in zip(thoughts, captions, codes_list, strict=True)
+    ]
+    if not examples:
+        return []
+    think_end = processor.vocabulary.think_end
+    lengths = [(len(example["input_ids"]), sum(example["completion_mask"])) for example in examples]
+    longest = max(kept for _, kept in lengths) + 1
+    rows_at_once = _MOST_LOGITS // (longest * language_model.get_output_embeddings().weight.shape[0])
+    readings: list[Reading | None] = [None] * len(examples)
+    with evaluating(language_model):
+        for rows in batches_by_length(lengths, max(1, min(batch_size, rows_at_once))):
+            inputs = processor.pad([examples[row]["input_ids"] for row in rows]).to(language_model.device)
+            ids, mask = inputs["input_ids"], inputs["attention_mask"]
+            kept = max(lengths[row][1] for row in rows)
+            logits = language_model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+                logits_to_keep=kept + 1,
+                use_cache=False,
+            ).logits[:, -kept - 1 : -1]
+            targets = ids[:, -kept:]
+            wide = logits if logits.dtype == torch.float64 else logits.float()
+            chosen = wide.gather(-1, targets[..., None]).squeeze(-1)
+            log_probs = (chosen - wide.logsumexp(-1)).double().cpu().numpy()
+            for place, row in enumerate(rows):
+                completion = examples[row]["input_ids"][-lengths[row][1] :]
+                thinking = completion.index(think_end) + 1 if processor.thoughts else 0
+                of_row = log_probs[place, -len(completion) :]
+                sums = float(of_row[:thinking].sum()), float(of_row[thinking:].sum())
+                readings[row] = Reading(*sums, thinking, len(completion) - thinking)
+    return [reading for reading in readings if reading is not None]
+
+
+def score_answers(
+    language_model: PreTrainedModel,
+    processor: UniMoProcessor,
+    requests: Sequence[Request],
+    answers: Sequence[Answer],
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Scores of answers by the model's own reading: the log-probability of request and thought, asked the other way.
+
+    For a motion, of the answer's thought followed by the caption that was asked for, given the codes ("m2t"). For a
+    caption, of the answer's thought followed by the codes that were to be described, given the caption ("t2m").
+
+    Args:
+        language_model: The causal LM that reads, as a rule the one that wrote.
+        processor: The processor that belongs to it.
+        requests: (task, text, codes) of each answer, as `UniMoProcessor.rows` gives them.
+        answers: The answers to them, one each.
+        batch_size: Answers read at once, at most.
+
+    Returns:
+        (len(answers),) float64, in nats, higher is better; -inf for an invalid answer, and for a caption longer than
+        any that can be asked for. Only scores of answers to one request can be compared.
+    """
+    scores = np.full(len(answers), -np.inf)
+    for task, other in (("t2m", "m2t"), ("m2t", "t2m")):
+        rows = [
+            row
+            for row, (request, answer) in enumerate(zip(requests, answers, strict=True))
+            if request[0] == task and answer.valid and len(answer.caption) <= MAX_TEXT_CHARACTERS
+        ]
+        readings = read_completions(
+            language_model,
+            processor,
+            other,
+            [answers[row].thought for row in rows],
+            [str(requests[row][1]) if task == "t2m" else answers[row].caption for row in rows],
+            [answers[row].codes if task == "t2m" else requests[row][2] or [] for row in rows],
+            batch_size,
+        )
+        scores[rows] = [reading.score for reading in readings]
+    return scores
