@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,7 @@ from evaluate_unimo.answer_files import AnswerWriter
 from evaluate_unimo.distributed import ProcessGroup
 from evaluate_unimo.options import FOLDERS, HARD_SPLITS, MODELS
 from evaluate_unimo.push import shown_name
-from evaluate_unimo.results import Repeats, gather, write_results
+from evaluate_unimo.results import LISTED, Repeats, gather, write_results
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_feature_dim, load_model
@@ -270,6 +271,8 @@ def evaluate(arguments: argparse.Namespace, group: ProcessGroup | None = None) -
         clips.setdefault(task, []).append(by_clip)
         seconds[task] = seconds.get(task, 0.0) + time.monotonic() - started
     results = gather(scores, arguments.interval)
+    unknown = unknown_words_of(inputs) if "t2m" in arguments.tasks else {}
+    results |= {"unknown_words": unknown} if unknown else {}
     results |= {
         "generation": generation_settings(inputs.sampler),
         "protocol": tag,
@@ -305,6 +308,28 @@ def pool_length(ids: Sequence[str]) -> int:
     if len(set(sizes.values())) != 1:
         raise SystemExit(f"error: the pools of test_attributes differ in size: {sorted(set(sizes.values()))}")
     return next(iter(sizes.values()))
+
+
+def unknown_words_of(inputs: Inputs) -> dict[str, Any]:
+    """How many captions of each split, which are its prompts, have words that the model never met, and which words.
+
+    Returns:
+        {task: {"captions", "with_unknown_words", "words": the most frequent ones with the captions that have them}};
+        empty where it is not known what the model was taught.
+    """
+    processor = inputs.sampler.processor
+    if processor.taught_words is None:
+        return {}
+    found: dict[str, Any] = {}
+    for task, entries in inputs.splits.items():
+        of_captions = [processor.unknown_words(text) for entry in entries for text in entry.texts]
+        counts = Counter(word for words in of_captions for word in words)
+        found[task] = {
+            "captions": len(of_captions),
+            "with_unknown_words": sum(bool(words) for words in of_captions),
+            "words": dict(counts.most_common(LISTED)),
+        }
+    return found
 
 
 def generation_settings(sampler: sampling.Sampler) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from modeling_unimo.files_unimo import write_json, write_text
 RESTS_ON = "consistency_"  # how the names of what instruction accuracy rests on begin
 COUNTS = ("n", "multimodality_n", "pool_size", "diversity_times", "consistency_claims")
 RESULTS, TABLES, CLIPS = "results.json", "results.md", "clips.json"
-_LISTED = 10  # names of unusable inputs that a table shows; results.json holds them all
+LISTED = 10  # names that a table shows, of unusable inputs and of words
 
 
 class Repeats:
@@ -156,7 +156,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         columns, rows = table(sides)
         lines += [f"## {task}", "", "| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
         lines += ["| " + " | ".join(row) + " |" for row in rows] + [""]
-    lines += _input_lines(results.get("inputs", {}))
+    lines += _input_lines(results.get("inputs", {})) + _word_lines(results.get("unknown_words", {}))
     if "generation" in results:
         lines += ["Generation: " + ", ".join(f"{k} {v}" for k, v in results["generation"].items()), ""]
     lines += ["Protocol: " + json.dumps(results["protocol"]), ""]
@@ -215,8 +215,21 @@ def _input_lines(inputs: Mapping[str, Any]) -> list[str]:
     for kind, read in inputs.items():
         lines += [f"Input, {kind}: " + ", ".join(f"{k} {v}" for k, v in read.items() if k != "problems"), ""]
         for problem, names in read["problems"].items():
-            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            lines.append(f"- {problem}: {len(names)} ({', '.join(names[:_LISTED])}{more})")
+            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+            lines.append(f"- {problem}: {len(names)} ({', '.join(names[:LISTED])}{more})")
         if read["problems"]:
             lines.append("")
+    return lines
+
+
+def _word_lines(unknown: Mapping[str, Any]) -> list[str]:
+    """How many captions were asked for with words that the model never met, for the tables."""
+    lines: list[str] = []
+    for task, found in unknown.items():
+        named = f" ({', '.join(found['words'])})" if found["words"] else ""
+        lines += [
+            f"Prompts of {task}: {found['with_unknown_words']} of {found['captions']} captions have words that the "
+            f"model's training on motion never met{named}",
+            "",
+        ]
     return lines

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import numpy as np
 from .command_line import exit_on_error
 from .export_unimo import SUFFIXES
 from .inputs_unimo import load_motion
+from .words_unimo import UnknownWordsWarning, unknown_words_message
 
 if TYPE_CHECKING:
     from .modeling_unimo import UniMoForConditionalGeneration
@@ -145,9 +147,14 @@ def run(arguments: argparse.Namespace) -> None:
     with exit_on_error():
         model, processor = load_model(arguments.model)
         if arguments.text is not None:
-            motion = model.generate_motion(
-                [arguments.text], processor, duration=arguments.duration, seed=arguments.seed, **settings
-            )[0]
+            unknown = processor.unknown_words(arguments.text)
+            if unknown:
+                print(f"warning: {unknown_words_message(unknown)}", file=sys.stderr)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UnknownWordsWarning)  # said above, without a line of code
+                motion = model.generate_motion(
+                    [arguments.text], processor, duration=arguments.duration, seed=arguments.seed, **settings
+                )[0]
             motion.save(arguments.output)
             print(f"thought: {motion.thought}")
             print(f"wrote {arguments.output}: {len(motion.joints)} frames, {len(motion.joints) / motion.fps:g} s")

@@ -22,6 +22,7 @@ from .motion_representation import features_to_joints, skeleton_for
 from .processing_unimo import Answer, UniMoProcessor
 from .sampling_unimo import FOLLOWED, AnswerWriter, can_write, draw_keys, random_numbers
 from .visualization_unimo import player_html
+from .words_unimo import UnknownWordsWarning, unknown_words_message
 
 # Generation settings that change nothing at these values, and those that are no matter of how a token is chosen.
 _NEUTRAL = {"num_beams": 1, "repetition_penalty": 1.0, "use_cache": True}
@@ -454,6 +455,10 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         Returns:
             `num_samples` motions of the first text, then of the second, and so on.
 
+        Warns:
+            UnknownWordsWarning: names the words that the model's training on motion never met, where the processor
+                holds those that it met.
+
         Raises:
             ValueError: a text that is blank or too long, a duration out of range.
         """
@@ -463,6 +468,9 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             durations = list(duration)
         elif duration is not None:
             durations = [duration] * len(texts)
+        unknown = [word for text in texts for word in processor.unknown_words(text)]
+        if unknown:
+            warnings.warn(unknown_words_message(unknown), UnknownWordsWarning, stacklevel=2)
         answers = self.generate_answers(
             "t2m", texts, None, processor, durations=durations, num_samples=num_samples, candidates=candidates,
             seed=seed, **generate_kwargs,

@@ -13,6 +13,7 @@ from transformers import BatchEncoding, BatchFeature, ProcessorMixin
 
 from .inputs_unimo import as_int, as_number, as_texts
 from .tokenization_unimo import MotionVocabulary, Tag, TextEscape, end_of_turn, motion_token
+from .words_unimo import unknown_words
 
 TASKS = ("t2m", "m2t")
 MAX_TEXT_CHARACTERS = 2000
@@ -65,6 +66,7 @@ class UniMoProcessor(ProcessorMixin):
         max_motion_codes: most codes of a motion (49 codes are 196 frames, 9.8 s).
         max_thought_tokens: most tokens of a thought that is generated under the grammar.
         max_answer_tokens: most tokens of a caption that is generated under the grammar.
+        taught_words: words of the captions that the model learned from (`words_unimo.taught_words`); None: not known.
 
     Raises:
         ValueError: the tokenizer has no motion vocabulary, no usable chat template, or pads with an end token.
@@ -78,6 +80,7 @@ class UniMoProcessor(ProcessorMixin):
         "max_motion_codes",
         "max_thought_tokens",
         "max_answer_tokens",
+        "taught_words",
     )
 
     def __init__(
@@ -90,6 +93,7 @@ class UniMoProcessor(ProcessorMixin):
         max_motion_codes: int = 49,
         max_thought_tokens: int = 256,
         max_answer_tokens: int = 96,
+        taught_words: Sequence[str] | None = None,
     ):
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template or tokenizer.chat_template)
         self.thoughts = thoughts
@@ -100,6 +104,7 @@ class UniMoProcessor(ProcessorMixin):
         self.max_motion_codes = as_int("max_motion_codes", max_motion_codes, 1)
         self.max_thought_tokens = as_int("max_thought_tokens", max_thought_tokens, 1)
         self.max_answer_tokens = as_int("max_answer_tokens", max_answer_tokens, 1)
+        self.taught_words = None if taught_words is None else list(taught_words)
         self._vocabulary = MotionVocabulary.lookup(tokenizer)
         self._end_of_turn = end_of_turn(tokenizer, self.chat_template)
         if self._end_of_turn is None:
@@ -176,6 +181,10 @@ class UniMoProcessor(ProcessorMixin):
     def unescape_text(self, text: str) -> str:
         """The inverse of `escape_text`."""
         return self._escape.unescape(text)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of a text that the model's training on motion never met; none where that is not known."""
+        return [] if self.taught_words is None else unknown_words(text, self.taught_words)
 
     # ---------------------------------------------------------------- prompts and completions
 

@@ -15,7 +15,7 @@ THOUGHTS = ("a wave", "a step")
 def taught_lm(steps: int = 90) -> tuple[PreTrainedModel, UniMoProcessor]:
     """A small LM taught to answer a few prompts, mostly validly and each in several ways, so that rewards differ."""
     tokenizer = qwen_tokenizer()
-    processor = processor_of(tokenizer)
+    processor = processor_of(tokenizer, taught_words=["someone"])
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,

@@ -22,7 +22,7 @@ from evaluate_unimo.protocol import Scored
 from evaluate_unimo.push import push, shown_name
 from evaluate_unimo.results import Repeats, markdown, summarise
 from evaluate_unimo.run import main, parse
-from modeling_unimo import TextMotionEvaluatorModel
+from modeling_unimo import TextMotionEvaluatorModel, UniMoProcessor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -91,6 +91,30 @@ def test_results_have_the_shape_that_the_report_reads(whole):
     assert results["generation"]["repetition_penalty"] == 1.0
     assert results["settings"]["repeats"] == 2 and "sha256" in results["protocol"]["evaluator"]
     assert "output" not in results["settings"]
+
+
+def test_prompts_with_words_never_met_are_counted(stages, tmp_path):
+    taught = tmp_path / "taught"
+    shutil.copytree(stages / "unimo", taught)
+    processor = UniMoProcessor.from_pretrained(taught)
+    processor.taught_words = [
+        "person",
+        "walks",
+        "turns",
+        "around",
+        "waves",
+        "left",
+        "hand",
+        "again",
+        "forward",
+        "slowly",
+    ]
+    processor.save_pretrained(taught)
+    results = run(stages, tmp_path / "out", "--repeats", "1", "--tasks", "t2m", "--model", str(taught))
+    found = results["unknown_words"]["t2m"]
+    assert found["captions"] == 24 and found["with_unknown_words"] == 24 - 6
+    assert found["words"]["kicks"] == found["words"]["twice"] == 4 and "walks" not in found["words"]
+    assert "18 of 24 captions have words that the model's training on motion never met (" in markdown(results)
 
 
 def test_markdown_has_a_row_a_side_and_judge(whole):

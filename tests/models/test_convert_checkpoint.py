@@ -361,6 +361,7 @@ def test_a_language_model_and_a_vqvae_become_unimo(parts, tmp_path, capsys):
 
 def test_settings_of_the_processor_are_kept(parts, tmp_path):
     settings = {"thoughts": False, "max_answer_tokens": 7, "system_prompts": {"t2m": "Move.", "m2t": "Tell."}}
+    settings["taught_words"] = ["person", "walks"]
     shutil.copytree(parts / "lm", tmp_path / "lm")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lm")
     UniMoProcessor(feature_extractor(), tokenizer, **settings).save_pretrained(tmp_path / "lm")

@@ -53,6 +53,11 @@ def test_an_algorithm_trains_and_leaves_the_same_folder(algorithm, folders, tmp_
     assert before.keys() == after.keys() and any(not torch.equal(before[k], after[k]) for k in before)
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"config.json", "tokenizer.json", "processor_config.json", "training_run.json", CURVES, "README.md"} <= left
+    taught = [
+        json.loads((folder / "processor_config.json").read_text())["taught_words"]
+        for folder in (Path(folders["sft_model"]), tmp_path / "out")
+    ]
+    assert taught[0] == ["someone"] and {"someone", "person", "jumps"} <= set(taught[1])
     assert not list((tmp_path / "out").glob("checkpoint-*")) and "preferences.jsonl" not in left
     log = [entry for entry in curves(tmp_path / "out") if "loss" in entry]
     assert [entry["step"] for entry in log] == [1, 2, 3, 4]

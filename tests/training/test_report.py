@@ -88,9 +88,16 @@ def write_run(folder: Path, count: int = 14, frames: int = 40) -> Path:
             joints[f"{name}_{i}"] = moved.astype(np.float32)
     samples = {
         "t2m": [
-            {"caption": f"{NASTY} {i}", "thought": NASTY, "reference": f"t2m_ref_{i}", "generated": f"t2m_gen_{i}"}
+            {
+                "caption": f"{NASTY} {i}",
+                "unknown_words": [f"kneels{NASTY}"] if i == 1 else [],
+                "thought": NASTY,
+                "reference": f"t2m_ref_{i}",
+                "generated": f"t2m_gen_{i}",
+            }
             for i in range(count)
         ],
+        "taught_words": ["person", "walks"],
         "m2t": [
             {"references": [NASTY, "b"], "thought": "", "caption": f"described {i}", "motion": f"m2t_{i}"}
             for i in range(count)
@@ -137,6 +144,12 @@ def test_texts_stay_texts(page):
     shown = "\n".join(page.texts)
     assert f"{NASTY} 0" in shown and f"{NASTY} 11" in shown and f"{NASTY} 12" not in shown
     assert shown.count(NASTY) >= 12 + 12 + 12 + 2  # captions, thoughts, references, settings
+
+
+def test_words_that_were_never_met_are_named_beside_their_sample(page):
+    words = text(page)
+    assert words.count("Warning: words that the model's training on motion never met: kneels") == 1
+    assert "captions of 2 different words" in words and "person, walks" in words
 
 
 def test_every_figure_is_there(page):

@@ -38,6 +38,7 @@ from train.engine.lora import merged, with_adapters
 from train.engine.stages import StageTrainer
 from train.engine.vocabulary_rows import owned_ids, rows_to_train
 from train.supervised import learned_head, sft_trainer, sft_training
+from train.supervised.backbone import words_before_training
 from train.supervised.learned_head import score_learned_tokens
 from train.supervised.position_gaps import gapped_positions
 from train.supervised.sft_examples import encoder, every_pair, schedule, tokenized
@@ -104,6 +105,33 @@ def train(folders, output, **settings):
     """Runs the script; what it logged, entry by entry."""
     sft.main(argv(folders, output, **settings))
     return json.loads((Path(output) / "curves.json").read_text())
+
+
+# ---------------------------------------------------------------------------------------------- words that are taught
+
+
+def taught(folder):
+    return json.loads((folder / "processor_config.json").read_text())["taught_words"]
+
+
+def test_the_words_of_the_captions_are_saved_and_added_to(folders, tmp_path):
+    dataset = tmp_path / "data"
+    dataset_folder(dataset, train=1)  # "a person walks forward" and "a person walks forward again"
+    settings = {"guard_every": 0, "max_steps": 1}
+    train(folders, tmp_path / "first", dataset=dataset, **settings)
+    assert taught(tmp_path / "first") == ["a", "again", "forward", "person", "walks"]
+    train(folders, tmp_path / "second", base_model=tmp_path / "first", max_steps=10, guard_every=0)
+    assert {"forward", "twice", "waves"} <= set(taught(tmp_path / "second"))
+
+
+@pytest.mark.parametrize("has_words", [True, False])
+def test_a_base_trained_before_the_words_were_kept_stays_unknown(folders, tmp_path, has_words):
+    tokenizer = AutoTokenizer.from_pretrained(folders / "qwen")
+    assert words_before_training(str(folders / "qwen"), tokenizer) == []
+    extend_vocabulary(tokenizer)
+    processor = UniMoProcessor(feature_extractor(), tokenizer, taught_words=["walks"] if has_words else None)
+    processor.save_pretrained(tmp_path / "base")
+    assert words_before_training(str(tmp_path / "base"), tokenizer) == (["walks"] if has_words else None)
 
 
 # ------------------------------------------------------------------------------------------------- what is logged

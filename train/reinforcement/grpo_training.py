@@ -22,6 +22,7 @@ from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForC
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_feature_dim, load_model
 from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
+from modeling_unimo.words_unimo import taught_words
 from train.engine.arguments import refuse_decided, require_folder, require_splits
 from train.engine.cards import write_unimo_card
 from train.engine.lora import check_lora, merged, trainable_share, with_adapters
@@ -235,6 +236,8 @@ def train_grpo(arguments: "GRPOArguments", guarding: GuardArguments, training: G
         rows = draw_prompts(
             processor, inputs.entries, inputs.codes, prompts_drawn(training), arguments.t2m_share, training.seed
         )
+        if processor.taught_words is not None:
+            processor.taught_words = taught_words((row["caption"] for row in rows), processor.taught_words)
         scorer = MotionScorer(
             inputs.vqvae,
             processor.feature_extractor,

@@ -23,6 +23,7 @@ from evaluate_unimo.results import is_nested, rests_on
 from modeling_unimo.files_unimo import write_text
 from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
 from modeling_unimo.visualization_unimo import player_assets, player_html
+from modeling_unimo.words_unimo import unknown_words_message
 from train.report.charts import histogram
 from train.report.curves import stage_curves
 
@@ -31,6 +32,7 @@ SAMPLES = Path("samples") / "samples.json"
 JOINTS = Path("samples") / "samples.npz"
 STAGE_SETTINGS = "training_run.json"
 MAX_SAMPLES = 12
+MAX_WORDS = 600  # words taught that the page lists; of more it gives the number
 SHEET_VIEWS = (("three-quarter",), ("three-quarter", "front", "side", "top"))
 PLAYER_BUDGET = 7_000_000
 """Bytes of players on one page; motions beyond it are named instead, which keeps the page below 10 MB."""
@@ -99,6 +101,8 @@ def write_report(run_dir: str | Path) -> Path:
         ],
         m2t=_metric_table(metrics["m2t"], "Standard test split") if isinstance(metrics.get("m2t"), dict) else None,
         samples=None if samples is None else _samples(samples, players),
+        taught_words=(samples or {}).get("taught_words"),
+        max_words=MAX_WORDS,
         sheets=_sheets(samples or {}, joints, players.fps),
         samples_file=str(SAMPLES),
         vqvae=[(metric(name).column, _shown(vqvae[name], metric(name))) for name in _ordered(vqvae)],
@@ -275,7 +279,9 @@ def _samples(samples: Mapping[str, Any], players: _Players) -> dict[str, list[di
     generated = []
     for entry in list(samples.get("t2m", ()))[:MAX_SAMPLES]:
         keys = [(entry.get("reference", ""), "Ground truth"), (entry.get("generated", ""), "Generated")]
-        generated.append({"caption": "", "thought": ""} | entry | players.make(keys, 300))
+        unknown = entry.get("unknown_words")
+        warning = unknown_words_message(unknown) if unknown else ""
+        generated.append({"caption": "", "thought": ""} | entry | {"warning": warning} | players.make(keys, 300))
     described = []
     for entry in list(samples.get("m2t", ()))[:MAX_SAMPLES]:
         player = players.make([(entry.get("motion", ""), "Motion")], 250)

@@ -67,6 +67,7 @@ def write_samples(run: Path, seed: int) -> None:
         t2m.append(
             {
                 "caption": entry.texts[0],
+                "unknown_words": processor.unknown_words(entry.texts[0]),
                 "thought": motion.thought,
                 "reference": f"t2m_ref_{i}",
                 "generated": f"t2m_gen_{i}",
@@ -82,7 +83,9 @@ def write_samples(run: Path, seed: int) -> None:
         )
     arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in joints.items()}
     np.savez_compressed(folder / "samples.npz", **arrays)
-    samples = {"t2m": t2m, "m2t": m2t, "codebook_counts": counts.tolist()}
+    samples: dict[str, Any] = {"t2m": t2m, "m2t": m2t, "codebook_counts": counts.tolist()}
+    if processor.taught_words is not None:
+        samples["taught_words"] = processor.taught_words
     write_json(folder / "samples.json", samples)
 
 

@@ -1,5 +1,6 @@
 """The causal LM that supervised training starts from: a pretrained one, or a small one made from nothing."""
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen2Tokenizer,
 )
+from transformers.utils import PROCESSOR_NAME, cached_file
 from trl import SFTConfig
 
 from datasets_scripts.captioned_motions import CaptionedMotion
@@ -86,6 +88,19 @@ def check_positions(base_model: str, position_gaps: float) -> None:
     """
     if position_gaps and not hasattr(AutoConfig.from_pretrained(base_model), "rope_parameters"):
         raise ValueError(f"position_gaps is for rotary positions; {base_model} has a table of positions: set it to 0")
+
+
+def words_before_training(base_model: str, tokenizer: PreTrainedTokenizerBase) -> list[str] | None:
+    """The words that earlier training on motion taught a base, none without such training; None: not known.
+
+    Args:
+        base_model: folder or Hub name; empty for a new model.
+        tokenizer: the base's, before it is extended.
+    """
+    if motion_token(0) not in tokenizer.get_vocab():
+        return []
+    path = cached_file(base_model, PROCESSOR_NAME, _raise_exceptions_for_missing_entries=False)
+    return None if path is None else json.loads(Path(path).read_text(encoding="utf-8")).get("taught_words")
 
 
 def backbone(

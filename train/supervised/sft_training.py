@@ -15,6 +15,7 @@ from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProces
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_model_type, load_model
 from modeling_unimo.tokenization_unimo import extend_vocabulary, motion_vocabulary
+from modeling_unimo.words_unimo import taught_words
 from train.engine.arguments import check_settings, refuse_decided, require_folder, require_splits
 from train.engine.lora import check_lora, merged, trainable_share, with_adapters
 from train.engine.optimizer import check_muon, muon_with_adamw
@@ -26,7 +27,7 @@ from train.engine.vocabulary_rows import owned_ids, rows_to_train
 from train.guards.arguments import GuardArguments
 from train.guards.base import require_sound, write_warnings
 from train.guards.stage_guards import watch_sft
-from train.supervised.backbone import BASE, NEW_BASE, backbone, check_codebook, check_positions
+from train.supervised.backbone import BASE, NEW_BASE, backbone, check_codebook, check_positions, words_before_training
 from train.supervised.sft_examples import (
     Example,
     check_thoughts,
@@ -198,6 +199,7 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
         set_seed(training.seed)
         with exit_on_error():
             model, tokenizer = backbone(arguments, training, entries)
+            words_before = words_before_training(arguments.base_model, tokenizer)
         owned = owned_ids(tokenizer)
         vocabulary = extend_vocabulary(
             tokenizer,
@@ -211,6 +213,10 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
         validation_dataset = None
         with exit_on_error():
             train_dataset, examples = training_rows(arguments, training, processor, entries, codes)
+            if words_before is not None:
+                captions = {(motion, caption) for _, motion, caption in examples}
+                texts = (entries[motion].texts[caption] for motion, caption in captions)
+                processor.taught_words = taught_words(texts, words_before)
             if validated:
                 motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
                 tasks = sorted({task for task, _, _ in examples})
