@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig, UniMoConfig
     from .export_unimo import save_motion
     from .feature_extraction_unimo import MotionFeatureExtractor
+    from .generated_unimo import GeneratedMotion, MotionDescription
     from .generation_unimo import AnswerGrammar, default_generation_config
     from .inputs_unimo import load_motion
     from .modeling_evaluator import TextMotionEvaluatorModel
     from .modeling_motion_vqvae import MotionVQVAEModel
-    from .modeling_unimo import GeneratedMotion, MotionDescription, UniMoForConditionalGeneration
+    from .modeling_unimo import UniMoForConditionalGeneration
     from .motion_representation import features_to_joints, joints_to_features
     from .pipeline_unimo import MotionToTextPipeline, TextToMotionPipeline
     from .processing_unimo import Answer, UniMoProcessor
@@ -32,8 +33,8 @@ _MODULES = {
     "Answer": "processing_unimo",
     "AnswerGrammar": "generation_unimo",
     "BodyModel": "smpl_unimo",
-    "GeneratedMotion": "modeling_unimo",
-    "MotionDescription": "modeling_unimo",
+    "GeneratedMotion": "generated_unimo",
+    "MotionDescription": "generated_unimo",
     "MotionFeatureExtractor": "feature_extraction_unimo",
     "MotionToTextPipeline": "pipeline_unimo",
     "MotionVQVAEConfig": "configuration_unimo",

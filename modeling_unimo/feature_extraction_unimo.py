@@ -114,7 +114,11 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
     def read_clips(self, motions: Any, truncation: bool = False) -> list[np.ndarray]:
         """The clips of a request as raw features (T, D), checked; arguments and errors as `__call__`."""
         clips, _ = as_motions(motions)
-        return [self._checked(motion, index, truncation) for index, motion in enumerate(clips)]
+        return [self._checked(motion, f"motion {index}", truncation) for index, motion in enumerate(clips)]
+
+    def read_long(self, motion: Any, name: str) -> np.ndarray:
+        """One motion as raw features (T, D), checked as `read_clips` does but for its length, which has no limit."""
+        return self._checked(motion, name, truncation=False, limited=False)
 
     def pad_clips(self, clips: Sequence[np.ndarray], return_tensors: str = "pt") -> BatchFeature:
         """Checked clips of raw features (T, D) as one normalised batch; see `__call__`."""
@@ -126,22 +130,20 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
             mask[row, : len(clip)] = 1
         return BatchFeature({"motion": batch, "attention_mask": mask}, tensor_type=return_tensors)
 
-    def _checked(self, motion: Any, index: int, truncation: bool) -> np.ndarray:
-        clip = as_features(motion, self.feature_dim, f"motion {index}")
+    def _checked(self, motion: Any, name: str, truncation: bool, limited: bool = True) -> np.ndarray:
+        clip = as_features(motion, self.feature_dim, name)
         if len(clip) < self.unit_length:
-            raise ValueError(f"motion {index} has {len(clip)} frames; at least {self.unit_length} are needed")
-        if len(clip) > self.max_frames:
+            raise ValueError(f"{name} has {len(clip)} frames; at least {self.unit_length} are needed")
+        if limited and len(clip) > self.max_frames:
             if not truncation:
                 raise ValueError(
-                    f"motion {index} has {len(clip)} frames, more than {self.max_frames} "
+                    f"{name} has {len(clip)} frames, more than {self.max_frames} "
                     f"({self.max_frames / self.fps:g} s); cut it, or pass truncation=True"
                 )
             clip = clip[: self.max_frames]
         if not np.isfinite(clip).all():
             frame, feature = np.argwhere(~np.isfinite(clip))[0]
-            raise ValueError(
-                f"motion {index} holds NaN or infinite values, the first in frame {frame}, feature {feature}"
-            )
+            raise ValueError(f"{name} holds NaN or infinite values, the first in frame {frame}, feature {feature}")
         return clip.astype(np.float32, copy=False)
 
 

@@ -50,6 +50,8 @@ class AnswerGrammar(LogitsProcessor):
         max_new_tokens: length within which every answer must be whole; None: what the other budgets add up to.
         max_thought_tokens, max_motion_codes, max_answer_tokens: budgets of the parts; None: the processor's.
         num_codes: exact number of codes of each prompt, None where free.
+        given_codes: number of codes that each motion begins with, which are given and count as its own; at least one
+            is written behind them.
 
     Raises:
         ValueError: a budget too small for an answer, a number of codes out of range or asked of m2t, or a model with
@@ -68,6 +70,7 @@ class AnswerGrammar(LogitsProcessor):
         max_answer_tokens: int | None = None,
         num_codes: Sequence[int | None] | None = None,
         device: torch.device | str = "cpu",
+        given_codes: Sequence[int] | None = None,
     ):
         longest_motion = processor.max_motion_codes
         budgets = {
@@ -87,7 +90,19 @@ class AnswerGrammar(LogitsProcessor):
                     f"num_codes of row {row} is {count} for {task}; only t2m answers have codes, 1 to "
                     f"{processor.max_motion_codes} of them."
                 )
-        least = max((count or 1 for count in num_codes), default=1)
+        given = [0] * len(tasks) if given_codes is None else list(given_codes)
+        if len(given) != len(tasks):
+            raise ValueError(f"given_codes has {len(given)} entries for {len(tasks)} prompts.")
+        for row, (task, known, count) in enumerate(zip(tasks, given, num_codes, strict=True)):
+            most = most_codes if count is None else count
+            if known and (task != "t2m" or not 0 < known < most):
+                raise ValueError(
+                    f"row {row} ({task}) begins with {known} given codes; only t2m answers have codes, here fewer "
+                    f"than {most} given ones."
+                )
+        # Of each motion: its exact number, or one more than is given.
+        fewest = [count or known + 1 for count, known in zip(num_codes, given, strict=True)]
+        least = max(fewest, default=1)
         longest = max(least, most_codes if "t2m" in tasks else 0, self.max_answer_tokens if "m2t" in tasks else 0)
         self.thoughts, frame = processor.thoughts, _frame(processor)
         self.max_new_tokens = longest + frame + (self.max_thought_tokens if self.thoughts else 0)
@@ -98,7 +113,7 @@ class AnswerGrammar(LogitsProcessor):
         tensor = {"dtype": torch.long, "device": device}
         vocabulary = processor.vocabulary
         self._is_motion = torch.tensor([task == "t2m" for task in tasks], device=device)
-        self._min_codes = torch.tensor([count or 1 for count in num_codes], **tensor)
+        self._min_codes = torch.tensor(fewest, **tensor)
         self._max_codes = torch.tensor([count or most_codes for count in num_codes], **tensor)
         self._think_end = vocabulary.think_end
         self._part_end = torch.where(self._is_motion, vocabulary.motion_end, vocabulary.answer_end)

@@ -170,6 +170,11 @@ class MotionVQVAEModel(PreTrainedModel):
         mask = (torch.arange(codes.shape[1], device=codes.device) < lengths[:, None]).long()
         return MotionEncoding(codes=codes * mask, attention_mask=mask)
 
+    @property
+    def decoder_reach(self) -> tuple[int, int] | None:
+        """How many codes before and after a code its frames depend on; None: on all of them."""
+        return self.decoder.reach
+
     def decode(self, codes: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Normalised motion (B, downsample * L, D) of codes (B, L); 0 behind the end of a shorter clip.
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, L
 
 from .candidates_unimo import Request, score_answers
 from .configuration_unimo import UniMoConfig
-from .export_unimo import save_motion
+from .generated_unimo import GeneratedMotion, MotionDescription
 from .generation_unimo import AnswerGrammar, default_generation_config
 from .inference_unimo import batches_by_length, evaluating
 from .inputs_unimo import as_int, as_motions, as_number, as_texts
@@ -21,8 +21,8 @@ from .modeling_motion_vqvae import MotionVQVAEModel
 from .motion_representation import features_to_joints, skeleton_for
 from .processing_unimo import Answer, UniMoProcessor
 from .sampling_unimo import FOLLOWED, AnswerWriter, can_write, draw_keys, random_numbers
-from .visualization_unimo import player_html
-from .words_unimo import UnknownWordsWarning, unknown_words_message
+from .streaming_unimo import StreamingMixin
+from .timeline_unimo import TimelineMixin
 
 # Generation settings that change nothing at these values, and those that are no matter of how a token is chosen.
 _NEUTRAL = {"num_beams": 1, "repetition_penalty": 1.0, "use_cache": True}
@@ -34,58 +34,6 @@ _NOT_OF_SAMPLING = (
     "bos_token_id",
     "transformers_version",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class GeneratedMotion:
-    """A motion written for a text.
-
-    Attributes:
-        text: what was asked for.
-        thought: what the model thought first.
-        codes: VQ codes, one for every four frames.
-        features: (T, D) raw features.
-        joints: (T, J, 3) joint positions, metres, Y up.
-        fps: frames a second.
-        score: log-probability by the model's own reading where the motion was chosen among candidates, else None.
-    """
-
-    text: str
-    thought: str
-    codes: list[int]
-    features: np.ndarray
-    joints: np.ndarray
-    fps: float
-    score: float | None = None
-
-    def save(self, path: str | Path) -> None:
-        """Write `.npy` (features), `.npz`, `.bvh`, `.html` or `.mp4`, by the suffix of `path`."""
-        save_motion(
-            path,
-            self.joints,
-            features=self.features,
-            fps=self.fps,
-            codes=self.codes,
-            text=self.text,
-            thought=self.thought,
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The raw features, so that a motion goes wherever an array of features does."""
-        return np.array(self.features, dtype=dtype, copy=copy)
-
-    def _repr_html_(self) -> str:
-        track = {"joints": self.joints, "label": self.text}
-        return player_html([track], fps=self.fps, title=self.text, caption=self.thought)
-
-
-@dataclass(frozen=True)
-class MotionDescription:
-    """A description of a motion, and what the model thought before it; `score` as of a `GeneratedMotion`."""
-
-    thought: str
-    caption: str
-    score: float | None = None
 
 
 class UniMoPreTrainedModel(PreTrainedModel):
@@ -102,12 +50,12 @@ class UniMoPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
 
 
-class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
+class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrainedModel, GenerationMixin):
     """Writes human motion from text and text from human motion, thinking in words first.
 
     A composite of a causal LM, `language_model`, and a frozen `motion_vqvae`. `generate` is the language model's;
-    `generate_motion` and `describe_motion` go all the way. `model.language_model.save_pretrained(...)` gives the plain
-    language model back.
+    `generate_motion` and `describe_motion` go all the way, `timeline_unimo` and `streaming_unimo` beyond one clip.
+    `model.language_model.save_pretrained(...)` gives the plain language model back.
 
     Examples:
         >>> model = AutoModel.from_pretrained(folder, trust_remote_code=True)
@@ -238,6 +186,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         processor: UniMoProcessor,
         grammar: bool = True,
         durations: Sequence[float | None] | None = None,
+        beginnings: Sequence[Sequence[int]] | None = None,
         num_samples: int = 1,
         seed: int | None = None,
         batch_size: int = 64,
@@ -257,6 +206,8 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             processor: prompts, grammar and parsing.
             grammar: sample under the answer grammar, so that every answer is valid; False: freely.
             durations: seconds of each t2m answer, None where free.
+            beginnings: codes that each t2m answer is made to begin with (empty: none). The thought comes before them;
+                they are part of the answer and of its duration, and at least one code is written behind them.
             num_samples: answers a request.
             seed: of the draws; leaves the global random state as it was. None: one from that state. What is drawn for
                 a request hangs on seed and request (of equal ones, on which of them it is), not on the others beside
@@ -274,8 +225,8 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             the best first. An invalid candidate scores -inf: it is returned only where there are too few valid ones.
 
         Raises:
-            ValueError: a request the processor refuses, a duration or budget out of range, durations without grammar,
-                fewer candidates than samples, or candidates with beams.
+            ValueError: a request the processor refuses, a duration or budget out of range, durations or beginnings
+                without grammar, fewer candidates than samples, or candidates with beams.
         """
         num_samples, batch_size = as_int("num_samples", num_samples, 1), as_int("batch_size", batch_size, 1)
         candidates = as_int("candidates", candidates, 1)
@@ -294,6 +245,7 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             if len(durations) != len(requests):
                 raise ValueError(f"got {len(durations)} durations for {len(requests)} requests")
             num_codes = [None if d is None else processor.codes_of_duration(d) for d in durations]
+        given = self._given_ids(beginnings, requests, processor, grammar)
         prompts = [processor.prompt_ids(*request) for request in requests]
         # All of a prompt takes one pass through the model, and so does every single code.
         sizes = [(codes or 0, len(prompt)) for codes, prompt in zip(num_codes, prompts, strict=True)]
@@ -309,33 +261,37 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
         keys = draw_keys(prompts)
         answers: list[list[Answer]] = [[] for _ in requests]
         settings = self._writer_settings(generate_kwargs)
+        if settings is None and any(given):
+            raise ValueError(
+                f"beginnings are followed with {', '.join(FOLLOWED)} alone, got {', '.join(sorted(generate_kwargs))}"
+            )
         # Only the library's `generate` draws from torch's global state.
         seeded = nullcontext() if settings is not None else _seeded(seed, self.device)
         own_seed = int(torch.randint(2**62, ())) if seed is None else seed % 2**64
+        budgets = {
+            "max_new_tokens": max_new_tokens,
+            "max_thought_tokens": max_thought_tokens,
+            "max_motion_codes": max_motion_codes,
+            "max_answer_tokens": max_answer_tokens,
+        }
         with seeded, evaluating(self):
             for rows, samples in batches:
-                row_tasks = [requests[row][0] for row in rows]
-                inputs = processor.pad([prompts[row] for row in rows]).to(self.device)
-                rules = AnswerGrammar(
+                inputs, rules = self._batch(
                     processor,
-                    row_tasks,
-                    prompt_length=inputs["input_ids"].shape[1],
-                    vocab_size=self.config.text_config.vocab_size,
-                    max_new_tokens=max_new_tokens,
-                    max_thought_tokens=max_thought_tokens,
-                    max_motion_codes=max_motion_codes,
-                    max_answer_tokens=max_answer_tokens,
-                    num_codes=[num_codes[row] for row in rows],
-                    device=self.device,
+                    [requests[row][0] for row in rows],
+                    [prompts[row] for row in rows],
+                    [num_codes[row] for row in rows],
+                    [given[row] for row in rows],
+                    **budgets,
                 )
-                self._check_positions(rules.prompt_length + rules.max_new_tokens)
                 drawn = [(own_seed, *keys[row], sample) for row in rows for sample in samples]
                 numbers = random_numbers(drawn, rules.max_new_tokens)
                 if settings is None:
                     written = self._generate(inputs, rules, grammar, len(samples), generate_kwargs)
                 else:
+                    beginning = [given[row] for row in rows]
                     writer = AnswerWriter(
-                        self.language_model, processor, inputs, rules, len(samples), numbers, **settings
+                        self.language_model, processor, inputs, rules, len(samples), numbers, beginning, **settings
                     )
                     written = writer.write() if grammar else writer.write_freely(self._end_ids(), rules.max_new_tokens)
                 for ids, row in zip(written, [row for row in rows for _ in samples], strict=True):
@@ -382,6 +338,50 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             [replace(several[place], score=float(of_request[place])) for place in places]
             for several, of_request, places in zip(answers, scores, order.tolist(), strict=True)
         ]
+
+    def _batch(
+        self,
+        processor: UniMoProcessor,
+        tasks: Sequence[str],
+        prompts: Sequence[Sequence[int]],
+        num_codes: Sequence[int | None],
+        given: Sequence[Sequence[int]],
+        **budgets: int | None,
+    ) -> tuple[BatchEncoding, AnswerGrammar]:
+        """Prompts as one batch on the model's device, and the grammar of their answers."""
+        inputs = processor.pad(prompts).to(self.device)
+        rules = AnswerGrammar(
+            processor,
+            tasks,
+            prompt_length=inputs["input_ids"].shape[1],
+            vocab_size=self.config.text_config.vocab_size,
+            num_codes=num_codes,
+            given_codes=[len(codes) for codes in given],
+            device=self.device,
+            **budgets,
+        )
+        self._check_positions(rules.prompt_length + rules.max_new_tokens)
+        return inputs, rules
+
+    @staticmethod
+    def _given_ids(
+        beginnings: Sequence[Sequence[int]] | None,
+        requests: Sequence[tuple[str, str | None, Sequence[int] | None]],
+        processor: UniMoProcessor,
+        grammar: bool,
+    ) -> list[list[int]]:
+        """Ids of the codes that each answer is made to begin with.
+
+        Raises:
+            ValueError: another number of them than of requests, no codes of this vocabulary, or no grammar.
+        """
+        if beginnings is None:
+            return [[] for _ in requests]
+        if not grammar:
+            raise ValueError("beginnings need the grammar; give none with grammar=False")
+        if len(beginnings) != len(requests):
+            raise ValueError(f"got {len(beginnings)} beginnings for {len(requests)} requests")
+        return [processor.code_ids(codes) if len(codes) else [] for codes in beginnings]
 
     def _writer_settings(self, generate_kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Settings for `AnswerWriter`; None where something is asked for that only the library's `generate` does."""
@@ -468,28 +468,32 @@ class UniMoForConditionalGeneration(UniMoPreTrainedModel, GenerationMixin):
             durations = list(duration)
         elif duration is not None:
             durations = [duration] * len(texts)
-        unknown = [word for text in texts for word in processor.unknown_words(text)]
-        if unknown:
-            warnings.warn(unknown_words_message(unknown), UnknownWordsWarning, stacklevel=2)
+        processor.warn_of_unknown_words(texts)
         answers = self.generate_answers(
             "t2m", texts, None, processor, durations=durations, num_samples=num_samples, candidates=candidates,
             seed=seed, **generate_kwargs,
         )  # fmt: skip
         pairs = [(text, answer) for text, samples in zip(texts, answers, strict=True) for answer in samples]
         features = self.decode_codes([answer.codes for _, answer in pairs], processor)
-        skeleton = skeleton_for(self.config.motion_config.feature_dim)
         return [
-            GeneratedMotion(
-                text=text,
-                thought=answer.thought,
-                codes=answer.codes,
-                features=motion,
-                joints=np.asarray(features_to_joints(motion, skeleton=skeleton)),
-                fps=processor.feature_extractor.fps,
-                score=answer.score,
-            )
+            self._as_motion(text, answer.thought, answer.codes, motion, processor, score=answer.score)
             for (text, answer), motion in zip(pairs, features, strict=True)
         ]
+
+    def _as_motion(
+        self,
+        text: str,
+        thought: str,
+        codes: list[int],
+        features: np.ndarray,
+        processor: UniMoProcessor,
+        segments: Sequence[tuple[float, float, str]] = (),
+        score: float | None = None,
+    ) -> GeneratedMotion:
+        skeleton = skeleton_for(self.config.motion_config.feature_dim)
+        joints = np.asarray(features_to_joints(features, skeleton=skeleton))
+        fps = processor.feature_extractor.fps
+        return GeneratedMotion(text, thought, codes, features, joints, fps, score, list(segments))
 
     def describe_motion(
         self,

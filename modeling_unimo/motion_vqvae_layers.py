@@ -117,10 +117,14 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualStack(nn.Module):
-    """Residual blocks, the widest dilation first (in encoder and decoder alike, as published)."""
+    """Residual blocks, the widest dilation first (in encoder and decoder alike, as published).
+
+    `reach` is how far to either side a step looks, None where a norm looks at all of them.
+    """
 
     def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
+        self.reach = None if config.norm == "GN" else sum(config.dilation_growth_rate**n for n in range(config.depth))
         growth = config.dilation_growth_rate
         self.blocks = nn.ModuleList(ResidualBlock(config, growth**level) for level in reversed(range(config.depth)))
 
@@ -157,7 +161,10 @@ class HierarchicalEncoder(nn.Module):
 
 
 class HierarchicalDecoder(nn.Module):
-    """Published decoder: (B, code_dim, L) to (B, D, downsample * L) through nearest-neighbour up-sampling."""
+    """Published decoder: (B, code_dim, L) to (B, D, downsample * L) through nearest-neighbour up-sampling.
+
+    `reach` is how many codes before and after a code its frames depend on, None for all of them.
+    """
 
     def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
@@ -168,6 +175,16 @@ class HierarchicalDecoder(nn.Module):
         self.ups = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(config.down_t))
         self.hidden = nn.Conv1d(width, width, 3, padding=1)
         self.output = nn.Conv1d(width, config.feature_dim, 3, padding=1)
+
+    @property
+    def reach(self) -> tuple[int, int] | None:
+        # Backwards from the frames of code 0 to the codes that they are made of.
+        first, last = 0 - 2, self.stride ** len(self.ups) - 1 + 2  # output and hidden
+        for stack in self.stacks:
+            if stack.reach is None:
+                return None
+            first, last = (first - 1) // self.stride - stack.reach, (last + 1) // self.stride + stack.reach
+        return 1 - first, last + 1
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         mask = length_mask(lengths, x.shape[-1], x)
@@ -203,7 +220,7 @@ class PatchEncoder(nn.Module):
 
 
 class PatchDecoder(nn.Module):
-    """(B, code_dim, L) to (B, D, downsample * L) through one transposed convolution."""
+    """(B, code_dim, L) to (B, D, downsample * L) through one transposed convolution; `reach` as above."""
 
     def __init__(self, config: MotionVQVAEConfig):
         super().__init__()
@@ -216,6 +233,17 @@ class PatchDecoder(nn.Module):
         self.patch = nn.ConvTranspose1d(
             config.width, config.feature_dim, kernel, stride=config.downsample, padding=padding
         )
+
+    @property
+    def reach(self) -> tuple[int, int] | None:
+        reaches = [stack.reach for stack in self.stacks]
+        if None in reaches:
+            return None
+        # Frame t takes part in codes (t + padding - kernel + 1) / downsample to (t + padding) / downsample.
+        kernel, padding = self.patch.kernel_size[0], self.patch.padding[0]
+        inside = 1 + sum(reaches)
+        before, after = (kernel - 1 - padding) // self.downsample, (self.downsample - 1 + padding) // self.downsample
+        return inside + before, inside + after
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         mask = length_mask(lengths, x.shape[-1], x)

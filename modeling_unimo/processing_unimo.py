@@ -1,6 +1,7 @@
 """The processor: the one place that knows prompts, motion tokens and how an answer is read."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from transformers import BatchEncoding, BatchFeature, ProcessorMixin
 
 from .inputs_unimo import as_int, as_number, as_texts
 from .tokenization_unimo import MotionVocabulary, Tag, TextEscape, end_of_turn, motion_token
-from .words_unimo import unknown_words
+from .words_unimo import UnknownWordsWarning, unknown_words, unknown_words_message
 
 TASKS = ("t2m", "m2t")
 MAX_TEXT_CHARACTERS = 2000
@@ -185,6 +186,12 @@ class UniMoProcessor(ProcessorMixin):
     def unknown_words(self, text: str) -> list[str]:
         """The words of a text that the model's training on motion never met; none where that is not known."""
         return [] if self.taught_words is None else unknown_words(text, self.taught_words)
+
+    def warn_of_unknown_words(self, texts: Sequence[str]) -> None:
+        """Warn, where the caller of the caller stands, of words that the model's training on motion never met."""
+        unknown = [word for text in texts for word in self.unknown_words(text)]
+        if unknown:
+            warnings.warn(unknown_words_message(unknown), UnknownWordsWarning, stacklevel=3)
 
     # ---------------------------------------------------------------- prompts and completions
 
@@ -505,10 +512,18 @@ class UniMoProcessor(ProcessorMixin):
             raise ValueError(f"codes must be integers in [0, {self.num_codes - 1}], got {array.tolist()[:8]}")
         return array.tolist()
 
+    def code_ids(self, codes: Sequence[int] | np.ndarray | torch.Tensor) -> list[int]:
+        """Ids of the tokens of codes. Raises what `messages` raises."""
+        return [self._vocabulary.codes[code] for code in self._codes(codes)]
+
     def _insert_codes(self, ids: list[int], codes: Sequence[int] | np.ndarray | torch.Tensor | None) -> list[int]:
         """`ids` with the ids of codes between the tags of an empty motion."""
         place = len(ids) - 1 - ids[::-1].index(self._vocabulary.motion_end)
-        return [*ids[:place], *(self._vocabulary.codes[code] for code in self._codes(codes)), *ids[place:]]
+        return [*ids[:place], *self.code_ids(codes), *ids[place:]]
+
+    def read_text(self, ids: Sequence[int]) -> str:
+        """The text that ids inside a thought or caption stand for."""
+        return self.unescape_text(self._decode(list(ids))).strip()
 
     def _encode(self, string: str) -> list[int]:
         return self.tokenizer(string, add_special_tokens=False)["input_ids"]

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -53,6 +53,7 @@ class AnswerWriter:
         num_samples: answers a prompt.
         numbers: (B * num_samples, tokens at most, 2) uniform in [0, 1], by which the tokens of each answer are
             drawn; None: taken from torch's global state.
+        beginnings: ids of the codes that the motion of each prompt begins with, as `rules` count them; None: none.
         do_sample, temperature, top_k, top_p: as for `generate`.
     """
 
@@ -64,6 +65,7 @@ class AnswerWriter:
         rules: AnswerGrammar | None,
         num_samples: int = 1,
         numbers: torch.Tensor | None = None,
+        beginnings: Sequence[Sequence[int]] | None = None,
         do_sample: bool = True,
         temperature: float = 1.0,
         top_k: int | None = 0,
@@ -80,6 +82,12 @@ class AnswerWriter:
         if numbers is None:
             raise ValueError("Without rules an answer has no length to draw random numbers for; give numbers.")
         self.numbers = numbers.to(self.device)
+        beginnings = [[]] * len(inputs["input_ids"]) if beginnings is None else beginnings
+        self._beginnings = [list(beginnings[prompt]) for prompt in self.prompts.tolist()]
+        # What is written so far, answer by answer: the ids of its thought, and those inside <Motion> or <Answer>.
+        self.thoughts: list[list[int]] = [[] for _ in self._beginnings]
+        self.parts = [list(beginning) for beginning in self._beginnings]
+        self.closed: set[int] = set()  # the answers whose part is whole
         self._memory = torch.empty(0)
         self.warpers: list = []
         if do_sample:
@@ -94,39 +102,57 @@ class AnswerWriter:
             if top_p is not None and top_p != 1.0:
                 self.warpers.append(TopPLogitsWarper(top_p))
 
-    @torch.no_grad()
     def write(self) -> list[list[int]]:
         """Whole answers under the grammar, `num_samples` rows a prompt, each up to the end of the turn."""
-        processor, vocabulary, count = self.processor, self.processor.vocabulary, len(self.prompts)
+        for _ in self.steps():
+            pass
+        return self.answers()
+
+    @torch.no_grad()
+    def steps(self) -> Iterator[None]:
+        """Write whole answers under the grammar, pausing after every token: `thoughts` and `parts` have it by then."""
+        processor, vocabulary = self.processor, self.processor.vocabulary
         is_motion = self.rules.is_motion
-        opening = torch.where(is_motion, vocabulary.motion_start, vocabulary.answer_start)
         read = [self._read_prompts()]
-        thoughts: list[list[int]] = [[] for _ in range(count)]
         if processor.thoughts:
-            read[0].pending = torch.full((count, 1), vocabulary.think_start, device=self.device)
-            read = self._write_part(read[0], vocabulary.think_end, thoughts)
+            read[0].pending = torch.full((len(self.prompts), 1), vocabulary.think_start, device=self.device)
+            read = yield from self._write_part(read[0], vocabulary.think_end, self.thoughts)
         closing = [vocabulary.think_end] if processor.thoughts else []
-        heads = [[vocabulary.think_start, *thought, *closing] if closing else [] for thought in thoughts]
-        start = torch.tensor([len(head) + 1 for head in heads], device=self.device)
-        parts: list[list[int]] = [[] for _ in range(count)]
+        start = torch.tensor([len(head) + 1 for head in self._heads()], device=self.device)
         codes = torch.tensor(sorted([*vocabulary.codes, vocabulary.motion_end]), device=self.device)
         for motion, end, columns in ((True, vocabulary.motion_end, codes), (False, vocabulary.answer_end, None)):
             chosen = [rows.select((is_motion[rows.index] == motion).nonzero().flatten()) for rows in read]
             rows = merged([some for some in chosen if len(some)])
             if rows is not None:
                 tags = [*closing, vocabulary.motion_start if motion else vocabulary.answer_start]
-                rows.pending = torch.tensor([tags], device=self.device).expand(len(rows), -1)
-                self._write_part(rows, end, parts, start, columns)
+                mask = self._open_part(rows, tags)
+                yield from self._write_part(rows, end, self.parts, start, columns, mask)
+
+    def answers(self) -> list[list[int]]:
+        """The answers as ids, once `steps` are done."""
+        vocabulary = self.processor.vocabulary
+        tags = {
+            True: (vocabulary.motion_start, vocabulary.motion_end),
+            False: (vocabulary.answer_start, vocabulary.answer_end),
+        }
         return [
-            [
-                *heads[row],
-                open_,
-                *parts[row],
-                vocabulary.motion_end if motion else vocabulary.answer_end,
-                processor.end_id,
-            ]
-            for row, (open_, motion) in enumerate(zip(opening.tolist(), is_motion.tolist(), strict=True))
+            [*head, tags[motion][0], *part, tags[motion][1], self.processor.end_id]
+            for head, part, motion in zip(self._heads(), self.parts, self.rules.is_motion.tolist(), strict=True)
         ]
+
+    def _heads(self) -> list[list[int]]:
+        """What each answer has before its part: the thought with its tags, or nothing."""
+        if not self.processor.thoughts:
+            return [[] for _ in self.thoughts]
+        vocabulary = self.processor.vocabulary
+        return [[vocabulary.think_start, *thought, vocabulary.think_end] for thought in self.thoughts]
+
+    def _open_part(self, rows: "_Rows", tags: list[int]) -> torch.Tensor:
+        """Let rows read the tags that open their part and their given codes; (R, P) which of it is no padding."""
+        opened = [[*tags, *self._beginnings[answer]] for answer in rows.index.tolist()]
+        padded = self.processor.pad(opened).to(self.device)
+        rows.pending = padded["input_ids"]
+        return padded["attention_mask"]
 
     @torch.no_grad()
     def write_freely(self, ends: Sequence[int], max_new_tokens: int, never: Sequence[int] = ()) -> list[list[int]]:
@@ -141,7 +167,7 @@ class AnswerWriter:
         ruled_out = torch.tensor(list(never), dtype=torch.long, device=self.device)
         for place in range(max_new_tokens):
             scores = self._wide(rows.advance(self.language_model)).index_fill_(1, ruled_out, -torch.inf)
-            tokens = self._pick(scores, self._numbers(rows, place))
+            tokens = self._pick(scores, self._numbers(rows, torch.tensor(place, device=self.device)))
             rows.note(tokens, written)
             rows.finish(torch.isin(tokens, stops))
             rows, _ = rows.part(_LEAVING)
@@ -179,41 +205,49 @@ class AnswerWriter:
         written: list[list[int]],
         start: torch.Tensor | None = None,
         columns: torch.Tensor | None = None,
-    ) -> "list[_Rows]":
-        """Let rows write one part of the answer into `written`, each until it closes it with `end`.
+        mask: torch.Tensor | None = None,
+    ) -> "Generator[None, None, list[_Rows]]":
+        """Let rows write one part of the answer into `written`, token by token, each until it closes it with `end`.
 
         Args:
             start: tokens of each answer up to and with the one that opens the part; None: the part is the thought.
             columns: the ids that can come at all, sorted; None: any.
+            mask: (R, P) which of the ids that rows read first are no padding; None: all.
 
         Returns:
             The rows as they were before they closed a thought; none for the last part, after which nothing is read.
         """
         closed: list[_Rows] = []
         shown = torch.zeros(len(self.prompts), dtype=torch.bool, device=self.device)
-        inside = 0
+        given = torch.tensor([len(beginning) for beginning in self._beginnings], device=self.device)
+        count = 0
         language_model = with_narrow_head(self.language_model, columns)
         while len(rows):
-            scores = self._wide(rows.advance(language_model))
+            scores = self._wide(rows.advance(language_model, mask))
+            mask = None
             if columns is not None and scores.shape[-1] != len(columns):  # a head that could not be narrowed
                 scores = scores[:, columns]
             rules, seen = self.rules.select(rows.index), shown[rows.index]
             if start is None:
-                states = rules.thought_state(inside, seen)
+                states, places = rules.thought_state(count, seen), torch.tensor(count, device=self.device)
             else:
-                states = rules.part_state(inside, start[rows.index], seen)
-            places = inside if start is None else start[rows.index] + inside
+                inside, opened = given[rows.index] + count, start[rows.index]
+                states, places = rules.part_state(inside, opened, seen), opened + inside
             # In place: a new tensor of the whole vocabulary takes longer than writing into it.
             scores = scores.masked_fill_(rules.forbidden(states, columns), -torch.inf)
             tokens = self._pick(scores, self._numbers(rows, places))
             tokens = tokens if columns is None else columns[tokens]
-            inside += 1
+            count += 1
             rows.finish(tokens == end)
+            ended = rows.index[tokens == end].tolist()
             rows.note(tokens, written)
             shown[rows.index] = seen | rules.shows(tokens)
             rows, left = rows.part(_LEAVING)
             if start is None:
                 closed += left
+            else:
+                self.closed.update(ended)
+            yield
         return closed
 
     def _wide(self, scores: torch.Tensor) -> torch.Tensor:
@@ -225,9 +259,8 @@ class AnswerWriter:
             self._memory = torch.empty(size, device=scores.device)
         return self._memory[:size].view(scores.shape).copy_(scores)
 
-    def _numbers(self, rows: "_Rows", places: int | torch.Tensor) -> torch.Tensor:
+    def _numbers(self, rows: "_Rows", places: torch.Tensor) -> torch.Tensor:
         """(R, 2) random numbers for the tokens at these places of the answers."""
-        places = torch.as_tensor(places, device=self.device)
         # A row that is done, and still in the batch, may be past the last place; what it draws is not kept.
         return self.numbers[rows.index, places.clamp(max=self.numbers.shape[1] - 1)]
 

@@ -1,0 +1,64 @@
+"""What a model gives back: a motion that it wrote, and a description of one."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .export_unimo import save_motion
+from .visualization_unimo import player_html
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedMotion:
+    """A motion written for a text.
+
+    Attributes:
+        text: what was asked for.
+        thought: what the model thought first.
+        codes: VQ codes, one for every four frames.
+        features: (T, D) raw features.
+        joints: (T, J, 3) joint positions, metres, Y up.
+        fps: frames a second.
+        score: log-probability by the model's own reading where the motion was chosen among candidates, else None.
+        segments: (start, end, text) in seconds of the parts it was written in; none where it was written in one.
+    """
+
+    text: str
+    thought: str
+    codes: list[int]
+    features: np.ndarray
+    joints: np.ndarray
+    fps: float
+    score: float | None = None
+    segments: list[tuple[float, float, str]] = field(default_factory=list)
+
+    def save(self, path: str | Path) -> None:
+        """Write `.npy` (features), `.npz`, `.bvh`, `.html` or `.mp4`, by the suffix of `path`."""
+        save_motion(
+            path,
+            self.joints,
+            features=self.features,
+            fps=self.fps,
+            codes=self.codes,
+            text=self.text,
+            thought=self.thought,
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The raw features, so that a motion goes wherever an array of features does."""
+        return np.array(self.features, dtype=dtype, copy=copy)
+
+    def _repr_html_(self) -> str:
+        track = {"joints": self.joints, "label": self.text}
+        return player_html([track], fps=self.fps, title=self.text, caption=self.thought)
+
+
+@dataclass(frozen=True)
+class MotionDescription:
+    """A description of a motion, and what the model thought before it; `score` as of a `GeneratedMotion`."""
+
+    thought: str
+    caption: str
+    score: float | None = None
