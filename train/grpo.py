@@ -1,6 +1,6 @@
 """Reinforcement learning on both tasks: `accelerate launch train/grpo.py --config Y.yaml [--algorithm grpo]`.
 
-GRPO, GSPO, RLOO or DPO on the same prompts and rewards.
+GRPO, PPO, GSPO, RLOO or DPO on the same prompts and rewards.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class GRPOArguments:
     evaluator: str = field(metadata={"help": "Folder of the evaluator that rewards (never the held-out one)."})
     unimo_output_dir: str = field(default="", metadata={"help": "Also assemble LM and VQ-VAE into this UniMo folder."})
     t2m_share: float = field(default=0.5, metadata={"help": "Share of text-to-motion prompts."})
-    algorithm: Literal["grpo", "gspo", "rloo", "dpo"] = field(
+    algorithm: Literal["grpo", "ppo", "gspo", "rloo", "dpo"] = field(
         default="grpo", metadata={"help": "How the policy learns from the rewards."}
     )
     reference_model: str = field(
@@ -56,9 +56,15 @@ class GRPOArguments:
         default=0.1,
         metadata={"help": "DPO: least difference of total reward between a prompt's best and worst answer."},
     )
+    gae_lambda: float = field(
+        default=0.95,
+        metadata={"help": "PPO: 1 compares an answer's reward with each token's value, 0 each value with the next."},
+    )
+    value_learning_rate: float = field(default=1e-3, metadata={"help": "PPO: learning rate of the critic, constant."})
 
     def __post_init__(self) -> None:
-        require_range(self, "t2m_share", least=0, most=1)
+        require_range(self, "t2m_share", "gae_lambda", least=0, most=1)
+        require_range(self, "value_learning_rate", above=0)
         require_range(self, "lora_alpha", least=1)
         require_range(self, "dpo_beta", above=0)
         require_range(self, "dpo_margin", least=0)
@@ -67,7 +73,7 @@ class GRPOArguments:
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     own = (GRPOArguments, GuardArguments)
-    answer_help(own, "trl.GRPOConfig", "Reinforcement learning on both tasks: GRPO, GSPO, RLOO or DPO.", argv)
+    answer_help(own, "trl.GRPOConfig", "Reinforcement learning on both tasks: GRPO, PPO, GSPO, RLOO or DPO.", argv)
     from train.reinforcement.algorithms import PolicyConfig
     from train.reinforcement.grpo_training import train_grpo
 

@@ -45,7 +45,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", "gspo", "rloo", "dpo"])
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo", "gspo", "rloo", "dpo"])
 def test_an_algorithm_trains_and_leaves_the_same_folder(algorithm, folders, tmp_path, capsys):
     changed = {"num_iterations": 2} if algorithm == "gspo" else {}
     grpo.main(words(folders, tmp_path / "out", algorithm=algorithm, rewards="length_closeness=0.5", **changed))
@@ -133,7 +133,15 @@ def test_a_learning_rate_that_ruins_the_policy_is_noticed(folders, tmp_path):
         ({"rewards": "format_reward"}, "name=weight"),
         ({"rewards": "format_reward=nan"}, "finite"),
         ({"reward_weights": "1"}, "set weights by name instead"),
-        ({"algorithm": "ppo"}, "ppo"),
+        ({"algorithm": "pop"}, "pop"),
+        ({"algorithm": "ppo", "loss_type": "cispo"}, "loss_type is 'cispo', but ppo clips ratios"),
+        ({"algorithm": "ppo", "importance_sampling_level": "sequence"}, "importance_sampling_level is 'sequence'"),
+        ({"algorithm": "ppo", "gae_lambda": 1.5}, "gae_lambda must be >= 0 and <= 1, got 1.5"),
+        ({"algorithm": "ppo", "value_learning_rate": 0}, "value_learning_rate must be > 0, got 0"),
+        (
+            {"algorithm": "ppo", "save_strategy": "steps", "save_steps": 1, "steps_per_generation": 4},
+            "save_steps 4",
+        ),
         ({"algorithm": "gspo"}, "all ratios are 1 and gspo is grpo; set num_iterations 2,"),
         (
             {"algorithm": "gspo", "gradient_accumulation_steps": 4, "steps_per_generation": 2},

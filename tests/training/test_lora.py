@@ -48,7 +48,7 @@ def argv(folders, output, **settings):
     return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", "rloo", "dpo"])
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo", "rloo", "dpo"])
 def test_adapters_end_in_a_plain_policy(folders, tmp_path, algorithm):
     grpo.main(argv(folders, tmp_path / "run", algorithm=algorithm))
     names = {path.name for path in (tmp_path / "run").iterdir()}

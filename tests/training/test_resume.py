@@ -331,6 +331,7 @@ VARIANTS = [
     ("sft", 9, {"bf16": True}),
     ("grpo", 4, {"algorithm": "gspo"}),
     ("grpo", 4, {"algorithm": "rloo"}),
+    ("grpo", 4, {"algorithm": "ppo"}),
     ("grpo", 4, {"algorithm": "dpo", "beta": 0.0}),
     ("grpo", 9, {"gradient_accumulation_steps": 2, "steps_per_generation": 4, "num_iterations": 1, "save_steps": 2}),
 ]

@@ -67,9 +67,10 @@ def watch_policy(
     held_out: MotionScorer | None,
     t2m_share: float,
 ) -> list[Guard]:
-    """The guards of GRPO, GSPO and RLOO: of the two judges where there is a held-out one, of thoughts where there are.
+    """The guards of GRPO, PPO, GSPO and RLOO.
 
-    What thoughts say is measured on the 22-joint skeleton alone.
+    Of the two judges where there is a held-out one, of thoughts where there are. What thoughts say is measured on the
+    22-joint skeleton alone.
     """
     guards: list[Guard] = [
         CollapseGuard(trainer, settings),

@@ -1,4 +1,4 @@
-"""GRPO, GSPO, RLOO and DPO from one set of arguments: what each makes of them, and the trainer that runs it."""
+"""GRPO, PPO, GSPO, RLOO and DPO from one set of arguments: what each makes of them, and the trainer that runs it."""
 
 import itertools
 import math
@@ -10,11 +10,16 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
+from train.engine.arguments import refuse_decided
 from train.engine.stages import StageTrainer
+from train.reinforcement.ppo import MotionPPOTrainer
 from train.rewards import RewardFunction
 
 # Clipping of GSPO, whose ratio is of whole sequences (Zheng et al., 2025, section 5.1).
 GSPO = {"importance_sampling_level": "sequence", "loss_type": "grpo", "epsilon": 3e-4, "epsilon_high": 4e-4}
+# What PPO takes over of GRPO's settings has these values: a ratio a token, clipped, and rewards that are added up.
+CLIPPED = ("grpo", "bnpo", "dr_grpo", "dapo")
+PPO = {"importance_sampling_level": "token", "multi_objective_aggregation": "sum_then_normalize"}
 
 
 class PolicyConfig(GRPOConfig):
@@ -112,6 +117,19 @@ def check_off_policy(training: GRPOConfig) -> None:
         )
 
 
+def check_ppo(training: GRPOConfig) -> None:
+    """Refuse what has no meaning where every token has an advantage of its own.
+
+    Raises:
+        SystemExit: naming the setting.
+    """
+    refuse_decided(training, PPO, "ppo clips the ratio of each token and adds rewards up")
+    if training.loss_type not in CLIPPED:
+        raise SystemExit(
+            f"error: loss_type is {training.loss_type!r}, but ppo clips ratios; choose one of {', '.join(CLIPPED)}"
+        )
+
+
 def check_pairs(training: GRPOConfig) -> int:
     """How many of the pairs of a DPO step each process has.
 
@@ -132,11 +150,11 @@ def settings_for(
 ) -> GRPOConfig | RLOOConfig | DPOConfig:
     """The trainer's arguments of an algorithm, from those of GRPO.
 
-    GSPO is GRPO with ratios of whole sequences and their clipping. RLOO takes over what it has. A DPO step learns from
-    the best and worst answer of as many prompts as a GRPO step answers.
+    PPO has GRPO's. GSPO is GRPO with ratios of whole sequences and their clipping. RLOO takes over what it has. A DPO
+    step learns from the best and worst answer of as many prompts as a GRPO step answers.
 
     Args:
-        algorithm: "grpo", "gspo", "rloo" or "dpo".
+        algorithm: "grpo", "ppo", "gspo", "rloo" or "dpo".
         training: GRPO's, changed in place where it is returned.
         dpo_beta: DPO's own temperature; a KL weight of GRPO is another quantity.
         max_length: tokens of the longest prompt with its answer, so that DPO cuts none.
@@ -144,7 +162,7 @@ def settings_for(
     Raises:
         SystemExit: DPO's pairs of a step cannot be shared out evenly over the processes.
     """
-    if algorithm == "grpo":
+    if algorithm in ("grpo", "ppo"):
         return training
     if algorithm == "gspo":
         _report_changes("gspo", training, GSPO)
@@ -198,10 +216,18 @@ def make_trainer(
     train_dataset: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     rewards: Sequence[RewardFunction],
+    gae_lambda: float = 0.95,
+    value_learning_rate: float = 1e-3,
 ) -> StageTrainer:
-    """The trainer of an algorithm; DPO's dataset holds pairs, the others' prompts that rewards are called for."""
+    """The trainer of an algorithm; DPO's dataset holds pairs, the others' prompts that rewards are called for.
+
+    `gae_lambda` and `value_learning_rate` are PPO's, see `MotionPPOTrainer`.
+    """
     common = {"model": model, "args": settings, "train_dataset": train_dataset, "processing_class": tokenizer}
     if algorithm == "dpo":
         return MotionDPOTrainer(**common)
+    common["reward_funcs"] = list(rewards)
+    if algorithm == "ppo":
+        return MotionPPOTrainer(**common, gae_lambda=gae_lambda, value_learning_rate=value_learning_rate)
     trainer_class = MotionRLOOTrainer if algorithm == "rloo" else MotionGRPOTrainer
-    return trainer_class(**common, reward_funcs=list(rewards))
+    return trainer_class(**common)

@@ -1,4 +1,4 @@
-"""Reinforcement learning on both tasks with GRPO, GSPO, RLOO or DPO.
+"""Reinforcement learning on both tasks with GRPO, PPO, GSPO, RLOO or DPO.
 
 Answers are sampled free (no grammar, temperature 1, no top-k or top-p), so that sampling and training
 log-probabilities are one distribution and the format reward means something.
@@ -38,6 +38,7 @@ from train.guards.stage_guards import watch_pairs, watch_policy
 from train.reinforcement.algorithms import (
     check_off_policy,
     check_pairs,
+    check_ppo,
     check_save_steps,
     make_trainer,
     prompts_drawn,
@@ -119,6 +120,8 @@ def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> N
         return
     if arguments.algorithm == "gspo":
         check_off_policy(training)
+    if arguments.algorithm == "ppo":
+        check_ppo(training)
     check_save_steps(training)
 
 
@@ -321,7 +324,16 @@ def policy_trainer(
     """The algorithm's trainer; TRL loads the reference from the path the policy's configuration names."""
     own = model.config.name_or_path
     model.config.name_or_path = arguments.reference_model or own
-    trainer = make_trainer(arguments.algorithm, model, settings, data, processor.tokenizer, rewards)
+    trainer = make_trainer(
+        arguments.algorithm,
+        model,
+        settings,
+        data,
+        processor.tokenizer,
+        rewards,
+        arguments.gae_lambda,
+        arguments.value_learning_rate,
+    )
     model.config.name_or_path = own
     return trainer
 

@@ -103,6 +103,7 @@ def studies(t2m_only_fraction: float, t2m_share: float, rewards: str = "") -> di
                 # GSPO differs from GRPO if answers serve more than one step, so GRPO has an arm of that kind too.
                 Arm("grpo, two passes", grpo={"num_iterations": 2}),
                 Arm("gspo, two passes", grpo={"algorithm": "gspo", "num_iterations": 2}),
+                Arm("ppo", grpo={"algorithm": "ppo"}),
                 Arm("rloo", grpo={"algorithm": "rloo"}),
                 Arm("dpo", grpo={"algorithm": "dpo"}),
             ),
