@@ -1,39 +1,65 @@
-"""Work over several processes, in order, that ends with the process that started it."""
+"""Work over several processes, in order, that ends with the process that started it and tells of one that was killed.
+
+Not `ProcessPoolExecutor`: its processes share one pipe for their results, and where one is killed while it writes, the
+others and their parent wait for the rest for ever.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class WorkerError(Exception):
+    """What an error in a worker looked like there; the cause of the error that is raised here."""
+
+
 def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1) -> Iterator[Result]:
     """`map` over `workers` processes, in order, with a bounded number of results waiting.
 
-    `function` and the items must be picklable. With one worker everything runs in this process.
+    `function`, the items and the results must be picklable. With one worker everything runs in this process.
 
     Raises:
         ValueError: `workers` is below 1.
+        ChildProcessError: a worker was ended from outside, as the system does where memory is short.
     """
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
     if workers == 1:
         yield from map(function, items)
         return
-    # Spawned, not forked: a forked process can hang in the thread pool it inherits from torch.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        waiting: deque = deque()
+    idle: deque[_Worker] = deque()
+    started: list[_Worker] = []
+    waiting: deque[Future[Result]] = deque()
+
+    def ask(item: Item) -> Result:
+        worker = idle.popleft()  # as many threads as workers: there is one
         try:
+            return worker(item)
+        finally:
+            idle.append(worker)
+
+    # A thread for each worker, which sleeps in its pipe.
+    with ThreadPoolExecutor(workers) as threads:
+        try:
+            for _ in range(workers):
+                started.append(_Worker(function))
+            idle.extend(started)
             for item in items:
-                waiting.append(pool.submit(function, item))
+                waiting.append(threads.submit(ask, item))
                 if len(waiting) >= 4 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -41,15 +67,81 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], work
         finally:
             for future in waiting:
                 future.cancel()
+            for worker in started:
+                worker.stop()
+
+
+class _Worker:
+    """A process that answers calls over a pipe of its own: when it ends, so does the pipe, and a call that waits."""
+
+    def __init__(self, function: Callable[[Any], Any]):
+        # Spawned, not forked: a forked process can hang in the thread pool it inherits from torch.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def __call__(self, item: Any) -> Any:
+        message = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
+        try:
+            self.connection.send_bytes(message)
+            result, error = pickle.loads(self.connection.recv_bytes())
+        except (EOFError, OSError):
+            self.process.join()
+            raise ChildProcessError(
+                f"worker process {self.process.pid} ended unexpectedly ({_ending(self.process.exitcode)}); the system "
+                "does that where memory runs out. Give fewer --workers or make memory free, then give the same "
+                "command again"
+            ) from None
+        if error is not None:
+            raise error[0] from WorkerError(error[1])
+        return result
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def _ending(exitcode: int | None) -> str:
+    if exitcode is None or exitcode >= 0:
+        return f"exit code {exitcode}"
+    with suppress(ValueError):
+        return signal.Signals(-exitcode).name
+    return f"signal {-exitcode}"
+
+
+def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
+    """In the new process: answers with (result, None) or (None, (error, its traceback)) until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            item = pickle.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        try:
+            answer = pickle.dumps((function(item), None), pickle.HIGHEST_PROTOCOL)
+        except Exception as error:
+            answer = _picklable(error, traceback.format_exc())
+        connection.send_bytes(answer)
+
+
+def _picklable(error: Exception, text: str) -> bytes:
+    """An error as an answer; one that cannot be pickled and read again goes as a RuntimeError with its words."""
+    answer: tuple[None, tuple[Exception, str]] = (None, (error, text))
+    try:
+        message = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+        pickle.loads(message)
+        return message
+    except Exception:
+        return pickle.dumps((None, (RuntimeError(f"{type(error).__name__}: {error}"), text)), pickle.HIGHEST_PROTOCOL)
 
 
 def _end_with_parent() -> None:
-    """Ends this worker when its parent dies: a killed parent cannot tell it, and it would wait for work for ever."""
+    """Ends this worker when its parent dies: a killed parent cannot tell it, and it would work on for nobody."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    parent.join()
+    os._exit(1)

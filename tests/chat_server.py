@@ -154,7 +154,7 @@ def serving(*script: Behaviour, default: Behaviour | None = None) -> Iterator[Ch
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        thread.join(60)
 
 
 def texts(request: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Shared test set-up: one thread, no network, caches of their own, and the reference material where it exists."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -55,6 +56,8 @@ def agrees() -> Callable[..., None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    for process in multiprocessing.active_children():  # a failed test's, for which Python would wait at its end
+        process.kill()
     if hasattr(session.config, "workeroutput"):  # one of several processes, whose table the first one prints
         session.config.workeroutput["worst"] = _WORST
 

@@ -304,7 +304,9 @@ _FILES = {
 def git(folder: Path, *words: str) -> str:
     """What git says in a folder."""
     named = ("-c", "user.name=Someone", "-c", "user.email=someone@example.org", "-c", "commit.gpgsign=false")
-    return subprocess.run(["git", *named, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *named, *words], cwd=folder, check=True, capture_output=True, text=True, timeout=300
+    ).stdout
 
 
 def write(folder: Path) -> dict[str, str]:

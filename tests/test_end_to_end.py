@@ -23,7 +23,7 @@ from modeling_unimo import (
     UniMoProcessor,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # a quickstart has 1800 seconds
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = REPOSITORY / "train" / "configs" / "miniature" / "quickstart.yaml"

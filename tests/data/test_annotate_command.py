@@ -7,10 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import motion_files
@@ -20,6 +18,7 @@ import tiny_data
 from chat_server import GOOD, KEY, ChatApi, answers, completion, cut, fails, hang_up, late, says, serving, texts
 from datasets import load_dataset
 from filelock import FileLock
+from waiting import wait_until
 
 from datasets_scripts import annotate, schema, verify
 from datasets_scripts.schema import Caption, Clip, iter_dataset, load_motion_dataset, write_dataset
@@ -353,22 +352,22 @@ def test_a_run_goes_on_only_with_its_own_settings_and_data(tmp_path, capsys) -> 
     assert run(*arguments) == 2
 
 
+# As from a terminal: the child of a job in the background would not hear of Ctrl-C.
+ANNOTATE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from datasets_scripts.annotate import main
+sys.exit(main())
+"""
+
+
 def _child(tmp_path: Path, server: ChatApi | None, data: Path, out: Path) -> subprocess.Popen:
-    arguments = [sys.executable, "-m", "datasets_scripts.annotate", "--dataset", data, "--output", out, "--quiet"]
+    arguments = [sys.executable, "-c", ANNOTATE, "--dataset", data, "--output", out, "--quiet"]
     if server is not None:
         arguments += ["--annotator", "vlm", "--server", server.address, "--model", "m", "--size", 28]
         arguments += ["--frame_rate", 2, "--timeout", 5, "--concurrency", 3]
     log = open(tmp_path / "log", "ab")
-    # As from a terminal: the child of a job in the background would not hear of Ctrl-C.
-    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen([str(argument) for argument in arguments], stdout=log, stderr=log, preexec_fn=hears)
-
-
-def _wait(condition, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
+    return subprocess.Popen([str(argument) for argument in arguments], stdout=log, stderr=log)
 
 
 @pytest.mark.slow
@@ -383,9 +382,9 @@ def test_killed_in_the_middle_and_again_no_clip_is_lost_or_done_twice(tmp_path) 
     with serving(default=late(0.15)) as server:
         for kill_after in (8, 18):
             child = _child(tmp_path, server, data, tmp_path / "out")
-            _wait(lambda enough=kill_after: len(server.requests) >= enough)
+            wait_until(lambda enough=kill_after: len(server.requests) >= enough, "requests", every=0.01)
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            child.wait(60)
             asked.append(len(server.requests))
             assert not (tmp_path / "out").exists() and journal.exists()
         child = _child(tmp_path, server, data, tmp_path / "out")
@@ -412,7 +411,7 @@ def test_processes_and_an_interrupt(tmp_path) -> None:
     assert thoughts(tmp_path / "one") == thoughts(tmp_path / "two")
     with serving(default=late(0.3)) as server:
         child = _child(tmp_path, server, data, tmp_path / "out")
-        _wait(lambda: len(server.requests) >= 4)
+        wait_until(lambda: len(server.requests) >= 4, "requests", every=0.01)
         os.kill(child.pid, signal.SIGINT)
         assert child.wait(30) == 130
     log = (tmp_path / "log").read_text()

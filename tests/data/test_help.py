@@ -42,7 +42,9 @@ print(json.dumps([said.getvalue(), sorted(sys.modules)]))
     ],
 )
 def test_help_is_light(command):
-    done = subprocess.run([sys.executable, "-c", SOURCE], input=command, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SOURCE], input=command, capture_output=True, text=True, check=True, timeout=300
+    )
     said, modules = json.loads(done.stdout)
     assert "usage:" in said and "--" in said
     assert not set(HEAVY) & set(modules)

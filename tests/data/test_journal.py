@@ -50,6 +50,6 @@ def test_many_threads_write_whole_lines(tmp_path) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60)
     with Journal(tmp_path / "j.jsonl") as journal:
         assert sorted(record["n"] for record in journal.records) == sorted(list(range(8)) * 20)

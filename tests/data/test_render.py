@@ -309,7 +309,7 @@ def test_a_killed_run_goes_on_without_doing_a_clip_twice_or_leaving_half_of_one(
             time.sleep(0.02)
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(60)
     done = {path.name: path.stat().st_mtime_ns for path in out.glob("c*.mp4")}
     assert 3 <= len(done) < 12
     (out / ".c99.mp4.part.mp4").write_bytes(b"half")

@@ -24,6 +24,7 @@ from chat_server import (
     serving,
     texts,
 )
+from waiting import wait_until
 
 from datasets_scripts.thoughts.annotate import vlm_server
 from datasets_scripts.thoughts.annotate.vlm_prompt import Film, ModelUnusable, NoReply, RequestRefused, make_prompt
@@ -204,13 +205,12 @@ def test_retry_after_in_seconds_and_as_a_date() -> None:
 def test_a_pause_that_a_server_asks_for_holds_for_all_threads() -> None:
     with serving(fails(429, Retry_After="0.5")) as server:
         shared = client(server)
-        first = threading.Thread(target=shared.ask, args=(PROMPT, FILM))
+        first = threading.Thread(target=shared.ask, args=(PROMPT, FILM), daemon=True)
         first.start()
-        while not server.requests:
-            time.sleep(0.005)
+        wait_until(lambda: server.requests, "a request", every=0.005)
         time.sleep(0.1)
         shared.ask(PROMPT, FILM)
-        first.join()
+        first.join(60)
     times = [when for when, *_ in server.requests]
     assert len(times) == 3 and times[1] - times[0] > 0.45
 
@@ -241,10 +241,9 @@ def test_stop_ends_a_pause() -> None:
             except NoReply as error:
                 caught.append(error)
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=ask, daemon=True)
         thread.start()
-        while not server.requests:
-            time.sleep(0.01)
+        wait_until(lambda: server.requests, "a request")
         waiting.stop()
         thread.join(5)
         assert not thread.is_alive() and str(caught[0]) == "stopped"

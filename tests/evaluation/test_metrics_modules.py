@@ -277,6 +277,7 @@ def test_loaded_by_path_from_a_checkout_and_by_name_from_anywhere(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines() == [*NAMES, *NAMES, "{'mm_dist': 5.0}"]
@@ -284,7 +285,7 @@ def test_loaded_by_path_from_a_checkout_and_by_name_from_anywhere(tmp_path):
 
 def test_the_functions_come_without_evaluate():
     code = "import sys, evaluate_unimo.functional; assert not {'evaluate', 'torch', 'nltk'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=300)
 
 
 # Unfit input
@@ -446,7 +447,9 @@ def test_two_processes_compute_what_one_does(tmp_path):
     """Real processes, every metric, with nothing between them but files."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    running = [context.Process(target=one_of_two, args=(process, str(tmp_path), answers)) for process in (0, 1)]
+    running = [
+        context.Process(target=one_of_two, args=(process, str(tmp_path), answers), daemon=True) for process in (0, 1)
+    ]
     for process in running:
         process.start()
     found = [answers.get(timeout=120) for _ in range(4 * len(NAMES))]

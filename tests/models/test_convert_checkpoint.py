@@ -442,6 +442,7 @@ AutoModel.from_pretrained(folder + "/again", trust_remote_code=True)
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "HF_HOME": str(tmp_path / "cache")},
+        timeout=300,
     )
     assert run.returncode == 0, run.stderr[-2000:]
     vqvae = AutoModel.from_pretrained(tmp_path / "vqvae")

@@ -19,7 +19,7 @@ assert {"text-to-motion", "motion-to-text"} <= set(PIPELINE_REGISTRY.get_support
 
 
 def run(source):
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 

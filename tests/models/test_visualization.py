@@ -135,7 +135,7 @@ def test_the_script_parses(tmp_path):
         pytest.skip("no node to parse the script with")
     path = tmp_path / "player.js"
     path.write_text(re.search(r"<script>(.*)</script>", player_assets(), re.S)[1], encoding="utf-8")
-    subprocess.run([node, "--check", str(path)], check=True, capture_output=True)
+    subprocess.run([node, "--check", str(path)], check=True, capture_output=True, timeout=300)
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

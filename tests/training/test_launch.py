@@ -50,7 +50,7 @@ def test_help_imports_nothing_heavy(stage):
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        [sys.executable, "-c", source], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", source], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0 and json.loads(done.stderr) == [], done.stderr
     assert "--dataset STR" in done.stdout and "is an option too" in done.stdout

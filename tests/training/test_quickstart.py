@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from waiting import wait_until
 
 from train import quickstart
 from train.engine.processes import MemoryWatch
@@ -419,9 +420,12 @@ def started(run: Path, config: Path) -> subprocess.Popen:
     source = STARTED.format(paths=paths, run=str(run), source=LASTING, config=str(config))
     process = subprocess.Popen([sys.executable, "-c", source], cwd=REPOSITORY)
     log = run / "logs" / "a.log"
-    while not (log.is_file() and log.read_text().endswith("\n")):
+    try:
+        wait_until(lambda: process.poll() is not None or (log.is_file() and log.read_text().endswith("\n")), "a stage")
         assert process.poll() is None
-        time.sleep(0.1)
+    except BaseException:
+        process.kill()
+        raise
     return process
 
 
@@ -439,7 +443,7 @@ def test_a_killed_quickstart_takes_its_stages_with_it(run, config_file):
     process = started(run, config_file)
     stage = psutil.Process(int((run / "logs" / "a.log").read_text()))
     process.kill()
-    process.wait()
+    process.wait(60)
     assert psutil.wait_procs([stage], timeout=60)[1] == []
 
 
@@ -451,7 +455,7 @@ def test_one_quickstart_at_a_time_works_in_a_folder(run, config_file, monkeypatc
             quickstart.main(["--output", str(run), "--config", str(config_file)])
     finally:
         process.terminate()
-        process.wait()
+        process.wait(60)
 
 
 @pytest.mark.parametrize("ran, expected", [(2, None), (1, "a ran 1 processes, not 2")])
@@ -533,6 +537,8 @@ def test_the_report_is_not_imported_before_it_is_needed():
     source = (
         "import sys, train.quickstart; print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", source], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=300
+    )
     assert done.stdout.strip() == "[]"
     assert quickstart.CONFIGS.is_dir()

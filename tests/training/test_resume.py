@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +25,7 @@ import yaml
 from safetensors.torch import load_file
 from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import feature_extractor, processor_of, qwen_tokenizer, tiny_lm, tiny_vqvae
+from waiting import wait_until
 
 from modeling_unimo import extend_vocabulary
 from train.engine.checkpoints import MANIFEST, is_complete, keep_newest, last_checkpoint, room_for, seal
@@ -361,13 +361,15 @@ def test_killed_at_any_time_and_again(server, inputs, uninterrupted, tmp_path, s
     while killed < 4:
         goal = steps_made(output) + draw.randint(1, 3)
         process = start(server, stage, words, output)
-        while steps_made(output) < goal and process.exitcode is None:
-            process.join(0.005)
+        wait_until(
+            lambda goal=goal, process=process: steps_made(output) >= goal or process.exitcode is not None,
+            f"step {goal}", every=0.005,
+        )  # fmt: skip
         process.join(draw.uniform(0, 0.1))
         if process.exitcode is not None:
             break
         process.kill()
-        process.join()
+        process.join(60)
         killed += 1
     assert killed > 0
     run(server, stage, words, output)
@@ -392,11 +394,12 @@ def test_two_processes_killed_and_resumed(inputs, tmp_path):
     reference, output = tmp_path / "reference", tmp_path / "run"
     assert launched(inputs, reference).wait(300) == 0, log_of(reference)[-3000:]
     process = launched(inputs, output)
-    while last_checkpoint(output) is None:
+    try:
+        wait_until(lambda: last_checkpoint(output) is not None or process.poll() is not None, "a checkpoint")
         assert process.poll() is None, log_of(output)[-3000:]
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
     kept = last_checkpoint(output)
     assert kept is not None and len(list(Path(kept).glob("rng_state_*.pth"))) == 2
     assert launched(inputs, output).wait(300) == 0, log_of(output)[-3000:]
@@ -606,7 +609,7 @@ def test_each_writer_on_a_disk_that_is_really_full(tmp_path):
     done = subprocess.run(
         [namespace, "-rm", "sh", "-c", 'mount -t tmpfs -o size=2m tmpfs "$1" && "$2" -c "$3" "$1"', "sh"]
         + [str(tmp_path / "disk"), sys.executable, FULL_DISK],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, timeout=300,
     )  # fmt: skip
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [[n, "False"] for n in ("torch", "safetensors", "text")], (

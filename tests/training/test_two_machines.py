@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,10 @@ import pytest
 import yaml
 from tiny_data import dataset_folder
 from tiny_unimo import feature_extractor, tiny_vqvae
+from waiting import wait_until
 
 from train.engine.checkpoints import last_checkpoint
+from train.engine.processes import stop_process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGS = {
@@ -41,7 +42,7 @@ pytestmark = [
 
 
 def ip(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["ip", *words], capture_output=True, text=True)
+    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def ended(running: list[subprocess.Popen], output: Path) -> list[int]:
         return [process.wait(300) for process in running]
     finally:
         for process in running:
-            process.kill()
+            stop_process(process)
         logs = {rank: output.with_name(f"{output.name}.{rank}.log").read_text()[-3000:] for rank in (0, 1)}
         print(*logs.values(), sep="\n")
 
@@ -119,11 +120,14 @@ def test_a_machine_that_is_lost_ends_the_other_with_a_message_and_the_run_contin
     output = tmp_path / "run"
     settings = {"max_steps": 600, "save_strategy": "steps", "save_steps": 20, "save_total_limit": 1}
     running = launch(machines, inputs, output, "vqvae", **settings)
-    while last_checkpoint(output) is None:
-        assert all(process.poll() is None for process in running)
-        time.sleep(0.05)
-    (trains,) = psutil.Process(running[1].pid).children()
-    trains.kill()
+    try:
+        wait_until(lambda: last_checkpoint(output) or any(p.poll() is not None for p in running), "a checkpoint")
+        (trains,) = psutil.Process(running[1].pid).children()
+        trains.kill()
+    except BaseException:
+        for process in running:
+            stop_process(process)
+        raise
     assert 0 not in ended(running, output)
     assert "another process of this training ended" in (tmp_path / "run.0.log").read_text()
     assert ended(launch(machines, inputs, output, "vqvae", **settings), output) == [0, 0]

@@ -1,8 +1,6 @@
 """Processes of a run: started so that they end with their parent, watched, stopped; and what they may use."""
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,24 +12,22 @@ from pathlib import Path
 
 import psutil
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-
-
-def _end_with_parent() -> None:
-    """In a new process: ask Linux for SIGTERM when the parent dies, even by SIGKILL."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+# Asks Linux for SIGTERM (15) when the parent dies, even by SIGKILL (PR_SET_PDEATHSIG, 1, of <linux/prctl.h>), then
+# becomes the command. A program of its own, not `preexec_fn`: that one can hang where this process has threads.
+_END_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 def start_process(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen:
     """Start a command that writes to a log, and that on Linux is terminated when this process dies."""
+    if sys.platform == "linux":
+        command = [sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
     with log.open("w", encoding="utf-8") as file:
-        return subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=file,
-            env=environment,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-        )
+        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
 
 def stop_process(process: subprocess.Popen) -> None:
