@@ -39,7 +39,15 @@ class AnswerWriter:
         self.folder, self.settings = folder, dict(settings)
 
     def motions(self, answers: Sequence[Asked], sample: int) -> None:
-        """Save the motions of one repeat as this sample; an invalid answer has a line and no file."""
+        """Save the motions of one repeat; an invalid answer gets a line but no file.
+
+        Args:
+            answers: Clip, caption and motion of each.
+            sample: Number of the repeat.
+
+        Raises:
+            ValueError: The id of a clip is not a path inside the folder.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / SETTINGS, self.settings)
         kept = [line for line in _lines(self.folder / CAPTIONS) if line["sample"] != sample]
@@ -48,14 +56,21 @@ class AnswerWriter:
             if one.motion is not None:
                 path = self.folder / one.id / f"{sample}.npy"
                 if not path.resolve().is_relative_to(self.folder.resolve()):
-                    raise ValueError(f"clip id {one.id!r} leads out of {self.folder}; its motion cannot be saved")
+                    raise ValueError(
+                        f"clip id {one.id!r} is not a path inside {self.folder}; its motion cannot be saved"
+                    )
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(path) as part:
                     np.save(part, torch.as_tensor(one.motion).cpu().numpy())
         _write_lines(self.folder / CAPTIONS, kept)
 
     def captions(self, answers: Sequence[tuple[str, str | None]], sample: int) -> None:
-        """Save the captions of one repeat as this sample; an invalid answer is null."""
+        """Save the captions of one repeat; an invalid answer is null.
+
+        Args:
+            answers: Clip id and caption of each.
+            sample: Number of the repeat.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "m2t.jsonl"
         kept = [line for line in _lines(path) if line["sample"] != sample]
@@ -63,7 +78,14 @@ class AnswerWriter:
 
 
 def saved_settings(folder: str | Path) -> dict[str, Any]:
-    """What the run that saved these motions drew them with; empty where no run of ours did."""
+    """Settings with which the motions of a folder were generated.
+
+    Args:
+        folder: Folder of motions.
+
+    Returns:
+        The settings; empty if the folder was not written by `evaluate_unimo.run`.
+    """
     path = Path(folder) / SETTINGS
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -87,7 +109,12 @@ class Answers:
         return {problem: list(names) for problem, names in self._problems.items()}
 
     def report(self, problem: str, name: str) -> None:
-        """Count and list something that cannot be used."""
+        """Count and list an answer that cannot be used.
+
+        Args:
+            problem: The reason.
+            name: File or line of the answer.
+        """
         self._problems.setdefault(problem, {})[name] = None
 
     def _unknown(self, clip: str, name: str) -> None:
@@ -178,11 +205,27 @@ class MotionAnswers(Answers):
         return choices
 
     def choice(self, clip: str, sample: int) -> int:
-        """Index of the caption that this sample answers."""
+        """Index of the caption that a sample answers.
+
+        Args:
+            clip: Id of the clip.
+            sample: Number of the sample.
+
+        Returns:
+            Index into the captions of the clip.
+        """
         return self.choices.get((clip, sample), 0)
 
     def motion(self, clip: str, sample: int) -> np.ndarray | None:
-        """Features (T, D) of a sample, or None, reported, where there is none that can be used."""
+        """Read one sample; report it if it cannot be used.
+
+        Args:
+            clip: Id of the clip.
+            sample: Number of the sample.
+
+        Returns:
+            Features (T, D), or None.
+        """
         path = self.files.get((clip, sample))
         if path is None:
             if (clip, sample) not in self.choices:
@@ -230,7 +273,11 @@ class MotionAnswers(Answers):
         return features[:MAX_FRAMES].astype(np.float32, copy=False)
 
     def summary(self) -> dict[str, Any]:
-        """What was read, for the results; mixed frame rates, each resampled to the dataset's, show here."""
+        """Summary of what was read; mixed frame rates, each resampled to the dataset's, show here.
+
+        Returns:
+            Counts and frame rates.
+        """
         rates = {"frame_rates": dict(self.frame_rates)} if self.frame_rates else {}
         return {"files": len(self.files), "samples": self.samples, **rates, "problems": self.problems}
 
@@ -277,13 +324,25 @@ class CaptionAnswers(Answers):
         self.found = {key: caption for key, caption in found.items() if key not in twice}
 
     def caption(self, clip: str, sample: int) -> str | None:
-        """A caption, or None, reported where no line has it."""
+        """Read one sample; report it if it is missing.
+
+        Args:
+            clip: Id of the clip.
+            sample: Number of the sample.
+
+        Returns:
+            The caption, or None.
+        """
         if (clip, sample) not in self.found:
             self.report("clip without a caption", f"{clip}, sample {sample}")
         return self.found.get((clip, sample))
 
     def summary(self) -> dict[str, Any]:
-        """What was read, for the results."""
+        """Summary of what was read.
+
+        Returns:
+            Counts.
+        """
         return {"captions": len(self.found), "samples": self.samples, "problems": self.problems}
 
 
@@ -301,7 +360,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
             try:
                 value = json.loads(line)
             except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: is no JSON ({error})") from error
+                raise ValueError(f"{path}, line {number}: is not valid JSON ({error})") from error
             if not isinstance(value, dict):
                 raise ValueError(f"{path}, line {number}: must be a JSON object, got {line[:60]}")
             lines.append(value)

@@ -74,7 +74,16 @@ def score(arguments: argparse.Namespace) -> dict[str, Any]:
 def score_motions(
     arguments: argparse.Namespace, entries: Sequence[CaptionedMotion], motions: MotionAnswers
 ) -> dict[str, list[protocol.Scored]]:
-    """Each sample of the motions as one repeat, by task, drawn as the run drew it that made them."""
+    """Score saved motions, each sample as one repeat, with the draws of the run that generated them.
+
+    Args:
+        arguments: The options of the command.
+        entries: Clips of the split.
+        motions: The saved motions.
+
+    Returns:
+        Repeats of each task.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     real_side = protocol.RealSide(entries, load_judges(arguments, device, entries[0].motion.shape[1]))
     task = next((task for task, split in HARD_SPLITS.items() if split == arguments.split), "t2m")
@@ -101,7 +110,17 @@ def score_motions(
 def multimodality(
     judges: Mapping[str, Any], entries: Sequence[CaptionedMotion], motions: MotionAnswers, seed: int
 ) -> dict[str, Any]:
-    """MultiModality of the clips whose samples all answer one caption (published: 30 samples of 100 captions)."""
+    """MultiModality of the clips whose samples all answer one caption (published: 30 samples of 100 captions).
+
+    Args:
+        judges: Evaluators by name.
+        entries: Clips of the split.
+        motions: The saved motions.
+        seed: Of the draws.
+
+    Returns:
+        The scores; empty without such clips.
+    """
     samples = range(motions.samples)
     asked = [entry.id for entry in entries if len({motions.choice(entry.id, sample) for sample in samples}) == 1]
     made = [[motions.motion(clip, sample) for sample in samples] for clip in asked]
@@ -111,7 +130,16 @@ def multimodality(
 def score_captions(
     arguments: argparse.Namespace, entries: Sequence[CaptionedMotion], captions: CaptionAnswers
 ) -> list[protocol.Scored]:
-    """Each sample of the captions as one repeat."""
+    """Score saved captions, each sample as one repeat.
+
+    Args:
+        arguments: The options of the command.
+        entries: Clips of the split.
+        captions: The saved captions.
+
+    Returns:
+        The repeats.
+    """
     described, options = entries[: arguments.m2t_limit], caption_options(arguments)
     return [
         protocol.score_captions(described, [captions.caption(entry.id, sample) for entry in described], **options)

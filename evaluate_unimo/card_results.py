@@ -30,6 +30,9 @@ def eval_results(
         tag: {"protocol": .., "generation": ..}.
         dataset_name: as the card shows it.
         split: the split that t2m and m2t were scored on, where it is not `test`.
+
+    Returns:
+        Results for the `model-index`.
     """
     results = []
     for key, task in TASKS.items():
@@ -72,10 +75,15 @@ def _variant(name: str) -> dict[str, str]:
 def replaced(
     old: Sequence[EvalResult] | None, new: Sequence[EvalResult] | None, weights: str | None = None
 ) -> list[EvalResult] | None:
-    """`new` with those of `old` that this package did not write; None where that is nothing.
+    """Replace the results that this package wrote.
 
     Args:
-        weights: fingerprint of the model as it is; without new results, old ones that name it stay as well.
+        old: Results in the card.
+        new: Results to write.
+        weights: Fingerprint of the model now; without new results, old ones with this fingerprint are kept as well.
+
+    Returns:
+        `new` with the results of others, or None if nothing is left.
     """
 
     def stays(entry: EvalResult) -> bool:
@@ -97,6 +105,9 @@ def push_results(repo: str, results: Mapping[str, Any], dataset_name: str, token
         results: what `results.json` holds.
         dataset_name: as the card shows it.
         token: None takes the one that is logged in.
+
+    Returns:
+        What was pushed, and its address.
 
     Raises:
         PushError: the repository is not there or cannot be written to, or its card's metadata cannot be read.

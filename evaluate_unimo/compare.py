@@ -23,11 +23,17 @@ _BATCH = 100  # resamples drawn at once
 
 
 def load(folder: str | Path) -> dict[str, Any]:
-    """An evaluation: what its results.json holds, and under "clips" what its clips.json does.
+    """Read an evaluation.
+
+    Args:
+        folder: Output folder of `evaluate_unimo.run` or `evaluate_unimo.score`.
+
+    Returns:
+        Content of results.json, with that of clips.json under "clips".
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is no result of this version.
+        ValueError: A file is not a result of this version.
     """
     folder = Path(folder)
     loaded = []
@@ -38,7 +44,7 @@ def load(folder: str | Path) -> dict[str, Any]:
         try:
             loaded.append(json.loads(path.read_text(encoding="utf-8")))
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: is no JSON ({error})") from error
+            raise ValueError(f"{path}: is not valid JSON ({error})") from error
     results, clips = loaded
     if "protocol" not in results:
         raise ValueError(f"{folder / RESULTS} has no protocol tag; evaluate again with this version")
@@ -48,8 +54,12 @@ def load(folder: str | Path) -> dict[str, Any]:
 def check_tags(names: Sequence[str], evaluations: Sequence[Mapping[str, Any]]) -> None:
     """Refuse evaluations that are not comparable.
 
+    Args:
+        names: Name of each evaluation.
+        evaluations: The evaluations, from `load`.
+
     Raises:
-        ValueError: Protocol tags differ, with what differs.
+        ValueError: Protocol tags differ; the message lists the differences.
     """
     first = _protocol(evaluations[0])
     for name, evaluation in zip(names[1:], evaluations[1:], strict=True):
@@ -57,7 +67,9 @@ def check_tags(names: Sequence[str], evaluations: Sequence[Mapping[str, Any]]) -
         differing = [key for key in {**first, **other} if first.get(key) != other.get(key)]
         if differing:
             lines = [f"  {key}: {first.get(key)!r} and {other.get(key)!r}" for key in differing]
-            raise ValueError(f"protocols of {names[0]} and {name} differ, so do not compare:\n" + "\n".join(lines))
+            raise ValueError(
+                f"the protocols of {names[0]} and {name} differ, so they cannot be compared:\n" + "\n".join(lines)
+            )
 
 
 def _protocol(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +77,11 @@ def _protocol(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def statistics(clips: Mapping[str, Any], ids: Sequence[str]) -> dict[str, np.ndarray]:
-    """What each metric of one task adds up over these clips.
+    """Sums from which each metric of one task is computed, by clip.
+
+    Args:
+        clips: Values by clip of one task.
+        ids: The clips to take.
 
     Returns:
         {metric: (N, 2)}, numerator and denominator of a mean; for BLEU (N, 10), see `functional.bleu_counts`.
@@ -187,7 +203,15 @@ def _difference(
 
 
 def markdown(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The comparison as a table for each task."""
+    """Format a comparison as one table for each task.
+
+    Args:
+        names: Name of each evaluation.
+        rows: Rows of `compare`.
+
+    Returns:
+        Markdown.
+    """
     lines: list[str] = []
     for task in dict.fromkeys(row["task"] for row in rows):
         columns = [names[0], *(column for name in names[1:] for column in (name, f"{name} - {names[0]}"))]
@@ -217,7 +241,11 @@ def _shown_difference(difference: Mapping[str, Any] | None) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command and prints the table."""
+    """Run the command and print the table.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "evaluations", nargs="+", metavar="FOLDER", help="--output of run or score; the first is compared with"

@@ -30,7 +30,11 @@ class ProcessGroup:
 
     @classmethod
     def from_environment(cls) -> "ProcessGroup":
-        """Join the group that the launcher describes; every process of it has to call this."""
+        """Join the group that the launcher describes; every process of the group must call this.
+
+        Returns:
+            The group.
+        """
         group = cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
         if group.size > 1:
             distributed.init_process_group("gloo", timeout=TIMEOUT)
@@ -50,14 +54,28 @@ class ProcessGroup:
         return torch.device("cuda", local % torch.cuda.device_count())
 
     def broadcast(self, message: Any = None) -> Any:
-        """The main process's message; None releases the other processes."""
+        """Send a message from the main process to all.
+
+        Args:
+            message: The message, in the main process; None ends the loop of the other processes.
+
+        Returns:
+            The message.
+        """
         messages = [message]
         if self.size > 1:
             distributed.broadcast_object_list(messages, src=0)
         return messages[0]
 
     def gather(self, value: Any) -> list[Any]:
-        """The value of each process by rank; the same list in all of them."""
+        """Collect one value of each process.
+
+        Args:
+            value: The value of this process.
+
+        Returns:
+            The values by rank, in every process.
+        """
         values = [value] * self.size
         if self.size > 1:
             distributed.all_gather_object(values, value)

@@ -36,12 +36,16 @@ AFTERWARDS = ("output", "push_to_hub")  # settings that no figure depends on
 
 
 def located(arguments: argparse.Namespace) -> argparse.Namespace:
-    """The arguments with a folder for each model that was named as it is on the Hub.
+    """Download the models that are named as on the Hub. Only weights and settings are downloaded, never code.
 
-    What is fetched is weights and settings: no code, and nothing that could hold any.
+    Args:
+        arguments: The options of the command.
+
+    Returns:
+        The options, with a folder for each model.
 
     Raises:
-        ValueError: no such repository, or it cannot be fetched.
+        ValueError: There is no such repository, or it cannot be downloaded.
     """
     found = argparse.Namespace(**vars(arguments))
     for flag in MODELS:
@@ -56,7 +60,15 @@ def located(arguments: argparse.Namespace) -> argparse.Namespace:
 
 
 def load_sampler(arguments: argparse.Namespace, group: ProcessGroup) -> sampling.Sampler:
-    """The model with its processor, on the GPU if there is one; a plain LM is put together with --vqvae."""
+    """Load the model with its processor, on the GPU if there is one; a plain LM is joined with --vqvae.
+
+    Args:
+        arguments: The options of the command.
+        group: The processes that share the work.
+
+    Returns:
+        The sampler.
+    """
     if arguments.vqvae:
         needed = "--model the folder of a language model with the motion vocabulary (train/sft.py)"
         language_model = load_model(AutoModelForCausalLM, arguments.model, needed, dtype="float32")
@@ -77,7 +89,16 @@ def load_sampler(arguments: argparse.Namespace, group: ProcessGroup) -> sampling
 def load_judges(
     arguments: argparse.Namespace, device: torch.device, width: int
 ) -> dict[str, TextMotionEvaluatorModel]:
-    """The evaluators by name: "main", and "held_out" where there is one, all for features of this width."""
+    """Load the evaluators.
+
+    Args:
+        arguments: The options of the command.
+        device: Where they run.
+        width: Expected width of the features.
+
+    Returns:
+        {"main": evaluator}, and "held_out" if one was given.
+    """
     folders = {
         "main": ("evaluator", arguments.evaluator),
         "held_out": ("held_out_evaluator", arguments.held_out_evaluator),
@@ -107,7 +128,14 @@ class Inputs:
 
 
 def load_splits(arguments: argparse.Namespace, names: dict[str, str]) -> dict[str, list[CaptionedMotion]]:
-    """The captioned motions of {task: split}.
+    """Load the captioned motions of splits.
+
+    Args:
+        arguments: The options of the command.
+        names: Split of each task.
+
+    Returns:
+        Captioned motions of each task.
 
     Raises:
         ValueError: A split is missing or has no captioned motion.
@@ -124,10 +152,17 @@ def load_splits(arguments: argparse.Namespace, names: dict[str, str]) -> dict[st
 
 
 def load_inputs(arguments: argparse.Namespace, group: ProcessGroup) -> Inputs:
-    """Models and data, all of which belong together.
+    """Load models and data and check that they match.
+
+    Args:
+        arguments: The options of the command.
+        group: The processes that share the work.
+
+    Returns:
+        The inputs.
 
     Raises:
-        FileNotFoundError: No such folder.
+        FileNotFoundError: A folder is missing.
         ValueError: A folder of another kind, a split that is missing or empty, or two skeletons.
     """
     splits = load_splits(arguments, {"t2m": arguments.split, **(HARD_SPLITS if arguments.hard else {})})
@@ -138,7 +173,14 @@ def load_inputs(arguments: argparse.Namespace, group: ProcessGroup) -> Inputs:
 
 
 def content_of(folder: str | None) -> str | None:
-    """Name and fingerprint of a model folder."""
+    """Name and fingerprint of a model.
+
+    Args:
+        folder: Folder of the model, or None.
+
+    Returns:
+        One string, or None.
+    """
     if folder is None:
         return None
     name = cached_name(folder, "models") or Path(folder).resolve().name
@@ -152,6 +194,9 @@ def tag_of(arguments: argparse.Namespace, entries: Sequence[CaptionedMotion], **
         arguments: The protocol's options.
         entries: The standard split.
         system: What was scored; figures of different systems are comparable.
+
+    Returns:
+        The tag.
     """
     tokens = [" ".join(words) for entry in entries for words in entry.tokens]
     return functional.protocol_tag(
@@ -172,11 +217,17 @@ def tag_of(arguments: argparse.Namespace, entries: Sequence[CaptionedMotion], **
 
 
 def caption_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Options of `protocol.score_captions`, tried on one caption so that nothing fails after hours of answers.
+    """Options of `protocol.score_captions`, tried on one caption so that nothing fails after hours of sampling.
+
+    Args:
+        arguments: The options of the command.
+
+    Returns:
+        Keyword arguments.
 
     Raises:
         ImportError: A package or model of a protocol is not installed.
-        ValueError: An encoder for BERTScore that cannot be used.
+        ValueError: The encoder for BERTScore cannot be used.
     """
     options: dict[str, Any] = {"protocols": arguments.caption_protocols, "spacy_model": arguments.spacy_model}
     if arguments.bertscore:
@@ -188,7 +239,15 @@ def caption_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
-    """Every repeat of every task that was asked for, in order."""
+    """List every repeat of every requested task, in order.
+
+    Args:
+        arguments: The options of the command.
+        inputs: Models and data.
+
+    Returns:
+        The jobs.
+    """
     sampler, judges, entries = inputs.sampler, inputs.judges, inputs.entries
     jobs: list[Job] = []
 
@@ -286,10 +345,14 @@ def evaluate(arguments: argparse.Namespace, group: ProcessGroup | None = None) -
 
 
 def serve(arguments: argparse.Namespace, group: ProcessGroup) -> None:
-    """What the processes do that do not lead: sample their share, once the first one has found all inputs fit.
+    """Sample the share of a process that is not the main one, once the main process has checked all inputs.
+
+    Args:
+        arguments: The options of the command.
+        group: The processes that share the work.
 
     Raises:
-        SystemExit: the model cannot be loaded here.
+        SystemExit: The model cannot be loaded here.
     """
     transformers_logging.disable_progress_bar()
     if group.broadcast() is None:
@@ -300,7 +363,17 @@ def serve(arguments: argparse.Namespace, group: ProcessGroup) -> None:
 
 
 def pool_length(ids: Sequence[str]) -> int:
-    """How many consecutive ids share everything before their last hyphen ("pool-0007-03"); the same for every pool."""
+    """Number of consecutive ids that share everything before their last hyphen, such as "pool-0007-03".
+
+    Args:
+        ids: Ids of the clips.
+
+    Returns:
+        Clips a pool.
+
+    Raises:
+        SystemExit: The pools differ in size.
+    """
     sizes: dict[str, int] = {}
     for identifier in ids:
         pool = identifier.rsplit("-", 1)[0]
@@ -333,7 +406,14 @@ def unknown_words_of(inputs: Inputs) -> dict[str, Any]:
 
 
 def generation_settings(sampler: sampling.Sampler) -> dict[str, Any]:
-    """What the answers were sampled with, as numbers a reader can set again."""
+    """Settings with which the answers were sampled.
+
+    Args:
+        sampler: The sampler.
+
+    Returns:
+        The settings, as numbers that can be set again.
+    """
     config, processor = sampler.model.generation_config, sampler.processor
     names = ("do_sample", "temperature", "top_k", "top_p", "repetition_penalty", "num_beams")
     budgets = ("max_thought_tokens", "max_motion_codes", "max_answer_tokens")

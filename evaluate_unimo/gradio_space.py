@@ -28,7 +28,17 @@ def launch(name: str, **settings: Any) -> None:
 
 
 def page(name: str) -> Any:
-    """The page of the metric `name`, a `gradio.Interface`."""
+    """The page of a metric.
+
+    Args:
+        name: The metric.
+
+    Returns:
+        A `gradio.Interface`.
+
+    Raises:
+        gradio.Error: On the page, if an input cannot be scored.
+    """
     import gradio  # a Space brings it along, and nothing else here needs it
 
     metric = evaluate_unimo.load(name)
@@ -62,6 +72,9 @@ def read_table(rows: Sequence[Sequence[Any]], columns: Sequence[str], texts: set
         columns: names of the inputs.
         texts: those of them that are text as it stands; the others are JSON.
 
+    Returns:
+        The inputs by name.
+
     Raises:
         ValueError: a cell that is no JSON, with its place.
     """
@@ -74,5 +87,5 @@ def read_table(rows: Sequence[Sequence[Any]], columns: Sequence[str], texts: set
             try:
                 inputs[column].append(content if column in texts else json.loads(content))
             except json.JSONDecodeError as error:
-                raise ValueError(f"{column}, row {number}: {content[:40]!r} is no JSON ({error})") from None
+                raise ValueError(f"{column}, row {number}: {content[:40]!r} is not valid JSON ({error})") from None
     return inputs

@@ -25,6 +25,9 @@ def check_pairs(joints: Sequence[Any], texts: Sequence[str], fps: float = 20.0, 
         fps: Frames per second.
         first: Index of the first clip in error messages.
 
+    Returns:
+        Verification of each text.
+
     Raises:
         ValueError: Different counts of clips and texts, or a clip or text that cannot be checked.
     """
@@ -41,7 +44,15 @@ def check_pairs(joints: Sequence[Any], texts: Sequence[str], fps: float = 20.0, 
 
 
 def check_features(texts: Sequence[str], motion: np.ndarray) -> list[Verification]:
-    """The claims of each text checked against one motion of features (T, D); empty where it cannot be measured."""
+    """Check the claims of texts against one motion.
+
+    Args:
+        texts: The texts.
+        motion: Features (T, D).
+
+    Returns:
+        Verification of each text; empty if the motion cannot be measured.
+    """
     if motion.shape[1] != HUMANML3D.feature_dim:
         return []
     try:
@@ -51,13 +62,25 @@ def check_features(texts: Sequence[str], motion: np.ndarray) -> list[Verificatio
 
 
 def count_claims(checked: Verification, exclude_kinds: Collection[str] = UNRELIABLE_KINDS) -> tuple[int, int, int]:
-    """How many claims of a text hold, how many are decided and how many it makes, without the excluded kinds."""
+    """Count the claims of a text without the excluded kinds.
+
+    Args:
+        checked: The verification of the text.
+        exclude_kinds: Kinds to leave out.
+
+    Returns:
+        Claims that hold, claims that are decided, and all claims.
+    """
     verdicts = [claim.verdict for claim in checked.claims if claim.kind not in exclude_kinds]
     return verdicts.count("holds"), len(verdicts) - verdicts.count("undecided"), len(verdicts)
 
 
 def headline(checked: Sequence[Verification], exclude_kinds: Collection[str] = UNRELIABLE_KINDS) -> dict[str, float]:
     """Instruction accuracy of checked texts and what it rests on.
+
+    Args:
+        checked: Verifications.
+        exclude_kinds: Kinds to leave out.
 
     Returns:
         consistency: Share of the decided claims that hold. consistency_decided: share of the claims that are decided.
@@ -77,13 +100,24 @@ def headline(checked: Sequence[Verification], exclude_kinds: Collection[str] = U
 
 
 def restore(fields: Mapping[str, Any]) -> Verification:
-    """A verification from what `dataclasses.asdict` and JSON made of it."""
+    """Restore a verification from JSON.
+
+    Args:
+        fields: What `dataclasses.asdict` gave.
+
+    Returns:
+        The verification.
+    """
     claims = tuple(Claim(**claim) for claim in fields["claims"])
     return Verification(fields["text"], claims, fields["sentences"], tuple(fields["unread"]))
 
 
 def merge(checked: Sequence[Verification], exclude_kinds: Collection[str] = UNRELIABLE_KINDS) -> dict[str, Any]:
     """The figures of many checked texts.
+
+    Args:
+        checked: Verifications.
+        exclude_kinds: Kinds to leave out of the headline.
 
     Returns:
         The headline figure as `consistency`, with `decided` and `undecided`: the claims it rests on. excluded: claims

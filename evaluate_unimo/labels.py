@@ -84,10 +84,24 @@ HELD_OUT = "held-out judge"
 
 
 def variant(name: str) -> str:
-    """What scores nested under `name` are by: the held-out judge, or another captioning protocol."""
+    """Describe what scores nested under a name are by: the held-out judge, or another captioning protocol.
+
+    Args:
+        name: The key.
+
+    Returns:
+        The description.
+    """
     return HELD_OUT if name == "held_out" else f"{name} protocol"
 
 
 def metric(name: str) -> Metric:
-    """The label of a metric; one that is not in the table is shown by its own name."""
+    """Label of a metric.
+
+    Args:
+        name: Key of the metric.
+
+    Returns:
+        Its label; a metric without one is shown by its key.
+    """
     return METRICS.get(name) or Metric(name.replace("_", " "))

@@ -13,7 +13,11 @@ HARD_SPLITS = {"t2m_hard": "test_hard", "t2m_attributes": "test_attributes"}  # 
 
 
 def add_protocol_options(parser: argparse.ArgumentParser) -> None:
-    """The options of the protocol, whose figures do not depend on where the answers come from."""
+    """Add the options of the protocol, which do not depend on where the answers come from.
+
+    Args:
+        parser: The parser to add to.
+    """
     parser.add_argument("--dataset", required=True, help="dataset folder (python -m datasets_scripts.build)")
     parser.add_argument("--evaluator", required=True, help="the judge: a text-motion evaluator folder")
     parser.add_argument("--held_out_evaluator", help="a second judge that no reward has seen")
@@ -38,7 +42,13 @@ def add_protocol_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_folders(parser: argparse.ArgumentParser, arguments: argparse.Namespace, names: Sequence[str]) -> None:
-    """Ends with a usage error where an option names no folder, or --output a file."""
+    """End with a usage error if an option does not name a folder, or --output names a file.
+
+    Args:
+        parser: Reports the error.
+        arguments: The parsed options.
+        names: Options that must name folders.
+    """
     for name in names:
         folder = getattr(arguments, name)
         if folder is not None and not Path(folder).is_dir() and not (name in MODELS and is_hub_name(folder)):
@@ -48,5 +58,12 @@ def check_folders(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether this may be owner/name of a repository."""
+    """Whether a name may be owner/name of a repository.
+
+    Args:
+        name: The name.
+
+    Returns:
+        Whether it may.
+    """
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) is not None

@@ -62,7 +62,16 @@ KeepCaptions = Callable[[list[tuple[str, str | None]]], None]  # of each motion'
 
 
 def draw(entries: Sequence[CaptionedMotion], seed: int, halves: bool = False) -> Draw:
-    """Entries in random order with a random caption each; with `halves` the one half, compared with the other."""
+    """Draw entries in random order with a random caption each.
+
+    Args:
+        entries: Clips of the split.
+        seed: Of the draws.
+        halves: Draw one half only, to be compared with the other.
+
+    Returns:
+        The draw.
+    """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(entries)).tolist()
     half = len(entries) // 2 if halves else len(entries)
@@ -71,14 +80,30 @@ def draw(entries: Sequence[CaptionedMotion], seed: int, halves: bool = False) ->
 
 
 def draw_in_order(entries: Sequence[CaptionedMotion], seed: int) -> Draw:
-    """Every entry in its place with a random caption."""
+    """Take every entry in order with a random caption.
+
+    Args:
+        entries: Clips of the split.
+        seed: Of the draws.
+
+    Returns:
+        The draw.
+    """
     rng = np.random.default_rng(seed)
     rows = list(range(len(entries)))
     return Draw(rows, [int(rng.integers(len(entry.texts))) for entry in entries], rows)
 
 
 def texts_of(entries: Sequence[CaptionedMotion], drawn: Draw) -> list[str]:
-    """The captions that were drawn."""
+    """The captions that were drawn.
+
+    Args:
+        entries: Clips of the split.
+        drawn: The draw.
+
+    Returns:
+        One caption of each.
+    """
     return [entries[i].texts[choice] for i, choice in zip(drawn.asked, drawn.choices, strict=True)]
 
 
@@ -96,19 +121,44 @@ class RealSide:
         self._claims: dict[int, list[Verification]] = {}
 
     def embeddings(self, judge: str, indices: Sequence[int]) -> np.ndarray:
-        """(K, E): of the motions of these entries, by this judge."""
+        """Embeddings of motions.
+
+        Args:
+            judge: Name of the evaluator.
+            indices: Entries, (K,).
+
+        Returns:
+            (K, E).
+        """
         if judge not in self._embeddings:
             features = self.judges[judge].get_motion_features([entry.motion for entry in self.entries])
             self._embeddings[judge] = features.cpu().numpy()
         return self._embeddings[judge][list(indices)]
 
     def text_embeddings(self, judge: str, indices: Sequence[int], choices: Sequence[int]) -> np.ndarray:
-        """(K, E): of the captions chosen of these entries, by this judge."""
+        """Embeddings of captions.
+
+        Args:
+            judge: Name of the evaluator.
+            indices: Entries, (K,).
+            choices: Index of the caption of each.
+
+        Returns:
+            (K, E).
+        """
         tokens = [self.entries[i].tokens[choice] for i, choice in zip(indices, choices, strict=True)]
         return self.judges[judge].get_text_features(tokens).cpu().numpy()
 
     def accuracy(self, indices: Sequence[int], choices: Sequence[int]) -> dict[str, float]:
-        """Instruction accuracy of these entries' motions with the captions chosen of each."""
+        """Instruction accuracy of real motions with their captions.
+
+        Args:
+            indices: Entries, (K,).
+            choices: Index of the caption of each.
+
+        Returns:
+            See `instruction_accuracy.headline`.
+        """
         for index in set(indices) - set(self._claims):
             self._claims[index] = check_features(self.entries[index].texts, self.entries[index].motion)
         pairs = zip(indices, choices, strict=True)
@@ -118,13 +168,19 @@ class RealSide:
 def embedding_scores(
     texts: np.ndarray, motions: np.ndarray, references: np.ndarray, pool_size: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """R-Precision and MM-Dist of row-paired (N, E) embeddings, FID and Diversity of the motions.
+    """R-Precision and MM-Dist of row-paired embeddings, FID and Diversity of the motions.
 
-    Too few rows for the published settings change the question: the size of a smaller pool and the number of fewer
-    Diversity pairs then stand among the scores.
+    With too few rows for the published settings, the size of the smaller pool and the lower number of Diversity pairs
+    are added to the scores.
+
+    Args:
+        texts: (N, E).
+        motions: (N, E), of generated motions.
+        references: (M, E), of real motions.
+        pool_size: Rows a pool.
 
     Returns:
-        The scores, and of each row what it adds to R-Precision and MM-Dist, NaN for a row in no pool.
+        The scores, and the values of each row behind R-Precision and MM-Dist, NaN for a row in no pool.
     """
     pool = min(pool_size, len(texts))
     ranks = functional.pooled_ranks(texts, motions, pool)
@@ -202,9 +258,19 @@ def score_motions(
 def score_attribute_pools(
     real_side: RealSide, drawn: Draw, motions: Sequence[Any], pool_size: int, keep: Keep | None = None
 ) -> Scored:
-    """R-Precision within pools whose members differ in one attribute: consecutive entries form a pool.
+    """R-Precision within pools whose members differ in one attribute; consecutive entries form a pool.
 
-    A pool with an invalid answer is left out whole, as a smaller pool is an easier question; `n` counts the rest.
+    A pool with an invalid answer is left out whole, since a smaller pool is an easier question; `n` counts the rest.
+
+    Args:
+        real_side: Embeddings of the real clips.
+        drawn: The draw.
+        motions: Generated motion of each, None for an invalid answer.
+        pool_size: Entries a pool.
+        keep: Receives each answer.
+
+    Returns:
+        The scores.
     """
     entries, choices = real_side.entries, drawn.choices
     if keep is not None:
@@ -233,9 +299,18 @@ def score_attribute_pools(
 def score_multimodality(
     judges: Mapping[str, Any], samples: Sequence[Sequence[Any]], seed: int, times: int = MULTIMODALITY_TIMES
 ) -> dict[str, Any]:
-    """How much the motions of one caption differ: `times` pairs of the samples of each caption.
+    """Multimodality of the samples of each caption.
 
-    A caption with an invalid answer (None) among its samples is left out whole, and shows in `multimodality_n`.
+    A caption with an invalid answer (None) among its samples is left out, which `multimodality_n` shows.
+
+    Args:
+        judges: Evaluators by name.
+        samples: Motions of each caption.
+        seed: Of the draws.
+        times: Pairs a caption.
+
+    Returns:
+        The scores.
     """
     whole = [row for row in samples if all(motion is not None for motion in row)]
     result: dict[str, Any] = {"multimodality_n": len(whole)}
@@ -264,6 +339,9 @@ def score_captions(
             name.
         spacy_model: For "tm2t".
         bertscore: Options of `functional.caption_scores`, for the first protocol.
+
+    Returns:
+        The scores.
     """
     answered = [row for row, caption in enumerate(captions) if caption is not None]
     result: dict[str, Any] = {"valid": len(answered) / len(captions), "n": len(answered)}

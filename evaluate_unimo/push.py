@@ -19,10 +19,17 @@ RESULTS = "results.json"
 
 
 def push(folder: str | Path, repo: str) -> Pushed:
-    """Push the results in `folder` to the card of `repo`, and say where they are.
+    """Push the results of an evaluation to the card of a model.
+
+    Args:
+        folder: Output folder of `evaluate_unimo.run`.
+        repo: Name of the model's repository.
+
+    Returns:
+        What was pushed, and its address.
 
     Raises:
-        SystemExit: there are none, or the Hub did not take them; with the command that tries again.
+        SystemExit: There are no results, or the Hub refused them; the message gives the command to try again.
     """
     path = Path(folder) / RESULTS
     if not path.is_file():
@@ -31,7 +38,7 @@ def push(folder: str | Path, repo: str) -> Pushed:
         results = json.loads(path.read_text(encoding="utf-8"))
         pushed = push_results(repo, results, results["dataset_name"])
     except (ValueError, KeyError) as error:
-        raise SystemExit(f"error: {path} is no result of this version of evaluate_unimo.run: {error!r}") from None
+        raise SystemExit(f"error: {path} is not a result of this version of evaluate_unimo.run: {error!r}") from None
     except PushError as error:
         raise SystemExit(f"error: the results were not pushed: {error}. {_again(folder, repo)}") from None
     print(f'Results are on the card of {pushed.repo}, revision="{pushed.revision}"', flush=True)
@@ -39,7 +46,12 @@ def push(folder: str | Path, repo: str) -> Pushed:
 
 
 def check(repo: str, folder: str | Path) -> None:
-    """Say before an evaluation begins where its results will probably not be taken."""
+    """Warn before an evaluation begins if the Hub will probably refuse its results.
+
+    Args:
+        repo: Name of the model's repository.
+        folder: Output folder of the evaluation.
+    """
     try:
         HubRepo(repo, create=False)
     except PushError as error:
@@ -47,7 +59,14 @@ def check(repo: str, folder: str | Path) -> None:
 
 
 def shown_name(dataset: Path) -> str:
-    """The name of a dataset folder for a card: what its own card calls it, else the folder's."""
+    """Name of a dataset for a card.
+
+    Args:
+        dataset: Folder of the dataset.
+
+    Returns:
+        The name in its card, else that of the folder.
+    """
     path = dataset / README
     if path.is_file():
         try:
@@ -66,7 +85,11 @@ def _again(folder: str | Path, repo: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--results", required=True, help="--output of python -m evaluate_unimo.run")
     parser.add_argument("--repo", required=True, help="the model's repository, owner/name or a name of your own")

@@ -11,7 +11,16 @@ from modeling_unimo.motion_representation import features_to_joints, skeleton_fo
 def reconstruct(
     vqvae: MotionVQVAEModel, feature_extractor: MotionFeatureExtractor, motions: Sequence[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Raw features through codes and back: reconstructions (4 * (T // 4), D), and the codes."""
+    """Encode motions to codes and decode these.
+
+    Args:
+        vqvae: The motion VQ-VAE.
+        feature_extractor: With the VQ-VAE's statistics.
+        motions: Raw features (T, D) of each clip.
+
+    Returns:
+        Reconstructed raw features (4 * (T // 4), D) and codes (T // 4,) of each clip.
+    """
     codes = vqvae.encode_motions(motions, feature_extractor)
     return vqvae.decode_motions(codes, feature_extractor), codes
 
@@ -19,7 +28,16 @@ def reconstruct(
 def reconstruction_metrics(
     vqvae: MotionVQVAEModel, feature_extractor: MotionFeatureExtractor, motions: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    """`score_reconstructions` of what the VQ-VAE makes of raw motions."""
+    """Reconstruct motions and score the result with `score_reconstructions`.
+
+    Args:
+        vqvae: The motion VQ-VAE.
+        feature_extractor: With the VQ-VAE's statistics.
+        motions: Raw features (T, D) of each clip.
+
+    Returns:
+        See `score_reconstructions`.
+    """
     return score_reconstructions(
         motions, *reconstruct(vqvae, feature_extractor, motions), codebook_size=vqvae.config.codebook_size
     )
@@ -31,12 +49,19 @@ def score_reconstructions(
     codes: Sequence[np.ndarray],
     codebook_size: int,
 ) -> dict[str, float]:
-    """Errors of encode-decode over raw motions, and how evenly the codes are used.
+    """Reconstruction errors over raw motions, and how evenly the codes are used.
+
+    Args:
+        motions: Raw features (T, D) of each clip.
+        reconstructions: Raw features (4 * (T // 4), D) of each clip.
+        codes: Codes (T // 4,) of each clip.
+        codebook_size: Number of codes.
 
     Returns:
         `mpjpe_mm`: mean joint error in millimetres with the root taken off both; `root_drift_m`: median over clips of
-        the distance between the two roots on the ground in the last frame, in metres; `codes_used`: share of the
-        codebook that occurs at least once; `perplexity` of the code histogram.
+        the
+        distance between the two roots on the ground in the last frame, in metres; `codes_used`: share of the codebook
+        that occurs at least once; `perplexity` of the code histogram.
     """
     skeleton = skeleton_for(motions[0].shape[1])
     errors, frames, drifts = 0.0, 0, []

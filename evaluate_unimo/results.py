@@ -40,7 +40,16 @@ class Repeats:
         self.done = {(line["task"], line["repeat"]): (line["result"], line["clips"]) for line in lines[1:]}
 
     def get(self, task: str, repeat: int, compute: Callable[[], Any]) -> tuple[dict, dict]:
-        """Scores and values by clip of a repeat: from the file, else of `compute()`, whose `Scored` is kept."""
+        """Scores of a repeat, computed once and kept in the file.
+
+        Args:
+            task: The task.
+            repeat: Number of the repeat.
+            compute: Returns a `Scored`.
+
+        Returns:
+            Scores and values by clip.
+        """
         if (task, repeat) not in self.done:
             scored = compute()
             self.done[task, repeat] = scored.scores, scored.clips
@@ -56,7 +65,17 @@ class Repeats:
 
 
 def summarise(repeats: Sequence[Mapping[str, Any]], interval: str = "student") -> dict[str, Any]:
-    """Per metric `functional.mean_ci95` over repeats; counts are the smallest one, nested scores stay nested."""
+    """Mean and confidence interval of each metric over repeats.
+
+    Counts are the smallest one; nested scores stay nested.
+
+    Args:
+        repeats: Scores of each repeat.
+        interval: See `functional.mean_ci95`.
+
+    Returns:
+        The summary.
+    """
     summary: dict[str, Any] = {}
     for name in dict.fromkeys(name for repeat in repeats for name in repeat):
         values = [repeat[name] for repeat in repeats if name in repeat]
@@ -70,7 +89,15 @@ def summarise(repeats: Sequence[Mapping[str, Any]], interval: str = "student") -
 
 
 def gather(collected: Mapping[str, Sequence[Mapping[str, Any]]], interval: str = "student") -> dict[str, Any]:
-    """The repeats of each task summarised; what belongs to the generated side stands with it."""
+    """Summarise the repeats of each task; what belongs to the generated side is put with it.
+
+    Args:
+        collected: Repeats of each task.
+        interval: See `functional.mean_ci95`.
+
+    Returns:
+        Summary by task.
+    """
     extras = ("_free", "_multimodality")
     results: dict[str, Any] = {k: summarise(v, interval) for k, v in collected.items() if not k.endswith(extras)}
     if "t2m_multimodality" in collected:
@@ -92,7 +119,14 @@ def _merge(scores: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 
 def is_nested(value: Any) -> bool:
-    """Whether a value among scores is the scores of another judge or captioning protocol."""
+    """Whether a value among scores is the scores of another judge or captioning protocol.
+
+    Args:
+        value: The value.
+
+    Returns:
+        Whether it is nested.
+    """
     return isinstance(value, dict) and "mean" not in value
 
 
@@ -146,7 +180,14 @@ def write_results(
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The results as tables: a row a side and judge or captioning protocol, a column a metric, mean ± half-width."""
+    """Format results as tables: a row for each side and judge or captioning protocol, a column for each metric.
+
+    Args:
+        results: What `results.json` holds.
+
+    Returns:
+        Markdown, with mean ± half-width.
+    """
     lines: list[str] = ["# Evaluation", ""]
     first = next(iter(results["protocol"]["caption_protocols"]))
     for task in TASKS:
@@ -188,10 +229,16 @@ def _cell(scores: Mapping[str, Any], metric: str) -> str:
 
 
 def rests_on(scores: Mapping[str, Any]) -> str:
-    """What instruction accuracy rests on, as words; empty where the scores do not say.
+    """Coverage of instruction accuracy in words.
 
     >>> rests_on({"consistency_decided": 0.5, "consistency_unread": {"mean": 0.25}, "consistency_claims": 80})
     '50% of 80 claims decided, 25% of sentences unread'
+
+    Args:
+        scores: Scores of one side.
+
+    Returns:
+        The words; empty if the scores hold no instruction accuracy.
     """
     if "consistency_claims" not in scores:
         return ""
@@ -201,7 +248,14 @@ def rests_on(scores: Mapping[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A figure as text; empty for None."""
+    """Format a value.
+
+    Args:
+        value: A number, {"mean": .., "ci95": ..} or None.
+
+    Returns:
+        Text; empty for None.
+    """
     if value is None:
         return ""
     if isinstance(value, Mapping):

@@ -26,10 +26,14 @@ class RowStore:
         return self._buffered + self._stored
 
     def append(self, rows: np.ndarray, name: str = "embeddings") -> None:
-        """Add (B, D) rows; they are copied, so that the caller may fill the same array with the next batch.
+        """Add rows. They are copied, so the caller may reuse the array for the next batch.
+
+        Args:
+            rows: (B, D).
+            name: Name of the rows in the error message.
 
         Raises:
-            ValueError: another D than before.
+            ValueError: D differs from that of earlier rows.
         """
         if len(self) and rows.shape[1] != self.width:
             raise ValueError(f"{name} have {rows.shape[1]} dimensions, earlier ones had {self.width}")
@@ -40,7 +44,14 @@ class RowStore:
             self._store()
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """(K, D): these rows, in this order."""
+        """Select rows.
+
+        Args:
+            indices: (K,).
+
+        Returns:
+            (K, D), in the order of the indices.
+        """
         if self._file is not None:
             self._store()
             return np.asarray(self._mapped()[indices])
@@ -49,7 +60,11 @@ class RowStore:
         return self._buffer[0][indices]
 
     def all(self) -> np.ndarray:
-        """(N, D), mapped from the file where there is one; (0, 0) of none."""
+        """All rows, mapped from the file if there is one.
+
+        Returns:
+            (N, D); (0, 0) without rows.
+        """
         if self._file is not None:
             self._store()
             return self._mapped()

@@ -19,7 +19,14 @@ from modeling_unimo.command_line import exit_on_error, non_negative_int, positiv
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line, with numbers and folders that can be used."""
+    """Parse and check the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0],
         epilog="Models may also be named as they are on the Hub, owner/name.",
@@ -76,7 +83,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command and prints the tables."""
+    """Run the command and print the tables.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     arguments = parse(argv)
     # Here, so that --help and usage errors do not wait for torch.
     from evaluate_unimo.distributed import ProcessGroup

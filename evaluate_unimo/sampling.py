@@ -29,17 +29,42 @@ class Sampler:
     group: ProcessGroup = field(default_factory=ProcessGroup)
 
     def motions(self, texts: Sequence[str], seed: int) -> list[torch.Tensor | None]:
-        """Features (T, D) of one motion for each text, on the model's device; None for an invalid answer."""
+        """Generate one motion for each text.
+
+        Args:
+            texts: The texts.
+            seed: Of the sampling.
+
+        Returns:
+            Features (T, D) on the model's device, None for an invalid answer.
+        """
         return self._decoded(self.answers("t2m", texts=texts, seed=seed))
 
     def motion_samples(self, texts: Sequence[str], count: int, seed: int) -> list[list[torch.Tensor | None]]:
-        """Features (T, D) of `count` motions for each text, None for an invalid answer."""
+        """Generate several motions for each text.
+
+        Args:
+            texts: The texts.
+            count: Motions a text.
+            seed: Of the sampling.
+
+        Returns:
+            Features (T, D) of each text's motions, None for an invalid answer.
+        """
         samples = self.samples("t2m", count, texts=texts, seed=seed)
         motions = self._decoded([answer for row in samples for answer in row])
         return [motions[row * count : (row + 1) * count] for row in range(len(samples))]
 
     def captions(self, codes: Sequence[Sequence[int]], seed: int) -> list[str | None]:
-        """One caption for the codes of each motion, None for an invalid answer."""
+        """Describe motions.
+
+        Args:
+            codes: Codes of each motion.
+            seed: Of the sampling.
+
+        Returns:
+            One caption each, None for an invalid answer.
+        """
         answers = self.answers("m2t", codes=codes, seed=seed)
         return [answer.caption if answer.valid else None for answer in answers]
 
@@ -49,17 +74,39 @@ class Sampler:
         return [next(decoded) if answer.valid else None for answer in answers]
 
     def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:
-        """One answer a request, in the order of the requests."""
+        """Generate one answer for each request.
+
+        Args:
+            task: "t2m" or "m2t".
+            texts: Text of each request, for t2m.
+            codes: Codes of each request, for m2t.
+            seed: Of the sampling.
+            grammar: Sample under the answer grammar.
+
+        Returns:
+            Answers in the order of the requests.
+        """
         return [samples[0] for samples in self.samples(task, 1, texts, codes, seed, grammar)]
 
     def samples(
         self, task: str, count: int, texts=None, codes=None, seed: int = 0, grammar: bool = True
     ) -> list[list[Answer]]:
-        """`count` answers a request, in the order of the requests; asked by the main process.
+        """Generate several answers for each request; called in the main process.
+
+        Args:
+            task: "t2m" or "m2t".
+            count: Answers a request.
+            texts: Text of each request, for t2m.
+            codes: Codes of each request, for m2t.
+            seed: Of the sampling.
+            grammar: Sample under the answer grammar.
+
+        Returns:
+            Answers in the order of the requests.
 
         Raises:
-            ValueError: a request that the model refuses.
-            RuntimeError: one of several processes failed.
+            ValueError: The model refuses a request.
+            RuntimeError: One of several processes failed.
         """
         asked = {"texts": None if texts is None else list(texts), "codes": None if codes is None else list(codes)}
         request = {"task": task, "count": count, **asked, "seed": seed, "grammar": grammar}
@@ -119,8 +166,17 @@ def text_to_motion_repeat(
 ) -> protocol.Scored:
     """Generate from a random caption of each motion and score.
 
-    With `halves` only one half is asked for and FID compares with the other half, whose captions nothing was made
-    from; without, FID compares with the same motions' real versions, as published.
+    Args:
+        sampler: The model.
+        real_side: Embeddings of the real clips.
+        seed: Of the draws and the sampling.
+        halves: Generate for one half of the split and compute FID against the other half; otherwise FID compares with
+            the real versions of the same motions, as published.
+        pool_size: Rows a pool.
+        keep: Receives each answer.
+
+    Returns:
+        The scores.
     """
     drawn = protocol.draw(real_side.entries, seed, halves)
     motions = sampler.motions(protocol.texts_of(real_side.entries, drawn), seed)
@@ -130,7 +186,18 @@ def text_to_motion_repeat(
 def attribute_pools_repeat(
     sampler: Sampler, real_side: protocol.RealSide, seed: int, pool_size: int, keep: protocol.Keep | None = None
 ) -> protocol.Scored:
-    """Generate for every entry of a split whose pools differ in one attribute, and score within the pools."""
+    """Generate for every entry of a split whose pools differ in one attribute, and score within the pools.
+
+    Args:
+        sampler: The model.
+        real_side: Embeddings of the real clips.
+        seed: Of the draws and the sampling.
+        pool_size: Entries a pool.
+        keep: Receives each answer.
+
+    Returns:
+        The scores.
+    """
     drawn = protocol.draw_in_order(real_side.entries, seed)
     motions = sampler.motions(protocol.texts_of(real_side.entries, drawn), seed)
     return protocol.score_attribute_pools(real_side, drawn, motions, pool_size, keep)
@@ -144,7 +211,19 @@ def multimodality_repeat(
     samples: int = 30,
     times: int = protocol.MULTIMODALITY_TIMES,
 ) -> protocol.Scored:
-    """Generate several motions for a random caption of each entry, and measure how much they differ."""
+    """Generate several motions for a random caption of each entry, and measure how much they differ.
+
+    Args:
+        sampler: The model.
+        entries: Clips of the split.
+        judges: Evaluators by name.
+        seed: Of the draws and the sampling.
+        samples: Motions a caption.
+        times: Pairs a caption.
+
+    Returns:
+        The scores.
+    """
     texts = protocol.texts_of(entries, protocol.draw_in_order(entries, seed))
     made = sampler.motion_samples(texts, samples, seed)
     return protocol.Scored(protocol.score_multimodality(judges, made, seed, times), {})
@@ -158,7 +237,19 @@ def motion_to_text_repeat(
     keep: protocol.KeepCaptions | None = None,
     **scoring: Any,
 ) -> protocol.Scored:
-    """Describe each motion once and score; `scoring` is for `protocol.score_captions`."""
+    """Describe each motion once and score.
+
+    Args:
+        sampler: The model.
+        entries: Clips of the split.
+        codes: Codes of each.
+        seed: Of the sampling.
+        keep: Receives each answer.
+        **scoring: For `protocol.score_captions`.
+
+    Returns:
+        The scores.
+    """
     captions = sampler.captions(codes, seed)
     if keep is not None:
         keep([(entry.id, caption) for entry, caption in zip(entries, captions, strict=True)])
@@ -166,7 +257,17 @@ def motion_to_text_repeat(
 
 
 def free_validity(sampler: Sampler, task: str, requests: Sequence, seed: int) -> protocol.Scored:
-    """Share of answers that follow the grammar when nothing makes them."""
+    """Share of answers that follow the grammar when sampled without it.
+
+    Args:
+        sampler: The model.
+        task: "t2m" or "m2t".
+        requests: Texts or codes.
+        seed: Of the sampling.
+
+    Returns:
+        The scores.
+    """
     asked = {"texts": list(requests)} if task == "t2m" else {"codes": list(requests)}
     answers = sampler.answers(task, seed=seed, grammar=False, **asked)
     return protocol.Scored({"valid_free": sum(answer.valid for answer in answers) / len(answers)}, {})

@@ -18,7 +18,14 @@ FOLDERS = ("evaluator", "held_out_evaluator", "dataset", "bertscore", "motions")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line, with folders that are there."""
+    """Parse and check the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0],
         epilog="Options of the draws default to those that `run --save_motions` left in the folder of motions.",
@@ -44,7 +51,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command and prints the tables."""
+    """Run the command and print the tables.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     arguments = parse(argv)
     # Here, so that --help and usage errors do not wait for torch.
     from evaluate_unimo.answer_scoring import score

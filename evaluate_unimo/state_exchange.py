@@ -39,7 +39,9 @@ class StateExchange:
         self, folder: str | Path, experiment_id: str, num_process: int, process_id: int, timeout: float
     ) -> None:
         if not re.fullmatch(r"[\w. -]+", experiment_id):
-            raise ValueError(f"experiment_id: {experiment_id!r} is no name; use letters, digits, '-', '_' and '.'")
+            raise ValueError(
+                f"experiment_id must consist of letters, digits, spaces, '-', '_' and '.', got {experiment_id!r}"
+            )
         self.folder, self.prefix = Path(folder), f"{experiment_id}-{num_process}-"
         self.num_process, self.process_id, self.timeout = num_process, process_id, timeout
         self.round = 0
@@ -47,10 +49,13 @@ class StateExchange:
             self._open()
 
     def send(self, state: dict[str, Any]) -> None:
-        """Leave what this process has for process 0: arrays, and whatever is fit for JSON.
+        """Leave the state of this process for process 0.
+
+        Args:
+            state: Arrays, and values that JSON can hold.
 
         Raises:
-            ValueError: process 0 is not there, or several are.
+            ValueError: Process 0 was not found within the timeout, or several were.
         """
         path = self._path(self._find(), self.process_id)
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
@@ -63,10 +68,13 @@ class StateExchange:
         self.round += 1
 
     def receive(self) -> list[dict[str, Any]]:
-        """What the other processes left, in their order.
+        """Collect the states of the other processes.
+
+        Returns:
+            Their states, by process.
 
         Raises:
-            ValueError: some have not come; what the others left waits for the next call.
+            ValueError: Some processes left nothing within the timeout; what the others left stays for the next call.
         """
         paths = {process: self._path(self.name, process) for process in range(1, self.num_process)}
         end = time.monotonic() + self.timeout
@@ -89,8 +97,8 @@ class StateExchange:
         for lock in self._locks():
             if _held(lock, patience=1.0):
                 raise ValueError(
-                    f"experiment_id: another evaluation uses {self.prefix.rsplit('-', 2)[0]!r} in {self.folder}; give "
-                    "each its own"
+                    f"experiment_id: another evaluation uses {self.prefix.rsplit('-', 2)[0]!r} in {self.folder}; "
+                    "give another one"
                 )
             _remove(lock)
         self.name = self.prefix + secrets.token_hex(8)

@@ -86,17 +86,21 @@ class StreamingMetric(evaluate.Metric):
         return self._rows
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, float] | None:
-        """The figure of the rows given here and of those added before, after which the module is empty again.
+        """Compute the metric over the rows given here and those added before; the module is empty afterwards.
 
-        Where no figure can be made of rows that were added before (too few of them, say), they stay. In several
-        processes it is of the rows of all, process by process, and None where `process_id` is not 0.
+        Rows that were added before stay if the metric cannot be computed (for example, too few rows).
 
         Args:
-            predictions, references: as the module names its inputs; other inputs and options go by their names too.
+            predictions: First input, if the module names it so; other inputs and options are keyword arguments.
+            references: Second input, likewise.
+            **kwargs: Other inputs, and options of the metric.
+
+        Returns:
+            The scores over the rows of all processes; None if `process_id` is not 0.
 
         Raises:
-            ValueError: unfit or missing inputs, none at all, an unknown option, or one that came too late; in several
-                processes also other options there, or processes that do not come.
+            ValueError: Inputs are invalid, missing or empty; an option is unknown, or is given after rows were added;
+                or the other processes have other options or did not call `compute` in time.
         """
         given = {"predictions": predictions, "references": references, **kwargs}
         options = {k: v for k, v in given.items() if k not in INPUTS}
@@ -107,7 +111,7 @@ class StreamingMetric(evaluate.Metric):
         if self._rows and early != self._early:
             changed = ", ".join(k for k in early if early[k] != self._early[k])
             raise ValueError(
-                f"{changed}: has to be known while rows are added; give it to evaluate_unimo.load({self.name!r}, ...)"
+                f"{changed} cannot change once rows were added; give it to evaluate_unimo.load({self.name!r}, ...)"
             )
         alone = not self._rows
         if alone:
@@ -136,10 +140,12 @@ class StreamingMetric(evaluate.Metric):
         """Add a batch of rows.
 
         Args:
-            predictions, references: as the module names its inputs; other inputs go by their names too.
+            predictions: First input, if the module names it so; other inputs are keyword arguments.
+            references: Second input, likewise.
+            **kwargs: Other inputs.
 
         Raises:
-            ValueError: unfit, missing or unknown inputs; what was added before stays.
+            ValueError: Inputs are invalid, missing or unknown; what was added before stays.
         """
         given = {"predictions": predictions, "references": references, **kwargs}
         unknown = [k for k, v in given.items() if k not in self._feature_names() and v is not None]
@@ -150,10 +156,15 @@ class StreamingMetric(evaluate.Metric):
         self._take({k: v for k, v in given.items() if v is not None})
 
     def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
-        """Add one row: `prediction` and `reference`, or the inputs of the module by their names, one of each.
+        """Add one row.
+
+        Args:
+            prediction: One element of `predictions`.
+            reference: One element of `references`.
+            **kwargs: One element of each of the module's other inputs.
 
         Raises:
-            ValueError: as `add_batch`.
+            ValueError: See `add_batch`.
         """
         given = {"predictions": prediction, "references": reference, **kwargs}
         self.add_batch(**{k: [v] for k, v in given.items() if v is not None})

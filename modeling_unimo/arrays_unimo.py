@@ -11,16 +11,30 @@ Array = Any  # np.ndarray or torch.Tensor
 
 
 def is_tensor(array: Any) -> bool:
-    """Whether this is a torch tensor."""
+    """Tell whether an object is a torch tensor.
+
+    Args:
+        array: Any object.
+
+    Returns:
+        Whether it is a tensor.
+    """
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 
 
 def without_graph(array: Any, name: str = "array") -> Array:
-    """A tensor detached from its graph, anything else as a numpy array.
+    """Detach a tensor from its graph; convert anything else to a numpy array.
+
+    Args:
+        array: Tensor, array or nested lists of numbers.
+        name: Name of the array in the error message.
+
+    Returns:
+        Tensor or array of the same shape.
 
     Raises:
-        ValueError: The array holds no real numbers.
+        ValueError: The array does not hold real numbers.
     """
     if is_tensor(array):
         return array.detach()
@@ -31,7 +45,15 @@ def without_graph(array: Any, name: str = "array") -> Array:
 
 
 def multiply(p: tuple[Array, ...], q: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Hamilton product of quaternions, each a tuple (w, x, y, z) of arrays of one shape: the rotation q, then p."""
+    """Hamilton product p*q of quaternions: the rotation q, then p.
+
+    Args:
+        p: Quaternions (w, x, y, z), each an array of one shape.
+        q: Quaternions of that shape.
+
+    Returns:
+        Quaternions (w, x, y, z) of that shape.
+    """
     pw, px, py, pz = p
     qw, qx, qy, qz = q
     return (

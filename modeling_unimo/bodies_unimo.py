@@ -41,8 +41,15 @@ class Body:
     left_to_right: tuple[tuple[int, int], ...]
 
     def scale(self, joints: np.ndarray) -> float:
-        """Size of this body against the reference: mean leg length of ``joints`` (T,J,3) in metres over the
-        reference's. A collapsed body (legs of no length) counts as reference size, so it can still be drawn."""
+        """Size of a body relative to the reference body.
+
+        Args:
+            joints: Joint positions (T, J, 3) in metres.
+
+        Returns:
+            Mean leg length over the reference's; 1 for a collapsed body (legs of no length), so that it can still be
+            drawn.
+        """
         length = np.mean(
             [
                 np.linalg.norm(joints[0, knee] - joints[0, hip]) + np.linalg.norm(joints[0, ankle] - joints[0, knee])
@@ -53,7 +60,15 @@ class Body:
         return ratio if 0.05 < ratio < 20.0 else 1.0
 
     def points(self, joints: np.ndarray, scale: float) -> np.ndarray:
-        """Joints (T,J,3) in metres -> joints and extra points (T,P,3)."""
+        """Add the extra points that are drawn besides the joints.
+
+        Args:
+            joints: Joint positions (T, J, 3) in metres.
+            scale: Size of the body, from `scale`.
+
+        Returns:
+            Joints and extra points (T, P, 3) in metres.
+        """
         extra = [joints[:, a] + weight * (joints[:, b] - joints[:, a]) for a, b, weight in self.between]
         for joint, origin, length in self.beyond:
             bone = joints[:, joint] - joints[:, origin]
@@ -62,7 +77,14 @@ class Body:
         return np.concatenate([joints, np.stack(extra, axis=1)], axis=1)
 
     def heading(self, joints: np.ndarray) -> np.ndarray:
-        """Unit direction (x, z) in which the body faces at the start of ``joints`` (T,J,3); +Z if undefined."""
+        """Direction in which the body faces at the start.
+
+        Args:
+            joints: Joint positions (T, J, 3).
+
+        Returns:
+            Unit vector (x, z); +Z if undefined.
+        """
         first = joints[: min(5, len(joints))].mean(axis=0)
         across = np.sum([first[left] - first[right] for left, right in self.left_to_right], axis=0)
         # Facing +Z, the left side is +X: forward = across x up.
@@ -186,10 +208,17 @@ STICK_FIGURES = {
 
 
 def drawable(joints: np.ndarray, name: str = "joints") -> tuple[np.ndarray, Body]:
-    """Check joint positions (T,J,3) and return them in metres (float64) with the body that draws them.
+    """Check joint positions and choose the body that draws them.
+
+    Args:
+        joints: (T, 22, 3) in metres for HumanML3D or (T, 21, 3) in millimetres for KIT-ML.
+        name: Name of the array in error messages.
+
+    Returns:
+        The joints in metres (T, J, 3), float64, and the body.
 
     Raises:
-        ValueError: not (T,22,3) or (T,21,3), no frames, or values that are not finite; the message names ``name``.
+        ValueError: Another shape, no frames, values that are not finite, or positions above 10 km.
     """
     array = np.asarray(joints)
     if array.ndim != 3 or array.shape[-1] != 3 or array.shape[1] not in BODIES:
@@ -212,7 +241,7 @@ def drawable(joints: np.ndarray, name: str = "joints") -> tuple[np.ndarray, Body
     array = array * body.metres_per_unit
     if np.abs(array).max() > 10_000:
         raise ValueError(
-            f"{name} reaches {np.abs(array).max():.3g} m from the origin; no body goes 10 km. Check the unit: "
+            f"{name} reaches {np.abs(array).max():.3g} m from the origin, above the limit of 10 km; check the unit: "
             "metres for HumanML3D, millimetres for KIT-ML."
         )
     return array, body

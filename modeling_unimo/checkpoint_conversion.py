@@ -246,14 +246,14 @@ def _bare(key):
 def _vqvae_weights(checkpoint, path):
     net = checkpoint.get("net", checkpoint)
     if not isinstance(net, dict) or not net or not all(isinstance(value, Tensor) for value in net.values()):
-        raise ValueError(f"{path} holds no VQ-VAE state dict, neither bare nor under 'net'")
+        raise ValueError(f"{path} must hold the state dict of a VQ-VAE, at the top level or under 'net'")
     return net
 
 
 def _vqvae_config(state, path, activation, norm, quantizer, dilation_growth_rate):
     def shape(key, dims):
         if key not in state or state[key].dim() != dims:
-            raise ValueError(f"{path} is no T2M-GPT VQ-VAE: it lacks {key} with {dims} dimensions")
+            raise ValueError(f"{path} is not a T2M-GPT VQ-VAE: it lacks {key} with {dims} dimensions")
         return state[key].shape
 
     width, feature_dim, _ = shape("encoder.model.0.weight", 3)
@@ -336,13 +336,13 @@ def _evaluator_state(checkpoint, path):
 def _evaluator_config(state, path, words, vectors):
     def shape(key, dims):
         if key not in state or state[key].dim() != dims:
-            raise ValueError(f"{path} is no text-to-motion evaluator: it lacks {key} with {dims} dimensions")
+            raise ValueError(f"{path} is not a text-to-motion evaluator: it lacks {key} with {dims} dimensions")
         return state[key].shape
 
     movement_hidden, movement_input, _ = shape("movement_encoder.main.0.weight", 3)
     word_size, pos_size = shape("text_encoder.pos_emb.weight", 2)
     if pos_size != len(POS_CLASSES):
-        raise ValueError(f"{path} knows {pos_size} parts of speech; {len(POS_CLASSES)} are expected")
+        raise ValueError(f"{path} has {pos_size} parts of speech; {len(POS_CLASSES)} are expected")
     if vectors.shape[1] != word_size:
         raise ValueError(f"{path} takes word vectors of {word_size} numbers; the GloVe folder has {vectors.shape[1]}")
     return TextMotionEvaluatorConfig(

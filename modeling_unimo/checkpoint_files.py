@@ -1,7 +1,6 @@
 """The files of published checkpoints: weights, GloVe word vectors and statistics.
 
-Nothing a file says is executed: weights are read with `weights_only`, GloVe's pickled word lists by a reader that
-knows no classes.
+No code in a file is executed: weights are read with `weights_only`, GloVe's pickled word lists by a restricted reader.
 """
 
 from __future__ import annotations
@@ -12,22 +11,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads lists, dictionaries, strings and numbers; anything that names code is refused."""
-
-    def find_class(self, module, name):
-        raise pickle.UnpicklingError(
-            f"it refers to {module}.{name}; only lists, dictionaries, strings and numbers are read"
-        )
+from .smpl_unimo import load_restricted_pickle
 
 
 def read_glove(folder: str | Path) -> tuple[list[str], np.ndarray]:
-    """Words and their vectors from text-to-motion's GloVe folder: V words, (V, E) float32, row i of word i.
+    """Read words and their vectors from text-to-motion's GloVe folder.
+
+    Args:
+        folder: Folder with our_vab_data.npy, our_vab_words.pkl and our_vab_idx.pkl.
+
+    Returns:
+        V words, and their vectors (V, E) float32, row i of word i.
 
     Raises:
-        FileNotFoundError: one of the three files is missing.
-        ValueError: a file holds something else than it should; the message names the file.
+        FileNotFoundError: One of the three files is missing.
+        ValueError: A file has unexpected content; the message names the file.
     """
     folder = Path(folder)
     vectors = _read_array(folder / "our_vab_data.npy")
@@ -58,20 +56,10 @@ def _read_plain_pickle(path):
         raise FileNotFoundError(
             f"no file {path}; the GloVe folder holds our_vab_data.npy, our_vab_words.pkl, our_vab_idx.pkl"
         )
-    with path.open("rb") as file:
-        try:
-            return _PlainUnpickler(file).load()
-        # A damaged pickle can fail in any of these ways inside the unpickler.
-        except (
-            pickle.UnpicklingError,
-            EOFError,
-            ValueError,
-            TypeError,
-            IndexError,
-            KeyError,
-            AttributeError,
-        ) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
+    try:
+        return load_restricted_pickle(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def _read_array(path):
@@ -87,8 +75,22 @@ def _read_array(path):
 
 
 def read_statistics(mean, std, feature_dim):
+    """Read the statistics of a checkpoint.
+
+    Args:
+        mean: Path of the mean, a .npy file of (feature_dim,).
+        std: Path of the standard deviation, likewise.
+        feature_dim: Width of the features.
+
+    Returns:
+        {"mean": array, "std": array}.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: Only one path, another shape, or values that are not finite or not positive.
+    """
     if mean is None or std is None:
-        raise ValueError("mean and std belong together: give both files or neither")
+        raise ValueError("mean and std must be given together")
     arrays = {"mean": _read_array(mean), "std": _read_array(std)}
     for (name, array), path in zip(arrays.items(), (mean, std), strict=True):
         if array.shape != (feature_dim,):
@@ -99,6 +101,18 @@ def read_statistics(mean, std, feature_dim):
 
 
 def read_weights(path):
+    """Read the weights of a checkpoint.
+
+    Args:
+        path: A file that `torch.save` wrote.
+
+    Returns:
+        The dictionary in it.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: The file is damaged, or holds more than weights.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint file {path}")

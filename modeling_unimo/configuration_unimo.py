@@ -39,7 +39,7 @@ def _require_feature_dim(feature_dim: int) -> None:
     _require_whole("feature_dim", feature_dim, 23)
     if (feature_dim + 1) % 12:
         raise ValueError(
-            f"feature_dim {feature_dim} belongs to no skeleton: features of J joints have 12 J - 1 numbers "
+            f"feature_dim {feature_dim} matches no skeleton: features of J joints have 12 J - 1 numbers "
             "(HumanML3D: 263 for 22 joints, KIT-ML: 251 for 21 joints)"
         )
 

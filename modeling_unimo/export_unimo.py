@@ -256,7 +256,7 @@ def save_motion(
     if suffix not in SUFFIXES:
         raise ValueError(f"cannot tell from {path.name!r} how to write a motion; use one of {', '.join(SUFFIXES)}")
     if not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}; it must be above 0")
+        raise ValueError(f"fps must be > 0, got {fps}")
     joints = _to_numpy(joints, np.float32)
     skeleton = _skeleton_of(joints)
     if not np.isfinite(joints).all():

@@ -48,7 +48,7 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         self.unit_length = unit_length
         self.max_frames = max_frames
         if (mean is None) != (std is None):
-            raise ValueError("give both mean and std, or neither")
+            raise ValueError("mean and std must be given together")
         self.mean = None if mean is None else _statistic("mean", mean, feature_dim)
         self.std = None if std is None else _statistic("std", std, feature_dim)
         if self.std is not None and min(self.std) <= 0:
@@ -67,20 +67,32 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         return np.asarray(self.mean, dtype=values.dtype), np.asarray(self.std, dtype=values.dtype)
 
     def normalize(self, features: Features) -> Features:
-        """Raw features (..., D) to zero mean and unit deviation; array or tensor in, the same kind out.
+        """Normalise features to zero mean and unit deviation.
+
+        Args:
+            features: Raw features (..., D), array or tensor.
+
+        Returns:
+            Normalised features of the same kind and shape.
 
         Raises:
-            ValueError: no statistics, or not D numbers a frame.
+            ValueError: No statistics, or not D numbers a frame.
         """
         features = _floating(features)
         mean, std = self._statistics(features)
         return (features - mean) / std
 
     def denormalize(self, features: Features) -> Features:
-        """Normalised features (..., D) to raw ones; array or tensor in, the same kind out.
+        """Undo `normalize`.
+
+        Args:
+            features: Normalised features (..., D), array or tensor.
+
+        Returns:
+            Raw features of the same kind and shape.
 
         Raises:
-            ValueError: no statistics, or not D numbers a frame.
+            ValueError: No statistics, or not D numbers a frame.
         """
         features = _floating(features)
         mean, std = self._statistics(features)
@@ -108,11 +120,19 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         """
         clips = self.read_clips(motions, truncation)
         if not clips:
-            raise ValueError("there is no motion to prepare")
+            raise ValueError("motions must hold at least one motion")
         return self.pad_clips(clips, return_tensors)
 
     def read_clips(self, motions: Any, truncation: bool = False) -> list[np.ndarray]:
-        """The clips of a request as raw features (T, D), checked; arguments and errors as `__call__`."""
+        """Read and check the clips of a request; raises what `__call__` raises.
+
+        Args:
+            motions: As for `__call__`.
+            truncation: Cut clips that are too long instead of refusing them.
+
+        Returns:
+            Raw features (T, D) of each clip.
+        """
         clips, _ = as_motions(motions)
         return [self._checked(motion, f"motion {index}", truncation) for index, motion in enumerate(clips)]
 
@@ -121,7 +141,15 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         return self._checked(motion, name, truncation=False, limited=False)
 
     def pad_clips(self, clips: Sequence[np.ndarray], return_tensors: str = "pt") -> BatchFeature:
-        """Checked clips of raw features (T, D) as one normalised batch; see `__call__`."""
+        """Batch and normalise checked clips.
+
+        Args:
+            clips: Raw features (T, D) of each clip, from `read_clips`.
+            return_tensors: "pt" or "np".
+
+        Returns:
+            The batch that `__call__` returns.
+        """
         longest = max(len(clip) for clip in clips)
         batch = np.zeros((len(clips), longest, self.feature_dim), dtype=np.float32)
         mask = np.zeros((len(clips), longest), dtype=np.int64)

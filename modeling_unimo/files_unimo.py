@@ -10,17 +10,30 @@ from typing import Any
 
 
 def part_of(path: str | Path) -> Path:
-    """The hidden temporary file beside `path`, with its suffix, that `atomic_write` yields."""
+    """Path of the temporary file that `atomic_write` yields.
+
+    Args:
+        path: The file to be written.
+
+    Returns:
+        A hidden path beside it, with the same suffix.
+    """
     path = Path(path)
     return path.with_name(f".{path.name}.part{path.suffix}")
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` to write to.
+    """Write a file completely or not at all.
 
-    It replaces `path` when the block succeeds and is removed when it fails, so that an incomplete file never carries
-    the name, and an earlier file stays until there is a new one.
+    The temporary file replaces `path` when the block succeeds and is removed when it fails, so that an incomplete file
+    never carries the name, and an earlier file stays until there is a new one.
+
+    Args:
+        path: The file to be written.
+
+    Yields:
+        A temporary path beside `path` to write to.
     """
     part = part_of(path)
     try:
@@ -31,13 +44,25 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file atomically; line ends stay as they are in `text`."""
+    """Write a UTF-8 file atomically.
+
+    Args:
+        path: The file.
+        text: Its content; line ends stay as they are.
+    """
     with atomic_write(path) as part:
         part.write_bytes(text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = 2, **options: Any) -> None:
-    """Write a JSON file atomically; `options` go to `json.dumps`."""
+    """Write a JSON file atomically.
+
+    Args:
+        path: The file.
+        value: What `json.dumps` takes.
+        indent: Spaces of indentation, or None for one line.
+        **options: For `json.dumps`.
+    """
     write_text(path, json.dumps(value, indent=indent, **options) + "\n")
 
 
@@ -47,6 +72,9 @@ def sha256_of(files: Iterable[Path], names: bool = False) -> str:
     Args:
         files: The files, whose order counts.
         names: Also hash the name of each file before its content.
+
+    Returns:
+        64 hexadecimal digits.
     """
     digest = hashlib.sha256()
     for path in files:

@@ -172,7 +172,7 @@ class AnswerGrammar(LogitsProcessor):
     def _state(self, input_ids: torch.LongTensor) -> torch.LongTensor:
         repeats, rest = divmod(len(input_ids), len(self._is_motion))
         if rest:
-            raise ValueError(f"{len(input_ids)} rows are no multiple of the {len(self._is_motion)} prompts.")
+            raise ValueError(f"{len(input_ids)} rows are not a multiple of the {len(self._is_motion)} prompts.")
 
         rules = self
         if repeats > 1:
@@ -222,7 +222,8 @@ def _tables(
     highest = max(max(vocabulary.codes), vocabulary.answer_end, processor.end_id, processor.pad_id, int(text.max()))
     if highest >= vocab_size:
         raise ValueError(
-            f"The tokenizer has ids up to {highest} but the model only {vocab_size} rows: they do not belong together."
+            f"The tokenizer has ids up to {highest} but the model only {vocab_size} rows; "
+            "give the tokenizer of this model."
         )
     codes = torch.tensor(vocabulary.codes)
     allowed = torch.zeros(14, vocab_size, dtype=torch.bool)

@@ -24,10 +24,19 @@ class SupportsArray(Protocol):
 
 
 def as_int(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
-    """An integer of Python, numpy or torch within bounds.
+    """Read an integer of Python, numpy or torch.
+
+    Args:
+        name: Name of the value in the error message.
+        value: The value.
+        minimum: Smallest value allowed.
+        maximum: Largest value allowed; None for no limit.
+
+    Returns:
+        The value as a Python integer.
 
     Raises:
-        ValueError: The value is no integer, or out of bounds.
+        ValueError: The value is not an integer, or out of bounds.
     """
     try:
         number = operator.index(value)
@@ -42,14 +51,28 @@ def as_int(name: str, value: Any, minimum: int, maximum: int | None = None) -> i
 
 
 def as_number(value: Any) -> Any:
-    """A numpy or torch scalar as a number of Python; anything else as it is."""
+    """Convert a numpy or torch scalar to a Python number.
+
+    Args:
+        value: Any object.
+
+    Returns:
+        The number, or the object itself if it is not such a scalar.
+    """
     scalar = isinstance(value, np.generic) or (is_tensor(value) and value.ndim == 0)
     return value.item() if scalar else value
 
 
 # ------------------------------------------------------------------------------------------------------------- texts
 def is_single_text(texts: Any) -> bool:
-    """Whether this is one text (a string or a row with the key "text") rather than several."""
+    """Tell one text (a string or a row with the key "text") from several.
+
+    Args:
+        texts: Any object.
+
+    Returns:
+        Whether it is one text.
+    """
     return isinstance(texts, (str, bytes, Mapping)) or texts is None
 
 
@@ -59,6 +82,9 @@ def as_texts(texts: Any) -> list[str]:
     Args:
         texts: A string, a row `{"text": str}`, or any iterable of these: list, tuple, generator, column of a dataset,
             `KeyDataset`, array, pandas Series.
+
+    Returns:
+        The strings.
 
     Raises:
         ValueError: One of them is neither a string nor a row with a text.
@@ -93,6 +119,9 @@ def as_motions(motions: Any) -> tuple[list[Any], bool]:
         motions: What `as_features` takes, or an iterable of that: list, tuple, generator, column of a dataset,
             `KeyDataset`, array or tensor with a batch dimension.
 
+    Returns:
+        The motions, and whether it was a single one.
+
     Raises:
         ValueError: It is neither a motion nor an iterable.
     """
@@ -115,6 +144,9 @@ def as_features(motion: Any, feature_dim: int, name: str = "the motion") -> np.n
         feature_dim: Width of the model's features.
         name: What to call the motion in errors.
 
+    Returns:
+        Raw features (T, feature_dim).
+
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is none of these, or of another skeleton.
@@ -133,7 +165,7 @@ def as_features(motion: Any, feature_dim: int, name: str = "the motion") -> np.n
             array = np.asarray(motion)
             array = array.astype(array.dtype if array.dtype == np.float64 else np.float32, copy=False)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{name} is no array of numbers ({type(motion).__name__}): {error}") from error
+            raise ValueError(f"{name} is not an array of numbers ({type(motion).__name__}): {error}") from error
     num_joints = (feature_dim + 1) // 12
     if array.ndim == 3 and array.shape[1:] == (num_joints, 3):
         from .motion_representation import joints_to_features
@@ -197,7 +229,7 @@ def load_motion(path: str | os.PathLike) -> np.ndarray:
                     raise ValueError(f"holds {sorted(archive.files)}, none of {', '.join(MOTION_KEYS)}")
                 loaded = archive[keys[0]]
         if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
-            raise ValueError("is no array of numbers")
+            raise ValueError("is not an array of numbers")
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         # numpy's own message for a pickle advises allow_pickle=True, which would run code from the file
         reason = "holds pickled objects, which are refused" if "pickle" in str(error) else str(error)

@@ -21,6 +21,9 @@ def load_model(cls: Any, name: str | Path, expected: str, **kwargs: Any) -> Any:
         expected: What should have been given, for the error message: "the folder of a motion VQ-VAE".
         **kwargs: For `from_pretrained`.
 
+    Returns:
+        The model.
+
     Raises:
         FileNotFoundError: There is no model, or one without weights.
         ValueError: The model is of another type, or its weights are incomplete or damaged.
@@ -34,7 +37,21 @@ def load_model(cls: Any, name: str | Path, expected: str, **kwargs: Any) -> Any:
 def load_model_with_report(
     cls: Any, name: str | Path, expected: str, **kwargs: Any
 ) -> tuple[Any, list[str], list[str]]:
-    """As `load_model`, but returns the keys of missing and of unexpected weights instead of rejecting them."""
+    """As `load_model`, but returns the keys of missing and of unexpected weights instead of rejecting them.
+
+    Args:
+        cls: As for `load_model`.
+        name: As for `load_model`.
+        expected: As for `load_model`.
+        **kwargs: For `from_pretrained`.
+
+    Returns:
+        The model, the missing keys and the unexpected keys.
+
+    Raises:
+        FileNotFoundError: There is no model, or one without weights.
+        ValueError: The model is of another type, or its weights are damaged.
+    """
     check_model_type(cls, name, expected)
     try:
         model, loading = cls.from_pretrained(name, output_loading_info=True, **kwargs)
@@ -46,7 +63,12 @@ def load_model_with_report(
 
 
 def check_model_type(cls: Any, name: str | Path, expected: str) -> None:
-    """Reject a folder or Hub name that holds no model of this class; arguments as `load_model`.
+    """Reject a folder or Hub name that does not hold a model of a class.
+
+    Args:
+        cls: As for `load_model`.
+        name: As for `load_model`.
+        expected: As for `load_model`.
 
     Raises:
         FileNotFoundError: There is no model.
@@ -60,6 +82,11 @@ def check_model_type(cls: Any, name: str | Path, expected: str) -> None:
 
 def check_feature_dim(model: Any, feature_dim: int, name: str | Path) -> None:
     """Reject a model whose features belong to another skeleton than the dataset's.
+
+    Args:
+        model: The model.
+        feature_dim: Width of the dataset's features.
+        name: Name of the model in the error message.
 
     Raises:
         ValueError: The model's feature_dim differs.

@@ -71,11 +71,18 @@ class MovementEncoder(nn.Module):
         self.buffer_frames = config.max_motion_length
 
     def forward(self, motion: Tensor, lengths: Tensor) -> Tensor:
-        """motion (B, T, D - 4) with zeros behind each clip's end, lengths (B,) in frames.
+        """Encode motion to movement snippets of `unit_length` frames.
 
         The published code pads every clip to `buffer_frames`, and the frames of zeros behind a clip's end reach its
         last movement through the biases; behind a clip that fills the buffer there is nothing. What lies in that
         buffer is decided here by a clip's own length, so a wider or narrower batch changes nothing.
+
+        Args:
+            motion: Normalised motion (B, T, D - 4) with zeros behind each clip's end.
+            lengths: Frames of each clip, (B,).
+
+        Returns:
+            Snippets (B, T // unit_length, C).
         """
         # The last movement of a clip sees hidden steps up to two past its end: four frames of room.
         motion = F.pad(motion.transpose(1, 2), (0, 2 * _STRIDE))
@@ -103,7 +110,15 @@ class SequenceEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """x (B, L, input_size), lengths (B,) in any order -> (B, embedding_size) in the same order."""
+        """Encode sequences to one vector each.
+
+        Args:
+            x: Sequences (B, L, input_size).
+            lengths: Valid steps of each, (B,), in any order.
+
+        Returns:
+            Embeddings (B, embedding_size) in the order given.
+        """
         packed = pack_padded_sequence(self.input(x), lengths.cpu(), batch_first=True, enforce_sorted=False)
         _, last = self.gru(packed, self.hidden.repeat(1, len(x), 1))
         return self.output(torch.cat((last[0], last[1]), dim=-1))
@@ -160,10 +175,14 @@ class TextMotionEvaluatorModel(PreTrainedModel):
 
     @torch.no_grad()
     def set_statistics(self, mean: np.ndarray | Tensor, std: np.ndarray | Tensor) -> None:
-        """Store mean (D,) and std (D,) of raw features, which `get_motion_features` normalises with.
+        """Store the statistics that `get_motion_features` normalises with.
+
+        Args:
+            mean: Mean of raw features, (D,).
+            std: Standard deviation of raw features, (D,).
 
         Raises:
-            ValueError: wrong shape, not finite, or a std that is not positive.
+            ValueError: Wrong shape, not finite, or a std that is not positive.
         """
         for name, values, buffer in (("mean", mean, self.motion_mean), ("std", std, self.motion_std)):
             values = torch.as_tensor(np.asarray(values), dtype=buffer.dtype)
@@ -187,7 +206,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
             ValueError: no captions, or a token without a part of speech (the message names it).
         """
         if not len(token_lists):
-            raise ValueError("there are no captions to vectorise")
+            raise ValueError("token_lists must hold at least one caption")
         width = self.config.max_text_len + 2
         unk = self._word_index["unk"]
         word_ids = torch.full((len(token_lists), width), unk, dtype=torch.long)
@@ -213,12 +232,18 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         return F.normalize(embeddings, dim=-1) if self.config.normalize_embeddings else embeddings
 
     def encode_text(self, word_embeddings: Tensor, pos_one_hots: Tensor, lengths: Tensor) -> Tensor:
-        """word_embeddings (B, L, word_embedding_size), pos_one_hots (B, L, 15), lengths (B,) -> (B, embedding_size).
+        """Embed captions. The order of the rows is kept; a caption's embedding does not depend on the others.
 
-        The order of the rows is kept; a caption's embedding does not depend on the others.
+        Args:
+            word_embeddings: Word vectors (B, L, word_embedding_size).
+            pos_one_hots: Parts of speech (B, L, 15).
+            lengths: Words of each caption, (B,).
+
+        Returns:
+            Embeddings (B, embedding_size).
 
         Raises:
-            ValueError: shapes that do not fit, or a length outside 1..L.
+            ValueError: The shapes do not match, or a length is outside 1..L.
         """
         shape = (*word_embeddings.shape[:2], self.config.word_embedding_size)
         if word_embeddings.dim() != 3 or tuple(word_embeddings.shape) != shape:
@@ -234,12 +259,17 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         return self._finish(self.text_encoder(inputs, lengths))
 
     def encode_motion(self, motion: Tensor, lengths: Tensor) -> Tensor:
-        """motion (B, T, D) normalised with the evaluator's statistics, lengths (B,) in frames -> (B, embedding_size).
+        """Embed motions. Frames behind a clip's length are not read.
 
-        What stands behind a clip's length is not read.
+        Args:
+            motion: Motion (B, T, D), normalised with the evaluator's statistics.
+            lengths: Frames of each clip, (B,).
+
+        Returns:
+            Embeddings (B, embedding_size).
 
         Raises:
-            ValueError: shapes that do not fit, or a length outside unit_length..T.
+            ValueError: The shapes do not match, or a length is outside unit_length..T.
         """
         dim, unit = self.config.feature_dim, self.config.unit_length
         if motion.dim() != 3 or motion.shape[-1] != dim:
@@ -261,10 +291,17 @@ class TextMotionEvaluatorModel(PreTrainedModel):
 
     @torch.no_grad()
     def get_text_features(self, token_lists: Sequence[Sequence[str]], batch_size: int = 256) -> Tensor:
-        """Captions as lists of word/POS tokens -> embeddings (B, embedding_size), in the order given.
+        """Embed captions given as lists of word/POS tokens.
+
+        Args:
+            token_lists: Captions, each a list such as ["a/DET", "man/NOUN"].
+            batch_size: Captions embedded at once.
+
+        Returns:
+            Embeddings (B, embedding_size), in the order given.
 
         Raises:
-            ValueError: see `vectorize`.
+            ValueError: See `vectorize`.
         """
         inputs = {name: values.to(self.device) for name, values in self.vectorize(token_lists).items()}
         with evaluating(self):
@@ -276,20 +313,23 @@ class TextMotionEvaluatorModel(PreTrainedModel):
 
     @torch.no_grad()
     def get_motion_features(self, motions: Any, batch_size: int = 256) -> Tensor:
-        """Raw features or joints of clips -> embeddings (B, embedding_size), in the order given.
+        """Embed raw features or joints of clips.
 
         Args:
             motions: One clip (T, D) or several, as `inputs_unimo.as_motions` takes them; tensors of features stay on
                 their device until they are batched.
             batch_size: Clips embedded at once.
 
+        Returns:
+            Embeddings (B, embedding_size), in the order given.
+
         Raises:
-            ValueError: no clips, statistics never set, or a clip of the wrong shape, too short or not finite (the
+            ValueError: No clips, statistics never set, or a clip of the wrong shape, too short or not finite (the
                 message names it).
         """
         motions, _ = as_motions(motions)
         if not motions:
-            raise ValueError("there is no motion to embed")
+            raise ValueError("motions must hold at least one motion")
         if not torch.isfinite(self.motion_mean).all() or not torch.isfinite(self.motion_std).all():
             raise ValueError("this evaluator has no motion statistics; give them with set_statistics(mean, std)")
         clips = [self._raw_clip(motion, index) for index, motion in enumerate(motions)]

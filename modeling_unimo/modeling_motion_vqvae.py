@@ -113,7 +113,15 @@ class MotionVQVAEModel(PreTrainedModel):
         return latents, None if lengths is None else lengths // self.config.downsample
 
     def encoder_latents(self, motion: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Latents (N, code_dim) of all valid steps, clip after clip: what `initialize_codebook` takes."""
+        """Latents of all valid steps, clip after clip: what `initialize_codebook` takes.
+
+        Args:
+            motion: Normalised motion (B, T, D).
+            attention_mask: (B, T), padded on the right; None if nothing is padded.
+
+        Returns:
+            Latents (N, code_dim).
+        """
         latents, lengths = self._latents(motion, self._check_motion(motion, attention_mask))
         mask = length_mask(lengths, latents.shape[1], latents)
         return latents.flatten(0, 1) if mask is None else latents[mask[:, 0] != 0]
@@ -176,10 +184,17 @@ class MotionVQVAEModel(PreTrainedModel):
         return self.decoder.reach
 
     def decode(self, codes: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Normalised motion (B, downsample * L, D) of codes (B, L); 0 behind the end of a shorter clip.
+        """Decode codes to motion.
+
+        Args:
+            codes: (B, L).
+            attention_mask: (B, L), padded on the right; None if nothing is padded.
+
+        Returns:
+            Normalised motion (B, downsample * L, D); 0 behind the end of a shorter clip.
 
         Raises:
-            ValueError: wrong shape, no codes, padding on the left, or a code that is not in the codebook.
+            ValueError: Wrong shape, no codes, padding on the left, or a code that is not in the codebook.
         """
         if codes.dim() != 2 or codes.shape[1] == 0:
             raise ValueError(f"codes must have shape (batch, length) with at least one code; got {tuple(codes.shape)}")

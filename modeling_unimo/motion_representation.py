@@ -416,8 +416,17 @@ def canonical_joints(
 ) -> Array:
     """The joints that features describe: uniform skeleton, on the floor, starting at the origin and facing +Z.
 
-    ``features_to_joints(joints_to_features(joints))`` gives these back, less the last frame. Arguments, shapes and
-    errors as `joints_to_features`; returns (..., T, J, 3).
+    ``features_to_joints(joints_to_features(joints))`` gives these back, less the last frame. Raises what
+    `joints_to_features` raises.
+
+    Args:
+        joints: Joint positions (..., T, J, 3) in the skeleton's unit.
+        skeleton: The skeleton of the joints.
+        target_offsets: Bone offsets (J, 3) to scale to; None keeps the skeleton's default.
+        facing: "corrected" or "published", as for `joints_to_features`.
+
+    Returns:
+        Joint positions (..., T, J, 3).
     """
     return _join(_canonical(joints, skeleton, target_offsets, facing))
 
@@ -634,7 +643,18 @@ def features_to_joints_by_rotation(
 # ------------------------------------------------------------------------------------------------------- mirroring
 @numpy_or_torch
 def mirror_joints(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
-    """The mirror image of joints (..., J, 3): x negated, left and right swapped."""
+    """Mirror image of joints: x negated, left and right swapped.
+
+    Args:
+        joints: Joint positions (..., J, 3).
+        skeleton: The skeleton of the joints.
+
+    Returns:
+        Joint positions (..., J, 3).
+
+    Raises:
+        ValueError: The shape is not (..., J, 3).
+    """
     if joints.ndim < 2 or joints.shape[-2:] != (skeleton.num_joints, 3):
         raise ValueError(f"expected joints of shape (..., {skeleton.num_joints}, 3), got {tuple(joints.shape)}")
     order = torch.tensor(skeleton.mirror_order, device=joints.device)
@@ -643,10 +663,17 @@ def mirror_joints(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
 
 @numpy_or_torch
 def mirror_features(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
-    """Features (..., T, D) of the mirror image of the same body, with its left and right bones swapped too.
+    """Features of the mirror image of the same body, with its left and right bones swapped too.
 
     HumanML3D's target skeleton is not quite symmetric (the hips differ by 7 mm): to have the target's own bones on
     either side, mirror the joints and convert those.
+
+    Args:
+        features: Raw features (..., T, D).
+        skeleton: The skeleton of the features.
+
+    Returns:
+        Raw features (..., T, D).
     """
     _check_width(features, skeleton)
     joints = np.array(skeleton.mirror_order)
@@ -689,7 +716,7 @@ def feature_statistics(
         ValueError: no clips, a clip that is no motion of this skeleton, or feat_bias not above 0.
     """
     if not feat_bias > 0:
-        raise ValueError(f"feat_bias is {feat_bias}; it must be above 0")
+        raise ValueError(f"feat_bias must be > 0, got {feat_bias}")
     count, mean, squares = 0, np.zeros(skeleton.feature_dim), np.zeros(skeleton.feature_dim)
     for index, clip in enumerate(clips):
         check_features(clip, skeleton, name=f"clip {index}")
@@ -700,7 +727,7 @@ def feature_statistics(
         mean += shift * (len(frames) / total)
         count = total
     if count == 0:
-        raise ValueError("no clips to take statistics of")
+        raise ValueError("clips must hold at least one clip")
     std = np.sqrt(squares / count)
     for name, where in skeleton.slices.items():
         # A constant group leaves rounding only; dividing by that would turn it into noise.

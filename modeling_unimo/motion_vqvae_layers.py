@@ -14,7 +14,19 @@ from .configuration_unimo import GROUP_NORM_GROUPS, MotionVQVAEConfig
 
 
 def valid_lengths(attention_mask: Tensor | None, shape: Sequence[int], what: str) -> Tensor | None:
-    """Valid lengths (B,) of a right-padded (B, T) mask, or None when nothing is masked."""
+    """Lengths of the rows of a mask.
+
+    Args:
+        attention_mask: (B, T), 1 for valid and padded on the right; None if nothing is masked.
+        shape: Expected shape (B, T).
+        what: Name of the masked array in error messages.
+
+    Returns:
+        Lengths (B,), or None if nothing is masked.
+
+    Raises:
+        ValueError: The mask has another shape, or is not padded on the right.
+    """
     if attention_mask is None:
         return None
     if tuple(attention_mask.shape) != tuple(shape):
@@ -28,7 +40,16 @@ def valid_lengths(attention_mask: Tensor | None, shape: Sequence[int], what: str
 
 
 def length_mask(lengths: Tensor | None, size: int, like: Tensor) -> Tensor | None:
-    """(B, 1, size) of ones and zeros in the type of `like`, or None when nothing is masked."""
+    """Mask of lengths.
+
+    Args:
+        lengths: Valid steps (B,), or None.
+        size: Steps of the batch.
+        like: Tensor whose type is taken.
+
+    Returns:
+        (B, 1, size) of ones and zeros, or None if nothing is masked.
+    """
     if lengths is None:
         return None
     positions = torch.arange(size, device=like.device)
@@ -43,6 +64,15 @@ class ChannelLayerNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, T)."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Normalise each step over its channels.
+
+        Args:
+            x: (B, C, T).
+            mask: Unused.
+
+        Returns:
+            (B, C, T).
+        """
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
@@ -50,6 +80,15 @@ class MaskedGroupNorm(nn.GroupNorm):
     """GroupNorm of (B, C, T) whose statistics leave masked frames out."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Normalise each group of channels over the valid steps.
+
+        Args:
+            x: (B, C, T).
+            mask: (B, 1, T) of ones and zeros, or None.
+
+        Returns:
+            (B, C, T).
+        """
         if mask is None:
             return super().forward(x)
         batch, channels, time = x.shape
@@ -67,6 +106,15 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """BatchNorm of (B, C, T) whose statistics leave masked frames out."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Normalise each channel over the valid steps of the batch.
+
+        Args:
+            x: (B, C, T).
+            mask: (B, 1, T) of ones and zeros, or None.
+
+        Returns:
+            (B, C, T).
+        """
         if mask is None or not self.training:
             return super().forward(x)
         keep = mask[:, 0] != 0
@@ -80,6 +128,15 @@ class NoNorm(nn.Module):
     """Takes the place of a norm where there is none."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the input.
+
+        Args:
+            x: (B, C, T).
+            mask: Unused.
+
+        Returns:
+            `x`.
+        """
         return x
 
 
@@ -109,6 +166,15 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Apply the block; masked steps are zeroed before each convolution.
+
+        Args:
+            x: (B, C, T).
+            mask: (B, 1, T) of ones and zeros, or None.
+
+        Returns:
+            (B, C, T).
+        """
         hidden = self.activation(self.norm1(x, mask))
         hidden = self.conv1(_apply(mask, hidden))
         hidden = self.activation(self.norm2(hidden, mask))
@@ -129,6 +195,15 @@ class ResidualStack(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(config, growth**level) for level in reversed(range(config.depth)))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Apply all blocks.
+
+        Args:
+            x: (B, C, T).
+            mask: (B, 1, T) of ones and zeros, or None.
+
+        Returns:
+            (B, C, T).
+        """
         for block in self.blocks:
             x = block(x, mask)
         return x
@@ -149,6 +224,15 @@ class HierarchicalEncoder(nn.Module):
         self.output = nn.Conv1d(width, config.code_dim, 3, padding=1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Encode motion with strided convolutions.
+
+        Args:
+            x: Normalised motion (B, D, T).
+            lengths: Valid frames (B,), or None.
+
+        Returns:
+            Latents (B, code_dim, T // downsample).
+        """
         mask = length_mask(lengths, x.shape[-1], x)
         # ReLU here whatever the activation of the blocks, as published.
         x = F.relu(self.input(_apply(mask, x)))
@@ -187,6 +271,15 @@ class HierarchicalDecoder(nn.Module):
         return 1 - first, last + 1
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Decode latents with upsampling convolutions.
+
+        Args:
+            x: Latents (B, code_dim, L).
+            lengths: Valid latents (B,), or None.
+
+        Returns:
+            Normalised motion (B, D, downsample * L).
+        """
         mask = length_mask(lengths, x.shape[-1], x)
         x = F.relu(self.input(_apply(mask, x)))
         for stack, up in zip(self.stacks, self.ups, strict=True):
@@ -211,6 +304,15 @@ class PatchEncoder(nn.Module):
         self.output = nn.Conv1d(config.width, config.code_dim, 3, padding=1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Encode motion patch by patch.
+
+        Args:
+            x: Normalised motion (B, D, T).
+            lengths: Valid frames (B,), or None.
+
+        Returns:
+            Latents (B, code_dim, T // downsample).
+        """
         x = self.patch(_apply(length_mask(lengths, x.shape[-1], x), x))
         lengths = None if lengths is None else lengths // self.downsample
         mask = length_mask(lengths, x.shape[-1], x)
@@ -246,6 +348,15 @@ class PatchDecoder(nn.Module):
         return inside + before, inside + after
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Decode latents patch by patch.
+
+        Args:
+            x: Latents (B, code_dim, L).
+            lengths: Valid latents (B,), or None.
+
+        Returns:
+            Normalised motion (B, D, downsample * L).
+        """
         mask = length_mask(lengths, x.shape[-1], x)
         x = self.input(_apply(mask, x))
         for stack in self.stacks:

@@ -176,11 +176,25 @@ class UniMoProcessor(ProcessorMixin):
         return TextEscape(self.tokenizer)
 
     def escape_text(self, text: str) -> str:
-        """Any text, without the strings of control tokens; `unescape_text` gives it back exactly."""
+        """Neutralise the strings of control tokens in a text.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            Text without those strings; `unescape_text` gives the original back exactly.
+        """
         return self._escape.escape(text)
 
     def unescape_text(self, text: str) -> str:
-        """The inverse of `escape_text`."""
+        """Undo `escape_text`.
+
+        Args:
+            text: Text with escapes; anything else in it is kept.
+
+        Returns:
+            The text that `escape_text` was given.
+        """
         return self._escape.unescape(text)
 
     def unknown_words(self, text: str) -> list[str]:
@@ -197,7 +211,11 @@ class UniMoProcessor(ProcessorMixin):
 
     @staticmethod
     def template_texts() -> list[str]:
-        """The words every prompt is made of, for training a tokenizer that spells them briefly."""
+        """The words that every prompt contains, for training a tokenizer that encodes them briefly.
+
+        Returns:
+            Texts in any order.
+        """
         return [*SYSTEM_PROMPTS.values(), "system", "user", "assistant"]
 
     def messages(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> list[dict[str, str]]:
@@ -207,6 +225,9 @@ class UniMoProcessor(ProcessorMixin):
             task: "t2m" or "m2t".
             text: the description, for t2m (ignored for m2t).
             codes: the motion, for m2t (ignored for t2m).
+
+        Returns:
+            Two messages, each with the keys "role" and "content".
 
         Raises:
             ValueError: unknown task; text missing, blank or over 2,000 characters; codes missing, too many, or no
@@ -218,7 +239,16 @@ class UniMoProcessor(ProcessorMixin):
         ]
 
     def prompt(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> str:
-        """`messages` rendered, up to where the assistant's answer begins. Raises what `messages` raises."""
+        """`messages` rendered, up to where the assistant's answer begins. Raises what `messages` raises.
+
+        Args:
+            task: "t2m" or "m2t".
+            text: The description, for t2m.
+            codes: The motion, for m2t.
+
+        Returns:
+            The prompt as a string.
+        """
         before, after = self._frames[self._task(task)]
         return before + self._request(task, text, codes) + after
 
@@ -232,6 +262,9 @@ class UniMoProcessor(ProcessorMixin):
             thought: what is thought before answering (ignored by a processor without thoughts).
             codes: the motion, for t2m (ignored for m2t).
             caption: the description, for m2t (ignored for t2m).
+
+        Returns:
+            The answer as a string, with the end of the turn.
 
         Raises:
             ValueError: thought or caption blank, codes missing, too many, or no codes of this vocabulary.
@@ -247,7 +280,16 @@ class UniMoProcessor(ProcessorMixin):
         return f"{Tag.THINK_START}{self._text(thought, 'thought', limit=None)}{Tag.THINK_END}"
 
     def prompt_ids(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> list[int]:
-        """Ids of `prompt`; codes become ids directly. Raises what `messages` raises."""
+        """Ids of `prompt`; codes become ids directly. Raises what `messages` raises.
+
+        Args:
+            task: "t2m" or "m2t".
+            text: The description, for t2m.
+            codes: The motion, for m2t.
+
+        Returns:
+            Token ids.
+        """
         if self._task(task) == "t2m":
             return self._encode(self.prompt(task, text))
         return self._insert_codes(self._empty_motion_prompt, codes)
@@ -255,7 +297,17 @@ class UniMoProcessor(ProcessorMixin):
     def completion_ids(
         self, task: str, thought: str, codes: Sequence[int] | None = None, caption: str | None = None
     ) -> list[int]:
-        """Ids of `completion`; codes become ids directly. Arguments and errors as `completion`."""
+        """Ids of `completion`; codes become ids directly. Raises what `completion` raises.
+
+        Args:
+            task: "t2m" or "m2t".
+            thought: The thought before the answer (ignored by a processor without thoughts).
+            codes: The motion, for t2m.
+            caption: The description, for m2t.
+
+        Returns:
+            Token ids, with the end of the turn.
+        """
         if self._task(task) == "m2t":
             return self._encode(self.completion(task, thought, None, caption))
         empty = f"{self._thought(thought)}{Tag.MOTION_START}{Tag.MOTION_END}{self._end_of_turn}"
@@ -268,9 +320,16 @@ class UniMoProcessor(ProcessorMixin):
         caption: str | None = None,
         codes: Sequence[int] | None = None,
     ) -> dict[str, list[int]]:
-        """One supervised example: ids of prompt and completion, and which of them are the completion's (1).
+        """Encode one supervised example. Raises what `messages` and `completion` raise.
 
-        `caption` and `codes` are the pair; the task says which of them is asked and which is answered.
+        Args:
+            task: "t2m" or "m2t"; it decides which of `caption` and `codes` is asked and which is answered.
+            thought: The thought before the answer (ignored by a processor without thoughts).
+            caption: The description.
+            codes: The motion.
+
+        Returns:
+            `input_ids` of prompt and completion, and `completion_mask`, 1 for the ids of the completion.
         """
         prompt = self.prompt_ids(task, caption, codes)
         completion = self.completion_ids(task, thought, codes, caption)
@@ -299,7 +358,15 @@ class UniMoProcessor(ProcessorMixin):
         return self.pad([self.prompt_ids(*row) for row in self.rows(tasks, texts, codes_list)], return_tensors)
 
     def pad(self, prompts: Sequence[Sequence[int]], return_tensors: str | None = "pt") -> BatchEncoding:
-        """Ids of prompts as one batch, padded on the left: `input_ids`, `attention_mask` (B, L)."""
+        """Ids of prompts as one batch, padded on the left.
+
+        Args:
+            prompts: Ids of each prompt.
+            return_tensors: "pt" for tensors, None for lists.
+
+        Returns:
+            `input_ids` and `attention_mask`, (B, L) each.
+        """
         length = max(map(len, prompts))
         ids = [[self.pad_id] * (length - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts]
@@ -311,16 +378,24 @@ class UniMoProcessor(ProcessorMixin):
         texts: Sequence[str | None] | None,
         codes_list: Sequence[Sequence[int] | None] | None,
     ) -> list[tuple[str, str | None, Sequence[int] | None]]:
-        """(task, text, codes) a row, from columns of which one may be missing.
+        """Rows of a batch from columns, one of which may be missing.
+
+        Args:
+            tasks: One task for all rows, or one each.
+            texts: Description of each row, or None.
+            codes_list: Codes of each row, or None.
+
+        Returns:
+            (task, text, codes) of each row.
 
         Raises:
-            ValueError: the columns differ in length, or a column is a bare string.
+            ValueError: The columns differ in length, or a column is a bare string.
         """
         if isinstance(texts, str):
-            raise ValueError("texts is a string; give a list of strings.")
+            raise ValueError("texts must be a list of strings, got a string")
         given = [column for column in (texts, codes_list) if column is not None]
         if not given:
-            raise ValueError("Neither texts nor codes_list is given.")
+            raise ValueError("texts or codes_list must be given")
         columns: list[Sequence[Any]] = [[tasks] * len(given[0]) if isinstance(tasks, str) else tasks]
         columns += [column if column is not None else [None] * len(given[0]) for column in (texts, codes_list)]
         if len({len(column) for column in columns}) != 1:
@@ -344,7 +419,7 @@ class UniMoProcessor(ProcessorMixin):
             ValueError: not exactly one of the two is given; and what `messages` or the feature extractor raise.
         """
         if (text is None) == (motion is None):
-            raise ValueError("Give either text or motion.")
+            raise ValueError("exactly one of text and motion must be given")
         if text is not None:
             return self.encode_prompts("t2m", as_texts(text), None, return_tensors)
         return self.feature_extractor(motion, return_tensors=return_tensors)
@@ -358,6 +433,9 @@ class UniMoProcessor(ProcessorMixin):
             answer: What was generated after the prompt: ids (up to the end of turn, which must be there; only padding
                 may follow) or a string (whose end of turn may be missing, since decoders drop special tokens).
             task: "t2m" or "m2t".
+
+        Returns:
+            What was read; an invalid answer carries no codes and no caption.
         """
         self._task(task)
         if isinstance(answer, str):
@@ -429,10 +507,16 @@ class UniMoProcessor(ProcessorMixin):
         return self.feature_extractor.unit_length / self.feature_extractor.fps
 
     def codes_of_duration(self, seconds: float) -> int:
-        """Whole codes nearest to a duration.
+        """Number of codes nearest to a duration.
+
+        Args:
+            seconds: The duration.
+
+        Returns:
+            Whole codes, 1 to `max_motion_codes`.
 
         Raises:
-            ValueError: the duration is no number, or outside 1 to `max_motion_codes` codes (0.2 to 9.8 s).
+            ValueError: The duration is not a number, or outside 1 to `max_motion_codes` codes (0.2 to 9.8 s).
         """
         shortest, longest = self.seconds_per_code, self.max_motion_codes * self.seconds_per_code
         seconds = as_number(seconds)
@@ -481,7 +565,7 @@ class UniMoProcessor(ProcessorMixin):
     @staticmethod
     def _task(task: str) -> str:
         if task not in TASKS:
-            raise ValueError(f'task is {task!r}; choose "t2m" (text to motion) or "m2t" (motion to text).')
+            raise ValueError(f'task must be "t2m" (text to motion) or "m2t" (motion to text), got {task!r}')
         return task
 
     def _request(self, task: str, text: str | None, codes: Sequence[int] | None) -> str:

@@ -51,8 +51,15 @@ STYLES = ("body", "skeleton")
 
 
 def smoothed(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian filter of ``values`` (T,...) along time, ends held; ``sigma`` in frames. Zero phase: the camera leads
-    and lags the body equally."""
+    """Gaussian filter along time with the ends held. Zero phase: the camera leads and lags the body equally.
+
+    Args:
+        values: Array (T, ...).
+        sigma: Standard deviation in frames.
+
+    Returns:
+        Array of the same shape.
+    """
     radius = int(np.ceil(3 * sigma))
     if radius == 0 or len(values) == 1:
         return values.copy()
@@ -409,7 +416,7 @@ def _doubled(coarse: np.ndarray, height: int, width: int) -> np.ndarray:
 def _picture_size(size: int | tuple[int, int]) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size
     if not (16 <= height <= 4096 and 16 <= width <= 4096):
-        raise ValueError(f"size is {size}; expected 16 to 4096 pixels, as one number or (height, width).")
+        raise ValueError(f"size must be 16 to 4096 pixels, as one number or (height, width), got {size}")
     return int(height), int(width)
 
 
@@ -417,9 +424,9 @@ def _named_views(view: str | Sequence[str], camera: str) -> tuple[str, ...]:
     views = (view,) if isinstance(view, str) else tuple(view)
     unknown = [name for name in views if name not in VIEWS]
     if unknown or not views:
-        raise ValueError(f"view is {view!r}; expected one of {', '.join(VIEWS)}, or several of them.")
+        raise ValueError(f"view must be one of {', '.join(VIEWS)}, or several of them, got {view!r}")
     if camera not in CAMERAS:
-        raise ValueError(f"camera is {camera!r}; expected one of {', '.join(CAMERAS)}.")
+        raise ValueError(f"camera must be one of {', '.join(CAMERAS)}, got {camera!r}")
     return views
 
 
@@ -477,14 +484,26 @@ def staged(
     fps: float = 20.0,
     style: str = "body",
 ) -> Staging:
-    """Place figure and cameras; arguments and errors as for :func:`render_frames`."""
+    """Place figure and cameras; raises what :func:`render_frames` raises.
+
+    Args:
+        joints: Joint positions (T, 22, 3) in metres or (T, 21, 3) in KIT millimetres.
+        size: Pixels, as one number or (height, width).
+        view: One of `VIEWS`, or several of them.
+        camera: One of `CAMERAS`.
+        fps: Frames per second of the motion.
+        style: One of `STYLES`.
+
+    Returns:
+        What is drawn, and from where.
+    """
     metres, body = drawable(joints)
     height, width = _picture_size(size)
     views = _named_views(view, camera)
     if style not in STYLES:
-        raise ValueError(f"style is {style!r}; expected one of {', '.join(STYLES)}.")
+        raise ValueError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
     if not fps > 0:
-        raise ValueError(f"fps is {fps}; expected a positive frame rate.")
+        raise ValueError(f"fps must be > 0, got {fps}")
     if style == "skeleton":
         body = STICK_FIGURES[body.num_joints]
     scale = body.scale(metres)
@@ -509,7 +528,19 @@ def iter_frames(
     fps: float = 20.0,
     style: str = "body",
 ) -> Iterator[np.ndarray]:
-    """Draw a motion frame by frame; see :func:`render_frames`, which stacks what this yields."""
+    """Draw a motion frame by frame; arguments and errors as for :func:`render_frames`, which stacks the frames.
+
+    Args:
+        joints: Joint positions (T, 22, 3) in metres or (T, 21, 3) in KIT millimetres.
+        size: Pixels, as one number or (height, width).
+        view: One of `VIEWS`, or several of them.
+        camera: One of `CAMERAS`.
+        fps: Frames per second of the motion.
+        style: One of `STYLES`.
+
+    Returns:
+        Iterator of pictures (height, width, 3) uint8.
+    """
     staging = staged(joints, size, view, camera, fps, style)
     return _draw_frames(staging, range(len(staging.points)))
 
@@ -568,10 +599,19 @@ def contact_sheet(
     fps: float = 20.0,
     style: str = "body",
 ) -> np.ndarray:
-    """``n`` frames of a motion, evenly spaced from its first to its last, each stamped with its time in seconds.
+    """Evenly spaced frames of a motion on one sheet, from its first to its last, stamped with their times in seconds.
 
-    Other arguments as for :func:`render_frames`; ``columns`` defaults to four, or to one with several views. A motion
-    of fewer than ``n`` frames shows each frame once.
+    A motion of fewer than ``n`` frames shows each frame once. Raises what :func:`render_frames` raises.
+
+    Args:
+        joints: Joint positions (T, 22, 3) in metres or (T, 21, 3) in KIT millimetres.
+        n: Number of frames.
+        columns: Frames a row; None for four, or one with several views.
+        size: Pixels of one frame, as one number or (height, width).
+        view: One of `VIEWS`, or several of them.
+        camera: One of `CAMERAS`.
+        fps: Frames per second of the motion.
+        style: One of `STYLES`.
 
     Returns:
         (rows * height, columns * width, 3) uint8; cells left over are blank.
@@ -584,16 +624,39 @@ def contact_sheet(
 
 
 def sheet_indices(frames: int, n: int) -> np.ndarray:
-    """Which of ``frames`` frames a contact sheet of ``n`` shows: evenly spaced, first and last among them."""
+    """Indices of the frames that a contact sheet shows: evenly spaced, first and last among them.
+
+    Args:
+        frames: Number of frames of the motion.
+        n: Frames on the sheet.
+
+    Returns:
+        At most `n` indices, ascending.
+
+    Raises:
+        ValueError: `n` is below 1.
+    """
     if n < 1:
-        raise ValueError(f"n is {n}; a contact sheet needs at least one frame.")
+        raise ValueError(f"n must be >= 1, got {n}")
     return np.unique(np.linspace(0, frames - 1, n).round().astype(int))
 
 
 def lay_out(pictures: Iterable[np.ndarray], seconds: Sequence[float] | np.ndarray, columns: int = 4) -> np.ndarray:
-    """Equal pictures (H,W,3) uint8, stamped with their times, row by row on one sheet with white gaps."""
+    """Arrange equal pictures row by row on one sheet with white gaps, stamped with their times.
+
+    Args:
+        pictures: Pictures (H, W, 3) uint8 of one shape.
+        seconds: Time of each picture.
+        columns: Pictures a row.
+
+    Returns:
+        The sheet, uint8.
+
+    Raises:
+        ValueError: No pictures, or `columns` below 1.
+    """
     if columns < 1:
-        raise ValueError(f"columns is {columns}; expected at least 1.")
+        raise ValueError(f"columns must be >= 1, got {columns}")
     columns = min(columns, len(seconds))
     sheet: np.ndarray | None = None
     for cell, (second, drawn) in enumerate(zip(seconds, pictures, strict=True)):
@@ -607,7 +670,7 @@ def lay_out(pictures: Iterable[np.ndarray], seconds: Sequence[float] | np.ndarra
         top, left = cell // columns * height, cell % columns * width
         sheet[top : top + height, left : left + width] = picture
     if sheet is None:
-        raise ValueError("There are no pictures to lay out.")
+        raise ValueError("pictures must hold at least one picture")
     return sheet
 
 
@@ -623,11 +686,21 @@ def motion_strip(
     A body that travels far and mostly one way is shown where it really was, from the side. Any other motion (on the
     spot, in a circle) would pile up, so its poses are set out side by side in time order.
 
+    Args:
+        joints: Joint positions (T, 22, 3) in metres or (T, 21, 3) in KIT millimetres.
+        n: Number of poses.
+        size: Pixels (height, width).
+        ghosts: Faint poses between two.
+        fps: Frames per second of the motion.
+
     Returns:
         (height, width, 3) uint8.
+
+    Raises:
+        ValueError: `n` below 1, `ghosts` below 0, or joints that cannot be drawn.
     """
     if n < 1 or ghosts < 0:
-        raise ValueError(f"n is {n} and ghosts is {ghosts}; expected n >= 1 and ghosts >= 0.")
+        raise ValueError(f"n must be >= 1 and ghosts >= 0, got {n} and {ghosts}")
     joints, body = drawable(joints)
     height, width = _picture_size(size)
     scale = body.scale(joints)
@@ -684,10 +757,19 @@ _GLYPHS = {
 
 
 def stamp(picture: np.ndarray, text: str, zoom: int = 2) -> None:
-    """Write digits, ".", "-" or "s" into the top left corner of ``picture`` (H,W,3) uint8, in place."""
+    """Write digits, ".", "-" or "s" into the top left corner of a picture, in place.
+
+    Args:
+        picture: Picture (H, W, 3) uint8.
+        text: What to write.
+        zoom: Pixels per dot of a glyph.
+
+    Raises:
+        ValueError: Another character, or another kind of picture.
+    """
     unknown = set(text) - set(_GLYPHS)
     if unknown:
-        raise ValueError(f"stamp cannot write {sorted(unknown)}; it knows {' '.join(_GLYPHS)}.")
+        raise ValueError(f"text must consist of {' '.join(_GLYPHS)}, got {sorted(unknown)}")
     bits = np.zeros((5, 4 * len(text)), bool)
     for place, character in enumerate(text):
         for row, digit in enumerate(_GLYPHS[character]):
@@ -700,12 +782,19 @@ def stamp(picture: np.ndarray, text: str, zoom: int = 2) -> None:
 def _checked_picture(picture: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-        raise ValueError(f"{name} is {array.dtype} {array.shape}; expected uint8 (height, width, 3).")
+        raise ValueError(f"{name} must be uint8 (height, width, 3), got {array.dtype} {array.shape}")
     return np.ascontiguousarray(array)
 
 
 def png_bytes(picture: np.ndarray) -> bytes:
-    """Encode (H,W,3) uint8 as PNG; the standard library suffices."""
+    """Encode a picture as PNG; the standard library suffices.
+
+    Args:
+        picture: Picture (H, W, 3) uint8.
+
+    Returns:
+        Content of the file.
+    """
     picture = _checked_picture(picture, "picture")
     height, width = picture.shape[:2]
     # Filter 1 (difference to the left neighbour) compresses smooth shading well.
@@ -724,25 +813,42 @@ def png_bytes(picture: np.ndarray) -> bytes:
 
 
 def save_png(path: str | Path, picture: np.ndarray) -> Path:
-    """Write one picture (H,W,3) uint8 as PNG."""
+    """Write one picture as PNG.
+
+    Args:
+        path: The file.
+        picture: Picture (H, W, 3) uint8.
+
+    Returns:
+        The path.
+    """
     with atomic_write(path) as part:
         part.write_bytes(png_bytes(picture))
     return Path(path)
 
 
 def save_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0) -> Path:
-    """Write frames (H,W,3) uint8 as an endless GIF. GIF counts hundredths of a second, so 12.5 and 20 frames/s are
-    exact and others are rounded.
+    """Write frames as an endless GIF.
+
+    GIF counts hundredths of a second, so 12.5 and 20 frames/s are exact and others are rounded.
+
+    Args:
+        path: The file.
+        frames: Pictures (H, W, 3) uint8 of one shape.
+        fps: Frames per second.
+
+    Returns:
+        The path.
 
     Raises:
         ImportError: Pillow is not installed.
-        ValueError: no frames, or not uint8 pictures.
+        ValueError: No frames, or pictures that are not uint8.
     """
     if Image is None:
         raise ImportError("Writing a GIF needs Pillow: pip install pillow. PNG and HTML need nothing more.")
     pictures = [Image.fromarray(_checked_picture(f, f"frame {i}")) for i, f in enumerate(frames)]
     if not pictures:
-        raise ValueError(f"There are no frames to write to {path}.")
+        raise ValueError(f"frames must hold at least one picture to write {path}")
     # One palette for all frames: a palette of its own per frame makes the ground flicker.
     palette = pictures[len(pictures) // 2].quantize(255)
     pictures = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
@@ -760,17 +866,27 @@ def save_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0) 
 
 
 def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, quality: int = 18) -> Path:
-    """Write frames (H,W,3) uint8 as H.264 MP4 that browsers play; ``quality`` is the constant rate factor (lower is
-    better). Frames may come from :func:`iter_frames`, so a long clip is never in memory at once.
+    """Write frames as H.264 MP4 that browsers play.
+
+    Frames may come from :func:`iter_frames`, so a long clip is never in memory at once.
+
+    Args:
+        path: The file.
+        frames: Pictures (H, W, 3) uint8 of one shape.
+        fps: Frames per second.
+        quality: Constant rate factor; lower is better.
+
+    Returns:
+        The path.
 
     Raises:
         ImportError: PyAV is not installed.
-        ValueError: no frames, pictures of different sizes, or a frame rate that is not positive.
+        ValueError: No frames, pictures of different sizes, or a frame rate that is not positive.
     """
     if av is None:
         raise ImportError("Writing MP4 needs PyAV: pip install av. PNG and HTML need nothing more.")
     if not fps > 0:
-        raise ValueError(f"fps is {fps}; expected a positive frame rate.")
+        raise ValueError(f"fps must be > 0, got {fps}")
     stream = None
     shape: tuple[int, ...] | None = None
     with (
@@ -794,7 +910,7 @@ def save_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, 
             for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
                 container.mux(packet)
         if stream is None:
-            raise ValueError(f"There are no frames to write to {path}.")
+            raise ValueError(f"frames must hold at least one picture to write {path}")
         for packet in stream.encode():
             container.mux(packet)
     return Path(path)

@@ -27,7 +27,17 @@ Planes = tuple[torch.Tensor, ...]
 
 
 def as_tensor(array: Array) -> torch.Tensor:
-    """A tensor as it is, anything else as a float tensor; `ValueError` where it holds no real numbers."""
+    """Convert an array to a tensor.
+
+    Args:
+        array: A tensor, which is returned as it is, or anything numpy reads as numbers.
+
+    Returns:
+        A tensor; float unless a tensor was given.
+
+    Raises:
+        ValueError: The array does not hold real numbers.
+    """
     if not torch.is_tensor(array):
         array = np.asarray(array)
         if array.dtype.kind not in "fiub":
@@ -39,7 +49,14 @@ def as_tensor(array: Array) -> torch.Tensor:
 
 
 def numpy_or_torch(function: Callable) -> Callable:
-    """Let a torch function take numpy arrays and then return them. The first argument decides the kind."""
+    """Let a torch function take numpy arrays and then return numpy arrays.
+
+    Args:
+        function: A function of tensors. The kind of its first argument decides the kind of the result.
+
+    Returns:
+        The wrapped function.
+    """
 
     @functools.wraps(function)
     def wrapper(array: Array, *arguments: Any, **keywords: Any) -> Any:
@@ -54,28 +71,67 @@ def numpy_or_torch(function: Callable) -> Callable:
 
 
 def tensor_like(array: Array, reference: torch.Tensor) -> torch.Tensor:
-    """`array` as a tensor with the device and type of `reference`."""
+    """Convert an array to the device and type of another.
+
+    Args:
+        array: Tensor or array of any shape.
+        reference: Tensor whose device and type are taken.
+
+    Returns:
+        Tensor of the shape of `array`.
+    """
     return as_tensor(array).to(device=reference.device, dtype=reference.dtype)
 
 
 # ------------------------------------------------------------------------------------- rotations on component planes
 def conjugate(q: Planes) -> Planes:
-    """The inverse of unit quaternions."""
+    """Inverse of unit quaternions.
+
+    Args:
+        q: Unit quaternions (w, x, y, z), each an array of one shape.
+
+    Returns:
+        Their conjugates, of the same shape.
+    """
     return q[0], -q[1], -q[2], -q[3]
 
 
 def dot(a: Planes, b: Planes) -> torch.Tensor:
-    """Scalar product of vectors."""
+    """Scalar product of vectors.
+
+    Args:
+        a: Vectors (x, y, z), each an array of one shape.
+        b: Vectors of the same shape.
+
+    Returns:
+        Tensor of the shape of one component.
+    """
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def cross(a: Planes, b: Planes) -> Planes:
-    """Vector product."""
+    """Vector product.
+
+    Args:
+        a: Vectors (x, y, z), each an array of one shape.
+        b: Vectors of the same shape.
+
+    Returns:
+        a x b, of the same shape.
+    """
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 def rotate(q: Planes, v: Planes) -> Planes:
-    """Vectors v turned by unit quaternions q."""
+    """Rotate vectors by unit quaternions.
+
+    Args:
+        q: Unit quaternions (w, x, y, z), each an array of one shape.
+        v: Vectors (x, y, z) of that shape.
+
+    Returns:
+        The rotated vectors.
+    """
     w, axis = q[0], q[1:]
     uv = cross(axis, v)
     uuv = cross(axis, uv)
@@ -83,7 +139,14 @@ def rotate(q: Planes, v: Planes) -> Planes:
 
 
 def normalise(v: Planes) -> Planes:
-    """Unit vectors; zero vectors stay zero."""
+    """Scale vectors to unit length.
+
+    Args:
+        v: Vectors of any number of components, each an array of one shape.
+
+    Returns:
+        Unit vectors; zero vectors stay zero.
+    """
     length = dot(v, v).sqrt().clamp_min(torch.finfo(v[0].dtype).tiny)
     return tuple(c / length for c in v)
 
@@ -93,6 +156,13 @@ def between(u: Planes, v: Planes) -> Planes:
 
     Through s the result stays accurate up to opposite vectors, where the published (1 + u.v, u x v) cancels. Exactly
     opposite vectors turn by half a turn about an axis perpendicular to u.
+
+    Args:
+        u: Unit vectors (x, y, z), each an array of one shape.
+        v: Unit vectors of that shape.
+
+    Returns:
+        Unit quaternions (w, x, y, z).
     """
     s = tuple(a + b for a, b in zip(u, v, strict=True))
     length = dot(s, s).sqrt()
@@ -110,7 +180,14 @@ def between(u: Planes, v: Planes) -> Planes:
 
 
 def first_columns(q: Planes) -> Planes:
-    """First and second column of the rotation matrix of unit quaternions: the six rotation numbers."""
+    """First and second column of the rotation matrix of unit quaternions: the six rotation numbers.
+
+    Args:
+        q: Unit quaternions (w, x, y, z), each an array of one shape.
+
+    Returns:
+        Six arrays of that shape.
+    """
     w, x, y, z = q
     x2, y2, z2 = 2 * x, 2 * y, 2 * z
     xx, xy, xz, yy, yz, zz = x * x2, x * y2, x * z2, y * y2, y * z2, z * z2
@@ -119,26 +196,63 @@ def first_columns(q: Planes) -> Planes:
 
 
 def columns_from_six(six: Planes) -> tuple[Planes, ...]:
-    """Orthonormal matrix columns from six numbers, in the published order: x, z = x cross b, y = z cross x."""
+    """Orthonormal matrix columns from six numbers, in the published order: x, z = x cross b, y = z cross x.
+
+    Args:
+        six: Six arrays of one shape: the first two columns, neither unit nor perpendicular in general.
+
+    Returns:
+        Three columns (x, y, z) of orthonormal matrices.
+    """
     x = normalise(six[:3])
     z = normalise(cross(x, six[3:]))
     return x, cross(z, x), z
 
 
 def apply_columns(columns: tuple[Planes, ...], v: Planes) -> Planes:
-    """Matrices, given by their columns, times vectors v."""
+    """Multiply matrices, given by their columns, with vectors.
+
+    Args:
+        columns: Three columns (x, y, z), each component an array of one shape.
+        v: Vectors (x, y, z) of that shape.
+
+    Returns:
+        The products, of that shape.
+    """
     x, y, z = columns
     return tuple(x[i] * v[0] + y[i] * v[1] + z[i] * v[2] for i in range(3))
 
 
 def turn(cos: torch.Tensor, sin: torch.Tensor, x: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate (x, z) about +Y by the angle with this cosine and sine."""
+    """Rotate about the +Y axis.
+
+    Args:
+        cos: Cosine of the angle.
+        sin: Sine of the angle.
+        x: First coordinate of the points.
+        z: Third coordinate of the points.
+
+    Returns:
+        The rotated x and z, of the broadcast shape.
+    """
     return cos * x + sin * z, cos * z - sin * x
 
 
 # ------------------------------------------------------------------------------------------ rotations, public form
 def component_planes(array: torch.Tensor, size: int, what: str) -> Planes:
-    """The last dimension taken apart; `ValueError` names `what` where it has not `size` components."""
+    """Split the last dimension into its components.
+
+    Args:
+        array: Tensor (..., size).
+        size: Expected number of components.
+        what: Name of the array in the error message.
+
+    Returns:
+        `size` tensors (...).
+
+    Raises:
+        ValueError: The last dimension is not `size`.
+    """
     if array.ndim == 0 or array.shape[-1] != size:
         raise ValueError(f"{what} needs a last dimension of {size}, got shape {tuple(array.shape)}")
     return array.unbind(-1)
@@ -146,28 +260,58 @@ def component_planes(array: torch.Tensor, size: int, what: str) -> Planes:
 
 @numpy_or_torch
 def quaternion_multiply(p: Array, q: Array) -> Array:
-    """Hamilton product p*q of (..., 4) quaternions: first q, then p."""
+    """Hamilton product p*q: the rotation q, then p.
+
+    Args:
+        p: Quaternions (..., 4), w first.
+        q: Quaternions (..., 4).
+
+    Returns:
+        Quaternions (..., 4).
+    """
     return torch.stack(multiply(component_planes(p, 4, "p"), component_planes(tensor_like(q, p), 4, "q")), -1)
 
 
 @numpy_or_torch
 def quaternion_inverse(q: Array) -> Array:
-    """Inverse of unit quaternions (..., 4): the conjugate."""
+    """Inverse of unit quaternions: the conjugate.
+
+    Args:
+        q: Unit quaternions (..., 4), w first.
+
+    Returns:
+        Unit quaternions (..., 4).
+    """
     return torch.stack(conjugate(component_planes(q, 4, "q")), -1)
 
 
 @numpy_or_torch
 def quaternion_rotate(q: Array, v: Array) -> Array:
-    """Rotate vectors v (..., 3) by unit quaternions q (..., 4)."""
+    """Rotate vectors by unit quaternions.
+
+    Args:
+        q: Unit quaternions (..., 4), w first.
+        v: Vectors (..., 3).
+
+    Returns:
+        Rotated vectors (..., 3).
+    """
     return torch.stack(rotate(component_planes(q, 4, "q"), component_planes(tensor_like(v, q), 3, "v")), -1)
 
 
 @numpy_or_torch
 def quaternion_between(u: Array, v: Array) -> Array:
-    """Shortest rotation (..., 4) that takes the direction of u (..., 3) to that of v, with w >= 0.
+    """Shortest rotation that takes the direction of u to that of v.
 
     Opposite vectors give half a turn about an axis perpendicular to u, zero vectors the identity; the published
     function gives NaN for both, and a wrong result for exactly three vectors (it crosses along the wrong axis).
+
+    Args:
+        u: Vectors (..., 3) of any length.
+        v: Vectors (..., 3) of any length.
+
+    Returns:
+        Unit quaternions (..., 4) with w >= 0.
     """
     u, v = torch.broadcast_tensors(u, tensor_like(v, u))
     from_, to = normalise(component_planes(u, 3, "u")), normalise(component_planes(v, 3, "v"))
@@ -178,7 +322,14 @@ def quaternion_between(u: Array, v: Array) -> Array:
 
 @numpy_or_torch
 def quaternion_to_matrix(q: Array) -> Array:
-    """Rotation matrices (..., 3, 3) of quaternions (..., 4), which need not have unit length."""
+    """Rotation matrices of quaternions.
+
+    Args:
+        q: Quaternions (..., 4), w first, of any length but 0.
+
+    Returns:
+        Rotation matrices (..., 3, 3).
+    """
     w, x, y, z = component_planes(q, 4, "q")
     scale = (w * w + x * x + y * y + z * z).clamp_min(torch.finfo(q.dtype).tiny).sqrt()
     six = first_columns((w / scale, x / scale, y / scale, z / scale))
@@ -187,7 +338,17 @@ def quaternion_to_matrix(q: Array) -> Array:
 
 @numpy_or_torch
 def matrix_to_quaternion(matrix: Array) -> Array:
-    """Unit quaternions (..., 4) of rotation matrices (..., 3, 3), by Shepperd's four cases."""
+    """Unit quaternions of rotation matrices, by Shepperd's four cases.
+
+    Args:
+        matrix: Rotation matrices (..., 3, 3).
+
+    Returns:
+        Unit quaternions (..., 4), w first.
+
+    Raises:
+        ValueError: The shape is not (..., 3, 3).
+    """
     if matrix.ndim < 2 or matrix.shape[-2:] != (3, 3):
         raise ValueError(f"matrix needs shape (..., 3, 3), got {tuple(matrix.shape)}")
     (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrix.unbind(-2))
@@ -206,26 +367,54 @@ def matrix_to_quaternion(matrix: Array) -> Array:
 
 @numpy_or_torch
 def quaternion_to_rotation6d(q: Array) -> Array:
-    """Six rotation numbers (..., 6), the first two matrix columns, of unit quaternions (..., 4)."""
+    """Six rotation numbers of unit quaternions: the first two columns of the matrix.
+
+    Args:
+        q: Unit quaternions (..., 4), w first.
+
+    Returns:
+        Array (..., 6).
+    """
     return torch.stack(first_columns(component_planes(q, 4, "q")), -1)
 
 
 @numpy_or_torch
 def rotation6d_to_matrix(six: Array) -> Array:
-    """Rotation matrices (..., 3, 3) from six numbers (..., 6) that need be neither unit nor perpendicular."""
+    """Rotation matrices of six rotation numbers.
+
+    Args:
+        six: Two vectors (..., 6), neither unit nor perpendicular in general.
+
+    Returns:
+        Rotation matrices (..., 3, 3).
+    """
     columns = columns_from_six(component_planes(six, 6, "rotation"))
     return torch.stack([torch.stack(column, -1) for column in columns], -1)
 
 
 @numpy_or_torch
 def rotation6d_to_quaternion(six: Array) -> Array:
-    """Unit quaternions (..., 4) from six rotation numbers (..., 6)."""
+    """Unit quaternions of six rotation numbers.
+
+    Args:
+        six: Two vectors (..., 6), neither unit nor perpendicular in general.
+
+    Returns:
+        Unit quaternions (..., 4), w first.
+    """
     return matrix_to_quaternion(rotation6d_to_matrix(six))
 
 
 @numpy_or_torch
 def quaternion_continuous(q: Array) -> Array:
-    """Choose signs along time so that neighbouring quaternions (T, ..., 4) lie on the same side."""
+    """Choose signs along time such that neighbouring quaternions lie on the same side.
+
+    Args:
+        q: Quaternions (T, ..., 4).
+
+    Returns:
+        The same rotations, (T, ..., 4).
+    """
     signs = torch.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0).to(q.dtype)
     signs = torch.cat((torch.ones_like(q[:1, ..., 0]), signs.cumprod(0)), 0)
     return q * signs[..., None]
@@ -233,21 +422,34 @@ def quaternion_continuous(q: Array) -> Array:
 
 @numpy_or_torch
 def expmap_to_quaternion(expmap: Array) -> Array:
-    """Unit quaternions (..., 4) from rotation vectors (..., 3): axis times angle in radians."""
+    """Unit quaternions of rotation vectors.
+
+    Args:
+        expmap: Rotation vectors (..., 3): axis times angle in radians.
+
+    Returns:
+        Unit quaternions (..., 4), w first.
+    """
     angle = expmap.square().sum(-1, keepdim=True).sqrt()
     return torch.cat(((angle / 2).cos(), 0.5 * torch.sinc(angle / (2 * math.pi)) * expmap), -1)
 
 
 @numpy_or_torch
 def quaternion_to_euler(q: Array, order: str = "zxy") -> Array:
-    """Angles (..., 3) in radians, in the order of the letters, with R = R(first) R(second) R(third).
+    """Euler angles of unit quaternions, with R = R(first) R(second) R(third).
 
-    ``order`` is any permutation of x, y and z, as in a BVH file's channels: the returned first angle belongs to the
-    first letter, the outermost rotation. At the pole of the middle angle, where only a sum is determined, the third
-    angle is 0.
+    At the pole of the middle angle, where only a sum is determined, the third angle is 0.
+
+    Args:
+        q: Unit quaternions (..., 4), w first.
+        order: A permutation of x, y and z, as in the channels of a BVH file: the first letter is the outermost
+            rotation.
+
+    Returns:
+        Angles (..., 3) in radians, in the order of the letters.
 
     Raises:
-        ValueError: ``order`` is no permutation of "xyz".
+        ValueError: `order` is not a permutation of "xyz".
     """
     if sorted(order) != ["x", "y", "z"]:
         raise ValueError(f"order is {order!r}; it must be a permutation of 'xyz'")

@@ -38,7 +38,14 @@ _BLOCK = 512
 
 
 def can_write(language_model: PreTrainedModel) -> bool:
-    """Whether this model's cache keeps every state of every row, so that rows can leave and be put together anew."""
+    """Whether a model's cache keeps every state of every row, so that rows can leave the batch and be merged again.
+
+    Args:
+        language_model: The causal LM.
+
+    Returns:
+        Whether `AnswerWriter` can write with it.
+    """
     return has_plain_layers(language_model.config.get_text_config(decoder=True))
 
 
@@ -96,14 +103,18 @@ class AnswerWriter:
                 float(temperature) if isinstance(temperature, int) else temperature
             ).temperature
             if self.temperature == math.inf:
-                raise ValueError("`temperature` has to be finite, got inf")
+                raise ValueError("temperature must be finite, got inf")
             if top_k:
                 self.warpers.append(TopKLogitsWarper(top_k))
             if top_p is not None and top_p != 1.0:
                 self.warpers.append(TopPLogitsWarper(top_p))
 
     def write(self) -> list[list[int]]:
-        """Whole answers under the grammar, `num_samples` rows a prompt, each up to the end of the turn."""
+        """Write whole answers under the grammar.
+
+        Returns:
+            Ids of `num_samples` answers a prompt, each up to the end of the turn.
+        """
         for _ in self.steps():
             pass
         return self.answers()
@@ -156,10 +167,15 @@ class AnswerWriter:
 
     @torch.no_grad()
     def write_freely(self, ends: Sequence[int], max_new_tokens: int, never: Sequence[int] = ()) -> list[list[int]]:
-        """What the model writes without grammar, up to one of the tokens that end it, or to the last one allowed.
+        """Write without grammar, up to one of the end tokens or to `max_new_tokens`.
 
         Args:
-            ends: ids that end an answer. never: ids that are not written.
+            ends: Ids that end an answer.
+            max_new_tokens: Tokens at most.
+            never: Ids that are not written.
+
+        Returns:
+            Ids of `num_samples` answers a prompt.
         """
         rows = self._read_prompts(keep_last=True)
         written: list[list[int]] = [[] for _ in range(len(self.prompts))]
@@ -347,7 +363,14 @@ class _Rows:
 
 
 def draw_keys(prompts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Keys of the random numbers of each prompt: a hash of its ids, and how many equal prompts come before it."""
+    """Keys of the random numbers of each prompt.
+
+    Args:
+        prompts: Ids of each prompt.
+
+    Returns:
+        For each, a hash of its ids and the number of equal prompts before it.
+    """
     before: Counter[int] = Counter()
     keys = []
     for prompt in prompts:
@@ -359,24 +382,39 @@ def draw_keys(prompts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 
 
 def random_numbers(keys: Sequence[tuple[int, ...]], count: int) -> torch.Tensor:
-    """(len(keys), count, 2) uniform in [0, 1], float32; a row hangs on its key, of whole numbers from 0, alone."""
+    """Uniform random numbers of which each row depends on its key alone.
+
+    Args:
+        keys: For each row, integers >= 0.
+        count: Pairs of numbers a row.
+
+    Returns:
+        (len(keys), count, 2) in [0, 1], float32.
+    """
     return torch.from_numpy(np.stack([np.random.default_rng(key).random((count, 2)) for key in keys])).float()
 
 
 def draw(probabilities: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """(R, W) probabilities, which need not add up to 1, and (R, 2) in [0, 1] -> (R,) columns, each drawn by its own.
+    """Draw one column of each row by its own random numbers.
 
-    By two random numbers a row, one for a block of columns and one for a column of it: `torch.multinomial` takes as
-    many as there are columns, and on a CPU as long for them as for the output head.
+    Two numbers a row, one for a block of columns and one for a column of it: `torch.multinomial` takes as many as
+    there are columns, and on a CPU as long for them as for the output head.
+
+    Args:
+        probabilities: (R, W), which need not add up to 1.
+        numbers: (R, 2) in [0, 1].
+
+    Returns:
+        Column of each row, (R,).
 
     Raises:
-        ValueError: a probability that is no finite number.
+        ValueError: A probability is not finite.
     """
     whole = probabilities.shape[1] // _BLOCK * _BLOCK
     blocks = probabilities[:, :whole].unflatten(1, (-1, _BLOCK)).sum(-1)
     blocks = torch.cat([blocks, probabilities[:, whole:].sum(-1, keepdim=True)], dim=1)
     if not torch.isfinite(blocks).all():
-        raise ValueError("The language model gives scores that are not numbers; nothing can be drawn by them.")
+        raise ValueError("The scores of the language model are NaN; no token can be sampled from them.")
     numbers = numbers.to(probabilities.dtype)
     block = _at_random(blocks, numbers[:, :1])[:, None]
     columns = block * _BLOCK + torch.arange(_BLOCK, device=probabilities.device)
@@ -402,7 +440,14 @@ def _common_beginning(ids: torch.Tensor, mask: torch.Tensor) -> int:
 
 
 def merged(parts: Sequence[_Rows]) -> _Rows | None:
-    """Rows that have read more and less as one batch, aligned at the right; None of none."""
+    """Merge rows that have read different numbers of tokens into one batch, aligned at the right.
+
+    Args:
+        parts: Rows with caches of their own.
+
+    Returns:
+        One batch, or None without parts.
+    """
     if len(parts) < 2:
         return parts[0] if parts else None
     width = max(rows.mask.shape[1] for rows in parts)
@@ -426,11 +471,18 @@ def merged(parts: Sequence[_Rows]) -> _Rows | None:
 
 
 def with_narrow_head(language_model: PreTrainedModel, columns: torch.Tensor | None) -> PreTrainedModel:
-    """The model with an output head of the rows `columns` alone, whose logits (..., len(columns)) are theirs.
+    """A language model whose output head has some rows only.
 
     The result shares everything else with `language_model`, which is left as it is: other threads may be using it. The
-    model's own way from the head to the logits is kept, which some models scale or cap. A head that is no plain matrix
-    (a quantised one), or not an attribute of the model itself, stays whole.
+    model's own way from the head to the logits is kept, which some models scale or cap. A head that is not a plain
+    matrix (a quantised one), or not an attribute of the model itself, stays whole.
+
+    Args:
+        language_model: The causal LM.
+        columns: Ids whose logits are needed, (W,); None for all.
+
+    Returns:
+        The model, whose logits are (..., W).
     """
     head = language_model.get_output_embeddings()
     if columns is None or type(head) is not torch.nn.Linear or head not in language_model._modules.values():

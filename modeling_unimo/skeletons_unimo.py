@@ -232,7 +232,7 @@ def check_joints(joints: Array, skeleton: Skeleton = HUMANML3D, name: str = "") 
         )
     first = joints[..., :1, :, :]
     if bool((first == first[..., :1, :]).all()) and bool((joints == joints[..., :1, :]).all()):
-        raise ValueError(f"{prefix}all joints lie in one point in every frame: there is no body in this clip")
+        raise ValueError(f"{prefix}all joints lie in one point in every frame")
 
 
 def check_features(features: Array, skeleton: Skeleton = HUMANML3D, name: str = "") -> None:

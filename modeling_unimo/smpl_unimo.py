@@ -110,16 +110,16 @@ def _load_body_model(path: Path, modified: int) -> BodyModel:
         raise ValueError(f"{path}: unreadable body model ({error}); download it again") from error
     missing = [key for key in _NEEDED if key not in arrays]
     if missing:
-        raise ValueError(f"{path}: no SMPL-family body model: it lacks {', '.join(missing)}")
+        raise ValueError(f"{path}: not a body model of the SMPL family: it lacks {', '.join(missing)}")
     template, directions, regressor, tree = (arrays[key] for key in _NEEDED)
     joints = len(regressor) if regressor.ndim == 2 else 0
     kind = _KINDS.get(joints, f"unknown, {joints} joints")
     if joints < NUM_JOINTS or kind not in ("SMPL", "SMPL-H", "SMPL-X"):
-        raise ValueError(f"{path}: {kind} is no whole-body model; give one of SMPL, SMPL-H or SMPL-X")
+        raise ValueError(f"{path}: {kind} is not a whole-body model; give one of SMPL, SMPL-H or SMPL-X")
     vertices = template.shape[0]
     if template.shape != (vertices, 3) or directions.shape[:2] != (vertices, 3) or regressor.shape[1] != vertices:
         shapes = ", ".join(f"{key} {arrays[key].shape}" for key in _NEEDED)
-        raise ValueError(f"{path}: the arrays of this body model do not belong together ({shapes})")
+        raise ValueError(f"{path}: the shapes of the arrays of this body model do not match ({shapes})")
     # The root's parent is written as -1 or as the largest unsigned number.
     if tree.ndim != 2 or not np.array_equal(tree[0, 1:NUM_JOINTS].astype(np.int64), _PARENTS[1:]):
         raise ValueError(f"{path}: the first 22 joints of this model are not connected as in SMPL")
@@ -257,7 +257,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             return getattr(_numpy_internals(), name)
         if top == "chumpy" or (top == "scipy" and name.endswith(("_matrix", "_array"))):
             return _Held
-        raise ValueError(f"it asks for {module}.{name}, which a file of arrays does not need")
+        raise ValueError(f"it refers to {module}.{name}; only arrays and plain values are read")
 
 
 def _numpy_internals() -> Any:
@@ -269,7 +269,7 @@ def _numpy_internals() -> Any:
 def _reconstruct(kind: type, base: type, state: Any) -> Any:
     """Makes a placeholder, as Python 2's protocols ask for objects."""
     if kind is not _Held:
-        raise ValueError(f"it asks for an object of {kind.__name__}, which a file of arrays does not need")
+        raise ValueError(f"it holds an object of {kind.__name__}; only arrays are read")
     return _Held()
 
 
@@ -278,16 +278,17 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 def load_restricted_pickle(data: bytes) -> Any:
-    """What a pickle of arrays holds; nothing in it can run.
+    """Read a pickle of arrays and plain values without running anything in it.
 
     Args:
-        data: the file, also one written by Python 2.
+        data: Content of the file, also one written by Python 2.
 
     Returns:
-        Arrays in dictionaries, lists and tuples; objects of chumpy and scipy as placeholders for `_dense`.
+        Arrays, strings and numbers in dictionaries, lists and tuples; objects of chumpy and scipy as placeholders for
+        `_dense`.
 
     Raises:
-        ValueError: a damaged file, or one that asks for anything but arrays.
+        ValueError: The file is damaged, or refers to anything else.
     """
     try:
         return _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()

@@ -58,14 +58,31 @@ _PLAIN_TEMPLATE = (
 
 
 def motion_token(code: int) -> str:
-    """Token of one VQ code, e.g. `motion_token(3) == "<Motion_3>"`."""
+    """Token of one VQ code, for example `motion_token(3) == "<Motion_3>"`.
+
+    Args:
+        code: Index of the code.
+
+    Returns:
+        The token.
+    """
     return f"<Motion_{code}>"
 
 
 def motion_vocabulary(num_codes: int = 512) -> list[str]:
-    """The added tokens in the published order (UniMo, facts of `add_tokens`): 518 for 512 codes."""
+    """The added tokens in the published order (`add_tokens` of UniMo).
+
+    Args:
+        num_codes: Size of the motion codebook.
+
+    Returns:
+        `num_codes + 6` tokens: 518 for 512 codes.
+
+    Raises:
+        ValueError: `num_codes` is below 1.
+    """
     if num_codes < 1:
-        raise ValueError(f"num_codes is {num_codes}; a motion vocabulary needs at least one code.")
+        raise ValueError(f"num_codes must be >= 1, got {num_codes}")
     codes = [motion_token(code) for code in range(num_codes)]
     return [Tag.MOTION_START, Tag.MOTION_END, *codes, Tag.THINK_START, Tag.THINK_END, Tag.ANSWER_START, Tag.ANSWER_END]
 
@@ -87,10 +104,16 @@ class MotionVocabulary:
 
     @classmethod
     def lookup(cls, tokenizer: PreTrainedTokenizerBase) -> "MotionVocabulary":
-        """Find the ids in `tokenizer`.
+        """Find the ids of the motion tokens in a tokenizer.
+
+        Args:
+            tokenizer: A tokenizer with a motion vocabulary.
+
+        Returns:
+            The ids.
 
         Raises:
-            ValueError: a control token or `<Motion_0>` is missing (`extend_vocabulary` was not run).
+            ValueError: A control token or `<Motion_0>` is missing (`extend_vocabulary` was not run).
         """
         controls = {
             "motion_start": Tag.MOTION_START,
@@ -122,8 +145,14 @@ class UniMoTokenizer(PreTrainedTokenizerFast):
     def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase) -> "UniMoTokenizer":
         """Wrap an extended base tokenizer.
 
+        Args:
+            tokenizer: A tokenizer with a motion vocabulary.
+
+        Returns:
+            A tokenizer with the same backend, special tokens and chat template.
+
         Raises:
-            ValueError: the base has no `tokenizers` backend, or no motion vocabulary.
+            ValueError: The base has no `tokenizers` backend, or no motion vocabulary.
         """
         if not tokenizer.is_fast:
             raise ValueError(
@@ -179,7 +208,7 @@ class TextEscape:
         for control in self.controls:
             if self.opener in control or self.closer in control or set(control) <= set(self.digits):
                 raise ValueError(
-                    f"The base tokenizer owns the added token {control!r}, which text cannot be kept apart from: "
+                    f"The base tokenizer has the added token {control!r}, which escaped text could contain: "
                     "escapes are written with a backslash, hexadecimal digits and a semicolon. Use a base without it."
                 )
         normalizer = tokenizer.backend_tokenizer.normalizer
@@ -197,7 +226,14 @@ class TextEscape:
         self._spelled: dict[str, bool] = {}
 
     def escape(self, text: str) -> str:
-        """`text` without control strings; `unescape` gives it back exactly."""
+        """Replace control strings by escapes.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            `text` without control strings; `unescape` gives it back exactly.
+        """
         escaped = self._hidden.sub(lambda found: self._code_point(found[0]), text)
         unspelled = {character for character in set(escaped) if not self._is_spelled(character)}
         if unspelled:
@@ -209,7 +245,14 @@ class TextEscape:
         return escaped
 
     def unescape(self, text: str) -> str:
-        """The text that `escape` was given; what is no escape stays as it is."""
+        """Undo `escape`.
+
+        Args:
+            text: Text with escapes; anything else in it is kept.
+
+        Returns:
+            The text that `escape` was given.
+        """
         return self._written.sub(self._character, text)
 
     def _code_point(self, character: str) -> str:
@@ -231,10 +274,17 @@ class TextEscape:
 
 
 def end_of_turn(tokenizer: PreTrainedTokenizerBase, chat_template: str | None = None) -> str | None:
-    """The token with which the chat template closes an answer, or None where the template cannot carry one.
+    """The token with which a chat template closes an answer.
 
-    A template qualifies when it accepts a system turn, renders each content verbatim, opens the answer with
-    nothing of ours (a prefilled `<think>` would be written twice), and closes it with a single added token.
+    A template qualifies when it accepts a system turn, renders each content verbatim, opens the answer without a tag
+    of the answer format (a prefilled `<think>` would be written twice), and closes it with a single added token.
+
+    Args:
+        tokenizer: The tokenizer that renders and splits.
+        chat_template: The template; None takes the tokenizer's own.
+
+    Returns:
+        The token, or None if the template does not qualify.
     """
     template = chat_template or tokenizer.chat_template
     if not template:
@@ -293,7 +343,7 @@ def extend_vocabulary(
         ValueError: unknown `embedding_init`, codebook missing or of another size, tokenizer without backend.
     """
     if embedding_init not in ("sampled", "codebook", "mean"):
-        raise ValueError(f'embedding_init is {embedding_init!r}; choose "sampled", "codebook" or "mean".')
+        raise ValueError(f'embedding_init must be "sampled", "codebook" or "mean", got {embedding_init!r}')
     if embedding_init == "codebook" and (codebook is None or codebook.ndim != 2 or len(codebook) != num_codes):
         shape = None if codebook is None else tuple(codebook.shape)
         raise ValueError(f'embedding_init="codebook" needs a codebook of shape ({num_codes}, C), got {shape}.')
@@ -384,7 +434,7 @@ def _resize(
     rows = len(model.get_input_embeddings().weight)
     if max(owned) >= rows:
         raise ValueError(
-            f"The tokenizer has ids up to {max(owned)} but the model has {rows} rows: they do not belong together."
+            f"The tokenizer has ids up to {max(owned)} but the model has {rows} rows; give the model's own tokenizer."
         )
     needed = max(tokenizer.get_vocab().values()) + 1
     if needed > rows:

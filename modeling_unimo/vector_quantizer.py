@@ -15,6 +15,11 @@ _FORGOTTEN = 1e-20
 
 
 def world_size() -> int:
+    """Number of processes that train together.
+
+    Returns:
+        1 outside of distributed training.
+    """
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if distributed else 1
 
@@ -41,19 +46,38 @@ class VectorQuantizer(nn.Module):
             self.register_buffer("initialized", torch.zeros((), dtype=torch.bool))
 
     def nearest(self, latents: Tensor) -> Tensor:
-        """Indices (N,) of the codes nearest to latents (N, C); the first one on ties."""
+        """Find the nearest codes.
+
+        Args:
+            latents: (N, C).
+
+        Returns:
+            Indices (N,); the first one on ties.
+        """
         codebook = self.codebook.to(latents.dtype)
         # |x|^2 is the same for every code and only costs precision.
         return torch.addmm(codebook.square().sum(dim=1), latents, codebook.t(), alpha=-2).argmin(dim=1)
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """Vectors (..., C) of codes (...)."""
+        """Look up the vectors of codes.
+
+        Args:
+            codes: Indices (...).
+
+        Returns:
+            Vectors (..., C).
+        """
         return F.embedding(codes, self.codebook)
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """latents (N, C) -> straight-through vectors (N, C), codes (N,), commitment loss, perplexity.
+        """Quantise latents. In training the output and the loss use the codebook as it was before this batch updated
+        it.
 
-        In training the output and the loss use the codebook as it was before this batch moved it.
+        Args:
+            latents: (N, C).
+
+        Returns:
+            Straight-through vectors (N, C), codes (N,), commitment loss and perplexity.
         """
         # Distances and averages are not for half precision.
         with torch.autocast(latents.device.type, enabled=False):
@@ -114,7 +138,12 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def place(self, vectors: Tensor, counts: Tensor | None = None) -> None:
-        """Set the codebook to vectors (K, C), as if each had been used `counts` (K,) times; None: once each."""
+        """Set the codebook.
+
+        Args:
+            vectors: (K, C).
+            counts: How often each counts as used, (K,); None for once each.
+        """
         self.codebook.copy_(vectors)
         if self.kind == "orig":
             return
@@ -125,9 +154,16 @@ class VectorQuantizer(nn.Module):
 
 @torch.no_grad()
 def kmeans(points: Tensor, num_clusters: int, iterations: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """k-means with k-means++ starts. points (N, C) with N >= num_clusters -> centres (K, C), members (K,) of each.
+    """k-means with k-means++ initialisation. An empty cluster takes the point that is represented worst.
 
-    An empty cluster takes the point that is worst represented.
+    Args:
+        points: (N, C) with N >= num_clusters.
+        num_clusters: K.
+        iterations: Lloyd iterations.
+        seed: Of the initialisation.
+
+    Returns:
+        Centres (K, C) and the number of points of each (K,).
     """
     generator = torch.Generator().manual_seed(seed)
 

@@ -68,15 +68,18 @@ def player_html(
         title, caption: texts above the picture, escaped.
         assets: include style and script. Pass False where :func:`player_assets` is on the page once.
 
+    Returns:
+        HTML to put anywhere in the body of a page.
+
     Raises:
         ValueError: no tracks, wrong joint shape, no frames, NaN, or an impossible fps or height.
     """
     if isinstance(tracks, Mapping) or not len(tracks):
         raise ValueError('tracks must be a non-empty list of {"joints": (T,22,3), "label": str}.')
     if not 0 < fps <= 1000:
-        raise ValueError(f"fps is {fps}; expected a frame rate above 0.")
+        raise ValueError(f"fps must be > 0, got {fps}")
     if not 80 <= height <= 4000:
-        raise ValueError(f"height is {height}; expected 80 to 4000 pixels.")
+        raise ValueError(f"height must be 80 to 4000 pixels, got {height}")
     encoded = [_encode_track(track, index) for index, track in enumerate(tracks)]
     heading = ""
     if title:
@@ -104,7 +107,11 @@ def _describe(track: Mapping[str, Any], fps: float) -> str:
 
 
 def player_assets() -> str:
-    """Style and script of the player, once for all players on a page (anywhere in it)."""
+    """Style and script of the player, once for all players on a page.
+
+    Returns:
+        HTML to put anywhere in the page.
+    """
     bodies = {
         str(count): {
             "joints": body.num_joints,
@@ -119,7 +126,16 @@ def player_assets() -> str:
 
 
 def page_html(body: str, title: str, style: str = "") -> str:
-    """Wrap HTML in a page of its own: UTF-8, scaled for phones, light and dark."""
+    """Wrap HTML in a page of its own: UTF-8, scaled for phones, light and dark.
+
+    Args:
+        body: HTML of the body.
+        title: Title of the page, escaped.
+        style: CSS to add.
+
+    Returns:
+        The page.
+    """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -136,7 +152,19 @@ def save_html(
     title: str | None = None,
     caption: str | None = None,
 ) -> Path:
-    """Write a player as a page of its own; arguments and errors as for :func:`player_html`."""
+    """Write a player as a page of its own; raises what :func:`player_html` raises.
+
+    Args:
+        path: The file.
+        tracks: As for :func:`player_html`.
+        fps: Frames per second of all tracks.
+        height: Height of the picture in CSS pixels.
+        title: Title above the picture, escaped.
+        caption: Text above the picture, escaped.
+
+    Returns:
+        The path.
+    """
     player = player_html(tracks, fps=fps, height=height, title=title, caption=caption)
     page = page_html(f"<main>{player}</main>", title or "UniMo motion", _PAGE_STYLE)
     write_text(path, page)

@@ -46,24 +46,35 @@ class CaptionScores:
 def three_references(captions: Sequence[str]) -> list[str]:
     """The published reference rule: the first three captions of a motion; two become [a, b, a], one is repeated.
 
-    Raises:
-        ValueError: no caption, or something else than a list of strings.
-
     >>> three_references(["a man walks.", "someone walks."])
     ['a man walks.', 'someone walks.', 'a man walks.']
+
+    Args:
+        captions: At least one caption.
+
+    Returns:
+        Three captions.
+
+    Raises:
+        ValueError: No caption, or not a list of strings.
     """
     captions = check_strings(captions, "captions")
     return [captions[i % min(len(captions), 3)] for i in range(3)]
 
 
 def check_captions(predictions: Any, references: Any) -> tuple[list[str], list[list[str]]]:
-    """N predicted captions and, for each, a list of at least one reference.
+    """Check predictions and references. A prediction may be empty; an empty reference is an error in the data.
 
-    A prediction may be empty; an empty reference is a fault in the data.
+    Args:
+        predictions: N captions.
+        references: For each prediction, a list of at least one caption.
+
+    Returns:
+        Both, as lists.
 
     Raises:
-        ValueError: strings where lists are needed, other things than strings, no pair at all, different counts, or a
-            prediction without references.
+        ValueError: Strings instead of lists, elements that are not strings, no pair, different counts, or a prediction
+            without references.
     """
     predictions = check_strings(predictions, "predictions", allow_blank=True)
     if isinstance(references, str | bytes) or not isinstance(references, Iterable):
@@ -89,6 +100,11 @@ def bleu(predictions: Sequence[str], references: Sequence[Sequence[str]], senten
     where `sentences` is true, for which nltk's "punkt_tab" data must be installed; without, only the last full stop
     of a caption becomes a token of its own.
 
+    Args:
+        predictions: N captions.
+        references: Captions of each prediction.
+        sentences: Split into sentences first.
+
     Returns:
         {"bleu1": ..., "bleu4": ...}, each in 0..1.
     """
@@ -105,10 +121,17 @@ def bleu(predictions: Sequence[str], references: Sequence[Sequence[str]], senten
 def bleu_counts(
     predictions: Sequence[str], references: Sequence[Sequence[str]], split: Callable[[str], list[str]] = str.split
 ) -> np.ndarray:
-    """What corpus BLEU adds up over captions, (N, 10).
+    """Counts that corpus BLEU sums over captions.
 
-    Columns: length of the prediction, length of the closest reference, then for n = 1..4 the matched n-grams and for
-    n = 1..4 the n-grams of the prediction.
+    Args:
+        predictions: N captions.
+        references: Captions of each prediction.
+        split: Splits a caption into words.
+
+    Returns:
+        (N, 10): length of the prediction, length of the closest reference, then for n = 1..4 the matched n-grams and
+        for
+        n = 1..4 the n-grams of the prediction.
     """
     counts = np.zeros((len(predictions), 10), np.int64)
     for row, (prediction, texts) in enumerate(zip(predictions, references, strict=True)):
@@ -128,7 +151,15 @@ def _ngrams(words: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
 
 
 def bleu_from_counts(counts: np.ndarray, n: int) -> np.ndarray:
-    """Corpus BLEU@n, without smoothing, of sums of `bleu_counts` (..., 10); 0 where no n-gram matches."""
+    """Corpus BLEU@n, without smoothing, from sums of counts.
+
+    Args:
+        counts: Sums of `bleu_counts`, (..., 10).
+        n: 1 to 4.
+
+    Returns:
+        (...) in 0..1; 0 where no n-gram matches.
+    """
     matched, guessed = counts[..., 2 : 2 + n], counts[..., 6 : 6 + n]
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = np.exp(np.log(matched / guessed).mean(-1))
@@ -137,7 +168,15 @@ def bleu_from_counts(counts: np.ndarray, n: int) -> np.ndarray:
 
 
 def rouge_l(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Mean over captions of the best ROUGE-L F over their references, by `rouge_score` with its stemmer; in 0..1."""
+    """Mean over captions of the best ROUGE-L F over their references, by `rouge_score` with its stemmer.
+
+    Args:
+        predictions: N captions.
+        references: Captions of each prediction.
+
+    Returns:
+        The score, in 0..1.
+    """
     return float(np.mean(_rouge_l(*check_captions(predictions, references))))
 
 
@@ -154,8 +193,15 @@ def _rouge_l(predictions: Sequence[str], references: Sequence[Sequence[str]]) ->
 def cider(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """CIDEr by `pycocoevalcap` on the captions as they are: words between spaces, case and punctuation count.
 
-    Words are weighted by how rare they are in these references, so that a figure holds for its set of captions only
-    (and is 0 for a single one); 0..10.
+    Words are weighted by their rarity in these references, so a score is valid for its set of captions only (and is 0
+    for a single caption).
+
+    Args:
+        predictions: N captions.
+        references: Captions of each prediction.
+
+    Returns:
+        The score, in 0..10.
     """
     return float(_coco("cider", *check_captions(predictions, references))[0])
 
@@ -173,10 +219,16 @@ def _coco(name: str, predictions: Sequence[str], references: Sequence[Sequence[s
 
 
 def tm2t_normalised(tokens: Iterable[str]) -> str:
-    """A caption as TM2T compares it, from word/POS tokens as HumanML3D's text files hold them.
+    """Normalise a caption as TM2T does.
 
     >>> tm2t_normalised(["a/DET", "Man/NOUN", "walk/VERB"])
     'a man walk'
+
+    Args:
+        tokens: word/POS tokens as in HumanML3D's text files.
+
+    Returns:
+        The normalised caption.
     """
     return " ".join(token.rpartition("/")[0] for token in tokens).lower()
 
@@ -196,6 +248,9 @@ def bertscore_f1(
         encoder: folder of a transformers encoder with its tokenizer.
         layers: the layer whose states are compared.
         baseline: "roberta-large" for the library's own file, the path of another such file, or None for raw scores.
+
+    Returns:
+        The score.
 
     Raises:
         ImportError: `bert_score` is not installed.
@@ -299,6 +354,9 @@ def caption_scores(
         spacy_model: For "tm2t": name, folder or loaded pipeline of spaCy.
         bertscore_encoder, bertscore_layers, bertscore_baseline: See `bertscore_f1`; without an encoder it is left out.
 
+    Returns:
+        Scores of the set, and values of each caption.
+
     Raises:
         ImportError: "tm2t" without spaCy or its English model, or BERTScore without `bert_score`.
         ValueError: See `check_captions`; an unknown protocol or rule; an option that the protocol does not use; or no
@@ -320,7 +378,7 @@ def caption_scores(
     if (empty_predictions or ("leave_out" if protocol == "unimo" else "score")) == "score":
         rows = list(range(len(predictions)))
     if not rows:
-        raise ValueError(f"predictions: all {empty} are empty, so that nothing is left to score")
+        raise ValueError(f"predictions: all {empty} are empty, so nothing is left to score")
     if protocol == "tm2t":
         predictions, references = _normalise(predictions, references, reference_tokens, spacy_model)
     if reference_rule == "published":

@@ -21,10 +21,17 @@ class Gaussian:
     scatter: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def add(self, embeddings: Any, name: str = "embeddings") -> "Gaussian":
-        """Add (N, D) more rows; returns itself.
+        """Add rows.
+
+        Args:
+            embeddings: (N, D).
+            name: Name of the rows in the error message.
+
+        Returns:
+            Itself.
 
         Raises:
-            ValueError: another D than before, or an unfit array.
+            ValueError: Another D than before, or an invalid array.
         """
         rows = as_array(embeddings, name, 2)
         mean = rows.mean(0)
@@ -32,10 +39,17 @@ class Gaussian:
         return self.merge(Gaussian(len(rows), mean, centred.T @ centred), name)
 
     def merge(self, other: "Gaussian", name: str = "embeddings") -> "Gaussian":
-        """Add the rows of another Gaussian; returns itself.
+        """Add the rows of another Gaussian.
+
+        Args:
+            other: The other Gaussian.
+            name: Name of the rows in the error message.
+
+        Returns:
+            Itself.
 
         Raises:
-            ValueError: another D.
+            ValueError: Another D.
         """
         if not other.count:
             return self
@@ -71,6 +85,9 @@ def frechet_distance(mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov
     Args:
         mean1, mean2: (D,).
         cov1, cov2: (D, D) symmetric, positive semi-definite.
+
+    Returns:
+        The distance.
     """
     try:
         root = np.linalg.cholesky(cov1)
@@ -89,8 +106,15 @@ def frechet_distance(mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov
 def gaussian_fid(predictions: Gaussian, references: Gaussian) -> float:
     """FID between two sets of embeddings that were accumulated batch by batch.
 
+    Args:
+        predictions: Of generated motions.
+        references: Of real motions.
+
+    Returns:
+        The distance.
+
     Raises:
-        ValueError: fewer than two rows on a side, or different dimensions.
+        ValueError: Fewer than two rows on a side, or different dimensions.
     """
     for name, side in (("predictions", predictions), ("references", references)):
         if side.count < 2:
@@ -108,28 +132,50 @@ def fid(predictions: Any, references: Any) -> float:
 
     Counts may differ. FID falls as N grows, so state N beside it and compare only figures of one N.
 
-    Raises:
-        ValueError: fewer than two rows on a side, different D, or unfit arrays.
-
     >>> fid([[0.0], [2.0]], [[1.0], [3.0], [5.0]])
     4.343145750507619
+
+    Args:
+        predictions: Embeddings of generated motions, (N, D).
+        references: Embeddings of real motions, (M, D).
+
+    Returns:
+        The distance.
+
+    Raises:
+        ValueError: fewer than two rows on a side, different D, or unfit arrays.
     """
     return gaussian_fid(Gaussian().add(predictions, "predictions"), Gaussian().add(references, "references"))
 
 
 def published_diversity_times(count: int) -> int:
-    """The number of pairs published evaluations draw from `count` embeddings: 300 above 300 embeddings, else 100."""
+    """Number of pairs that published evaluations draw.
+
+    Args:
+        count: Number of embeddings.
+
+    Returns:
+        300 above 300 embeddings, else 100.
+    """
     return 300 if count > 300 else 100
 
 
 def diversity(embeddings: Any, times: int = 300, seed: int | None = None) -> float:
     """Mean distance between `times` random pairs of embeddings (N, D): two draws without replacement, as published.
 
-    Raises:
-        ValueError: not more embeddings than `times`, or an unfit array.
-
     >>> diversity([[0.0], [1.0], [3.0], [7.0]], times=3, seed=0)
     2.3333333333333335
+
+    Args:
+        embeddings: (N, D) with N above `times`.
+        times: Number of pairs.
+        seed: Of the draws, as for `np.random.seed`; None takes numpy's global state.
+
+    Returns:
+        The mean distance.
+
+    Raises:
+        ValueError: not more embeddings than `times`, or an unfit array.
     """
     rows = as_array(embeddings, "embeddings", 2)
     first, second = diversity_pairs(len(rows), times, seed)
@@ -137,10 +183,18 @@ def diversity(embeddings: Any, times: int = 300, seed: int | None = None) -> flo
 
 
 def diversity_pairs(count: int, times: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows, of `count`, that `times` random pairs are made of: two draws without replacement.
+    """Rows of `times` random pairs: two draws without replacement.
+
+    Args:
+        count: Number of rows.
+        times: Number of pairs.
+        seed: Of the draws; None takes numpy's global state.
+
+    Returns:
+        First and second row of each pair, (times,) each.
 
     Raises:
-        ValueError: not more rows than `times`.
+        ValueError: `times` is not below `count`.
     """
     times = positive_integer(times, "times")
     if times >= count:
@@ -153,10 +207,18 @@ def diversity_pairs(count: int, times: int, seed: int | None) -> tuple[np.ndarra
 
 
 def multimodality_pairs(samples: int, times: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The sample numbers (times,), (times,) that multimodality compares, the same for every caption, as published.
+    """Samples that multimodality compares, the same for every caption, as published.
+
+    Args:
+        samples: Samples of each caption.
+        times: Number of pairs.
+        seed: Of the draws; None takes numpy's global state.
+
+    Returns:
+        First and second sample of each pair, (times,) each.
 
     Raises:
-        ValueError: not more samples than `times`.
+        ValueError: `times` is not below `samples`.
     """
     times = positive_integer(times, "times")
     if times >= samples:
@@ -169,18 +231,35 @@ def multimodality_pairs(samples: int, times: int, seed: int | None) -> tuple[np.
 
 
 def sample_distances(embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Mean distance (N,) between samples `first` and `second` of each caption's (S, D) embeddings."""
+    """Mean distance between pairs of samples of each caption.
+
+    Args:
+        embeddings: (N, S, D).
+        first: First sample of each pair, (times,).
+        second: Second sample of each pair, (times,).
+
+    Returns:
+        (N,).
+    """
     return np.linalg.norm(embeddings[:, first] - embeddings[:, second], axis=2).mean(1)
 
 
 def multimodality(embeddings: Any, times: int = 10, seed: int | None = None) -> float:
-    """Mean distance between motions of one caption: `embeddings` (N captions, S samples, D), `times` pairs a caption.
-
-    Raises:
-        ValueError: not more samples than `times`, or an unfit array.
+    """Mean distance between motions of one caption.
 
     >>> multimodality([[[0.0], [1.0], [3.0]]], times=2, seed=0)
     0.5
+
+    Args:
+        embeddings: (N captions, S samples, D) with S above `times`.
+        times: Pairs a caption.
+        seed: Of the draws, as for `np.random.seed`; None takes numpy's global state.
+
+    Returns:
+        The mean distance.
+
+    Raises:
+        ValueError: `times` is not below S, or an invalid array.
     """
     rows = as_array(embeddings, "embeddings", 3)
     return float(sample_distances(rows, *multimodality_pairs(rows.shape[1], times, seed)).mean())

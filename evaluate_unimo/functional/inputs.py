@@ -14,6 +14,9 @@ def as_array(values: Any, name: str, ndim: int) -> np.ndarray:
         values: numpy array, torch tensor (any device and float type) or nested sequence of numbers.
         name: what the caller calls it; it opens every error message.
 
+    Returns:
+        The array.
+
     Raises:
         ValueError: not numbers, ragged, of another number of dimensions, empty, NaN or infinite.
     """
@@ -43,10 +46,18 @@ def as_array(values: Any, name: str, ndim: int) -> np.ndarray:
 
 
 def as_pairs(first: Any, second: Any, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Two (N, D) arrays whose rows belong together.
+    """Check two arrays of paired rows.
+
+    Args:
+        first: (N, D).
+        second: (N, D).
+        names: Names of both in error messages.
+
+    Returns:
+        Both as float64 arrays.
 
     Raises:
-        ValueError: as `as_array`, and for different shapes.
+        ValueError: See `as_array`; or the shapes differ.
     """
     a, b = as_array(first, names[0], 2), as_array(second, names[1], 2)
     if a.shape != b.shape:
@@ -55,14 +66,35 @@ def as_pairs(first: Any, second: Any, names: tuple[str, str]) -> tuple[np.ndarra
 
 
 def positive_integer(value: Any, name: str) -> int:
-    """`value` as an int; ValueError where it is no integer >= 1."""
+    """Check a count.
+
+    Args:
+        value: The value.
+        name: Its name in the error message.
+
+    Returns:
+        The value as an int.
+
+    Raises:
+        ValueError: It is not an integer >= 1.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
     return int(value)
 
 
 def generator(seed: int | None) -> Any:
-    """The generator behind the published draws: `np.random.seed(seed)`'s stream, or numpy's global one for None."""
+    """The generator behind the published draws.
+
+    Args:
+        seed: For the stream of `np.random.seed`; None takes numpy's global state.
+
+    Returns:
+        A `RandomState`, or the module `np.random`.
+
+    Raises:
+        ValueError: The seed is not an integer in 0..2^32 - 1.
+    """
     if seed is None:
         return np.random
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
@@ -71,6 +103,19 @@ def generator(seed: int | None) -> Any:
 
 
 def check_strings(values: Any, name: str, allow_blank: bool = False) -> list[str]:
+    """Check a list of strings.
+
+    Args:
+        values: The list.
+        name: Its name in error messages.
+        allow_blank: Accept empty strings.
+
+    Returns:
+        The strings as a list.
+
+    Raises:
+        ValueError: A bare string, an empty list, an element that is not a string, or an empty string.
+    """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise ValueError(f"{name} must be a list of strings, got {values!r:.80}; wrap a single caption in [ ]")
     values = list(values)

@@ -26,17 +26,6 @@ def foot_skating(
     `mean_slide_m` is the distance a touching foot moves across the ground in one step, averaged over all such steps of
     all clips (0 where no foot ever touches).
 
-    Args:
-        joints: one clip (T, J, 3), a batch (B, T, J, 3) or a list of clips of any lengths; metres, Y up.
-        fps: frames per second.
-        feet: indices of the joints to watch; default the two feet (10, 11) of the 22-joint skeleton.
-        floor: height of the ground in metres; None takes, in each clip, the lowest position of those joints.
-        contact_height: metres. skating_speed: metres per second.
-
-    Raises:
-        ValueError: no clip, a clip of one frame, no or wrong feet for the skeleton, settings that are not positive,
-            or unfit arrays.
-
     >>> import numpy as np
     >>> still = np.zeros((10, 22, 3))
     >>> foot_skating(still)
@@ -44,6 +33,20 @@ def foot_skating(
     >>> still[:, :, 2] = 0.0625 * np.arange(10)[:, None]
     >>> foot_skating(still)
     {'skating_ratio': 1.0, 'mean_slide_m': 0.0625}
+
+    Args:
+        joints: one clip (T, J, 3), a batch (B, T, J, 3) or a list of clips of any lengths; metres, Y up.
+        fps: frames per second.
+        feet: indices of the joints to watch; default the two feet (10, 11) of the 22-joint skeleton.
+        floor: height of the ground in metres; None takes, in each clip, the lowest position of those joints.
+        contact_height: metres. skating_speed: metres per second.
+
+    Returns:
+        {"skating_ratio": .., "mean_slide_m": ..}.
+
+    Raises:
+        ValueError: no clip, a clip of one frame, no or wrong feet for the skeleton, settings that are not positive,
+            or unfit arrays.
     """
     measured = [
         clip_skating(clip, fps, feet, floor, contact_height, skating_speed, f"joints[{i}]")
@@ -53,10 +56,16 @@ def foot_skating(
 
 
 def split_clips(joints: Any) -> list[Any]:
-    """One clip (T, J, 3), a batch (B, T, J, 3) or a list of clips, as a list of clips, whose values are not checked.
+    """Split an input into clips, whose values are not checked.
+
+    Args:
+        joints: One clip (T, J, 3), a batch (B, T, J, 3) or a list of clips.
+
+    Returns:
+        The clips.
 
     Raises:
-        ValueError: neither of these, or no clip at all.
+        ValueError: None of these, or no clip.
     """
     dimensions = _dimensions(joints)
     if dimensions not in (3, 4):
@@ -88,7 +97,14 @@ class ClipSkating:
 
 
 def merge_skating(clips: Sequence[ClipSkating]) -> dict[str, float]:
-    """Foot skating of many clips from what was measured in each."""
+    """Merge the measurements of clips.
+
+    Args:
+        clips: Measurement of each clip.
+
+    Returns:
+        See `foot_skating`.
+    """
     steps = sum(clip.steps for clip in clips)
     return {
         "skating_ratio": float(np.mean([clip.ratio for clip in clips])),
@@ -105,7 +121,23 @@ def clip_skating(
     skating_speed: float = 0.5,
     name: str = "joints",
 ) -> ClipSkating:
-    """`foot_skating` of one clip (T, J, 3), not yet averaged."""
+    """Measure foot skating of one clip, before averaging.
+
+    Args:
+        joints: (T, J, 3), metres, Y up.
+        fps: Frames per second.
+        feet: As for `foot_skating`.
+        floor: As for `foot_skating`.
+        contact_height: Metres.
+        skating_speed: Metres per second.
+        name: Name of the clip in error messages.
+
+    Returns:
+        The measurement.
+
+    Raises:
+        ValueError: See `foot_skating`.
+    """
     clip = as_array(joints, name, 3)
     if clip.shape[2] != 3:
         raise ValueError(f"{name} must have shape (frames, joints, 3), got {clip.shape}")

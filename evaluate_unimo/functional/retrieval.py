@@ -15,6 +15,16 @@ def distance_matrix(rows: Any, columns: Any) -> np.ndarray:
 
     >>> distance_matrix([[0.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]])
     array([[5., 0.]])
+
+    Args:
+        rows: (N, D).
+        columns: (M, D).
+
+    Returns:
+        (N, M), float64.
+
+    Raises:
+        ValueError: The dimensions differ, or an invalid array.
     """
     a, b = as_array(rows, "rows", 2), as_array(columns, "columns", 2)
     if a.shape[1] != b.shape[1]:
@@ -45,7 +55,12 @@ def retrieval_ranks(text_embeddings: Any, motion_embeddings: Any) -> np.ndarray:
 
 
 def pooled_ranks(texts: np.ndarray, motions: np.ndarray, pool_size: int) -> np.ndarray:
-    """`retrieval_ranks` within pools of consecutive rows; rows that fill no pool are left out.
+    """`retrieval_ranks` within pools of consecutive rows; the rows of an incomplete last pool are left out.
+
+    Args:
+        texts: Embeddings (N, D).
+        motions: Embeddings (N, D), row by row those of the texts.
+        pool_size: Rows a pool.
 
     Returns:
         (N // pool_size * pool_size,) integers.
@@ -56,15 +71,31 @@ def pooled_ranks(texts: np.ndarray, motions: np.ndarray, pool_size: int) -> np.n
 
 
 def pooled_rank_counts(texts: np.ndarray, motions: np.ndarray, pool_size: int) -> np.ndarray:
-    """How often each rank of `pooled_ranks` occurs, (pool_size,)."""
+    """Histogram of `pooled_ranks`.
+
+    Args:
+        texts: Embeddings (N, D).
+        motions: Embeddings (N, D).
+        pool_size: Rows a pool.
+
+    Returns:
+        (pool_size,).
+    """
     return np.bincount(pooled_ranks(texts, motions, pool_size), minlength=pool_size)
 
 
 def hits_within(rank_counts: np.ndarray, top_k: int) -> dict[str, float]:
-    """{"r_precision_top1": share of rank 0, ... up to `top_k`} from `rank_counts[r]`, the number of texts of rank r.
+    """R-Precision from a histogram of ranks.
+
+    Args:
+        rank_counts: Number of texts of each rank.
+        top_k: Largest k.
+
+    Returns:
+        {"r_precision_top1": share of rank 0, ... up to `top_k`}.
 
     Raises:
-        ValueError: `top_k` beyond the pool.
+        ValueError: `top_k` is above the size of the pool.
     """
     top_k = positive_integer(top_k, "top_k")
     if top_k > len(rank_counts):
@@ -112,15 +143,30 @@ def r_precision(
 
 
 def pair_distances(text_embeddings: Any, motion_embeddings: Any) -> np.ndarray:
-    """Distance (N,) between each text and its own motion, (N, D) each."""
+    """Distance between each text and its own motion.
+
+    Args:
+        text_embeddings: (N, D).
+        motion_embeddings: (N, D).
+
+    Returns:
+        (N,).
+    """
     texts, motions = as_pairs(text_embeddings, motion_embeddings, ("text_embeddings", "motion_embeddings"))
     return np.linalg.norm(texts - motions, axis=1)
 
 
 def mm_dist(text_embeddings: Any, motion_embeddings: Any) -> float:
-    """Mean distance between each text and its own motion ("matching score"), (N, D) each; lower is better.
+    """Mean distance between each text and its own motion ("matching score"); lower is better.
 
     >>> mm_dist([[0.0, 0.0], [1.0, 1.0]], [[3.0, 4.0], [1.0, 1.0]])
     2.5
+
+    Args:
+        text_embeddings: (N, D).
+        motion_embeddings: (N, D).
+
+    Returns:
+        The mean distance.
     """
     return float(pair_distances(text_embeddings, motion_embeddings).mean())

@@ -17,19 +17,23 @@ from modeling_unimo.files_unimo import sha256_of
 
 
 def fingerprint(value: Any) -> str:
-    """Twelve hexadecimal digits that change with the content of an array, a list of strings, a file or a model folder.
+    """Fingerprint of content. Of a folder, its safetensors files count, by name and content.
 
-    Of a folder its safetensors files count, by name and content.
+    Args:
+        value: An array, a list of strings, or the path of a file or model folder.
+
+    Returns:
+        Twelve hexadecimal digits.
 
     Raises:
-        FileNotFoundError: nothing at that path, or no safetensors file in that folder.
-        ValueError: something else.
+        FileNotFoundError: Nothing at that path, or no safetensors file in that folder.
+        ValueError: Another type.
     """
     digest = hashlib.sha256()
     if isinstance(value, Path):
         files = sorted(value.glob("*.safetensors")) if value.is_dir() else [value]
         if not files:
-            raise FileNotFoundError(f"{value}: holds no safetensors file to take a fingerprint of")
+            raise FileNotFoundError(f"{value}: holds no safetensors file")
         return sha256_of(files, names=True)[:12]
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         digest.update(f"{value.dtype.str}{value.shape}".encode())
@@ -37,9 +41,7 @@ def fingerprint(value: Any) -> str:
     elif isinstance(value, list | tuple):
         digest.update(json.dumps(check_strings(value, "texts", allow_blank=True)).encode())
     else:
-        raise ValueError(
-            f"a fingerprint is taken of an array, a list of strings or a Path, not {type(value).__name__}"
-        )
+        raise ValueError(f"value must be an array, a list of strings or a Path, got {type(value).__name__}")
     return digest.hexdigest()[:12]
 
 

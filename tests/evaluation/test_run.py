@@ -507,7 +507,7 @@ def test_results_that_are_not_there_or_not_ours(tmp_path):
     with pytest.raises(SystemExit, match=r"holds no results.json; python -m evaluate_unimo.run writes it"):
         push(tmp_path, "tester/unimo")
     (tmp_path / "results.json").write_text('{"t2m": {}}')
-    with pytest.raises(SystemExit, match="is no result of this version"):
+    with pytest.raises(SystemExit, match="is not a result of this version"):
         push(tmp_path, "tester/unimo")
 
 

@@ -155,7 +155,7 @@ def test_captions_that_cannot_be_used(stages, tmp_path):
 @pytest.mark.parametrize(
     "lines, message",
     [
-        ('{"id": "test-000"', "line 1: is no JSON"),
+        ('{"id": "test-000"', "line 1: is not valid JSON"),
         ('[1]', "line 1: must be a JSON object"),
         ('{"id": 3, "caption": "a"}', "line 1: must be"),
         ('{"id": "test-000"}', "line 1: must be"),

@@ -177,8 +177,8 @@ def broken(change):
         (broken(lambda s: s.update({"vqvae.quantizer.codebook": torch.zeros(8, 9)})), "codes of 9"),
         (broken(lambda s: s.update({"vqvae.decoder.model.4.weight": torch.zeros(2, 2, 2)})), "has shape"),
         (broken(lambda s: s.update({"vqvae.encoder.model.2.0.weight": torch.zeros(32, 32, 8)})), "stride 4"),
-        ({"net": {}}, "no VQ-VAE state dict"),
-        ({"weights": [1, 2]}, "no VQ-VAE state dict"),
+        ({"net": {}}, "must hold the state dict of a VQ-VAE"),
+        ({"weights": [1, 2]}, "must hold the state dict of a VQ-VAE"),
         ([1, 2, 3], "holds list"),
     ],
     ids=range(10),
@@ -267,7 +267,7 @@ def test_evaluator_keys_are_all_accounted_for(tmp_path):
     ("change", "message"),
     [
         (lambda g: (g / "our_vab_words.pkl").write_bytes(pickle.dumps(Harmful())), "refers to"),
-        (lambda g: (g / "our_vab_idx.pkl").write_bytes(pickle.dumps({"a": np.int64(3)})), "refers to numpy"),
+        (lambda g: (g / "our_vab_idx.pkl").write_bytes(pickle.dumps({"a": np.int64(3)})), "row number"),
         (lambda g: (g / "our_vab_words.pkl").write_bytes(b"\x80\x04]"), "cannot be read"),
         (lambda g: (g / "our_vab_words.pkl").write_text("sos eos"), "cannot be read"),
         (lambda g: (g / "our_vab_words.pkl").write_bytes(pickle.dumps({"sos": 1})), "list of words"),
@@ -296,7 +296,7 @@ def test_missing_files_are_named(tmp_path):
     torch.save(published_vqvae(), tmp_path / "vqvae.pth")
     np.save(tmp_path / "short.npy", np.ones(3))
     for statistics, message in (
-        ({"mean": tmp_path / "short.npy"}, "belong together"),
+        ({"mean": tmp_path / "short.npy"}, "given together"),
         ({"mean": tmp_path / "short.npy", "std": tmp_path / "short.npy"}, "needs 35 numbers"),
     ):
         with pytest.raises(ValueError, match=message):

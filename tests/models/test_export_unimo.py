@@ -235,8 +235,8 @@ def test_bad_motions_are_not_written(tmp_path: Path) -> None:
         ("x.html", broken, {}, "x.html: joints hold NaN"),
         ("x.npy", joints, {"features": np.zeros((9, 251))}, r"x.npy: .*263"),
         ("x.npz", joints, {"features": np.full((9, 263), np.inf)}, "x.npz: features hold NaN"),
-        ("x.bvh", joints, {"fps": 0}, "fps is 0"),
-        ("x.bvh", joints, {"fps": float("nan")}, "fps is nan"),
+        ("x.bvh", joints, {"fps": 0}, "fps must be > 0, got 0"),
+        ("x.bvh", joints, {"fps": float("nan")}, "fps must be > 0, got nan"),
     ]
     for name, motion, more, message in cases:
         with pytest.raises(ValueError, match=message):
@@ -287,7 +287,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         ),
         "flat.npy": (lambda path: np.save(path, features[0]), r"flat.npy: expected features \(T, D\)"),
         "nan.npy": (lambda path: np.save(path, nan), "nan.npy: features hold NaN.*dimension 5"),
-        "words.npy": (lambda path: np.save(path, np.array(["a"])), "words.npy.*no array of numbers"),
+        "words.npy": (lambda path: np.save(path, np.array(["a"])), "words.npy.*not an array of numbers"),
         "motion.bvh": (lambda path: path.write_text("HIERARCHY"), "motion.bvh"),
         "motion.txt": (lambda path: path.write_text("0"), "unknown suffix; expected .npy, .npz or .bvh"),
     }

@@ -56,7 +56,7 @@ def test_saved_and_loaded_by_the_auto_class(extractor, clips, tmp_path):
 @pytest.mark.parametrize(
     ("motions", "message"),
     [
-        ([], "no motion"),
+        ([], "at least one motion"),
         ([np.zeros((8, DIM + 1))], "motion 0 must have shape"),
         ([np.zeros((8, DIM)), np.zeros(8)], "motion 1 must have shape"),
         ([np.zeros((3, DIM))], "3 frames"),
@@ -77,7 +77,7 @@ def test_too_long_a_clip_is_cut_on_request(extractor):
 @pytest.mark.parametrize(
     ("statistics", "message"),
     [
-        ({"mean": np.zeros(DIM)}, "both"),
+        ({"mean": np.zeros(DIM)}, "together"),
         ({"mean": np.zeros(3), "std": np.ones(3)}, "35 numbers"),
         ({"mean": np.full(DIM, np.nan), "std": np.ones(DIM)}, "NaN"),
         ({"mean": np.zeros(DIM), "std": np.zeros(DIM)}, "positive"),

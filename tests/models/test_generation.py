@@ -118,7 +118,7 @@ def test_grammar_has_the_last_word():
         ({"num_codes": [50, None]}, "num_codes of row 0 is 50"),
         ({"num_codes": [1, 1]}, "row 1 is 1 for m2t"),
         ({"num_codes": [1]}, "1 entries for 2 prompts"),
-        ({"vocab_size": 100}, "do not belong together"),
+        ({"vocab_size": 100}, "give the tokenizer of this model"),
     ],
 )
 def test_impossible_budgets_are_refused(settings_, message):
@@ -130,7 +130,7 @@ def test_impossible_budgets_are_refused(settings_, message):
 def test_rows_must_be_a_multiple_of_the_prompts():
     processor = plain_processor("qwen")
     grammar = AnswerGrammar(processor, ["t2m", "m2t"], 0, len(processor.tokenizer))
-    with pytest.raises(ValueError, match="3 rows are no multiple of the 2 prompts"):
+    with pytest.raises(ValueError, match="3 rows are not a multiple of the 2 prompts"):
         grammar(torch.zeros(3, 1, dtype=torch.long), torch.zeros(3, len(processor.tokenizer)))
 
 

@@ -95,7 +95,7 @@ def test_lower_precision_batches_and_files(tmp_path):
     [
         (FEATURES[:, :100], r"frames, 263\) for features or \(frames, 22, 3\) for joints, got \(20, 100\)"),
         ({"text": "a"}, "row with the keys .'text'."),
-        ([["a"]], "no array of numbers"),
+        ([["a"]], "not an array of numbers"),
         (None, "got \\(\\)"),
     ],
 )
@@ -125,7 +125,7 @@ def test_the_models_own_motions_and_numpy_settings():
 @pytest.mark.parametrize("temperature", [0, 0.0, -1.0, float("nan"), float("inf"), "0.5"])
 def test_a_temperature_that_cannot_be_sampled_with_is_rejected(temperature):
     model, processor = tiny_unimo()
-    with pytest.raises(ValueError, match="`temperature`.* has to be"):
+    with pytest.raises(ValueError, match="temperature`?.* (has to|must) be"):
         model.generate_motion("a", processor, temperature=temperature)
 
 

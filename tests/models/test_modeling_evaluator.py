@@ -222,11 +222,11 @@ def test_word_dropout_teaches_unk_and_spares_the_frame():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.get_text_features([]), "no captions"),
+        (lambda m: m.get_text_features([]), "at least one caption"),
         (lambda m: m.get_text_features(["a/DET"]), "is a string"),
         (lambda m: m.get_text_features([["a/DET"], ["walk"]]), "'walk' of caption 1"),
         (lambda m: m.get_text_features([["/DET"]]), "'/DET'"),
-        (lambda m: m.get_motion_features([]), "no motion"),
+        (lambda m: m.get_motion_features([]), "at least one motion"),
         (lambda m: m.get_motion_features([np.zeros((8, DIM)), np.zeros((8, 3))]), "motion 1 must have shape"),
         (lambda m: m.get_motion_features([np.zeros((3, DIM))]), "3 frames"),
         (lambda m: m.get_motion_features([np.full((8, DIM), np.nan)]), "NaN"),

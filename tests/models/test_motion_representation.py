@@ -500,7 +500,7 @@ def test_check_features_names_what_and_where() -> None:
         mr.check_features(features, name="clip 7")
     with pytest.raises(ValueError, match="no frames"):
         mr.check_features(features[:0])
-    with pytest.raises(ValueError, match="no clips"):
+    with pytest.raises(ValueError, match="at least one clip"):
         mr.feature_statistics([])
     with pytest.raises(ValueError, match="clip 1: features hold NaN"):
         mr.feature_statistics([features[:3], features])

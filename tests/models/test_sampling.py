@@ -173,7 +173,7 @@ def test_a_certain_column_is_drawn(dtype):
 def test_scores_that_are_no_numbers_are_refused(value):
     probabilities = torch.ones(2, 600)
     probabilities[1, 3] = value
-    with pytest.raises(ValueError, match="not numbers"):
+    with pytest.raises(ValueError, match="are NaN"):
         draw(probabilities, torch.rand(2, 2))
 
 

@@ -97,11 +97,11 @@ class _Runs:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lambda: pickle.dumps({"v_template": _Runs()}), r"asks for posix\.system|asks for nt\.system"),
+        (lambda: pickle.dumps({"v_template": _Runs()}), r"refers to posix\.system|refers to nt\.system"),
         (lambda: pickle.dumps({"v_template": np.zeros((3, 3))})[:-9], "damaged pickle"),
         (lambda: pickle.dumps([1, 2]), "not a dictionary"),
         (lambda: pickle.dumps({"v_template": np.zeros((3, 3))}), "lacks shapedirs"),
-        (lambda: pickle.dumps(files.body_model(joints=16)), "MANO is no whole-body model"),
+        (lambda: pickle.dumps(files.body_model(joints=16)), "MANO is not a whole-body model"),
     ],
 )
 def test_other_pickles_are_refused(tmp_path, monkeypatch, content, message: str) -> None:

@@ -182,7 +182,7 @@ def test_bad_arguments_are_refused():
         extend_vocabulary(qwen_tokenizer(), embedding_init="zeros")
     with pytest.raises(ValueError, match="codebook of shape"):
         extend_vocabulary(qwen_tokenizer(), embedding_init="codebook", codebook=torch.zeros(3, 4))
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="give the model's own tokenizer"):
         extend_vocabulary(qwen_tokenizer(), tiny_lm(qwen_tokenizer(), spare_rows=-5))
     with pytest.raises(ValueError, match="no motion vocabulary"):
         MotionVocabulary.lookup(qwen_tokenizer())
@@ -229,5 +229,5 @@ def test_added_tokens_of_the_base_count_as_control():
 def test_a_base_whose_tokens_escapes_are_made_of_is_refused(token):
     tokenizer = qwen_tokenizer()
     tokenizer.add_tokens([token])
-    with pytest.raises(ValueError, match="cannot be kept apart"):
+    with pytest.raises(ValueError, match="which escaped text could contain"):
         TextEscape(tokenizer)

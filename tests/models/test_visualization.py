@@ -119,9 +119,9 @@ def test_broken_motion_is_refused_by_name(kind, message, tmp_path):
         ({"tracks": {"joints": np.zeros((1, 22, 3))}}, "non-empty list"),
         ({"tracks": [np.zeros((1, 22, 3))]}, "track 0 is ndarray"),
         ({"tracks": [{"label": "x"}]}, "track 0 is dict"),
-        ({"fps": 0}, "fps is 0"),
-        ({"fps": float("nan")}, "fps is nan"),
-        ({"height": 5}, "height is 5"),
+        ({"fps": 0}, "fps must be > 0, got 0"),
+        ({"fps": float("nan")}, "fps must be > 0, got nan"),
+        ({"height": 5}, "height must be .*, got 5"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments, message):
