@@ -23,7 +23,14 @@ class CaptionedMotion:
 
 
 def motion_views(dataset: Dataset) -> list[np.ndarray]:
-    """Each row's (T, D) float32 features, without a copy: views into the dataset's (memory-mapped) Arrow buffers."""
+    """Features of each row without a copy: views into the dataset's (memory-mapped) Arrow buffers.
+
+    Args:
+        dataset: A split.
+
+    Returns:
+        (T, D) float32 of each row.
+    """
     dimension = dataset.features["motion"].shape[1]
     views: list[np.ndarray] = []
     # `select` and `shuffle` only keep an index; the buffers stay in the table's own order.
@@ -42,10 +49,17 @@ def motion_views(dataset: Dataset) -> list[np.ndarray]:
 
 
 def captioned_motions(dataset: Dataset, min_frames: int = 4) -> list[CaptionedMotion]:
-    """The spans of a split in dataset order; a clip with captions of several spans gives one entry a span.
+    """Spans of a split in dataset order; a clip with captions of several spans gives one entry for each.
 
     Captions with start and end both 0 describe the whole clip; others the frames `int(start * fps)` to
-    `int(end * fps)`, as the published data loader cuts them. Spans shorter than `min_frames` are left out.
+    `int(end * fps)`, as the published data loader cuts them.
+
+    Args:
+        dataset: A split.
+        min_frames: Shorter spans are left out.
+
+    Returns:
+        The entries.
     """
     motions = motion_views(dataset)
     entries: list[CaptionedMotion] = []

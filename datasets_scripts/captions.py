@@ -209,6 +209,9 @@ def spacy_tokens(texts: Sequence[str], model: Any = SPACY_MODEL) -> list[list[st
         texts: Captions.
         model: Name or folder of a spaCy pipeline with tagger and lemmatizer, or a loaded one.
 
+    Returns:
+        Tokens of each caption.
+
     Raises:
         ImportError: spaCy or the pipeline is not installed.
     """
@@ -234,12 +237,15 @@ def tokenize_caption(text: str, backend: str = "table") -> list[str]:
     """Tokens "word/POS" of a caption, for the text-motion evaluator.
 
     Args:
-        text: one caption.
-        backend: "table" (built in) or "spacy" (what made the published files; needs the spaCy extra and its model).
+        text: One caption.
+        backend: "table" (built in) or "spacy" (as in the published files; needs the spaCy extra and its model).
+
+    Returns:
+        The tokens.
 
     Raises:
-        ValueError: for an unknown backend, or a text without any word.
-        ImportError: for backend "spacy" where spaCy or its English model is missing.
+        ValueError: Unknown backend, or a text without any word.
+        ImportError: "spacy" without spaCy or its English model.
     """
     if backend == "table":
         tokens = [f"{word}/{tag}" for word, tag in _tag(_words(text))]

@@ -40,18 +40,21 @@ def examine(
     progress: bool = False,
     reference: str | Path | None = None,
 ) -> Report:
-    """Examines a folder in the official layout.
+    """Examine a folder in the official layout.
 
     Args:
-        data_dir: the folder.
-        texts: subfolder with captions; see `humanml3d.find_layout`.
-        quick: look at names and shapes only, not at the numbers in each motion.
-        progress: show progress bars.
-        reference: checkout of the HumanML3D repository, with the published clip and statistics that prove a build, and
+        data_dir: The folder.
+        texts: Subfolder with captions; see `humanml3d.find_layout`.
+        quick: Look at names and shapes only, not at the numbers in each motion.
+        progress: Show progress bars.
+        reference: Checkout of the HumanML3D repository, with the published clip and statistics that prove a build, and
             the index; by default looked for in the folder and beside it.
 
+    Returns:
+        The findings.
+
     Raises:
-        FileNotFoundError: no such folder.
+        FileNotFoundError: The folder does not exist.
     """
     folder = Path(data_dir)
     if not folder.is_dir():
@@ -71,7 +74,9 @@ def examine(
     motions = {path.stem: path for path in sorted((folder / "new_joint_vecs").glob("*.npy"))}
     names = _check_splits(folder, dim, report)
     expected = OFFICIAL[dim]["all.txt"]
-    report.add("new_joint_vecs/", f"{len(motions)} files", f"{expected} (official)", _as_due(len(motions), expected))
+    report.add(
+        "new_joint_vecs/", f"{len(motions)} files", f"{expected} (official)", _verdict_of(len(motions), expected)
+    )
     _report_missing("motion", names, motions, "new_joint_vecs/NAME.npy", report)
     evidence = Evidence() if dim == HUMANML3D.feature_dim and not quick else None
     lengths, sample = _check_motions(motions, dim, quick, progress, report, evidence)
@@ -100,7 +105,7 @@ def _check_origin(folder: Path, evidence: Evidence, reference: str | Path | None
         check_reference(report, folder, published, evidence.statistics(folder / "Mean.npy"))
 
 
-def _as_due(found: int, official: int) -> str:
+def _verdict_of(found: int, official: int) -> str:
     return OK if found == official else WARNING
 
 
@@ -119,16 +124,16 @@ def _check_splits(folder: Path, dim: int, report: Report) -> list[str]:
     for name, official in OFFICIAL[dim].items():
         path = folder / name
         if not path.is_file():
-            due = name in SPLIT_FILES.values()
-            remedy = "copy it from the dataset's repository" if due else ""
-            report.add(name, "missing", f"{official} names", WRONG if due else WARNING, remedy)
+            required = name in SPLIT_FILES.values()
+            remedy = "copy it from the dataset's repository" if required else ""
+            report.add(name, "missing", f"{official} names", WRONG if required else WARNING, remedy)
             continue
         try:
             names, faults = read_names(path)
         except ValueError as error:
             report.add(name, str(error), f"{official} names", WRONG, "copy it anew from the dataset's repository")
             continue
-        report.add(name, f"{len(names)} names", f"{official} (official)", _as_due(len(names), official))
+        report.add(name, f"{len(names)} names", f"{official} (official)", _verdict_of(len(names), official))
         for reason, number in Counter(fault.reason for fault in faults).items():
             report.add(f"{name}: {reason}", number, 0, WRONG, "delete these lines or copy the file anew")
         if name in SPLIT_FILES.values():
@@ -338,18 +343,18 @@ def _check_statistics(folder: Path, skeleton: Skeleton, sample: list[np.ndarray]
         path for pattern in ("evaluator_std.npy", "std_eval.npy", "**/meta/std.npy") for path in folder.glob(pattern)
     }
     pairs += [(path.with_name(path.name.replace("std", "mean")), path, "evaluator") for path in sorted(found)]
-    for mean, std, due in pairs:
+    for mean, std, owner in pairs:
         for path in (mean, std):
             if path.is_file():
-                _check_one(path, std == path, due, folder, skeleton, reference, report)
-            elif due == "evaluator":
+                _check_one(path, std == path, owner, folder, skeleton, reference, report)
+            elif owner == "evaluator":
                 report.add(
                     path.relative_to(folder).as_posix(), "missing", "", WARNING, "its partner is there: copy both"
                 )
 
 
 def _check_one(
-    path: Path, is_std: bool, due: str, folder: Path, skeleton: Skeleton, reference: dict[str, float], report: Report
+    path: Path, is_std: bool, owner: str, folder: Path, skeleton: Skeleton, reference: dict[str, float], report: Report
 ) -> None:
     name = path.relative_to(folder).as_posix()
     try:
@@ -375,18 +380,18 @@ def _check_one(
         )
         return
     if not reference:
-        report.add(name, "readable; too few motions to tell whose", due)
+        report.add(name, "readable; too few motions to tell whose", owner)
         return
     family = statistics_family(values, skeleton, reference)
-    if family == due:
-        report.add(name, f"the {family}'s", f"the {due}'s")
-    elif due == "dataset" and family == "evaluator":
+    if family == owner:
+        report.add(name, f"the {family}'s", f"the {owner}'s")
+    elif owner == "dataset" and family == "evaluator":
         remedy = (
             "these are the evaluator's statistics (root and contacts 25 times smaller): keep them with the evaluator "
             "and copy the dataset's own Mean.npy and Std.npy here"
         )
         report.add(name, "the evaluator's", "the dataset's", WRONG, remedy)
-    elif due == "evaluator" and family == "dataset":
+    elif owner == "evaluator" and family == "dataset":
         remedy = (
             "these are the dataset's statistics: scores made with them are not comparable; copy mean.npy and std.npy "
             "from the evaluator's checkpoint (meta/)"
@@ -394,7 +399,7 @@ def _check_one(
         report.add(name, "the dataset's", "the evaluator's", WRONG, remedy)
     else:
         remedy = "made with another weighting or from other data: use them only with the model that came with them"
-        report.add(name, family, f"the {due}'s", WARNING, remedy)
+        report.add(name, family, f"the {owner}'s", WARNING, remedy)
 
 
 def _looks_like_std(values: np.ndarray) -> bool:
@@ -403,7 +408,14 @@ def _looks_like_std(values: np.ndarray) -> bool:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns 0 where nothing is wrong, 1 where something is, 2 where there is no such folder."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        0 without faults, 1 with faults, 2 without such a folder.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", metavar="DIR", help="a folder in the HumanML3D or KIT-ML layout")
     parser.add_argument("--texts", help="subfolder with the captions that the build is to take")

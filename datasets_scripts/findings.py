@@ -9,7 +9,15 @@ OK, WARNING, WRONG = "ok", "look", "WRONG"
 
 
 def some(items: Iterable[object], count: int = 4) -> str:
-    """The first few items, and how many more there are."""
+    """List the first items and the number of the others.
+
+    Args:
+        items: The items.
+        count: Items to list.
+
+    Returns:
+        Text.
+    """
     items = list(items)
     rest = f" and {len(items) - count} more" if len(items) > count else ""
     return ", ".join(map(str, items[:count])) + rest
@@ -35,7 +43,15 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, what: str, found: object, expected: object = "", verdict: str = OK, remedy: str = "") -> None:
-        """Adds a line."""
+        """Add a finding.
+
+        Args:
+            what: What was examined.
+            found: What was found.
+            expected: What the official data has.
+            verdict: `OK`, `WARNING` or `WRONG`.
+            remedy: What to do about it.
+        """
         self.findings.append(Finding(what, str(found), str(expected), verdict, remedy))
 
     @property
@@ -44,7 +60,11 @@ class Report:
         return all(finding.verdict != WRONG for finding in self.findings)
 
     def table(self) -> str:
-        """The findings as aligned text, remedies below the lines they belong to."""
+        """Format the findings, remedies below the lines they belong to.
+
+        Returns:
+            Aligned text.
+        """
         rows = [("what", "found", "expected", "")]
         rows += [(f.what, f.found, f.expected, f.verdict) for f in self.findings]
         widths = [min(max(len(row[i]) for row in rows), 60) for i in range(3)]

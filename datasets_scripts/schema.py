@@ -135,7 +135,11 @@ class BuildSummary:
         return sum(self.skipped[CLIP].values())
 
     def count(self, item: Skipped) -> None:
-        """Counts one skip and keeps the first three of its kind as examples."""
+        """Count a skipped clip; the first three of each reason are kept as examples.
+
+        Args:
+            item: The skipped clip.
+        """
         reasons = self.skipped[item.kind]
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
         examples = self.examples.setdefault(f"{item.kind}: {item.reason}", [])
@@ -143,7 +147,11 @@ class BuildSummary:
             examples.append(f"{item.id} ({item.detail})" if item.detail else item.id)
 
     def table(self) -> str:
-        """The summary as aligned text: splits first, then every reason with its count and an example."""
+        """Format the summary: splits first, then every reason with its count and an example.
+
+        Returns:
+            Aligned text.
+        """
         lines = [f"{'split':<18}{'clips':>8}{'captions':>10}{'thoughts':>10}{'frames':>10}{'minutes':>9}"]
         for name, split in self.splits.items():
             lines.append(
@@ -167,7 +175,14 @@ class BuildSummary:
 
 
 def dataset_features(feature_dim: int = 263) -> Features:
-    """The `datasets.Features` of a row whose motion has `feature_dim` columns."""
+    """Schema of a dataset.
+
+    Args:
+        feature_dim: Columns of the motion.
+
+    Returns:
+        The `datasets.Features` of a row.
+    """
     from datasets import Array2D, Features, List, Value
 
     return Features(
@@ -191,10 +206,18 @@ def dataset_features(feature_dim: int = 263) -> Features:
 
 
 def find_fault(clip: Clip, feature_dim: int) -> Skipped | None:
-    """Why `clip` cannot be a row of a dataset with `feature_dim` columns; None where it can."""
+    """Check that a clip can be a row.
+
+    Args:
+        clip: The clip.
+        feature_dim: Columns of the dataset's motions.
+
+    Returns:
+        Why it cannot, or None.
+    """
     motion = clip.features
     if motion.ndim != 2 or motion.shape[1] != feature_dim:
-        detail = f"features of shape {tuple(motion.shape)} where (frames, {feature_dim}) is due"
+        detail = f"features of shape {tuple(motion.shape)} instead of (frames, {feature_dim})"
         return Skipped(clip.id, "other skeleton or shape", detail)
     if len(motion) < 4:
         return Skipped(clip.id, "too short", f"{len(motion)} frames; a motion code takes 4")
@@ -207,10 +230,16 @@ def find_fault(clip: Clip, feature_dim: int) -> Skipped | None:
 
 
 def check_output(output: str | Path) -> Path:
-    """Makes sure that a dataset may be written to `output`: a new or empty folder, or an earlier build.
+    """Check that a dataset may be written to a folder.
+
+    Args:
+        output: A new or empty folder, or an earlier build.
+
+    Returns:
+        The folder.
 
     Raises:
-        FileExistsError: `output` is a file or holds anything that a build did not write.
+        FileExistsError: `output` is a file, or contains anything that a build did not write.
     """
     output = Path(output)
     if output.exists() and not output.is_dir():
@@ -438,15 +467,18 @@ def _add(split: SplitSummary, clip: Clip) -> None:
 
 
 def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDict:
-    """Loads a dataset folder with numpy formatting, after checking that it is one.
+    """Load a dataset folder with numpy formatting, after checking its schema.
 
     Args:
-        path: folder written by `write_dataset` (or one with the same `data/<split>-*.parquet` files).
-        split: load only this split (the result is a DatasetDict all the same).
+        path: Folder written by `write_dataset` (or one with the same `data/<split>-*.parquet` files).
+        split: Load only this split (the result is a DatasetDict all the same).
+
+    Returns:
+        The splits.
 
     Raises:
-        FileNotFoundError: no such folder, no Parquet files in it, or not the split asked for.
-        ValueError: the columns are not those of the schema, or those of two skeletons.
+        FileNotFoundError: No such folder, no Parquet files in it, or no such split.
+        ValueError: The columns are not those of the schema, or the splits have different skeletons.
     """
     from datasets import Dataset, DatasetDict, NamedSplit
 
@@ -460,9 +492,18 @@ def load_motion_dataset(path: str | Path, split: str | None = None) -> DatasetDi
 
 
 def dataset_files(path: str | Path, split: str | None = None) -> dict[str, list[str]]:
-    """The Parquet files of a dataset folder by split, in the usual order, after checking that they are of the schema.
+    """Parquet files of a dataset folder, after checking their schema. Raises what `load_motion_dataset` raises.
 
-    Raises what `load_motion_dataset` raises.
+    Args:
+        path: The dataset folder.
+        split: Only this split.
+
+    Returns:
+        Files by split, in the usual order.
+
+    Raises:
+        FileNotFoundError: See `load_motion_dataset`.
+        ValueError: See `load_motion_dataset`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -476,7 +517,7 @@ def dataset_files(path: str | Path, split: str | None = None) -> dict[str, list[
         files.setdefault(file.name.split("-")[0], []).append(str(file))
     if not files:
         raise FileNotFoundError(
-            f"{path} holds no data/*.parquet: it is no dataset folder; make one with python -m datasets_scripts.build"
+            f"{path} is not a dataset folder (no data/*.parquet); make one with python -m datasets_scripts.build"
         )
     if split is not None:
         if split not in files:
@@ -489,12 +530,12 @@ def dataset_files(path: str | Path, split: str | None = None) -> dict[str, list[
         try:
             schema = pq.read_schema(name)
         except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{name} is no readable Parquet file ({error}); build the dataset again") from error
+            raise ValueError(f"{name} is not a readable Parquet file ({error}); build the dataset again") from error
         missing = set(dataset_features()) - set(schema.names)
         if missing:
             raise ValueError(
-                f"{name} lacks the columns {sorted(missing)} (it has {schema.names}); it is no motion dataset of this "
-                "package: make one with python -m datasets_scripts.build"
+                f"{name} lacks the columns {sorted(missing)} (it has {schema.names}); "
+                "make a motion dataset with python -m datasets_scripts.build"
             )
         widths.setdefault(check_columns(Features.from_arrow_schema(schema), where=name), name)
     if len(widths) > 1:
@@ -504,14 +545,28 @@ def dataset_files(path: str | Path, split: str | None = None) -> dict[str, list[
 
 
 def count_clips(path: str | Path) -> int:
-    """Number of rows of a dataset folder. Raises what `load_motion_dataset` raises."""
+    """Number of rows of a dataset folder. Raises what `load_motion_dataset` raises.
+
+    Args:
+        path: The dataset folder.
+
+    Returns:
+        The number.
+    """
     import pyarrow.parquet as pq
 
     return sum(pq.read_metadata(name).num_rows for names in dataset_files(path).values() for name in names)
 
 
 def dataset_width(path: str | Path) -> int:
-    """Columns of the motion features of a dataset folder. Raises what `load_motion_dataset` raises."""
+    """Width of the motion features of a dataset folder. Raises what `load_motion_dataset` raises.
+
+    Args:
+        path: The dataset folder.
+
+    Returns:
+        Columns.
+    """
     import pyarrow.parquet as pq
     from datasets import Features
 
@@ -520,9 +575,15 @@ def dataset_width(path: str | Path) -> int:
 
 
 def iter_dataset(path: str | Path) -> Iterator[Clip]:
-    """The clips of a dataset folder in order, streamed: no cache is made and memory does not grow with their number.
+    """Stream the clips of a dataset folder: no cache is made and memory does not grow with their number.
 
     Raises what `load_motion_dataset` raises, with the first clip.
+
+    Args:
+        path: The dataset folder.
+
+    Yields:
+        Clips in order.
     """
     import pyarrow.parquet as pq
     from datasets import Features
@@ -556,10 +617,17 @@ def _clips(batch: Any, split: str, width: int) -> Iterator[Clip]:
 
 
 def check_columns(features: Features, where: str) -> int:
-    """Checks that `features` are those of the schema and returns their feature dimension.
+    """Check columns against the schema.
+
+    Args:
+        features: Of a dataset.
+        where: Name of the dataset in the error message.
+
+    Returns:
+        Width of the motion features.
 
     Raises:
-        ValueError: a column is missing or of another type.
+        ValueError: A column is missing or of another type.
     """
     motion = features.get("motion")
     dim = getattr(motion, "shape", (None, None))[-1]

@@ -23,6 +23,9 @@ def render(template: str | Path, **values: Any) -> str:
     Args:
         template: path of the file; what it includes or imports lies in the same folder.
         values: what the template names; a name without a value is an error.
+
+    Returns:
+        The text.
     """
     template = Path(template)
     return _environment(template.parent).get_template(template.name).render(values)

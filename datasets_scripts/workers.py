@@ -28,13 +28,21 @@ class WorkerError(Exception):
 
 
 def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1) -> Iterator[Result]:
-    """`map` over `workers` processes, in order, with a bounded number of results waiting.
+    """`map` over several processes, in order, with a bounded number of results waiting.
 
-    `function`, the items and the results must be picklable. With one worker everything runs in this process.
+    With one worker everything runs in this process.
+
+    Args:
+        function: Picklable function of one item.
+        items: Picklable items.
+        workers: Number of processes.
+
+    Yields:
+        Results in the order of the items.
 
     Raises:
         ValueError: `workers` is below 1.
-        ChildProcessError: a worker was ended from outside, as the system does where memory is short.
+        ChildProcessError: A worker was killed, for example because memory ran out.
     """
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")

@@ -53,7 +53,14 @@ class Stage:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse and check the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="runs/quickstart", help="run folder (default runs/quickstart)")
     parser.add_argument("--source", default="synthetic", choices=("synthetic", "joints", "bvh", "humanml3d"))
@@ -70,7 +77,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     if (arguments.source == "synthetic") == (arguments.data_dir is not None):
-        parser.error("--data_dir goes with --source joints, bvh or humanml3d, which need it")
+        parser.error("--data_dir applies to --source joints, bvh or humanml3d, which need it")
     for name in BUILD_OPTIONS:
         if arguments.source == "synthetic" and getattr(arguments, name) is not None:
             parser.error(f"--{name} does not apply to --source synthetic")
@@ -82,7 +89,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_config(path: Path) -> dict[str, dict[str, Any]]:
-    """The budgets of the stages; unknown stages are refused (unknown keys inside one, by the stage itself)."""
+    """Read the budgets of the stages. Unknown keys of one stage are refused by the stage itself.
+
+    Args:
+        path: YAML file.
+
+    Returns:
+        Settings by stage.
+
+    Raises:
+        SystemExit: The file or a value in it is invalid.
+    """
     config = read_yaml(path)
     if not isinstance(config, dict) or set(config) != set(STAGE_KEYS):
         raise SystemExit(f"error: {path} must have just the keys {', '.join(STAGE_KEYS)}")
@@ -104,9 +121,21 @@ def read_config(path: Path) -> dict[str, dict[str, Any]]:
 def training_stage(
     name: str, script: str, folder: Path, after: tuple[str, ...], file: Path, processes: int, settings: dict[str, Any]
 ) -> Stage:
-    """`train/{script}.py --config file` with `settings` over it, in as many processes as the machine allows.
+    """A stage that runs `train/{script}.py --config file` in as many processes as the machine allows.
 
-    Where that is fewer than asked for, each accumulates more, so that a step learns from as many examples.
+    With fewer processes than asked for, each accumulates more, so that a step learns from as many examples.
+
+    Args:
+        name: Name of the stage.
+        script: Name of the script.
+        folder: Output folder.
+        after: Stages it reads from.
+        file: The config file.
+        processes: Processes asked for.
+        settings: Overrides of the file.
+
+    Returns:
+        The stage.
     """
     recipe = read_yaml(file)
     asked, allowed = processes, min(processes, count_gpus() or usable_cores())
@@ -125,7 +154,16 @@ def training_stage(
 
 
 def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale: float = 1.0) -> list[Stage]:
-    """The stages of a run with their commands; `scale` multiplies the steps of every training stage."""
+    """The stages of a run with their commands.
+
+    Args:
+        arguments: The options.
+        config: From `read_config`.
+        scale: Factor of the steps of every training stage.
+
+    Returns:
+        The stages, in order.
+    """
     run, synthetic, seed = Path(arguments.output), arguments.source == "synthetic", str(arguments.seed)
     data, vqvae, evaluator, sft, grpo = (str(run / n) for n in ("data", "vqvae", "evaluator", "sft", "grpo"))
     held_out = str(run / "evaluator_held_out")
@@ -178,9 +216,15 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
 
 
 def choose_scale(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], run: Path) -> tuple[float, str]:
-    """What to multiply the training steps by, and how long the run will take here, in words.
+    """Choose the scale of the training steps. It is measured once for a run folder and kept in its `budget.json`.
 
-    Measured once for a run folder and kept in its `budget.json`: a run that goes on keeps its steps.
+    Args:
+        arguments: The options.
+        config: From `read_config`.
+        run: Folder of the run.
+
+    Returns:
+        The scale, and how long the run will take on this machine, in words.
     """
     kept = run / BUDGET
     if kept.is_file():
@@ -219,10 +263,14 @@ def choose_scale(arguments: argparse.Namespace, config: dict[str, dict[str, Any]
 
 
 def check_run_folder(run: Path, stages: list[Stage]) -> None:
-    """Refuse a folder that holds something, but nothing of a quickstart.
+    """Refuse a folder that holds something else than a quickstart.
+
+    Args:
+        run: Folder of the run.
+        stages: Its stages.
 
     Raises:
-        SystemExit: with what was found and the remedy.
+        SystemExit: With what was found and the remedy.
     """
     if run.exists() and not run.is_dir():
         raise SystemExit(f"error: --output {run} is a file; name a folder")
@@ -232,14 +280,27 @@ def check_run_folder(run: Path, stages: list[Stage]) -> None:
 
 
 def without_watching(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that change what is trained: all but those of guards and logs."""
+    """Remove the settings of guards and logs, which do not change what is trained.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The others.
+    """
     return {name: value for name, value in settings.items() if not name.startswith(WATCHING)}
 
 
 def same_training(stage: Stage) -> bool:
-    """Whether what is recorded of a stage is its command and its file's settings, those of guards and logs aside.
+    """Whether the recorded command and settings of a stage are those of now, except for guards and logs.
 
-    Neither counts where this code lies, so that runs may move to another checkout, nor which Python ran it.
+    The location of the code and the Python interpreter do not count, so that runs may move to another checkout.
+
+    Args:
+        stage: The stage.
+
+    Returns:
+        Whether they are the same.
     """
 
     def counted(command: list[str], code: str) -> list[str]:
@@ -258,11 +319,16 @@ def same_training(stage: Stage) -> bool:
 
 
 def finished(stages: list[Stage]) -> set[str]:
-    """The names of the stages that an earlier run has finished, whose records are read.
+    """Find the stages that an earlier run has finished, and read their records.
+
+    Args:
+        stages: The stages.
+
+    Returns:
+        Names of those that are finished.
 
     Raises:
-        SystemExit: one was made with other settings, those of guards and logs aside, or from a stage that is not there
-            any more.
+        SystemExit: One was made with other settings, except for guards and logs, or from a stage that is gone.
     """
     done: set[str] = set()
     for stage in stages:
@@ -291,7 +357,11 @@ class WallClock:
         self.kept = 0.0
 
     def keep(self, every: float = 0.0) -> None:
-        """Write the seconds down, unless that was done less than `every` seconds ago."""
+        """Write the seconds to the run folder.
+
+        Args:
+            every: Do nothing if they were written less than this many seconds ago.
+        """
         seconds = time.monotonic() - self.started
         if seconds - self.kept >= every:
             write_json(self.path, {"seconds": round(seconds, 1)})
@@ -299,15 +369,26 @@ class WallClock:
 
 
 def wall_seconds(run: Path) -> float:
-    """What a `WallClock` has kept in a run folder."""
+    """Seconds that a `WallClock` has kept.
+
+    Args:
+        run: Folder of the run.
+
+    Returns:
+        The seconds; 0 without a record.
+    """
     return json.loads((run / WALL).read_text(encoding="utf-8"))["seconds"] if (run / WALL).is_file() else 0.0
 
 
 def run_stages(stages: list[Stage], run: Path) -> None:
-    """Run every stage once all it reads is there, at most two at a time, and record seconds and memory.
+    """Run each stage once its inputs exist, at most two at a time, and record seconds and memory.
+
+    Args:
+        stages: The stages.
+        run: Folder of the run.
 
     Raises:
-        SystemExit: a stage failed; the end of its log is shown and what else was running is stopped.
+        SystemExit: A stage failed; the end of its log is printed and the other one is stopped.
     """
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
@@ -356,7 +437,18 @@ def run_stages(stages: list[Stage], run: Path) -> None:
 
 
 def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: float) -> None:
-    """Check that a stage did what it should and record it in its folder."""
+    """Check the result of a stage and record it in its folder.
+
+    Args:
+        stage: The stage.
+        returncode: Exit status.
+        log: Its log.
+        seconds: Wall time.
+        peak_mb: Peak memory.
+
+    Raises:
+        SystemExit: The stage failed, or ran another number of processes.
+    """
     if returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
         raise SystemExit(f"{tail}\nerror: stage {stage.name} failed (exit {returncode}); whole log: {log}")
@@ -378,7 +470,11 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
 
 @lru_cache
 def versions() -> dict[str, str]:
-    """What made a stage: the libraries, and the hash of this project's own code."""
+    """Versions that make a stage: the libraries, and the hash of this project's own code.
+
+    Returns:
+        Version by name.
+    """
     digest = hashlib.sha256()
     for package in ("modeling_unimo", "datasets_scripts", "train", "evaluate_unimo"):
         for file in sorted((CODE.parent / package).rglob("*.py")):
@@ -387,7 +483,14 @@ def versions() -> dict[str, str]:
 
 
 def headline(stage: Stage) -> str:
-    """The one or two figures worth seeing when a training stage ends."""
+    """The one or two main figures of a finished training stage.
+
+    Args:
+        stage: The stage.
+
+    Returns:
+        Text for the log.
+    """
     path = stage.folder / "curves.json"
     if not stage.training or not path.is_file():
         return ""
@@ -399,13 +502,29 @@ def headline(stage: Stage) -> str:
 
 
 def elapsed(started: float) -> str:
-    """Minutes and seconds since then."""
+    """Format the time since a start.
+
+    Args:
+        started: Time of the start.
+
+    Returns:
+        Minutes and seconds.
+    """
     seconds = int(time.monotonic() - started)
     return f"{seconds // 60:2d}:{seconds % 60:02d}"
 
 
 def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
-    """`metrics.json` out of what the stages wrote."""
+    """Collect `metrics.json` from what the stages wrote.
+
+    Args:
+        stages: The stages.
+        run: Folder of the run.
+        seed: Seed of the run.
+
+    Returns:
+        The metrics.
+    """
     by_name = {stage.name: stage.record for stage in stages}
     results = {n: json.loads((run / f"evaluation_{n}" / "results.json").read_text("utf-8")) for n in ("sft", "grpo")}
     metrics: dict[str, Any] = {
@@ -424,14 +543,25 @@ def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
 
 
 def peak_together(stages: list[Stage]) -> int:
-    """The peak of a run: stages that can run side by side are added up."""
+    """Peak memory of a run: stages that can run side by side are added up.
+
+    Args:
+        stages: The stages.
+
+    Returns:
+        MB.
+    """
     memory = {stage.name: stage.record["peak_memory_mb"] for stage in stages}
     together = [("vqvae", "evaluator"), ("vqvae", "evaluator_held_out"), ("evaluate_sft", "evaluate_grpo")]
     return max([*memory.values(), *(sum(memory[name] for name in pair) for pair in together)])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command: every stage that is not done yet, then the metrics and the report."""
+    """Run every stage that is not finished, then write the metrics and the report.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     arguments = parse(argv)
     run = Path(arguments.output)
     config = read_config(Path(arguments.config))
@@ -441,7 +571,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run_all(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], run: Path) -> None:
-    """Every stage that is not done yet, then the metrics and the report."""
+    """Run every stage that is not finished, then write the metrics and the report.
+
+    Args:
+        arguments: The options.
+        config: From `read_config`.
+        run: Folder of the run.
+
+    Raises:
+        SystemExit: A stage failed, or the run was interrupted.
+    """
     scale, words = choose_scale(arguments, config, run)
     stages = plan(arguments, config, scale)
     # As Ctrl-C does: the stages that run are stopped; by default this process alone would end.
@@ -450,7 +589,7 @@ def run_all(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], ru
     try:
         run_stages(stages, run)
     except KeyboardInterrupt:
-        raise SystemExit("interrupted; the same command goes on from here") from None
+        raise SystemExit("interrupted; run the same command to resume") from None
 
     from train.engine.cards import write_unimo_card
     from train.report.run_page import write_report

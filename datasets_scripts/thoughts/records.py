@@ -97,14 +97,30 @@ _LATER = ("sentences", "unread")  # columns that files of earlier versions lack
 
 
 def text_hash(caption: str) -> str:
-    """SHA-256 of a caption's text, the same for copies that differ in spaces or in Unicode's ways of one letter."""
+    """SHA-256 of a caption's text, the same for copies that differ in spaces or in Unicode normalisation.
+
+    Args:
+        caption: The caption.
+
+    Returns:
+        Hexadecimal digits.
+    """
     return hashlib.sha256(
         " ".join(unicodedata.normalize("NFC", caption).split()).encode("utf-8", "replace")
     ).hexdigest()
 
 
 def place(id: str, start: float, end: float) -> tuple[str, float, float]:
-    """A clip's id and the part of it, the same for a caption of a part and for a row cut out for it (`id@1.5-4`)."""
+    """Identify a part of a clip, the same for a caption of a part and for a row cut out for it (`id@1.5-4`).
+
+    Args:
+        id: Id of the clip or row.
+        start: Start in seconds.
+        end: End in seconds; 0 for the whole.
+
+    Returns:
+        Id of the clip, start and end.
+    """
     found = None if start or end else _PART.fullmatch(id)
     if found:
         id, start, end = found[1], float(found[2]), float(found[3])
@@ -112,7 +128,15 @@ def place(id: str, start: float, end: float) -> tuple[str, float, float]:
 
 
 def write_records(records: Iterable[ThoughtRecord], path: str | Path) -> int:
-    """Write `thoughts.parquet`, whole or not at all; returns the number of rows."""
+    """Write `thoughts.parquet` atomically.
+
+    Args:
+        records: The rows.
+        path: The file.
+
+    Returns:
+        Number of rows.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -129,11 +153,17 @@ def write_records(records: Iterable[ThoughtRecord], path: str | Path) -> int:
 
 
 def read_records(path: str | Path) -> Iterator[ThoughtRecord]:
-    """The rows of a texts folder, a dataset folder with provenance, or the file itself.
+    """Read the rows of a texts folder, of a dataset folder with provenance, or of the file itself.
+
+    Args:
+        path: Folder or file.
+
+    Yields:
+        The rows.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a Parquet file, or one with other columns.
+        FileNotFoundError: The file does not exist.
+        ValueError: Not a Parquet file, or one with other columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -163,12 +193,18 @@ def read_records(path: str | Path) -> Iterator[ThoughtRecord]:
 
 
 def write_texts(records: Iterable[ThoughtRecord], folder: str | Path, card: str = "") -> int:
-    """Write a folder with thoughts alone: `thoughts.parquet` and a card; returns the number of thoughts.
+    """Write a folder with thoughts alone: `thoughts.parquet` and a card. Records without a thought are left out.
 
-    Records without a thought are left out.
+    Args:
+        records: The rows.
+        folder: The folder.
+        card: Text of the card.
+
+    Returns:
+        Number of thoughts.
 
     Raises:
-        FileExistsError: the folder holds something else.
+        FileExistsError: The folder contains other files.
     """
     folder = check_texts_output(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -187,10 +223,16 @@ def write_texts(records: Iterable[ThoughtRecord], folder: str | Path, card: str 
 
 
 def check_texts_output(folder: str | Path) -> Path:
-    """Check that thoughts may be written to `folder`: new, empty or an earlier export.
+    """Check that thoughts may be written to a folder.
+
+    Args:
+        folder: A new or empty folder, or an earlier export.
+
+    Returns:
+        The folder.
 
     Raises:
-        FileExistsError: it is a file or contains anything else.
+        FileExistsError: It is a file or contains anything else.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -237,7 +279,14 @@ class Joiner:
         self._used: set[int] = set()
 
     def join(self, clips: Iterable[Clip | Skipped]) -> Iterator[Clip | Skipped]:
-        """The clips with thoughts filled in, in order."""
+        """Fill in the thoughts of clips.
+
+        Args:
+            clips: Clips of one split.
+
+        Yields:
+            The clips in order.
+        """
         for clip in clips:
             if isinstance(clip, Skipped):
                 yield clip
@@ -276,7 +325,11 @@ class Joiner:
         return unused[0] if unused and (one_split or len({record.thought for record in found}) == 1) else None
 
     def summary(self) -> str:
-        """What was joined, in one line."""
+        """Summary of what was joined.
+
+        Returns:
+            One line.
+        """
         parts = [f"{self.joined} of {self.total} thoughts joined"]
         for number, what in (
             (self.kept, "captions kept their own"),
@@ -291,11 +344,22 @@ class Joiner:
 def join_dataset(
     texts: str | Path, dataset: str | Path, output: str | Path, overwrite: bool = False, progress: bool = False
 ) -> tuple[BuildSummary, Joiner]:
-    """Joins a texts folder onto a dataset folder and writes the result as another.
+    """Join a texts folder onto a dataset folder and write the result as another.
+
+    Args:
+        texts: The texts folder.
+        dataset: The dataset folder.
+        output: The folder to write.
+        overwrite: Replace an earlier build there.
+        progress: Show progress bars.
+
+    Returns:
+        Summary of the build, and the joiner.
 
     Raises:
-        FileNotFoundError, ValueError, FileExistsError: an input cannot be used; see `read_records`,
-            `load_motion_dataset` and `write_dataset`. Also if no thought matches a caption.
+        FileNotFoundError: See `read_records` and `load_motion_dataset`.
+        ValueError: Likewise; also if no thought matches a caption.
+        FileExistsError: See `write_dataset`.
     """
     check_output(output)
     total = count_clips(dataset)
@@ -326,14 +390,28 @@ def join_dataset(
 
 
 def earlier_records(dataset: str | Path) -> dict[tuple[str, str, int], ThoughtRecord]:
-    """The provenance of a dataset folder's thoughts, by (split, id, caption); empty if it has none."""
+    """Provenance of a dataset folder's thoughts.
+
+    Args:
+        dataset: The dataset folder.
+
+    Returns:
+        Rows by (split, id, caption); empty without provenance.
+    """
     if not (Path(dataset) / FILE).is_file():
         return {}
     return {(r.split, r.id, r.caption): r for r in read_records(dataset) if r.caption >= 0}
 
 
 def source_words(dataset: str | Path) -> str:
-    """What the card of a dataset folder says of its source: the text between its title and its table."""
+    """Description of the source in the card of a dataset folder: the text between its title and its table.
+
+    Args:
+        dataset: The dataset folder.
+
+    Returns:
+        The text; empty without a card.
+    """
     card = Path(dataset) / "README.md"
     if not card.is_file():
         return ""
@@ -366,7 +444,11 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Make the parser of the command line.
+
+    Returns:
+        The parser.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
@@ -380,7 +462,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 for input that cannot be used."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        0, or 2 for input that cannot be used.
+    """
     arguments = make_parser().parse_args(argv)
     started = time.perf_counter()
     try:

@@ -185,7 +185,7 @@ def test_missing_folders_splits_and_foreign_parquet_are_refused(tmp_path) -> Non
     with pytest.raises(FileNotFoundError, match="no such dataset folder"):
         load_motion_dataset(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="holds no data"):
+    with pytest.raises(FileNotFoundError, match="no data"):
         load_motion_dataset(tmp_path / "empty")
     write_dataset([clip(0)], tmp_path / "d")
     with pytest.raises(FileNotFoundError, match="has no split 'test', only train"):
@@ -200,7 +200,7 @@ def test_missing_folders_splits_and_foreign_parquet_are_refused(tmp_path) -> Non
     with pytest.raises(ValueError, match="are not those of the schema"):
         load_motion_dataset(tmp_path / "foreign")
     (foreign / "train-00000-of-00001.parquet").write_bytes(b"PAR1 but cut")
-    with pytest.raises(ValueError, match="no readable Parquet"):
+    with pytest.raises(ValueError, match="not a readable Parquet"):
         load_motion_dataset(tmp_path / "foreign")
 
 

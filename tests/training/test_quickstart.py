@@ -179,10 +179,10 @@ def test_every_option_is_one_of_its_command(config_file, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--source", "joints"], "--data_dir goes with --source joints, bvh or humanml3d"),
-        (["--source", "humanml3d"], "--data_dir goes with"),
-        (["--data_dir", "."], "--data_dir goes with"),
-        (["--source", "synthetic", "--data_dir", "."], "--data_dir goes with"),
+        (["--source", "joints"], "--data_dir applies to --source joints, bvh or humanml3d"),
+        (["--source", "humanml3d"], "--data_dir applies to"),
+        (["--data_dir", "."], "--data_dir applies to"),
+        (["--source", "synthetic", "--data_dir", "."], "--data_dir applies to"),
         (["--source", "bvh", "--data_dir", "/nowhere"], "--data_dir /nowhere: no such folder"),
         (["--source", "video"], "invalid choice: 'video'"),
         (["--fps", "30"], "--fps does not apply to --source synthetic"),

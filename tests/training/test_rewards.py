@@ -334,7 +334,7 @@ def test_another_encoder_compares_captions(encoders, kind, pooling, width):
 
 def test_an_encoder_that_cannot_is_refused(encoders, tmp_path):
     CaptionEncoder(encoders["bare"], "mean")
-    with pytest.raises(ValueError, match="never saved.*caption_pooling: mean"):
+    with pytest.raises(ValueError, match="weights are missing.*caption_pooling: mean"):
         CaptionEncoder(encoders["bare"], "pooled")
     with pytest.raises(FileNotFoundError, match="no config.json"):
         CaptionEncoder(str(tmp_path))

@@ -87,7 +87,7 @@ def test_shares_of_the_joint_part():
 
 
 def test_nothing_to_learn_is_refused():
-    with pytest.raises(ValueError, match="no captioned motion"):
+    with pytest.raises(ValueError, match="at least one captioned motion"):
         schedule([], 10, 0, 0.5, seed=0)
     thoughtless = replace(ENTRIES[2], thoughts=["first this", "  "])
     with pytest.raises(ValueError, match=f"{ENTRIES[2].id} has a caption without a thought.*--annotator kinematic"):

@@ -21,7 +21,15 @@ ROOM = 1 << 20  # bytes a file system must take to count as not full
 
 
 def checkpoint_folder(folder: Path, step: int) -> Path:
-    """Where the Trainer puts the checkpoint of a step."""
+    """Folder of the checkpoint of a step, as the Trainer names it.
+
+    Args:
+        folder: Output folder of the run.
+        step: The step.
+
+    Returns:
+        The path.
+    """
     return folder / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
 
@@ -29,9 +37,11 @@ def seal(checkpoint: Path) -> None:
     """Mark a checkpoint as complete, once every process has written its part of it.
 
     Its files reach the disk before the manifest does: not only a killed process but also a machine that loses power
-    leaves either the whole of it or something that `last_checkpoint` passes over. The Trainer's pickled arguments,
-    which nothing reads, go: what stays loads without running code (`torch.load(weights_only=True)`, as the Trainer
-    does).
+    leaves either all of it or something that `last_checkpoint` ignores. The Trainer's pickled arguments, which nothing
+    reads, are removed: what stays loads without running code (`torch.load(weights_only=True)`, as the Trainer does).
+
+    Args:
+        checkpoint: Folder of the checkpoint.
     """
     (checkpoint / "training_args.bin").unlink(missing_ok=True)
     (checkpoint / MANIFEST).unlink(missing_ok=True)
@@ -48,7 +58,14 @@ def seal(checkpoint: Path) -> None:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint was sealed and every file in it still has the size it had then."""
+    """Whether a checkpoint was sealed and every file in it still has its size.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+
+    Returns:
+        Whether it can be resumed from.
+    """
     if not (checkpoint / MANIFEST).is_file():
         return False
     sizes = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
@@ -57,23 +74,50 @@ def is_complete(checkpoint: Path) -> bool:
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint folders of a run, complete or not, the oldest first."""
+    """Checkpoint folders of a run, complete or not.
+
+    Args:
+        folder: Output folder of the run.
+
+    Returns:
+        Folders, the oldest first.
+    """
     named = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir())
     return sorted((path for path in named if path.name.rsplit("-", 1)[1].isdecimal()), key=step_of)
 
 
 def step_of(checkpoint: Path) -> int:
-    """The number of steps that a checkpoint was made after."""
+    """Step of a checkpoint.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+
+    Returns:
+        Number of optimizer steps.
+    """
     return int(checkpoint.name.rsplit("-", 1)[1])
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint of a run, None where there is none."""
+    """The newest complete checkpoint of a run.
+
+    Args:
+        folder: Output folder of the run.
+
+    Returns:
+        Its path, or None.
+    """
     return next((str(path) for path in reversed(all_checkpoints(folder)) if is_complete(path)), None)
 
 
 def keep_newest(folder: Path, limit: int | None, keep: str | None = None) -> None:
-    """Remove partial checkpoints, and of the complete ones all but the newest `limit` and `keep` (a path)."""
+    """Remove partial checkpoints, and old complete ones.
+
+    Args:
+        folder: Output folder of the run.
+        limit: Number of complete checkpoints to keep; None for all.
+        keep: Path of one more to keep.
+    """
     checkpoints = all_checkpoints(folder)
     sealed = [path for path in checkpoints if is_complete(path)]
     kept = {*(sealed[-limit:] if limit and limit > 0 else sealed), *([Path(keep)] if keep else [])}
@@ -83,13 +127,24 @@ def keep_newest(folder: Path, limit: int | None, keep: str | None = None) -> Non
 
 
 def drop_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints of a run that is finished."""
+    """Remove all checkpoints of a run that is finished.
+
+    Args:
+        folder: Output folder of the run.
+    """
     for path in all_checkpoints(folder):
         shutil.rmtree(path)
 
 
 def is_full(folder: Path) -> bool:
-    """Whether the file system of a folder refuses another megabyte, its space or the user's share being used up."""
+    """Whether the file system of a folder refuses another megabyte, its space or the user's quota being used up.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Whether it is full.
+    """
     probe = folder / ".room"
     try:
         with probe.open("wb") as file:
@@ -104,7 +159,14 @@ def is_full(folder: Path) -> bool:
 
 
 def says_full(error: Exception) -> bool:
-    """Whether an error of Python or of safetensors, whose own has no number, names a full disk."""
+    """Whether an error reports a full disk; that of safetensors has no error number.
+
+    Args:
+        error: An error of Python or of safetensors.
+
+    Returns:
+        Whether it does.
+    """
     if isinstance(error, OSError):
         return error.errno in FULL
     number = re.search(r"\(os error (\d+)\)", str(error))
@@ -113,14 +175,19 @@ def says_full(error: Exception) -> bool:
 
 @contextmanager
 def room_for(what: str, folder: Path, scrap: Path | None = None) -> Iterator[None]:
-    """Run a block that writes `what` into a run folder; where there is no room, stop and report what is left.
+    """Run a block that writes into a run folder; if the disk is full, stop and report what is left.
 
     Args:
-        scrap: removed in that case, so that half a checkpoint does not fill the disk.
+        what: Name of what is written, for the message.
+        folder: Output folder of the run.
+        scrap: Removed in that case, so that an incomplete checkpoint does not fill the disk.
+
+    Yields:
+        Nothing.
 
     Raises:
-        SystemExit: the disk is full or the user's quota used up. The libraries name that in three ways: `OSError`,
-            `SafetensorError` and, out of `torch.save`, a `RuntimeError` that speaks of a file position.
+        SystemExit: The disk is full or the user's quota used up. The libraries report that in three ways: `OSError`,
+            `SafetensorError` and, from `torch.save`, a `RuntimeError` about a file position.
     """
     try:
         yield

@@ -28,7 +28,12 @@ def overrule_launcher() -> dict[str, str]:
 
 
 def report_overruled(asked: dict[str, str], training: "TrainingArguments") -> None:
-    """Print which of the launcher's settings differ from the recipe's, which are used."""
+    """Print the launcher's settings that the recipe overrules.
+
+    Args:
+        asked: Settings of the launcher.
+        training: The Trainer's settings.
+    """
     used = {
         "ACCELERATE_MIXED_PRECISION": training.mixed_precision,
         "ACCELERATE_DYNAMO_BACKEND": (training.torch_compile_backend or "no").lower(),
@@ -43,10 +48,13 @@ def report_overruled(asked: dict[str, str], training: "TrainingArguments") -> No
 
 
 def check_processes(training: "TrainingArguments") -> None:
-    """Refuse a launch of several processes that do not know of each other, each of which would train all of it.
+    """Refuse a launch of several processes without a process group, each of which would train alone.
+
+    Args:
+        training: The Trainer's settings.
 
     Raises:
-        SystemExit: with both numbers and the remedy.
+        SystemExit: With both numbers and the remedy.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != training.world_size:
@@ -57,10 +65,13 @@ def check_processes(training: "TrainingArguments") -> None:
 
 
 def check_sharding(accelerator: "Accelerator") -> None:
-    """Refuse a launch for sharded training that the library does not follow.
+    """Refuse a launch for sharded training that accelerate does not follow.
+
+    Args:
+        accelerator: The accelerator.
 
     Raises:
-        SystemExit: naming what was asked for, what would run, and the remedy.
+        SystemExit: With what was asked for, what would run, and the remedy.
     """
     from accelerate.utils import DistributedType
 

@@ -13,10 +13,15 @@ from train.engine.sharding import is_fsdp
 
 
 def check_lora(rank: int, base_dtype: str, training: TrainingArguments) -> None:
-    """Stop, before anything is loaded, where adapters and other settings exclude each other.
+    """Refuse adapters with settings that exclude them, before anything is loaded.
+
+    Args:
+        rank: Rank of the adapters; 0 for none.
+        base_dtype: Type of the frozen weights.
+        training: The Trainer's settings.
 
     Raises:
-        SystemExit: what excludes what, and what to change.
+        SystemExit: Two settings exclude each other; the message says what to change.
     """
     if rank < 0:
         raise SystemExit(f"error: lora_rank must be >= 0, got {rank}; 0 trains every weight, 16 to 64 are usual")
@@ -44,6 +49,9 @@ def with_adapters(model: PreTrainedModel, rows: Collection[int], rank: int, alph
         rows: ids, see `train.engine.vocabulary_rows`.
         rank: of the adapters.
         alpha: the adapters' output is scaled by alpha / rank.
+
+    Returns:
+        The model with adapters.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -65,14 +73,27 @@ def with_adapters(model: PreTrainedModel, rows: Collection[int], rank: int, alph
 
 
 def merged(adapted: PreTrainedModel) -> PreTrainedModel:
-    """The plain causal LM with adapters and rows written into float32 weights; `adapted` is used up.
+    """Merge adapters and rows into float32 weights.
 
     Rounding to bfloat16 here would lose small updates, and later stages train in float32 anyway.
+
+    Args:
+        adapted: Model of `with_adapters`; it cannot be used afterwards.
+
+    Returns:
+        The plain causal LM.
     """
     return adapted.float().merge_and_unload()
 
 
 def trainable_share(model: PreTrainedModel) -> str:
-    """The number of trained parameters, for the log."""
+    """Number of trained parameters, for the log.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Count and share in words.
+    """
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return f"{trained:,} of {sum(p.numel() for p in model.parameters()):,} parameters are trained"

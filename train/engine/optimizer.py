@@ -43,6 +43,11 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):  # type: ignore[override]
+        """Take one step of both optimizers.
+
+        Args:
+            closure: Unused.
+        """
         for weight, matrix in zip(self.weights, self.matrices, strict=True):
             # A view of the weight as it is now (wrapping a model for several processes gives weights other storage):
             # what Muon does to the matrix happens to the weight.
@@ -52,14 +57,29 @@ class MuonWithAdamW(torch.optim.Optimizer):
             part.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
+        """Reset the gradients of both optimizers.
+
+        Args:
+            set_to_none: See `torch.optim.Optimizer.zero_grad`.
+        """
         for weight in self.weights:
             weight.grad = None
         self.parts[1].zero_grad(set_to_none)
 
     def state_dict(self) -> dict:  # type: ignore[override]
+        """State of both optimizers.
+
+        Returns:
+            Their state dicts.
+        """
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict) -> None:
+        """Restore the state of both optimizers.
+
+        Args:
+            state_dict: From `state_dict`.
+        """
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
@@ -68,13 +88,23 @@ class MuonWithAdamW(torch.optim.Optimizer):
 def check_muon(training: TrainingArguments) -> None:
     """Refuse settings of the Trainer's own optimizer, which Muon replaces.
 
+    Args:
+        training: The Trainer's settings.
+
     Raises:
-        SystemExit: naming the setting.
+        SystemExit: A setting has no effect; the message names it.
     """
     unused = dict.fromkeys(("optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon"))
     refuse_decided(training, unused, "muon has an optimizer of its own")
 
 
 def muon_with_adamw(training: TrainingArguments) -> tuple[Any, dict[str, Any]]:
-    """The Trainer's `optimizer_cls_and_kwargs`: a factory, because this optimizer reads the whole model."""
+    """The Trainer's `optimizer_cls_and_kwargs`: a factory, because this optimizer reads the whole model.
+
+    Args:
+        training: The Trainer's settings.
+
+    Returns:
+        The factory, and its keyword arguments.
+    """
     return lambda: MuonWithAdamW, {"lr": training.learning_rate, "weight_decay": training.weight_decay}

@@ -9,20 +9,40 @@ from transformers.integrations import set_hf_deepspeed_config, unset_hf_deepspee
 
 
 def is_fsdp(training: TrainingArguments) -> bool:
-    """Whether the launcher or the settings ask for FSDP."""
+    """Whether the launcher or the settings ask for FSDP.
+
+    Args:
+        training: The Trainer's settings.
+
+    Returns:
+        Whether they do.
+    """
     return bool(training.fsdp) or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 def is_zero3(training: TrainingArguments) -> bool:
-    """Whether DeepSpeed splits the weights themselves, from the moment that a model is loaded."""
+    """Whether DeepSpeed shards the weights themselves, from the moment a model is loaded.
+
+    Args:
+        training: The Trainer's settings.
+
+    Returns:
+        Whether it does.
+    """
     return training.deepspeed_plugin is not None and training.deepspeed_plugin.zero_stage == 3
 
 
 @contextmanager
 def loaded_whole(training: TrainingArguments) -> Iterator[None]:
-    """For loading networks that only compute: under ZeRO-3 transformers would split these too.
+    """Load networks that are not trained unsharded: under ZeRO-3 transformers would shard these too.
 
-    Their weights would never be gathered, since no engine holds them. What is trained is loaded outside of this.
+    Their weights would never be gathered, since no engine holds them. What is trained is loaded outside of this block.
+
+    Args:
+        training: The Trainer's settings.
+
+    Yields:
+        Nothing.
     """
     if not is_zero3(training):
         yield

@@ -68,10 +68,13 @@ TRAINING_SETTINGS = (
 
 @contextmanager
 def library_refusals() -> Iterator[None]:
-    """Ends the program with `error: ...` where the libraries refuse the settings of a training, before its first step.
+    """End the program with `error: ...` if the libraries refuse the settings of a training, before its first step.
+
+    Yields:
+        Nothing; wrap the construction of the trainer.
 
     Raises:
-        SystemExit: in place of what they raise for an unsuitable setting or a package that is not installed.
+        SystemExit: Instead of the libraries' errors for an unsuitable setting or a package that is not installed.
     """
     try:
         yield
@@ -80,7 +83,11 @@ def library_refusals() -> Iterator[None]:
 
 
 def peak_memory_mb() -> int:
-    """The largest memory this process has held, in MB; 0 where the system does not record it (Windows)."""
+    """Peak memory of this process.
+
+    Returns:
+        MB; 0 if the system does not record it (Windows).
+    """
     try:
         import resource
     except ModuleNotFoundError:
@@ -104,10 +111,28 @@ class StageTrainer(PushesAtEnd):
         check_sharding(self.accelerator)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """As in the Trainer, which refuses unsuitable settings here.
+
+        Args:
+            *args: For the Trainer.
+            **kwargs: For the Trainer.
+
+        Returns:
+            The optimizer.
+        """
         with library_refusals():
             return super().create_optimizer(*args, **kwargs)
 
     def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
+        """As in the Trainer, which refuses unsuitable settings here.
+
+        Args:
+            *args: For the Trainer.
+            **kwargs: For the Trainer.
+
+        Returns:
+            The scheduler.
+        """
         with library_refusals():
             return super().create_scheduler(*args, **kwargs)
 
@@ -118,6 +143,12 @@ class StageTrainer(PushesAtEnd):
             raise SystemExit(f"error: {error.args[0]}") from error
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write the stage's card (`train.engine.cards`) instead of the Trainer's.
+
+        Args:
+            *args: Unused.
+            **kwargs: Unused.
+        """
         if self.is_world_process_zero():
             write_stage_card(self.args.output_dir)
 
@@ -125,11 +156,19 @@ class StageTrainer(PushesAtEnd):
     first_step = 0  # the steps that were there before this process made some
 
     def train(self, resume_from_checkpoint: str | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains, from the checkpoint of that path where one is given, and takes the processor time of it.
+        """Train and measure the processor time.
+
+        Args:
+            resume_from_checkpoint: Path of the checkpoint to continue from.
+            *args: For the Trainer.
+            **kwargs: For the Trainer.
+
+        Returns:
+            The Trainer's output.
 
         Raises:
-            SystemExit: the loss or the weights are not finite any more, there is no room for a checkpoint, or another
-                process of the training is gone.
+            SystemExit: Loss or weights are no longer finite, the disk is full, or another process of the training is
+                gone.
         """
         if resume_from_checkpoint is not None and isinstance(self.train_dataset, ResumableRows):
             self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
@@ -151,6 +190,15 @@ class StageTrainer(PushesAtEnd):
         return output
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As in the Trainer; a loss that is not finite ends the training.
+
+        Args:
+            *args: For the Trainer.
+            **kwargs: For the Trainer.
+
+        Returns:
+            The loss.
+        """
         # Not on what is logged: there the Trainer puts a mean of earlier losses for one that is not finite.
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss).all():
@@ -224,13 +272,26 @@ class StageTrainer(PushesAtEnd):
 
 
 def keep_short_batch(training: TrainingArguments, rows: int) -> None:
-    """Where all there is makes less than one batch, train on that; an incomplete batch may else be dropped."""
+    """Train on an incomplete batch if the data is less than one batch, which the Trainer could drop.
+
+    Args:
+        training: The Trainer's settings, changed in place.
+        rows: Rows of the data.
+    """
     if rows < training.train_batch_size * training.world_size:
         training.dataloader_drop_last = False
 
 
 def started_by(stage: str, processes: int) -> dict[str, str]:
-    """{"command": what was typed}, fit for a card; empty where another program than the stage's own called it."""
+    """Command of a stage, for its card.
+
+    Args:
+        stage: Name of the stage.
+        processes: Number of processes.
+
+    Returns:
+        {"command": what was typed}; empty if another program called the stage.
+    """
     name = "evaluator" if stage == "held_out_evaluator" else stage
     script = f"{name}.py"
     if sys.argv[0] == f"unimo train {name}":  # the console command; its whole command line follows

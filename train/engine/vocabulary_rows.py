@@ -11,30 +11,61 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def owned_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Ids that some token of `tokenizer` has."""
+    """Ids that have a token.
+
+    Args:
+        tokenizer: The tokenizer.
+
+    Returns:
+        Their set.
+    """
     return set(tokenizer.get_vocab().values())
 
 
 def spare_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[int]:
-    """Ids that `model` has rows for and `tokenizer` no token."""
+    """Ids that have a row in the model but no token.
+
+    Args:
+        tokenizer: The tokenizer.
+        model: The model.
+
+    Returns:
+        Sorted ids.
+    """
     return sorted({*range(model.config.get_text_config().vocab_size)} - owned_ids(tokenizer))
 
 
 def rows_to_train(owned: Collection[int], model: PreTrainedModel, motion_ids: Collection[int]) -> list[int]:
-    """Ids of the rows that start without a meaning: all that no token of the base `owned`, spare ones too.
+    """Ids of the rows that start without a meaning: those without a token of the base, spare ones too.
 
     The motion vocabulary is always among them, also where the base already had (part of) it. Spare rows are learned
     like the others, because the softmax has to push them away.
+
+    Args:
+        owned: Ids with a token of the base.
+        model: The model.
+        motion_ids: Ids of the motion vocabulary.
+
+    Returns:
+        Sorted ids.
     """
     rows = len(model.get_input_embeddings().weight)
     return sorted({*range(rows)} - set(owned) | set(motion_ids))
 
 
 def never_sampled(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, use_vllm: bool) -> dict[str, Any]:
-    """`generation_kwargs` of TRL's trainers under which no id without a token is sampled; empty where there is none.
+    """`generation_kwargs` of TRL's trainers under which no id without a token is sampled.
 
-    The policy's own log-probabilities keep counting the spare rows, so that sampling and training differ by the mass
-    that they still have (see above), which is far below what bfloat16 makes of the same logits.
+    The policy's own log-probabilities keep counting the spare rows, so that sampling and training differ by the
+    probability that these still have, which is far below the precision of bfloat16 logits.
+
+    Args:
+        tokenizer: The tokenizer.
+        model: The model.
+        use_vllm: Whether vLLM samples.
+
+    Returns:
+        The settings; empty if every id has a token.
     """
     spare = spare_ids(tokenizer, model)
     if not spare:

@@ -37,21 +37,57 @@ class Guard(TrainerCallback):
         self._alarmed = False
 
     def concerned(self, logs: Reading) -> bool:
-        """Whether these are logs to read at: those of training, not of an evaluation, the end, or a guard."""
+        """Whether logs are to be read: those of training, not of an evaluation, the end, or a guard.
+
+        Args:
+            logs: What the trainer logged.
+
+        Returns:
+            Whether the guard reads now.
+        """
         return "loss" in logs
 
     def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
-        """Figures of now, the same on every process; called on all of them. Empty: there is nothing to read yet."""
+        """Measure. Called on every process, with the same result on each.
+
+        Args:
+            logs: What the trainer logged.
+            past: Earlier readings.
+
+        Returns:
+            Figures by name; empty if there is nothing to measure yet.
+
+        Raises:
+            NotImplementedError: In the base class.
+        """
         raise NotImplementedError
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """What is wrong with a reading after those before it, each with what to change; a function of these alone."""
+        """Judge a reading; a function of its arguments alone.
+
+        Args:
+            reading: The reading.
+            past: Earlier readings.
+
+        Returns:
+            What is wrong, each with what to change.
+
+        Raises:
+            NotImplementedError: In the base class.
+        """
         raise NotImplementedError
 
     # ---------------------------------------------------------------- the Trainer's events
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs) -> None:
-        """A resumed run keeps the alarm it stopped with."""
+        """Restore the alarm with which a resumed run stopped.
+
+        Args:
+            args: The Trainer's settings.
+            state: The Trainer's state.
+            control: The Trainer's control.
+            **kwargs: Unused.
+        """
         self._alarmed = self._may_stop and self._streak(self.past(state))[0] > 0
 
     def on_log(
@@ -62,7 +98,15 @@ class Guard(TrainerCallback):
         logs: Reading | None = None,
         **kwargs,
     ) -> None:
-        """Read where it is time, log, warn, and end the run where it must be."""
+        """Read, log and warn; end the run if it has to.
+
+        Args:
+            args: The Trainer's settings.
+            state: The Trainer's state.
+            control: The Trainer's control.
+            logs: What was logged.
+            **kwargs: Unused.
+        """
         if not logs or not self.concerned(logs):
             return
         past = self.past(state)
@@ -86,7 +130,14 @@ class Guard(TrainerCallback):
         self._keep_checkpoint(control)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs) -> None:
-        """While a reading is bad the checkpoint from before stays the last one; a log of this step may clear it."""
+        """Save no checkpoint while a reading is bad; a log of this step may clear it.
+
+        Args:
+            args: The Trainer's settings.
+            state: The Trainer's state.
+            control: The Trainer's control.
+            **kwargs: Unused.
+        """
         if not control.should_log:
             self._keep_checkpoint(control)
 
@@ -101,7 +152,14 @@ class Guard(TrainerCallback):
         return self.name in self.settings.stopping
 
     def past(self, state: TrainerState) -> list[Reading]:
-        """This guard's readings so far, each with its step."""
+        """This guard's earlier readings.
+
+        Args:
+            state: The Trainer's state.
+
+        Returns:
+            The readings, each with its step.
+        """
         start = f"{PREFIX}/{self.name}/"
         readings = []
         for entry in state.log_history:
@@ -139,22 +197,43 @@ class Guard(TrainerCallback):
 
 
 def baseline(past: Sequence[Reading], key: str) -> float | None:
-    """What a figure began with: the mean of its first readings, None while there are too few."""
+    """Mean of the first readings of a figure.
+
+    Args:
+        past: Earlier readings.
+        key: Name of the figure.
+
+    Returns:
+        The mean, or None while there are too few readings.
+    """
     values = [reading[key] for reading in past if key in reading][:BASELINE]
     return sum(values) / BASELINE if len(values) == BASELINE else None
 
 
 def latest(past: Sequence[Reading], reading: Reading, key: str) -> float | None:
-    """A figure's mean over as many of the last readings as make a baseline, None while there are too few."""
+    """Mean of the last readings of a figure, as many as make a baseline.
+
+    Args:
+        past: Earlier readings.
+        reading: The reading of now.
+        key: Name of the figure.
+
+    Returns:
+        The mean, or None while there are too few readings.
+    """
     values = [r[key] for r in [*past[1 - BASELINE :], reading] if key in r]
     return sum(values) / BASELINE if len(values) == BASELINE else None
 
 
 def require_sound(guards: Iterable[Guard], output_dir: str) -> None:
-    """Stop a run that a guard has ended, before its model is saved as the stage's.
+    """Stop a run that a guard has ended, before its model is saved.
+
+    Args:
+        guards: The guards.
+        output_dir: Output folder of the run.
 
     Raises:
-        SystemExit: with the reason, what to change and where the last good checkpoint is.
+        SystemExit: With the reason, what to change, and the last good checkpoint.
     """
     for guard in guards:
         if guard.stopped:
@@ -162,10 +241,14 @@ def require_sound(guards: Iterable[Guard], output_dir: str) -> None:
 
 
 def write_warnings(guards: Sequence[Guard], output_dir: str) -> None:
-    """Leave `guards.json`, of a training that came to its end.
+    """Write `guards.json` at the end of a training.
 
-    It holds the guards' names under "watched", their "warnings", and under "seldom" those that read too few times, in
-    a short training or one that logs seldom, to compare a reading with what training began with; these are said, too.
+    It holds the guards' names under "watched", their "warnings", and under "seldom" those that read too few times to
+    compare a reading with the start of the training; these are also printed.
+
+    Args:
+        guards: The guards.
+        output_dir: Output folder of the run.
     """
     warnings = [warning for guard in guards if (warning := guard.warned())]
     readings = {guard.name: len(guard.past(guard.trainer.state)) for guard in guards}
@@ -181,7 +264,14 @@ def write_warnings(guards: Sequence[Guard], output_dir: str) -> None:
 
 
 def kept(output_dir: str) -> str:
-    """What remains of a run that was ended, as a sentence."""
+    """Say which checkpoint remains of a run that was ended.
+
+    Args:
+        output_dir: Output folder of the run.
+
+    Returns:
+        One sentence.
+    """
     checkpoint = last_checkpoint(Path(output_dir))
     if checkpoint is None:
         return "No checkpoint was made before; a smaller save_steps keeps one"

@@ -23,7 +23,15 @@ class CollapseGuard(Guard):
     }
 
     def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
-        """The watched figures, and those that are compared as shares of the first readings' means."""
+        """Read the watched figures, some as shares of their means at the start.
+
+        Args:
+            logs: What the trainer logged.
+            past: Earlier readings.
+
+        Returns:
+            Figures by name.
+        """
         reading = {name: logs[key] for name, key in self._WATCHED.items() if logs.get(key) is not None}
         for name in ("spread", "entropy", "length"):
             start = baseline(past, name)
@@ -35,7 +43,15 @@ class CollapseGuard(Guard):
         return reading
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """Everything out of bounds, with what to change."""
+        """Report figures out of bounds.
+
+        Args:
+            reading: The reading.
+            past: Earlier readings.
+
+        Returns:
+            Faults, each with what to change.
+        """
         limits = self.settings
         drift = limits.guard_length_drift
         bounds = [

@@ -15,14 +15,28 @@ TEXT_ROWS = 512  # text tokens whose spread the codes' is compared with
 
 
 def effective_rank(rows: torch.Tensor) -> float:
-    """exp of the entropy of the centred rows' normalised singular values (Roy and Vetterli, 2007); 1 to D."""
+    """Exponential of the entropy of the centred rows' normalised singular values (Roy and Vetterli, 2007).
+
+    Args:
+        rows: (N, D).
+
+    Returns:
+        1 to D.
+    """
     values = torch.linalg.svdvals(rows - rows.mean(dim=0))
     shares = values / values.sum().clamp_min(1e-12)
     return float(torch.exp(-(shares * shares.clamp_min(1e-12).log()).sum()))
 
 
 def spread(rows: torch.Tensor) -> float:
-    """Root mean square distance of rows from their mean."""
+    """Root mean square distance of rows from their mean.
+
+    Args:
+        rows: (N, D).
+
+    Returns:
+        The distance.
+    """
     return float((rows - rows.mean(dim=0)).square().sum(dim=-1).mean().sqrt())
 
 
@@ -55,7 +69,15 @@ class MotionTokenGuard(Guard):
         self.text = text[:: max(1, len(text) // TEXT_ROWS)][:TEXT_ROWS].tolist()
 
     def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
-        """`rank`, `spread` (as a share of the text tokens') and, where there is a motion, `mass`."""
+        """Measure the motion tokens.
+
+        Args:
+            logs: What the trainer logged.
+            past: Earlier readings.
+
+        Returns:
+            `rank`, `spread` (as a share of the text tokens') and, if there is a motion, `mass`.
+        """
         codes, text = self._embeddings(self.codes), self._embeddings(self.text)
         reading = {"rank": effective_rank(codes), "spread": spread(codes) / max(spread(text), 1e-12)}
         # A sharded model computes on all processes or on none, so each gives at least one sequence, if only a code.
@@ -64,7 +86,15 @@ class MotionTokenGuard(Guard):
         return reading | ({"mass": sum(mass for mass, _ in sums) / places} if places else {})
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """Codes too much alike, or not used where they belong."""
+        """Report codes that are too similar, or not used where they belong.
+
+        Args:
+            reading: The reading.
+            past: Earlier readings.
+
+        Returns:
+            Faults, each with what to change.
+        """
         limits, found = self.settings, []
         again = "begin again with embedding_init: codebook or sampled"
         if reading["spread"] < limits.guard_min_token_spread:
@@ -113,7 +143,15 @@ class MotionTokenGuard(Guard):
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> dict[str, torch.Tensor]:
-    """Ids padded on the right with 0, and their mask."""
+    """Pad ids on the right with 0.
+
+    Args:
+        rows: Ids of each row.
+        device: Device of the result.
+
+    Returns:
+        `input_ids` and `attention_mask`.
+    """
     sequences = [torch.tensor(row) for row in rows]
     pad = torch.nn.utils.rnn.pad_sequence
     return {

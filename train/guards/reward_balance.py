@@ -52,7 +52,15 @@ class RewardBalanceGuard(Guard):
         self.recorder, self.weights, self.group = recorder, weights, group
 
     def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
-        """`share_<reward>` and `mean_<reward>`."""
+        """Measure each reward's share of the variance, and its mean.
+
+        Args:
+            logs: What the trainer logged.
+            past: Earlier readings.
+
+        Returns:
+            `share_<reward>` and `mean_<reward>`.
+        """
         if self.recorder.rollout is None:
             return {}
         rewards = self.recorder.rollout.gathered_rewards()
@@ -64,7 +72,15 @@ class RewardBalanceGuard(Guard):
         return reading
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """A reward with nearly all of the variance while another that counts is not yet satisfied."""
+        """Report a reward with nearly all of the variance while another weighted reward is still low.
+
+        Args:
+            reading: The reading.
+            past: Earlier readings.
+
+        Returns:
+            Faults, each with what to change.
+        """
         limit = self.settings.guard_max_share
         found = []
         for name, weight in self.weights.items():

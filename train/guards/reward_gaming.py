@@ -34,7 +34,15 @@ class RewardGamingGuard(Guard):
         self.recorder, self.processor, self.judges = recorder, processor, {"reward": judge, "held_out": held_out}
 
     def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
-        """Mean and spread by each judge and, once there is a start to compare with, the gains and their gap."""
+        """Measure mean and spread by each judge and, after the start, the gains and their gap.
+
+        Args:
+            logs: What the trainer logged.
+            past: Earlier readings.
+
+        Returns:
+            Figures by name.
+        """
         if self.recorder.rollout is None:
             return {}
         columns = self.recorder.rollout.columns
@@ -60,7 +68,15 @@ class RewardGamingGuard(Guard):
         return reading | {"gap": reading["reward_gain"] - reading["held_out_gain"]}
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """A gain by the rewarding judge that the other does not see."""
+        """Report a gain by the rewarding judge that the held-out judge does not confirm.
+
+        Args:
+            reading: The reading.
+            past: Earlier readings.
+
+        Returns:
+            Faults, each with what to change.
+        """
         if reading.get("gap", 0.0) <= self.settings.guard_max_drift or reading["reward_gain"] <= 0:
             return []
         return [

@@ -27,15 +27,32 @@ class Rollout:
     rewards: dict[str, list[float | None]] = field(default_factory=dict)
 
     def gathered_rewards(self) -> dict[str, list[float | None]]:
-        """The rewards of all processes, groups whole again; called on every process."""
+        """Gather the rewards of all processes, with whole groups; called on every process.
+
+        Returns:
+            Rewards by name.
+        """
         return {name: gather_object(list(values)) for name, values in self.rewards.items()}
 
     def gathered_tasks(self) -> list[str]:
-        """The tasks of all processes' rows; called on every process."""
+        """Gather the tasks of all processes' rows; called on every process.
+
+        Returns:
+            Task of each row.
+        """
         return gather_object(list(self.columns["task"]))
 
     def valid(self, processor: Any, task: str, limit: int) -> dict[int, Answer]:
-        """Up to `limit` valid answers of a task, by row, spread evenly over the rows: groups lie side by side."""
+        """Valid answers of a task, spread evenly over the rows, since groups are adjacent.
+
+        Args:
+            processor: The processor.
+            task: The task.
+            limit: Number of answers at most.
+
+        Returns:
+            Answers by row.
+        """
         rows = [i for i, t in enumerate(self.columns["task"]) if t == task]
         answers = {i: processor.parse(self.completion_ids[i], task) for i in rows}
         found = [i for i in rows if answers[i].valid]
@@ -54,7 +71,14 @@ class RolloutRecorder:
         self.rollout: Rollout | None = None
 
     def watch(self, rewards: Sequence[RewardFunction]) -> list["RecordedReward"]:
-        """The same rewards under the same names, what they get and give remembered."""
+        """Wrap rewards so that their inputs and results are recorded.
+
+        Args:
+            rewards: The rewards.
+
+        Returns:
+            Rewards under the same names.
+        """
         return [RecordedReward(reward, self, first=i == 0) for i, reward in enumerate(rewards)]
 
 

@@ -21,7 +21,15 @@ SEQUENCES = 4  # of each process, for the probability of motion tokens: logits o
 
 
 def watch(trainer: Trainer, guards: Sequence[Guard]) -> list[Guard]:
-    """Add the guards to the trainer; none where they are switched off."""
+    """Add guards to a trainer.
+
+    Args:
+        trainer: The trainer.
+        guards: The guards.
+
+    Returns:
+        The guards; none if they are switched off.
+    """
     if not guards or guards[0].settings.guard_every == 0:
         return []
     for guard in guards:
@@ -37,6 +45,9 @@ def watch_sft(
     Args:
         trainer: its train dataset holds `input_ids`.
         t2m_only_fraction, t2m_share: how tasks are mixed.
+
+    Returns:
+        The guards.
     """
     close, places = processor.vocabulary.motion_end, range(min(256, len(trainer.train_dataset)))
     ends = [list(trainer.train_dataset[i]["input_ids"])[-8:] for i in places]
@@ -69,8 +80,21 @@ def watch_policy(
 ) -> list[Guard]:
     """The guards of GRPO, PPO, GSPO and RLOO.
 
-    Of the two judges where there is a held-out one, of thoughts where there are. What thoughts say is measured on the
-    22-joint skeleton alone.
+    The judges are compared if there is a held-out one, thoughts are checked if there are any. What thoughts say is
+    measured on the 22-joint skeleton alone.
+
+    Args:
+        trainer: The trainer.
+        settings: Of the guards.
+        processor: The processor.
+        recorder: Records the rollouts.
+        weights: Weight of each reward.
+        scorer: The rewarding judge.
+        held_out: The held-out judge, or None.
+        t2m_share: Share of text-to-motion prompts.
+
+    Returns:
+        The guards.
     """
     guards: list[Guard] = [
         CollapseGuard(trainer, settings),
@@ -88,13 +112,31 @@ def watch_policy(
 def watch_pairs(
     trainer: Trainer, settings: GuardArguments, processor: Any, pairs: Sequence[Mapping[str, Any]]
 ) -> list[Guard]:
-    """The guard of DPO, which makes no answers: its motion tokens, in the preferred ones."""
+    """The guard of DPO, which samples no answers: its motion tokens, in the preferred answers.
+
+    Args:
+        trainer: The trainer.
+        settings: Of the guards.
+        processor: The processor.
+        pairs: The preference pairs.
+
+    Returns:
+        The guards.
+    """
     rows = [pair["prompt_ids"] + pair["chosen_ids"] for pair in pairs if pair["task"] == "t2m"][:SEQUENCES]
     return watch(trainer, [MotionTokenGuard(trainer, settings, processor, lambda: rows)])
 
 
 def rollout_sequences(recorder: RolloutRecorder, processor: Any) -> Callable[[], list[list[int]]]:
-    """Prompts and answers of the last generation that open a motion."""
+    """Sequences of the last rollout that contain a motion.
+
+    Args:
+        recorder: Records the rollouts.
+        processor: The processor.
+
+    Returns:
+        Function that returns prompts with answers as ids.
+    """
 
     def sequences() -> list[list[int]]:
         if recorder.rollout is None:

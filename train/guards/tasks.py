@@ -41,15 +41,38 @@ class TaskGuard(Guard):
         self.unit = "loss" if lower_is_better else "reward"
 
     def concerned(self, logs: Reading) -> bool:
-        """Where each task's validation loss is logged, or with training's logs where rewards are compared."""
+        """Whether logs hold each task's validation loss or, where rewards are compared, are those of training.
+
+        Args:
+            logs: What the trainer logged.
+
+        Returns:
+            Whether the guard reads now.
+        """
         return bool(self.figures(logs)) if self.lower_is_better else super().concerned(logs)
 
     def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
-        """`<task>_loss` or `<task>_reward`."""
+        """Read the figure of each task.
+
+        Args:
+            logs: What the trainer logged.
+            past: Earlier readings.
+
+        Returns:
+            `<task>_loss` or `<task>_reward`.
+        """
         return {f"{task}_{self.unit}": value for task, value in self.figures(logs).items()}
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """A task worse than its best loss, or its first rewards, by more than the margin."""
+        """Report a task that is worse than its best loss, or its first rewards, by more than the margin.
+
+        Args:
+            reading: The reading.
+            past: Earlier readings.
+
+        Returns:
+            Faults, each with what to change.
+        """
         found = []
         shares = {"t2m": self.t2m_share, "m2t": 1 - self.t2m_share}
         past = [earlier for earlier in past if earlier["step"] >= self.joint_from]
@@ -76,12 +99,27 @@ class TaskGuard(Guard):
 
 
 def validation_figures(logs: Reading) -> dict[str, float]:
-    """Each task's loss in an evaluation of train/sft.py."""
+    """Loss of each task in an evaluation of train/sft.py.
+
+    Args:
+        logs: What the trainer logged.
+
+    Returns:
+        Loss by task.
+    """
     return {task: logs[f"eval_loss/{task}"] for task in OTHER if f"eval_loss/{task}" in logs}
 
 
 def reward_figures(recorder: RolloutRecorder, weights: Mapping[str, float]) -> Callable[[Reading], dict[str, float]]:
-    """Each task's mean reward in the last generation, all rewards added up."""
+    """Mean weighted reward of each task in the last rollout.
+
+    Args:
+        recorder: Records the rollouts.
+        weights: Weight of each reward.
+
+    Returns:
+        Function of the logs that returns the figures.
+    """
 
     def figures(logs: Reading) -> dict[str, float]:
         if recorder.rollout is None:

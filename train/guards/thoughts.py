@@ -34,7 +34,15 @@ class ThoughtGuard(Guard):
         self.recorder, self.processor, self.scorer = recorder, processor, scorer
 
     def read(self, logs: Reading, past: Sequence[Reading]) -> Reading:
-        """`decided`: claims that could be checked; `consistency`: the share of them that hold; `coverage`."""
+        """Check what the thoughts claim against the generated motions.
+
+        Args:
+            logs: What the trainer logged.
+            past: Earlier readings.
+
+        Returns:
+            `decided`: claims that could be checked; `consistency`: the share of them that hold; `coverage`.
+        """
         if self.recorder.rollout is None:
             return {}
         answers = list(self.recorder.rollout.valid(self.processor, "t2m", self.settings.guard_sample).values())
@@ -55,7 +63,15 @@ class ThoughtGuard(Guard):
         return reading
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """Thoughts that hold no more often than guesses, or less often than at the start."""
+        """Report thoughts that hold no more often than guesses, or less often than at the start.
+
+        Args:
+            reading: The reading.
+            past: Earlier readings.
+
+        Returns:
+            Faults, each with what to change.
+        """
         consistency = reading.get("consistency")
         if consistency is None:
             return []

@@ -49,7 +49,7 @@ class CaptionEncoder:
             missing = [name for name in missing if "pooler" not in name]
         if missing:
             raise ValueError(
-                f"caption_encoder {folder}: {len(missing)} weights were never saved ({', '.join(missing[:3])}); "
+                f"caption_encoder {folder}: {len(missing)} weights are missing ({', '.join(missing[:3])}); "
                 "take a whole model, or caption_pooling: mean where only the pooler is missing"
             )
         if self.tokenizer.pad_token is None:

@@ -90,7 +90,7 @@ def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> N
         raise SystemExit("error: max_steps must be positive, since it decides how many prompts are drawn")
     if training.reward_weights is not None:
         raise SystemExit(
-            "error: reward_weights goes by position; set weights by name instead, like rewards: format_reward=0.5"
+            "error: reward_weights is given by position; set weights by name instead, like rewards: format_reward=0.5"
         )
     why = "answers are sampled free, so that sampling and training log-probabilities are one distribution"
     refuse_decided(training, SAMPLED, why)
@@ -200,7 +200,7 @@ def load_inputs(arguments: "GRPOArguments", guarding: GuardArguments, training: 
     require_codebook(processor, vqvae, arguments)
     entries = captioned_motions(dataset["train"])
     if not entries:
-        raise ValueError(f"{arguments.dataset}: no captioned motion to ask about")
+        raise ValueError(f"{arguments.dataset}: the dataset must hold at least one captioned motion")
     require_finite(model, arguments.sft_model)
     frozen = {arguments.vqvae: vqvae, arguments.evaluator: evaluator, guarding.held_out_evaluator: held_out}
     for path, network in frozen.items():

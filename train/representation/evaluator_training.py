@@ -100,7 +100,9 @@ def train_judge(arguments: "EvaluatorArguments", training: TrainingArguments, he
             keep = np.random.default_rng(training.seed).permutation(len(entries))
             entries = [entries[i] for i in sorted(keep[: int(len(entries) * arguments.held_out_fraction)])]
         if not entries or not eval_entries:
-            raise ValueError(f"{arguments.dataset}: no captioned motion to train on, or none to validate with")
+            raise ValueError(
+                f"{arguments.dataset}: training and validation split must each hold at least one captioned motion"
+            )
         motions = [entry.motion for entry in entries]
         skeleton = skeleton_for(motions[0].shape[1])
         mean, std = feature_statistics(motions, skeleton, feat_bias=arguments.feat_bias)

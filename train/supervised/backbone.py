@@ -40,7 +40,15 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(corpus: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
-    """A byte-level BPE tokenizer of Qwen2's class, trained on `corpus`; any other text still encodes, as bytes."""
+    """Train a byte-level BPE tokenizer of Qwen2's class; any other text still encodes, as bytes.
+
+    Args:
+        corpus: Texts.
+        vocab_size: Number of tokens.
+
+    Returns:
+        The tokenizer.
+    """
     alphabet = {"<|endoftext|>": 0} | {c: i + 1 for i, c in enumerate(sorted(ByteLevel.alphabet()))}
     tokenizer = Qwen2Tokenizer(vocab=alphabet, merges=[]).train_new_from_iterator(
         corpus, vocab_size, new_special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False
@@ -51,7 +59,15 @@ def train_tokenizer(corpus: Iterable[str], vocab_size: int) -> PreTrainedTokeniz
 
 
 def new_causal_lm(tokenizer: PreTrainedTokenizerBase, settings: dict[str, Any]) -> PreTrainedModel:
-    """A Qwen2 with fresh weights over `tokenizer`; `settings` are Qwen2Config's."""
+    """Create a Qwen2 with random weights.
+
+    Args:
+        tokenizer: Its tokenizer.
+        settings: Of Qwen2Config.
+
+    Returns:
+        The model.
+    """
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         tie_word_embeddings=True,
@@ -66,8 +82,13 @@ def new_causal_lm(tokenizer: PreTrainedTokenizerBase, settings: dict[str, Any]) 
 def check_codebook(base_model: str, codebook_size: int, vqvae: str) -> None:
     """Refuse a base that already has a motion vocabulary of another size than the VQ-VAE's codebook.
 
+    Args:
+        base_model: Folder or Hub name of the base.
+        codebook_size: Number of codes.
+        vqvae: Folder of the VQ-VAE, for the message.
+
     Raises:
-        ValueError: the two sizes, and where they come from.
+        ValueError: The sizes differ.
     """
     known = AutoTokenizer.from_pretrained(base_model).get_vocab()
     size = 0
@@ -81,10 +102,14 @@ def check_codebook(base_model: str, codebook_size: int, vqvae: str) -> None:
 
 
 def check_positions(base_model: str, position_gaps: float) -> None:
-    """Refuse gaps in the positions of a base that has a table of them.
+    """Refuse position gaps for a base with learned position embeddings.
+
+    Args:
+        base_model: Folder or Hub name of the base.
+        position_gaps: Share of the gaps.
 
     Raises:
-        ValueError: with the remedy.
+        ValueError: The base has a table of positions.
     """
     if position_gaps and not hasattr(AutoConfig.from_pretrained(base_model), "rope_parameters"):
         raise ValueError(f"position_gaps is for rotary positions; {base_model} has a table of positions: set it to 0")
@@ -96,6 +121,9 @@ def words_before_training(base_model: str, tokenizer: PreTrainedTokenizerBase) -
     Args:
         base_model: folder or Hub name; empty for a new model.
         tokenizer: the base's, before it is extended.
+
+    Returns:
+        The words; None if they are not known.
     """
     if motion_token(0) not in tokenizer.get_vocab():
         return []
@@ -106,9 +134,17 @@ def words_before_training(base_model: str, tokenizer: PreTrainedTokenizerBase) -
 def backbone(
     arguments: "SFTArguments", training: SFTConfig, entries: Sequence[CaptionedMotion]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The causal LM and its tokenizer: pretrained when `base_model` names one, else new over the captions' words.
+    """The causal LM and its tokenizer: pretrained if `base_model` names one, else new over the captions' words.
 
     A new one is made by one process and loaded by all: two trainings of a tokenizer need not number its tokens alike.
+
+    Args:
+        arguments: Of the stage.
+        training: Of the trainer.
+        entries: The captioned motions.
+
+    Returns:
+        Model and tokenizer.
     """
     base = arguments.base_model or str(Path(training.output_dir) / NEW_BASE)
     if not arguments.base_model and training.process_index == 0 and not Path(base).is_dir():

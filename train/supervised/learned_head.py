@@ -89,12 +89,27 @@ def score_learned_tokens(model: PreTrainedModel) -> None:
 
 
 def by_triton(device: torch.device) -> bool:
-    """Whether TRL's own head leaves out there what is not learned."""
+    """Whether TRL's own fused head skips the positions that are not learned on this device.
+
+    Args:
+        device: The device.
+
+    Returns:
+        Whether it does.
+    """
     return device.type in ("cuda", "xpu") and is_triton_available()
 
 
 def scores_of(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probability of each target, entropy, and whether the target is the likeliest: (N,), from (N, V) logits."""
+    """Score targets under logits.
+
+    Args:
+        logits: (N, V).
+        targets: (N,).
+
+    Returns:
+        Log-probability of each target, entropy, and whether the target is the most likely token; (N,) each.
+    """
     log_probs = logits.float().log_softmax(-1)
     with torch.no_grad():
         entropy = -(log_probs.exp() * log_probs).sum(-1)

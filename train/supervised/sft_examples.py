@@ -14,13 +14,17 @@ Encode = Callable[[Example], dict[str, list[int]]]  # to `input_ids` and `comple
 
 
 def check_thoughts(entries: Sequence[CaptionedMotion], thoughts: bool = True) -> None:
-    """Make sure that there is something to learn, with a thought for every caption unless `thoughts` is False.
+    """Check that there are examples, and a thought for every caption.
+
+    Args:
+        entries: The captioned motions.
+        thoughts: Whether thoughts are needed.
 
     Raises:
-        ValueError: no entries, or a caption without a thought; the message says how thoughts are made.
+        ValueError: No entries, or a caption without a thought; the message says how thoughts are made.
     """
     if not entries:
-        raise ValueError("there is no captioned motion to learn from")
+        raise ValueError("the dataset must hold at least one captioned motion")
     lacking = [entry.id for entry in entries if not all(thought.strip() for thought in entry.thoughts)]
     if lacking and thoughts:
         raise ValueError(
@@ -48,11 +52,23 @@ def schedule(
     Examples that `fits` refuses stay in the list, but neither `total` nor `t2m_only` counts them: a run of so many
     steps, which leaves them out, learns from others in their place instead of beginning again.
 
+    Args:
+        entries: The captioned motions.
+        total: Number of examples.
+        t2m_only: Number of examples at the start that are text-to-motion.
+        t2m_share: Probability of text-to-motion afterwards.
+        seed: Of the order.
+        m2t_captions: Captions of a motion that motion-to-text learns; 0 for all.
+        fits: Whether an example is short enough; None accepts all.
+
+    Returns:
+        The examples.
+
     Raises:
         ValueError: there are no entries, or `fits` refuses as many examples in a row as there are captions.
     """
     if not entries:
-        raise ValueError("there is no captioned motion to learn from")
+        raise ValueError("the dataset must hold at least one captioned motion")
     rng = np.random.default_rng(seed)
     first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
     most_misses = len(entries) * max(len(entry.texts) for entry in entries)
@@ -79,20 +95,45 @@ def schedule(
 
 
 def every_pair(entries: Sequence[CaptionedMotion], tasks: Sequence[str]) -> list[Example]:
-    """Each motion with its first caption in each of `tasks`: what a validation looks at, always the same."""
+    """Each motion with its first caption in each task: the examples of a validation, always the same.
+
+    Args:
+        entries: The captioned motions.
+        tasks: The tasks.
+
+    Returns:
+        The examples.
+    """
     return [(task, i, 0) for task in tasks for i in range(len(entries))]
 
 
 def dropped_report(dropped: dict[str, int], examples: Sequence[Example]) -> str:
-    """ "t2m 3 of 80, m2t 0 of 20": how many of each task's examples were left out."""
+    """Report how many examples of each task were left out, such as "t2m 3 of 80, m2t 0 of 20".
+
+    Args:
+        dropped: Count by task.
+        examples: All examples.
+
+    Returns:
+        The report.
+    """
     total = Counter(task for task, _, _ in examples)
     return ", ".join(f"{task} {dropped.get(task, 0):,} of {count:,} examples" for task, count in total.items())
 
 
 def group_by_length(lengths: Sequence[int], batch_size: int, window_batches: int, seed: int) -> list[int]:
-    """An order in which the members of a batch are of like length, while the schedule is kept on a larger scale.
+    """Order examples so that those of a batch have similar lengths, keeping the schedule on a larger scale.
 
     Sorting happens inside windows of `window_batches` batches; the batches of a window are shuffled.
+
+    Args:
+        lengths: Length of each example.
+        batch_size: Examples a batch.
+        window_batches: Batches a window.
+        seed: Of the shuffle.
+
+    Returns:
+        Indices of the examples.
     """
     rng = np.random.default_rng(seed)
     order: list[int] = []
@@ -107,7 +148,16 @@ def group_by_length(lengths: Sequence[int], batch_size: int, window_batches: int
 
 
 def encoder(processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.ndarray]) -> Encode:
-    """What makes tokens of an example, of each once."""
+    """Encoder of examples that keeps the tokens of each.
+
+    Args:
+        processor: The processor.
+        entries: The captioned motions.
+        codes: Codes of each motion.
+
+    Returns:
+        Function of an example.
+    """
 
     @cache
     def encode(example: Example) -> dict[str, list[int]]:
@@ -121,12 +171,18 @@ def encoder(processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.nd
 
 
 def tokenized(encode: Encode, examples: Sequence[Example], max_length: int) -> tuple[Dataset, dict[str, int]]:
-    """The examples as `input_ids` and `completion_mask`, and how many were left out for their length, by task.
+    """Tokenize examples. Nothing is cut, since a longer sequence would lose its instruction or its end.
 
-    Nothing is cut: a longer sequence would lose its instruction or its end.
+    Args:
+        encode: From `encoder`.
+        examples: The examples.
+        max_length: Tokens at most.
+
+    Returns:
+        Rows of `input_ids` and `completion_mask`, and the number of examples left out for their length, by task.
 
     Raises:
-        ValueError: not one example is short enough.
+        ValueError: No example is short enough.
     """
     rows = []
     dropped: Counter[str] = Counter()

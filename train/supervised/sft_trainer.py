@@ -31,6 +31,17 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
         self._reported = False
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Compute the loss and count losses and accuracies by part of the answer.
+
+        Args:
+            model: The model.
+            inputs: The batch.
+            return_outputs: Return the model's outputs too.
+            num_items_in_batch: Learned tokens over all accumulated batches.
+
+        Returns:
+            The loss, or loss and outputs.
+        """
         labels = inputs.get("labels")
         if self.position_gaps and self.model.training:
             rows = inputs["input_ids"]
@@ -63,6 +74,12 @@ class MotionSFTTrainer(StageTrainer, SFTTrainer):
         return result
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the means by part of the answer to the logs.
+
+        Args:
+            logs: What is logged.
+            start_time: See `Trainer.log`.
+        """
         mode = "train" if self.model.training else "eval"
         if mode in self._sums:
             prefix = "eval_" if mode == "eval" else ""

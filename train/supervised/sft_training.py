@@ -53,10 +53,14 @@ DECIDED = {
 
 
 def refuse_contradictions(arguments: "SFTArguments", training: SFTConfig) -> None:
-    """Stop, before anything is loaded, where two settings exclude each other.
+    """Refuse settings that exclude each other, before anything is loaded.
+
+    Args:
+        arguments: Of the stage.
+        training: Of the trainer.
 
     Raises:
-        SystemExit: the message names both and what to change.
+        SystemExit: The message names both settings and what to change.
     """
     if training.max_length is None:
         raise SystemExit("error: max_length must be set; longer examples are left out and counted")
@@ -87,7 +91,15 @@ def refuse_contradictions(arguments: "SFTArguments", training: SFTConfig) -> Non
 
 
 def check_validation(entries: list[CaptionedMotion], thoughts: bool) -> None:
-    """As `check_thoughts`, for the split that only `eval_strategy` asks for."""
+    """`check_thoughts` for the split that only `eval_strategy` needs.
+
+    Args:
+        entries: The captioned motions.
+        thoughts: Whether thoughts are needed.
+
+    Raises:
+        ValueError: See `check_thoughts`.
+    """
     try:
         check_thoughts(entries, thoughts)
     except ValueError as error:
@@ -95,7 +107,14 @@ def check_validation(entries: list[CaptionedMotion], thoughts: bool) -> None:
 
 
 def step_size(training: SFTConfig) -> int:
-    """Examples that an optimizer step learns from, over all processes."""
+    """Examples of one optimizer step over all processes.
+
+    Args:
+        training: Of the trainer.
+
+    Returns:
+        Their number.
+    """
     return training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
 
 
@@ -106,12 +125,22 @@ def training_rows(
     entries: Sequence[CaptionedMotion],
     codes: Sequence[np.ndarray],
 ) -> tuple[Dataset, list[Example]]:
-    """The rows to train on, in their order, and the scheduled examples, those too long for a row included.
+    """Schedule and tokenize the training examples.
 
     The encoder keeps the tokens of every example; they are released here, not held through the training.
 
+    Args:
+        arguments: Of the stage.
+        training: Of the trainer.
+        processor: The processor.
+        entries: The captioned motions.
+        codes: Codes of each motion.
+
+    Returns:
+        The rows in order, and the scheduled examples, including those that are too long.
+
     Raises:
-        ValueError: no example, or none that is short enough.
+        ValueError: No example, or none that is short enough.
     """
     encode = encoder(processor, entries, codes)
 
@@ -147,10 +176,20 @@ def validation_rows(
     codes: Sequence[np.ndarray],
     tasks: Sequence[str],
 ) -> Dataset:
-    """Every validation motion with its first caption in each of the tasks that are trained.
+    """Tokenize every validation motion with its first caption in each trained task.
+
+    Args:
+        training: Of the trainer.
+        processor: The processor.
+        entries: The captioned motions.
+        codes: Codes of each motion.
+        tasks: The tasks.
+
+    Returns:
+        The rows.
 
     Raises:
-        ValueError: no example is short enough.
+        ValueError: No example is short enough.
     """
     pairs = every_pair(entries, tasks)
     rows, dropped = tokenized(encoder(processor, entries, codes), pairs, training.max_length)
@@ -165,8 +204,13 @@ def validation_rows(
 def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFTConfig) -> None:
     """Train and save the supervised model with its processor.
 
+    Args:
+        arguments: Of the stage.
+        guarding: Of the guards.
+        training: Of the trainer.
+
     Raises:
-        SystemExit: an input or a setting is refused, a guard ends the training, or it ends without a model.
+        SystemExit: An input or a setting is refused, a guard ends the training, or it ends without a model.
     """
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")

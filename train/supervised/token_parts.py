@@ -45,13 +45,23 @@ def part_sums(parts: torch.Tensor, log_probs: torch.Tensor, is_top1: torch.Tenso
         parts: (5, B, L) bool.
         log_probs: (B, L) of the labels.
         is_top1: (B, L) whether the label is the likeliest token.
+
+    Returns:
+        (3, 5) float32.
     """
     values = torch.stack([-log_probs.detach().float(), is_top1.float(), torch.ones_like(log_probs).float()])
     return (values[:, None] * parts).sum((-1, -2))
 
 
 def part_means(sums: torch.Tensor) -> dict[str, float]:
-    """`loss/<part>` and `accuracy/<part>`, means over the tokens of each part that occurred at all."""
+    """Means from sums.
+
+    Args:
+        sums: From `part_sums`.
+
+    Returns:
+        `loss/<part>` and `accuracy/<part>` over the tokens of each part that occurred.
+    """
     losses, correct, counts = sums.tolist()
     means: dict[str, float] = {}
     for part, loss, right, count in zip(PARTS, losses, correct, counts, strict=True):
