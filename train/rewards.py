@@ -12,15 +12,20 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from datasets_scripts.captions import tokenize_caption
+from modeling_unimo.candidates_unimo import score_answers
 from train.engine.arguments import did_you_mean
 from train.reinforcement.plausibility import plausibility
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from modeling_unimo.processing_unimo import Answer
     from train.reinforcement.motion_scorer import MotionScorer
 
 ReadAnswer = Callable[[tuple[int, ...], str], "Answer"]
 LOWEST_COSINE = -1.0
+# Nats of a reading that make a reward of 1 / e: answers of a policy after supervised training lie on both sides.
+READING_NATS = 32.0
 
 
 @lru_cache(maxsize=50_000)
@@ -209,6 +214,38 @@ class PhysicalPlausibility(JudgedReward):
         return [plausibility(*pair) for pair in zip(measured[: len(answers)], measured[len(answers) :], strict=True)]
 
 
+class SelfConsistency(Reward):
+    """How likely a frozen model, asked to describe the motion, finds its thought and its caption (text-to-motion).
+
+    `candidates_unimo.score_answers`, by which candidates are chosen, put on (0, 1] without changing the order of
+    answers: exp(score / `READING_NATS`); 0 if invalid. No judge is needed. The model that reads must not be the one
+    that learns, which could change what it reads instead of what it writes.
+
+    Args:
+        read: parses completions.
+        model: reads motions; its weights stay as they are.
+        processor: the processor that belongs to it.
+    """
+
+    name = "self_consistency"
+    weight = 0.0
+    columns = ("caption",)
+
+    def __init__(self, read: ReadAnswer, model: "PreTrainedModel", processor: Any):
+        super().__init__(read)
+        self.model, self.processor = model.eval().requires_grad_(False), processor
+
+    def score(self, answers: Sequence["Answer"], **columns: Sequence[Any]) -> list[float]:
+        requests = [("t2m", caption, None) for caption in columns["caption"]]
+        # A group often holds the same answer twice.
+        keys = [(caption, a.thought, tuple(a.codes)) for caption, a in zip(columns["caption"], answers, strict=True)]
+        places = {key: place for place, key in enumerate(keys)}
+        rows = list(places.values())
+        chosen = [requests[row] for row in rows], [answers[row] for row in rows]
+        scores = dict(zip(places, score_answers(self.model, self.processor, *chosen).tolist(), strict=True))
+        return [math.exp(scores[key] / READING_NATS) for key in keys]
+
+
 REWARDS: dict[str, type[Reward]] = {
     reward.name: reward
     for reward in (
@@ -218,6 +255,7 @@ REWARDS: dict[str, type[Reward]] = {
         CaptionSimilarity,
         LengthCloseness,
         PhysicalPlausibility,
+        SelfConsistency,
     )
 }
 PAPER = tuple(name for name, reward in REWARDS.items() if reward.weight)
@@ -262,6 +300,7 @@ def make_rewards(
     scorer: "MotionScorer",
     names: Iterable[str] = PAPER,
     references_by: Literal["best", "mean"] = "best",
+    reader: "PreTrainedModel | None" = None,
 ) -> list[Reward]:
     """The rewards of these names, with one reader of answers between them.
 
@@ -271,6 +310,10 @@ def make_rewards(
         names: keys of `REWARDS`, in the order wanted.
         references_by: where a motion has several captions, whether `caption_similarity` counts the nearest one or the
             mean over all.
+        reader: the frozen model of `self_consistency`, which shares `processor`.
+
+    Raises:
+        ValueError: `self_consistency` without a reader.
     """
 
     @lru_cache(maxsize=4096)  # several rewards read the same answers
@@ -278,6 +321,10 @@ def make_rewards(
         return processor.parse(ids, task)
 
     def made(reward: type[Reward]) -> Reward:
+        if issubclass(reward, SelfConsistency):
+            if reader is None:
+                raise ValueError("self_consistency needs a reader: the frozen model that reads motions")
+            return reward(read, reader, processor)
         if issubclass(reward, CaptionSimilarity):
             return reward(read, scorer, references_by)
         return reward(read, scorer) if issubclass(reward, JudgedReward) else reward(read)

@@ -226,6 +226,15 @@ def test_a_network_that_is_no_number_is_refused(which, folders, tmp_path):
     assert "NaN" in refused(folders, tmp_path, **{which: broken})
 
 
+def test_the_policys_reference_rewards_what_it_would_describe(folders, tmp_path):
+    rewarded = {"rewards": "self_consistency=1,motion_similarity=0,semantic_similarity=0", "max_steps": 3}
+    grpo.main(words(folders, tmp_path / "out", **rewarded, guard_every=1, guard_stops=""))
+    log = [entry for entry in curves(tmp_path / "out") if "loss" in entry]
+    values = [entry["rewards/self_consistency/mean"] for entry in log]
+    assert all(value is None or 0 <= value <= 1 for value in values) and any(values)
+    assert any("guard/reward_gaming/self_consistency_score" in entry for entry in curves(tmp_path / "out"))
+
+
 def test_the_reference_is_the_model_that_was_named(folders, tmp_path):
     other = AutoModelForCausalLM.from_pretrained(folders["sft_model"])
     with torch.no_grad():

@@ -421,6 +421,31 @@ def test_a_reward_that_is_gamed(held_out, gamed):
     assert bool(faults[-1]) == gamed and ("held-out judge" in "".join(faults[-1])) == gamed
 
 
+@pytest.mark.parametrize("gamed", [True, False])
+def test_a_policy_that_pleases_its_own_reading_alone(gamed):
+    class Judge:
+        def embed_codes(self, codes):
+            angle = torch.tensor([0.01 * c[0] for c in codes])
+            return torch.stack([angle.cos(), angle.sin()], -1)
+
+        def embed_tokens(self, tokens):
+            return torch.tensor([[1.0, 0.0]] * len(tokens))
+
+    recorder = RolloutRecorder()
+    guard = RewardGamingGuard(None, SETTINGS, recorder, PROCESSOR, Judge(), Judge())
+    readings: list[dict] = []
+    for nearer in (0, 0, 0, 30, 60, 90):  # its own reading always finds that motions improve
+        codes = [[150 + 4 * i - (0 if gamed else nearer), 1] for i in range(12)]
+        rows = [("t2m", encoded(PROCESSOR.completion("t2m", "so", codes=c))) for c in codes]
+        values = [0.3 + 0.02 * i + 0.004 * nearer for i in range(12)]
+        recorder.rollout = answered(rows, {"format_reward": [1.0] * 12, "self_consistency": values}).rollout
+        readings.append(guard.read({}, readings))
+    assert readings[-1]["self_consistency_gain"] > 1 and readings[-1]["gap"] == pytest.approx(0, abs=1e-6)
+    faults = judged(guard, *readings)
+    assert faults[:3] == [[]] * 3 and bool(faults[-1]) == gamed
+    assert not gamed or "the policy's own reading sees a gain" in faults[-1][0]
+
+
 def test_both_judges_score_the_same_motions():
     rows = [("t2m", encoded(PROCESSOR.completion("t2m", "so", codes=[i, i + 1]))) for i in range(6)]
     scorers = [MotionScorer(tiny_vqvae(), feature_extractor(), tiny_judge(seed)) for seed in (0, 0)]

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 from tiny_data import TEXTS, entries, features, tiny_judge
-from tiny_unimo import feature_extractor, plain_processor, qwen_tokenizer, tiny_vqvae
+from tiny_unimo import feature_extractor, plain_processor, qwen_tokenizer, tiny_lm, tiny_vqvae
 from transformers import BertConfig, BertModel, CLIPConfig, CLIPModel
 
+from modeling_unimo.candidates_unimo import score_answers
 from train import rewards as rewards_module
 from train.reinforcement.caption_encoder import CaptionEncoder
 from train.reinforcement.motion_scorer import MotionScorer, tokens_of
 from train.reinforcement.plausibility import Physics, measure, plausibility
 from train.reinforcement.prompts import draw_prompts
-from train.rewards import LOWEST_COSINE, PAPER, REWARDS, has_words, make_rewards, parse_weights
+from train.rewards import LOWEST_COSINE, PAPER, READING_NATS, REWARDS, has_words, make_rewards, parse_weights
 
 PROCESSOR = plain_processor("qwen")
 NAMES = ("format_reward", "motion_similarity", "semantic_similarity", "caption_similarity")
@@ -142,6 +143,24 @@ def test_alone_as_in_a_batch_and_in_any_order(name):
         for value in (alone[i], shuffled[place]):
             assert (value is None) == (together[i] is None)
             assert value is None or math.isclose(value, together[i], abs_tol=1e-5)
+
+
+def test_the_frozen_model_reads_what_candidates_are_chosen_by(scorer):
+    model = tiny_lm(PROCESSOR.tokenizer).train()
+    (function,) = make_rewards(PROCESSOR, scorer, ["self_consistency"], reader=model)
+    assert not any(parameter.requires_grad for parameter in model.parameters()) and not model.training
+    values = score(function, [*ROWS, ROWS[0]])
+    assert [value is None for value in values] == [one["task"] != "t2m" for one in [*ROWS, ROWS[0]]]
+    asked = [i for i, one in enumerate(ROWS) if one["task"] == "t2m"]
+    requests = [("t2m", ROWS[i]["caption"], None) for i in asked]
+    nats = score_answers(
+        model, PROCESSOR, requests, [PROCESSOR.parse(ROWS[i]["completion_ids"], "t2m") for i in asked]
+    )
+    for i, expected in zip(asked, nats, strict=True):
+        assert values[i] == pytest.approx(math.exp(expected / READING_NATS) if VALID[i] else 0.0, rel=1e-4, abs=1e-30)
+    assert values[-1] == pytest.approx(values[0], rel=1e-6) and 0 < values[0] < 1 and values[0] != values[2]
+    with pytest.raises(ValueError, match="self_consistency needs a reader"):
+        make_rewards(PROCESSOR, scorer, ["self_consistency"])
 
 
 def test_batches_without_the_task(rewards):

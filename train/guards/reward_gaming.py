@@ -1,4 +1,4 @@
-"""The reward being gamed: the judge that rewards sees a gain that a judge which never rewards does not see."""
+"""The reward being gamed: what rewards sees a gain that a judge which never rewards does not see."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,10 +16,12 @@ from train.reinforcement.motion_scorer import MotionScorer
 class RewardGamingGuard(Guard):
     """Scores a sample of the generated motions with both judges: cosine with caption and with the true motion.
 
+    Where the policy's own reading rewards (`self_consistency`), its values are held against the held-out judge, too.
     Each judge has its own scale, so gains are compared in spreads of its scores over answers.
     """
 
     name = "reward_gaming"
+    reading = "self_consistency"
 
     def __init__(
         self,
@@ -47,28 +49,35 @@ class RewardGamingGuard(Guard):
             return {}
         columns = self.recorder.rollout.columns
         answers = self.recorder.rollout.valid(self.processor, "t2m", self.settings.guard_sample)
-        reading: Reading = {}
+        scores: dict[str, list[float]] = {}
         for name, judge in self.judges.items():
-            scores: list[float] = []
+            scores[name] = []
             if answers:
                 motions = judge.embed_codes([answer.codes for answer in answers.values()])
                 truths = judge.embed_codes([columns["reference_codes"][i] for i in answers])
                 texts = judge.embed_tokens([columns["caption_tokens"][i] for i in answers])
-                scores = ((motions * truths).sum(-1) + (motions * texts).sum(-1)).div(2).tolist()
-            scores = gather_object(scores)
-            if len(scores) < 2:
+                scores[name] = ((motions * truths).sum(-1) + (motions * texts).sum(-1)).div(2).tolist()
+        if self.reading in self.recorder.rollout.rewards:
+            values = self.recorder.rollout.rewards[self.reading]
+            scores[self.reading] = [value for i in answers if (value := values[i]) is not None]
+        reading: Reading = {}
+        for name, own in scores.items():
+            of_all = gather_object(own)
+            if len(of_all) < 2:
                 return {}
-            reading |= {f"{name}_score": float(np.mean(scores)), f"{name}_spread": float(np.std(scores, ddof=1))}
-        for name in self.judges:
+            reading |= {f"{name}_score": float(np.mean(of_all)), f"{name}_spread": float(np.std(of_all, ddof=1))}
+        for name in scores:
             begun, spread = baseline(past, f"{name}_score"), baseline(past, f"{name}_spread")
             now = latest(past, reading, f"{name}_score")
             if begun is None or now is None or not spread:
                 return reading
             reading[f"{name}_gain"] = (now - begun) / spread
+        if self.reading in scores:
+            reading[f"{self.reading}_gap"] = reading[f"{self.reading}_gain"] - reading["held_out_gain"]
         return reading | {"gap": reading["reward_gain"] - reading["held_out_gain"]}
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """Report a gain by the rewarding judge that the held-out judge does not confirm.
+        """Report a gain by what rewards, a judge or the policy's own reading, that the held-out judge does not confirm.
 
         Args:
             reading: The reading.
@@ -77,9 +86,13 @@ class RewardGamingGuard(Guard):
         Returns:
             Faults, each with what to change.
         """
-        if reading.get("gap", 0.0) <= self.settings.guard_max_drift or reading["reward_gain"] <= 0:
-            return []
+        sides = {
+            "reward": ("gap", "the judge that rewards", "reward with a better evaluator"),
+            self.reading: (f"{self.reading}_gap", "the policy's own reading", f"give {self.reading} less weight"),
+        }
         return [
-            f"the judge that rewards sees a gain of {reading['reward_gain']:.2g} spreads, the held-out judge "
-            f"{reading['held_out_gain']:.2g}: raise beta, train fewer steps, or reward with a better evaluator"
+            f"{who} sees a gain of {reading[f'{name}_gain']:.2g} spreads, the held-out judge "
+            f"{reading['held_out_gain']:.2g}: raise beta, train fewer steps, or {remedy}"
+            for name, (gap, who, remedy) in sides.items()
+            if reading.get(gap, 0.0) > self.settings.guard_max_drift and reading[f"{name}_gain"] > 0
         ]

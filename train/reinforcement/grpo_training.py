@@ -175,10 +175,16 @@ class Inputs:
     caption_encoder: CaptionEncoder | None
     entries: list[CaptionedMotion]
     codes: list[np.ndarray]
+    reader: PreTrainedModel | None = None
 
 
-def load_inputs(arguments: "GRPOArguments", guarding: GuardArguments, training: GRPOConfig) -> Inputs:
+def load_inputs(
+    arguments: "GRPOArguments", guarding: GuardArguments, training: GRPOConfig, reads: bool = False
+) -> Inputs:
     """Load and check all that a run reads; frozen networks go to the training's device.
+
+    Args:
+        reads: also load what `self_consistency` reads motions with: the reference, a second copy of the policy.
 
     Raises:
         ValueError, OSError: an input that is missing, damaged or does not belong to the others.
@@ -210,8 +216,14 @@ def load_inputs(arguments: "GRPOArguments", guarding: GuardArguments, training: 
     if arguments.reference_model:
         with loaded_whole(training):
             require_reference(arguments, model)
+    reader = None
+    if reads:
+        with loaded_whole(training):
+            reference = arguments.reference_model or arguments.sft_model
+            reader = load_model(AutoModelForCausalLM, reference, needed, dtype=arguments.base_dtype)
+            reader = reader.to(training.device)
     codes = vqvae.encode_motions([entry.motion for entry in entries], processor.feature_extractor)
-    return Inputs(model, processor, vqvae, evaluator, held_out, encoder, entries, codes)
+    return Inputs(model, processor, vqvae, evaluator, held_out, encoder, entries, codes, reader)
 
 
 def train_grpo(arguments: "GRPOArguments", guarding: GuardArguments, training: GRPOConfig) -> None:
@@ -232,7 +244,7 @@ def train_grpo(arguments: "GRPOArguments", guarding: GuardArguments, training: G
         push_stage(training, *assembled)
         return
     with exit_on_error():
-        inputs = load_inputs(arguments, guarding, training)
+        inputs = load_inputs(arguments, guarding, training, reads="self_consistency" in weights)
     model, processor = inputs.model, inputs.processor
     with run_folder(training, "grpo", asdict(arguments), PAIRS, COUNTS) as checkpoint:
         set_seed(training.seed)
@@ -250,7 +262,7 @@ def train_grpo(arguments: "GRPOArguments", guarding: GuardArguments, training: G
             physics="physical_plausibility" in weights,
         )
         recorder = RolloutRecorder()
-        rewards = recorder.watch(make_rewards(processor, scorer, weights, arguments.caption_references))
+        rewards = recorder.watch(make_rewards(processor, scorer, weights, arguments.caption_references, inputs.reader))
         training.reward_weights = list(weights.values())
         for name, value in SAMPLED.items():
             setattr(training, name, value)
