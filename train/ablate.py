@@ -1,4 +1,4 @@
-"""Ablations with paired seeds: `python -m train.ablate --study cot|joint|rewards|algorithm|embedding_init --seeds 5`.
+"""Ablations with paired seeds: `python -m train.ablate --study cot|joint|rewards|algorithm|... --seeds 5`.
 
 The data, the VQ-VAE and both judges are made once (or taken from a finished run with --benchmark) and held fixed;
 every arm trains and is scored once a seed. A stage has a folder named after the hash of its settings and of all
@@ -24,6 +24,7 @@ from train.engine.run_folder import content_key
 from train.quickstart import (
     CONFIGS,
     DONE,
+    WATCHING,
     Stage,
     finished,
     read_config,
@@ -34,11 +35,15 @@ from train.quickstart import (
 from train.studies.arms import Arm, Study, studies
 from train.studies.study_page import write_results
 from train.studies.tables import scores
+from train.supervised.own_answers import CHOSEN, COUNTS
 
-STUDIES = ("cot", "joint", "rewards", "algorithm", "embedding_init")
+STUDIES = ("cot", "joint", "rewards", "algorithm", "self_training", "test_time", "embedding_init")
+TUNE = CONFIGS / "self_train" / "sft.yaml"  # of a further supervised training
 # Seconds on two CPU cores, to say beforehand what a study costs: of a training step, or of an evaluation repeat.
-_SECONDS_A_STEP = {"vqvae": 0.12, "evaluator": 0.42, "sft": 0.29, "grpo": 3.5}
-_SECONDS_DATA, _SECONDS_SCORING = 30.0, 60.0
+_SECONDS_A_STEP = {"vqvae": 0.12, "evaluator": 0.42, "sft": 0.29, "tune": 0.29, "grpo": 3.5}
+_SECONDS_DATA, _SECONDS_SCORING, _SECONDS_ANSWERS = 30.0, 60.0, 120.0
+COPIES = 3  # of each of a model's own answers, in a pass over the data
+OTHER_CAPTIONS = 1000  # added to an arm's seed, for captions that no split has
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--dataset", help="a built dataset instead of the embedded synthetic one")
     given.add_argument("--benchmark", help="a finished quickstart run to take data, VQ-VAE and judges from")
+    parser.add_argument(
+        "--begin_with",
+        metavar="FOLDER",
+        help="a supervised model that every seed begins with, of arms that do not train theirs in another way",
+    )
     parser.add_argument("--config", default=str(CONFIGS / "ablation" / "ablation.yaml"), help="budget of each stage")
     parser.add_argument("--dry_run", action="store_true", help="print what would be run and how long it takes")
     arguments = parser.parse_args(argv)
@@ -77,6 +87,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--seeds must be >= 1 (2 for an interval), got {arguments.seeds}")
     if Path(arguments.output).is_file():
         parser.error(f"--output must be a folder, got the file {arguments.output}")
+    if arguments.begin_with and not (Path(arguments.begin_with) / "config.json").is_file():
+        parser.error(f"--begin_with must be the folder of a supervised model, got {arguments.begin_with}")
     for name, content in (("dataset", ("data",)), ("benchmark", ("data", "vqvae", "evaluator", "evaluator_held_out"))):
         folder = getattr(arguments, name)
         if folder is not None and not all((Path(folder) / part).is_dir() for part in content):
@@ -91,6 +103,8 @@ class Planner:
         self.folder = Path(arguments.output) / "stages"
         self.config = read_config(Path(arguments.config))
         self.config_dir = Path(arguments.config).parent
+        begun = arguments.begin_with
+        self.begun = None if begun is None else Made(Path(begun), content_key(Path(begun)))
         self.stages: dict[str, Stage] = {}
 
     def benchmark(self, dataset: str | None, run: str | None) -> Benchmark:
@@ -108,18 +122,55 @@ class Planner:
 
     def arm(self, arm: Arm, benchmark: Benchmark, seed: int, steps: int) -> Made:
         """Train (and score) one arm with one seed; returns the folder of its scores."""
-        reads = {"dataset": benchmark.data, "vqvae": benchmark.vqvae}
-        model = self._train("sft", arm.sft | {"max_steps": steps}, reads, seed)
+        data = self._with_thoughts(benchmark.data, arm.style) if arm.style else benchmark.data
+        shared = {"dataset": benchmark.data, "vqvae": benchmark.vqvae}
+        reads = shared | {"dataset": data}
+        timed = arm.time_of and arm.tune is None
+        begun = steps if arm.tune is None else max(2, round(arm.steps_share * self.config["sft"]["max_steps"]))
+        if self.begun is not None and not arm.sft and not arm.style and arm.steps_share == 1 and not timed:
+            model = self.begun
+        else:
+            model = self._train("sft", arm.sft | {"max_steps": begun}, reads, seed)
+        if arm.tune is not None:
+            model = self._tuned(arm, reads, model, seed, steps)
         if arm.grpo is not None:
             rewarded = reads | {"sft_model": model, "evaluator": benchmark.evaluator}
             model = self._train("grpo", arm.grpo, rewarded, seed, watched_by=benchmark.held_out)
         judges = {"evaluator": benchmark.evaluator, "held_out_evaluator": benchmark.held_out}
         hard = ["--hard"] if self._has_hard_split(benchmark.data) else []
         words = ["--tasks", *arm.tasks, *hard, "--halves"]
-        words += [word for k, v in self.config["evaluate"].items() for word in (f"--{k}", str(v))]
+        words += [word for k, v in (self.config["evaluate"] | arm.score).items() for word in (f"--{k}", str(v))]
         return self._command(
-            "score", ["evaluate_unimo.run", *words], reads | judges | {"model": model}, "--output", seed
+            "score", ["evaluate_unimo.run", *words], shared | judges | {"model": model}, "--output", seed
         )
+
+    def _tuned(self, arm: Arm, reads: dict[str, Made], model: Made, seed: int, steps: int) -> Made:
+        """The arm's model after a further supervised training, on its own answers where the arm says so."""
+        assert arm.tune is not None
+        settings = arm.tune | {"max_steps": steps}
+        reads = reads | {"base_model": model}
+        if arm.sft.get("thoughts", True) is False:
+            settings["thoughts"] = False
+        if arm.answers is not None:
+            source = "synthetic" if self._has_hard_split(reads["dataset"]) else "clauses"
+            options = {
+                "captions_from": source,
+                "dtype": self.config["evaluate"].get("dtype", "float32"),
+                **arm.answers,
+            }
+            words = [word for k, v in options.items() for word in (f"--{k}", str(v))]
+            answering = {"model": model, "vqvae": reads["vqvae"], "dataset": reads["dataset"]}
+            answers = self._command(
+                "answers", ["train.supervised.own_answers", *words], answering, "--output", seed + OTHER_CAPTIONS
+            )
+            reads["added_rows"] = Made(answers.path / CHOSEN, answers.key, answers.stage)
+            settings["added_copies"] = COPIES
+        return self._train("tune", settings, reads, seed)
+
+    def _with_thoughts(self, data: Made, style: str) -> Made:
+        """The dataset with measured thoughts of another style."""
+        words = ["datasets_scripts.annotate", "--style", style, "--overwrite_thoughts", "--quiet"]
+        return self._command("data", words, {"dataset": data}, "--output", 0)
 
     def _has_hard_split(self, data: Made) -> bool:
         return bool(data.stage) or any((data.path / "data").glob("test_hard-*"))
@@ -139,8 +190,12 @@ class Planner:
     def _train(
         self, kind: str, extra: dict[str, Any], reads: dict[str, Made], seed: int, watched_by: Made | None = None
     ) -> Made:
-        settings = dict(self.config[kind])
+        settings = dict(self.config["sft" if kind == "tune" else kind])
         file, processes = self.config_dir / settings.pop("config"), settings.pop("processes", 1)
+        if kind == "tune":
+            kept = (*WATCHING, "position_gaps")  # a model goes on reading positions as it was taught
+            settings = {name: value for name, value in settings.items() if name.startswith(kept)}
+            file = TUNE
         # Of a recipe the steps between two logs have always counted: left out now, no earlier result would be found.
         recipe = {name: value for name, value in read_yaml(file).items() if not name.startswith("guard_")}
         # An arm that asks for what the recipe has is trained once with those that ask for nothing.
@@ -154,7 +209,8 @@ class Planner:
                 paths | {"output_dir": str(made.path), "seed": str(seed), "use_cpu": not count_gpus()} | settings
             )
             after = self._after(reads)
-            self.stages[made.stage] = training_stage(made.stage, kind, made.path, after, file, processes, settings)
+            script = "sft" if kind == "tune" else kind
+            self.stages[made.stage] = training_stage(made.stage, script, made.path, after, file, processes, settings)
         return made
 
     def _made(self, kind: str, content: dict[str, Any], reads: dict[str, Made]) -> Made:
@@ -184,6 +240,11 @@ def chosen_arms(study: Study, names: Sequence[str] | None) -> list[Arm]:
     return [arm for arm in study.arms if arm.name in wanted]
 
 
+def steps_of(arm: Arm, budget: int) -> int:
+    """Supervised steps of an arm, or where it is trained further those of that training."""
+    return max(2, round(arm.steps_share * budget)) if arm.tune is None else read_yaml(TUNE)["max_steps"]
+
+
 def plan_study(
     planner: Planner, arms: Sequence[Arm], benchmark: Benchmark, seeds: int, steps: dict[str, int]
 ) -> dict[tuple[str, int], Made]:
@@ -196,14 +257,34 @@ def plan_study(
     }
 
 
+def sampling_time(planner: Planner, score: Made) -> float:
+    """Seconds that sampling took of the answers that the training behind a folder of scores learned from, or 0.
+
+    On CPU the processor's, divided by the processes of that training, whose seconds are of each process.
+    """
+    tune = _trained_by(planner, score)
+    answers = [planner.stages[name] for name in tune.after if name.startswith("answers")]
+    if not answers:
+        return 0.0
+    counts = json.loads((answers[0].folder / COUNTS).read_text(encoding="utf-8"))
+    return counts["seconds"] if count_gpus() else counts["cpu_seconds"] / tune.processes
+
+
+def _trained_by(planner: Planner, score: Made) -> Stage:
+    """The last supervised training behind a folder of scores."""
+    stage = planner.stages[score.stage]
+    return next(planner.stages[name] for name in stage.after if name.startswith(("sft", "tune")))
+
+
 def training_time(planner: Planner, score: Made) -> tuple[float, int, int]:
     """Seconds of the supervised training behind a folder of scores, the steps made in them, and all of its steps.
+
+    Where a model was trained further, that training's.
 
     A training that was killed and resumed knows the time of its last piece alone. Loading and saving are left out. On
     CPU seconds are the processor's: the clock also counts whatever else the machine does during one arm or the other.
     """
-    stage = planner.stages[score.stage]
-    sft = next(planner.stages[name] for name in stage.after if name.startswith("sft"))
+    sft = _trained_by(planner, score)
     summary = json.loads((sft.folder / "training_summary.json").read_text(encoding="utf-8"))
     steps = summary["steps"]
     timed = summary.get("train_steps_timed", steps)  # earlier versions kept no such number
@@ -227,7 +308,8 @@ def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], 
                 f"error: the training time of arm {name!r} is unknown, because it was killed at its end with every "
                 "seed; delete the stages behind it to train it again"
             )
-        return seconds * (made / timed)
+        sampling = sum(sampling_time(planner, planned[name, seed]) for seed in range(seeds))
+        return seconds * (made / timed) + sampling
 
     return max(2, round(steps * seconds_of(arm.time_of) / seconds_of(arm.time_from)))
 
@@ -245,7 +327,7 @@ def guard_warnings(planner: Planner, planned: dict[tuple[str, int], Made]) -> li
         after = list(planner.stages[score.stage].after)
         while after:
             name = after.pop()
-            if name.startswith(("sft", "grpo")):
+            if name.startswith(("sft", "tune", "grpo")):
                 arms.setdefault((name, seed), []).append(arm)
                 after += planner.stages[name].after
     found: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -282,7 +364,7 @@ def announce(planner: Planner) -> None:
             steps = int(stage.command[stage.command.index("--max_steps") + 1])
             seconds += 30 + steps * _SECONDS_A_STEP[kind]
         else:
-            seconds += _SECONDS_DATA if kind == "data" else _SECONDS_SCORING
+            seconds += {"data": _SECONDS_DATA, "answers": _SECONDS_ANSWERS}.get(kind, _SECONDS_SCORING)
     shared = len(planner.stages) - len(left)
     print(
         f"{len(left)} stages to run, {shared} already there; about {seconds / 60:.0f} min on two CPU cores", flush=True
@@ -305,7 +387,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         benchmark = planner.benchmark(arguments.dataset, arguments.benchmark)
     except FileNotFoundError as error:
         raise SystemExit(f"error: {error}") from error
-    steps = {arm.name: max(2, round(arm.steps_share * sft["max_steps"])) for arm in arms if not arm.time_of}
+    steps = {arm.name: steps_of(arm, sft["max_steps"]) for arm in arms if not arm.time_of}
 
     print(f"{study.question}  {arguments.seeds} seeds, arms: {', '.join(arm.name for arm in arms)}", flush=True)
     planned = plan_study(planner, arms, benchmark, arguments.seeds, steps)
@@ -322,7 +404,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if timed:
             for arm in arms:
                 if arm.time_of:
-                    steps[arm.name] = equal_time_steps(planner, arm, planned, arguments.seeds, sft["max_steps"])
+                    whole = steps[arm.time_from]
+                    steps[arm.name] = equal_time_steps(planner, arm, planned, arguments.seeds, whole)
             planned = plan_study(planner, arms, benchmark, arguments.seeds, steps)
             finished(list(planner.stages.values()))
             run_stages(list(planner.stages.values()), run)

@@ -34,6 +34,14 @@ class SFTArguments:
     m2t_captions: int = field(
         default=0, metadata={"help": "Captions of each motion that motion-to-text learns, from the first; 0: all."}
     )
+    added_rows: str = field(
+        default="",
+        metadata={
+            "help": "JSON Lines file of caption, thought and codes that text-to-motion learns beside the dataset, "
+            "as train/self_train.py writes them."
+        },
+    )
+    added_copies: int = field(default=1, metadata={"help": "Times that each added row is in a pass over the data."})
     position_gaps: float = field(
         default=0.0,
         metadata={"help": "Mean positions skipped per token, at most; lets a new model read longer captions."},
@@ -55,7 +63,7 @@ class SFTArguments:
         require_range(self, "t2m_only_fraction", "t2m_share", least=0, most=1)
         require_range(self, "position_gaps", least=0, most=10)
         require_range(self, "m2t_captions", least=0)
-        require_range(self, "new_vocab_size", "lora_alpha", least=1)
+        require_range(self, "new_vocab_size", "lora_alpha", "added_copies", least=1)
 
 
 def main(argv: list[str] | None = None) -> None:

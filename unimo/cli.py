@@ -41,6 +41,7 @@ GROUPS = {
             "evaluator": ("train.evaluator", "Train the text-motion evaluator and the held-out one."),
             "sft": ("train.sft", "Supervised fine-tuning on chain-of-thought data."),
             "grpo": ("train.grpo", "Reinforcement learning on both tasks."),
+            "self_train": ("train.self_train", "Learn from the best of a model's own answers, round after round."),
         },
     ),
     "publish": (

@@ -31,7 +31,7 @@ def planned(tmp_path: Path, study: str, *more: str, seeds: int = 2):
     )
     planner = ablate.Planner(arguments)
     arms = ablate.chosen_arms(ALL[study], arguments.arms)
-    steps = {arm.name: 100 for arm in arms if not arm.time_of}
+    steps = {arm.name: 100 for arm in arms if not arm.time_of}  # of a further training where there is one
     return planner, ablate.plan_study(
         planner, arms, planner.benchmark(None, arguments.benchmark), arguments.seeds, steps
     )
@@ -42,7 +42,10 @@ def test_every_study_has_its_baseline_and_arms_that_differ(name):
     study = ALL[name]
     names = [arm.name for arm in study.arms]
     assert study.baseline in names and len(set(names)) == len(names) > 1
-    settings = [(arm.sft, arm.grpo, arm.steps_share, arm.time_of, arm.tasks) for arm in study.arms]
+    settings = [
+        (arm.sft, arm.grpo, arm.steps_share, arm.time_of, arm.tasks, arm.tune, arm.answers, arm.style, arm.score)
+        for arm in study.arms
+    ]
     assert all(one not in settings[:i] for i, one in enumerate(settings))
     for arm in study.arms:
         assert not arm.time_of or {arm.time_of, arm.time_from} <= set(names)
@@ -82,8 +85,8 @@ def test_reward_arms_leave_out_what_the_recipe_has():
 def test_arms_share_what_is_the_same(tmp_path):
     planner, _ = planned(tmp_path, "rewards")
     kinds = [name.split("-")[0] for name in planner.stages]
-    # Six arms, two seeds: one supervised model a seed, of which five arms make a policy of their own.
-    assert kinds.count("sft") == 2 and kinds.count("grpo") == 10 and kinds.count("score") == 12
+    # Fourteen arms, two seeds: one supervised model a seed, of which thirteen arms make a policy of their own.
+    assert kinds.count("sft") == 2 and kinds.count("grpo") == 26 and kinds.count("score") == 28
     grpo = next(stage for stage in planner.stages.values() if stage.name.startswith("grpo"))
     assert grpo.after[0].startswith("sft")
     # Another study finds the same supervised models.
@@ -92,6 +95,64 @@ def test_arms_share_what_is_the_same(tmp_path):
     # So does one whose arm names what the recipe has.
     other, _ = planned(tmp_path, "embedding_init")
     assert len(planner.stages.keys() & other.stages.keys()) == 4
+
+
+def test_weights_of_the_motion_rewards_go_from_a_tenth_to_ten_times():
+    from train.rewards import parse_weights
+
+    arms = {arm.name: arm.grpo for arm in studies(0.2, 0.6, "motion_similarity=2")["rewards"].arms}
+    weights = [parse_weights(arms[f"motion_similarity x {factor}"]["rewards"]) for factor in ("0.1", "0.3", "3", "10")]
+    assert [weight["motion_similarity"] for weight in weights] == [0.2, 0.6, 6.0, 20.0]
+    assert {weight["semantic_similarity"] for weight in weights} == {1.0}
+    assert parse_weights(arms["semantic_similarity x 10"]["rewards"])["semantic_similarity"] == 10
+
+
+def test_own_answers_are_sampled_once_and_learned_by_a_further_training(tmp_path):
+    planner, made = planned(tmp_path, "self_training", seeds=1)
+    by_kind = {kind: [s for s in planner.stages.values() if s.name.startswith(kind)] for kind in ("answers", "tune")}
+    (answers,) = by_kind["answers"]
+    assert (
+        answers.command[answers.command.index("--captions_from") + 1] == "clauses"
+    )  # no hard split, so not synthetic
+    assert answers.command[answers.command.index("--seed") + 1] == "1000"
+    # As many steps, and own answers; the arm of equal time waits until the times are known.
+    assert len(by_kind["tune"]) == 2 and ("supervised steps, equal time", 0) not in made
+    learns = next(stage for stage in by_kind["tune"] if answers.name in stage.after)
+    words = learns.command
+    assert words[words.index("--added_rows") + 1] == str(answers.folder / "chosen.jsonl")
+    assert words[words.index("--added_copies") + 1] == "3" and words[words.index("--position_gaps") + 1] == "1.0"
+    assert any(word.endswith("sft.py") for word in words) and words[words.index("--max_steps") + 1] == "100"
+    chosen = planner.stages[made["own answers, best of 8", 0].stage]
+    assert chosen.command[chosen.command.index("--candidates") + 1] == "8" and learns.name in chosen.after
+
+
+def test_sampling_counts_as_time_of_the_training_that_learns_from_it(tmp_path):
+    planner, made = planned(tmp_path, "self_training", seeds=1)
+    for name, steps, seconds in (("own answers", 100, 60.0), ("supervised steps, as many", 100, 50.0)):
+        tune = ablate._trained_by(planner, made[name, 0])
+        tune.folder.mkdir(parents=True)
+        summary = {"steps": steps, "train_steps_timed": steps, "train_runtime": seconds}
+        summary["train_cpu_seconds_per_process"] = seconds
+        (tune.folder / "training_summary.json").write_text(json.dumps(summary))
+    (answers,) = (s for s in planner.stages.values() if s.name.startswith("answers"))
+    answers.folder.mkdir(parents=True)
+    seconds = 40.0 * tune.processes
+    (answers.folder / "counts.json").write_text(json.dumps({"seconds": 40.0, "cpu_seconds": seconds}))
+    arm = next(arm for arm in ALL["self_training"].arms if arm.time_of)
+    assert ablate.equal_time_steps(planner, arm, made, 1, 100) == 200  # (60 + 40) / 0.5 a step
+
+
+def test_thoughts_of_another_style_are_written_once(tmp_path):
+    planner, made = planned(tmp_path, "test_time", seeds=2)
+    kinds = [name.split("-")[0] for name in planner.stages]
+    # Three ways of thinking, two seeds; each model is scored with five numbers of answers.
+    assert kinds.count("data") == 1 and kinds.count("sft") == 6 and kinds.count("score") == 30
+    data = next(stage for stage in planner.stages.values() if stage.name.startswith("data"))
+    assert data.command[data.command.index("--style") + 1] == "plan"
+    plans = planner.stages[made["plan thoughts, best of 4", 0].stage]
+    trained = planner.stages[next(name for name in plans.after if name.startswith("sft"))]
+    assert data.name in trained.after and data.name not in plans.after  # scored on the dataset all share
+    assert plans.command[plans.command.index("--candidates") + 1] == "4"
 
 
 def test_what_is_read_is_part_of_the_name(tmp_path):

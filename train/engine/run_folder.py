@@ -22,8 +22,11 @@ SUMMARY = "training_summary.json"  # written when a run has finished
 LOCK = ".lock"  # held while a process trains in the folder
 LOCK_SECONDS = 10.0  # that a killed run's loader workers, which inherit the lock, need to notice and end
 LOGS = "runs"  # TensorBoard's, which a run that failed leaves behind
-# Settings that name what a stage reads; of those that are folders the content counts, not only the path.
-INPUTS = ("dataset", "vqvae", "evaluator", "sft_model", "base_model", "reference_model", "caption_encoder")
+# Settings that name what a stage reads; of files and folders the content counts, not only the path.
+INPUTS = (
+    *("dataset", "vqvae", "evaluator", "sft_model", "base_model", "reference_model", "caption_encoder"),
+    "added_rows",
+)
 # What of such a folder makes a difference: data or weights, and the files that its Auto classes read, statistics of
 # the features, vocabulary and prompts among them.
 CONTENT = ("data/*.parquet", "*.safetensors", "*config.json", "tokenizer.json", "*.jinja")
@@ -214,6 +217,8 @@ def _recorded(training: "TrainingArguments", stage: str, settings: dict[str, Any
 
 def _content(name: str) -> str:
     """The hash of a folder's content; of what is on the Hub, or in files of other kinds, the name is all there is."""
+    if Path(name).is_file():
+        return sha256_of([Path(name)])[:12]
     try:
         return content_key(Path(name))
     except FileNotFoundError:

@@ -41,13 +41,15 @@ def schedule(
     seed: int,
     m2t_captions: int = 0,
     fits: Callable[[Example], bool] | None = None,
+    added: int = 0,
 ) -> list[Example]:
     """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
 
     The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
     with probability `t2m_share`. Motion-to-text learns the first `m2t_captions` captions of a motion (0: all): the
-    published reference rule scores a description against the first three. The order depends on the seed alone, never
-    on the number of processes.
+    published reference rule scores a description against the first three. The last `added` motions are text-to-motion
+    always: a model's own answers are no true descriptions. The order depends on the seed alone, never on the number of
+    processes.
 
     Examples that `fits` refuses stay in the list, but neither `total` nor `t2m_only` counts them: a run of so many
     steps, which leaves them out, learns from others in their place instead of beginning again.
@@ -76,7 +78,8 @@ def schedule(
     counted = misses = epoch = 0
     while counted < total:
         for i in rng.permutation(len(entries)).tolist():
-            task = "t2m" if counted < t2m_only or rng.random() < t2m_share else "m2t"
+            own = i >= len(entries) - added
+            task = "t2m" if counted < t2m_only or own or rng.random() < t2m_share else "m2t"
             captions = len(entries[i].texts)
             if task == "m2t" and m2t_captions:
                 captions = min(captions, m2t_captions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ from train.engine.vocabulary_rows import owned_ids, rows_to_train
 from train.guards.arguments import GuardArguments
 from train.guards.base import require_sound, write_warnings
 from train.guards.stage_guards import watch_sft
+from train.supervised.added_rows import read_added_rows
 from train.supervised.backbone import BASE, NEW_BASE, backbone, check_codebook, check_positions, words_before_training
 from train.supervised.sft_examples import (
     Example,
@@ -124,10 +126,12 @@ def training_rows(
     processor: UniMoProcessor,
     entries: Sequence[CaptionedMotion],
     codes: Sequence[np.ndarray],
+    added: int = 0,
 ) -> tuple[Dataset, list[Example]]:
     """Schedule and tokenize the training examples.
 
-    The encoder keeps the tokens of every example; they are released here, not held through the training.
+    The encoder keeps the tokens of every example; they are released here, not held through the training. The last
+    `added` entries are learned as text-to-motion alone.
 
     Args:
         arguments: Of the stage.
@@ -158,6 +162,7 @@ def training_rows(
         m2t_captions=arguments.m2t_captions,
         # A number of steps needs a number of examples; epochs have what there is.
         fits=fits if by_steps else None,
+        added=added,
     )
     rows, dropped = tokenized(encode, examples, training.max_length)
     if dropped and training.process_index == 0:
@@ -214,6 +219,8 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
     """
     require_folder(arguments.dataset, "dataset", "python -m datasets_scripts.build")
     require_folder(arguments.vqvae, "motion VQ-VAE", "accelerate launch train/vqvae.py")
+    if arguments.added_rows and not Path(arguments.added_rows).is_file():
+        raise SystemExit(f"error: no file at added_rows {arguments.added_rows}; train/self_train.py writes one")
     refuse_contradictions(arguments, training)
     check_settings(arguments.new_model, Qwen2Config, "new_model")
     if already_finished(training, "sft", asdict(arguments)):
@@ -235,6 +242,11 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
         if validated:
             check_validation(held_back, arguments.thoughts)
         codes = vqvae.to(training.device).encode_motions([entry.motion for entry in entries], extractor)
+        added = 0
+        if arguments.added_rows:
+            own, own_codes = read_added_rows(arguments.added_rows, vqvae.config.codebook_size)
+            added = len(own) * arguments.added_copies
+            entries, codes = entries + own * arguments.added_copies, codes + own_codes * arguments.added_copies
         if training.max_steps <= 0 and training.num_train_epochs * len(entries) < 1:
             raise ValueError(
                 f"num_train_epochs {training.num_train_epochs} of {len(entries)} motions gives no example"
@@ -256,7 +268,7 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
         processor = UniMoProcessor(feature_extractor=extractor, tokenizer=tokenizer, thoughts=arguments.thoughts)
         validation_dataset = None
         with exit_on_error():
-            train_dataset, examples = training_rows(arguments, training, processor, entries, codes)
+            train_dataset, examples = training_rows(arguments, training, processor, entries, codes, added)
             if words_before is not None:
                 captions = {(motion, caption) for _, motion, caption in examples}
                 texts = (entries[motion].texts[caption] for motion, caption in captions)

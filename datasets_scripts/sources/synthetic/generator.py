@@ -7,7 +7,7 @@ side, count and manner that no other split contains, and captions that leave out
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -260,6 +260,26 @@ def draw_pool(rng: np.random.Generator, attribute: str) -> list[tuple[Plan, Moti
                 members.append((plan, motion))
             if len(members) == POOL_SIZE:
                 return members
+
+
+def new_captions(count: int, seed: int, avoid: Collection[str] = ()) -> list[str]:
+    """Different captions of the kind of `test_hard`, from a stream of draws that no split has.
+
+    Args:
+        count: how many are wanted.
+        seed: of the draws.
+        avoid: captions that must not come out, such as those of a dataset's splits.
+    """
+    made: dict[str, None] = {}
+    index = 0
+    while len(made) < count:
+        rng = np.random.default_rng((seed, len(SPLITS), index))
+        plan, _ = draw_clip(rng, hard=True)
+        text = captions(plan, rng, related=1.0)[0]
+        if text not in avoid:
+            made[text] = None
+        index += 1
+    return list(made)
 
 
 def iter_clips(
