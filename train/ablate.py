@@ -34,7 +34,7 @@ from train.quickstart import (
 )
 from train.studies.arms import Arm, Study, studies
 from train.studies.study_page import write_results
-from train.studies.tables import scores
+from train.studies.tables import answering_seconds, scores
 from train.supervised.own_answers import CHOSEN, COUNTS
 
 STUDIES = ("cot", "joint", "rewards", "algorithm", "self_training", "test_time", "embedding_init")
@@ -431,7 +431,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "stages_by_version": made,
     }
     warnings = guard_warnings(planner, planned)
-    written = write_results(run / arguments.study, about, study.baseline, results, warnings)
+    of_arms = {
+        arm.name: answering_seconds([planned[arm.name, seed].path / "results.json" for seed in range(arguments.seeds)])
+        for arm in arms
+        if "candidates" in arm.score
+    }
+    written = write_results(run / arguments.study, about, study.baseline, results, warnings, of_arms)
     print((run / arguments.study / "results.md").read_text(encoding="utf-8"))
     print("written: " + ", ".join(map(str, written)))
 

@@ -11,8 +11,8 @@ from scipy import stats
 from evaluate_unimo.labels import METRICS
 from train import ablate
 from train.studies.arms import REWARDS, studies
-from train.studies.study_page import write_results
-from train.studies.tables import FIGURES, paired_difference, rows, scores
+from train.studies.study_page import curves_over_time, write_results
+from train.studies.tables import FIGURES, answering_seconds, paired_difference, rows, scores
 
 ALL = studies(0.2, 0.6)
 
@@ -153,6 +153,39 @@ def test_thoughts_of_another_style_are_written_once(tmp_path):
     trained = planner.stages[next(name for name in plans.after if name.startswith("sft"))]
     assert data.name in trained.after and data.name not in plans.after  # scored on the dataset all share
     assert plans.command[plans.command.index("--candidates") + 1] == "4"
+
+
+def test_a_model_to_begin_with_is_trained_by_no_arm(tmp_path):
+    begun = tmp_path / "sft"
+    begun.mkdir()
+    (begun / "config.json").write_text("{}")
+    (begun / "model.safetensors").write_bytes(b"weights")
+    planner, made = planned(tmp_path, "test_time", "--begin_with", str(begun), seeds=1)
+    trained = {name for name in planner.stages if name.startswith("sft")}
+    assert len(trained) == 2  # plan thoughts and none train theirs
+    scored = planner.stages[made["thoughts, best of 1", 0].stage].command
+    assert scored[scored.index("--model") + 1] == str(begun)
+
+
+def test_quality_is_drawn_over_the_time_that_answers_took(tmp_path):
+    paths = []
+    for seed, (easy, hard) in enumerate(((10.0, 6.0), (14.0, 10.0))):
+        results = {"seconds": {"t2m": easy, "t2m_hard": hard}, "settings": {"repeats": 1, "hard_repeats": 2}}
+        (tmp_path / f"{seed}.json").write_text(json.dumps(results))
+        paths.append(tmp_path / f"{seed}.json")
+    assert answering_seconds(paths) == {"t2m": 12.0, "t2m_hard": 4.0}
+    results = {
+        f"{way}, best of {n}": [{"t2m_hard.held_out.r_precision_top1": 0.1 * n + bonus}]
+        for way, bonus in (("thoughts", 0.2), ("no thoughts", 0.0))
+        for n in (1, 2)
+    }
+    times = {arm: {"t2m_hard": 2.0 * int(arm[-1])} for arm in results}
+    (curves,) = curves_over_time(rows("no thoughts, best of 1", results), times).values()
+    assert curves["thoughts"] == [(2.0, pytest.approx(0.3)), (4.0, pytest.approx(0.4))]
+    about = {"question": "?", "seeds": 1}
+    write_results(tmp_path / "study", about, "no thoughts, best of 1", results, seconds=times)
+    assert json.loads((tmp_path / "study" / "results.json").read_text())["seconds"] == times
+    assert "quality over the time of answering" in (tmp_path / "study" / "results.html").read_text()
 
 
 def test_what_is_read_is_part_of_the_name(tmp_path):

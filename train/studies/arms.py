@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from train.studies.study_page import BEST_OF
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -94,7 +96,7 @@ def _test_time_arms() -> tuple[Arm, ...]:
         "no thoughts": {"sft": {"thoughts": False}},
     }
     return tuple(
-        Arm(f"{name}, best of {count}", score={"candidates": count}, tasks=("t2m",), **way)
+        Arm(f"{name}{BEST_OF}{count}", score={"candidates": count}, tasks=("t2m",), **way)
         for name, way in ways.items()
         for count in CANDIDATES
     )

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from datasets_scripts.templates import render
-from evaluate_unimo.labels import METRICS
+from evaluate_unimo.labels import METRICS, TASKS
 from modeling_unimo.files_unimo import write_json, write_text
 from train.studies.tables import Scores, rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 _BETTER = {label.column: label.better for label in METRICS.values()}
+BEST_OF = ", best of "  # between the way of answering and the number of answers in an arm's name
 _COLUMNS = ("split", "judge", "figure", "arm", "mean", "ci95", "difference", "difference_ci95", "verdict", "seeds")
 
 
@@ -22,6 +23,7 @@ def write_results(
     baseline: str,
     results: Mapping[str, Sequence[Scores]],
     warnings: Sequence[Mapping[str, Any]] = (),
+    seconds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[Path]:
     """Write results.json, results.csv, results.md and results.html.
 
@@ -31,6 +33,7 @@ def write_results(
         baseline: name of the arm that the others are compared with.
         results: scores of each arm, one per seed.
         warnings: of guards, see `train.ablate.guard_warnings`.
+        seconds: what answering and scoring took by arm and task, for arms "WAY, best of N": quality is drawn over it.
 
     Returns:
         The paths of the four files.
@@ -43,12 +46,40 @@ def write_results(
     shown: dict[str, Any] = {"about": about, "baseline": baseline, "arms": arms, "rows": by_figure}
     shown["warnings"] = [_warning(warning) for warning in warnings]
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "results.json", {"about": about, "baseline": baseline, "rows": table, "warnings": warnings})
+    content = {"about": about, "baseline": baseline, "rows": table, "warnings": warnings}
+    content |= {"seconds": seconds} if seconds else {}
+    write_json(folder / "results.json", content)
     write_text(folder / "results.csv", _csv(table))
     write_text(folder / "results.md", render(TEMPLATES / "study_table.md", **shown))
     charts = {arm: chart for arm in arms if (chart := _chart(arm, baseline, table))}
-    write_text(folder / "results.html", render(TEMPLATES / "study_page.html", **shown, charts=charts))
+    over_time = _charts_over_time(table, seconds) if seconds else {}
+    page = render(TEMPLATES / "study_page.html", **shown, charts=charts, over_time=over_time)
+    write_text(folder / "results.html", page)
     return [folder / f"results.{suffix}" for suffix in ("json", "csv", "md", "html")]
+
+
+def curves_over_time(
+    table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """R@1 by the held-out judge over seconds: by split and way of answering, a point for each number of answers."""
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    tasks = {TASKS[task].short: task for task in ("t2m", "t2m_hard")}
+    for row in table:
+        way, _, count = row["arm"].rpartition(BEST_OF)
+        if row["figure"] == METRICS["r_precision_top1"].column and row["judge"] and row["split"] in tasks and count:
+            point = (seconds[row["arm"]][tasks[row["split"]]], row["mean"])
+            curves.setdefault(row["split"], {}).setdefault(way, []).append(point)
+    return {split: {way: sorted(points) for way, points in ways.items()} for split, ways in curves.items()}
+
+
+def _charts_over_time(
+    table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]
+) -> dict[str, str]:
+    from train.report.charts import line_chart
+
+    curves = curves_over_time(table, seconds)
+    label = "seconds to answer and score the split once"
+    return {split: line_chart(ways, label, "R@1, held-out judge", split) for split, ways in curves.items()}
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -70,6 +70,19 @@ def scores(path: Path) -> Scores:
     return found
 
 
+def answering_seconds(paths: Sequence[Path]) -> dict[str, float]:
+    """What answering and scoring a split once took, by task, in the mean of several evaluations."""
+    found: dict[str, list[float]] = {}
+    for path in paths:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        asked = results["settings"]
+        for task in TASK_KEYS:
+            if task in results["seconds"]:
+                repeats = asked["repeats"] if task == "t2m" else asked.get(f"{task.split('_')[-1]}_repeats")
+                found.setdefault(task, []).append(results["seconds"][task] / (repeats or asked["repeats"]))
+    return {task: float(np.mean(values)) for task, values in found.items()}
+
+
 def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[str, Any]]:
     """One row per figure and arm: mean, interval, and the paired difference to the baseline.
 
