@@ -53,14 +53,14 @@ def recombined(
     """`count` different captions, each of clauses of other captions that no given one joins in this way.
 
     Args:
-        captions: real ones.
-        count: how many are wanted.
-        seed: of the draws.
-        avoid: captions that must not come out, beside the real ones.
-        lengths: numbers of clauses that a caption may have, drawn with equal chance.
+        captions: Real ones.
+        count: How many are wanted.
+        seed: Of the draws.
+        avoid: Captions that must not come out, beside the real ones.
+        lengths: Numbers of clauses that a caption may have, drawn with equal chance.
 
     Raises:
-        ValueError: the captions have fewer than two clauses, or too few for so many different captions.
+        ValueError: The captions have fewer than two clauses, or too few for so many different captions.
     """
     captions = list(captions)
     known = {text.strip().lower() for text in (*captions, *avoid)}

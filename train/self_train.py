@@ -63,7 +63,7 @@ def claim(run: Path, arguments: argparse.Namespace) -> None:
     More rounds may be asked for later.
 
     Raises:
-        SystemExit: the folder holds something else, or a run with other settings.
+        SystemExit: The folder holds something else, or a run with other settings.
     """
     settings = {name: value for name, value in vars(arguments).items() if name not in ("output", "rounds")}
     settings |= {f"content of {name}": content_key(Path(settings[name])) for name in FOLDERS}

@@ -77,7 +77,7 @@ class RewardGamingGuard(Guard):
         return reading | {"gap": reading["reward_gain"] - reading["held_out_gain"]}
 
     def faults(self, reading: Reading, past: Sequence[Reading]) -> list[str]:
-        """Report a gain by what rewards, a judge or the policy's own reading, that the held-out judge does not confirm.
+        """Report a gain by a judge or a reading that rewards, which the held-out judge does not confirm.
 
         Args:
             reading: The reading.

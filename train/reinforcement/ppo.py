@@ -52,7 +52,7 @@ class Critic(nn.Module):
     Its weights begin at 0: until it has learned something, an answer's advantage is its reward.
 
     Args:
-        width: of the states. learning_rate: of its AdamW, constant.
+        width: Of the states. learning_rate: of its AdamW, constant.
     """
 
     def __init__(self, width: int, learning_rate: float):
@@ -95,8 +95,8 @@ class MotionPPOTrainer(StageTrainer, GRPOTrainer):
     variance that it foresaw; at most 1).
 
     Args:
-        gae_lambda: see `token_advantages`.
-        value_learning_rate: of the critic.
+        gae_lambda: See `token_advantages`.
+        value_learning_rate: Of the critic.
     """
 
     def __init__(self, *args: Any, gae_lambda: float = 0.95, value_learning_rate: float = 1e-3, **kwargs: Any):

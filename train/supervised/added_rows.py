@@ -24,7 +24,7 @@ def read_added_rows(path: str | Path, num_codes: int) -> tuple[list[CaptionedMot
         path: JSON Lines file. num_codes: of the codebook that the codes belong to.
 
     Raises:
-        ValueError: no row, or one that is not of this form; the message names its line.
+        ValueError: No row, or one that is not of this form; the message names its line.
     """
     entries: list[CaptionedMotion] = []
     codes: list[np.ndarray] = []

@@ -62,7 +62,7 @@ def check_sampling_options(parser: argparse.ArgumentParser, arguments: argparse.
     """Refuse numbers and names that cannot be used.
 
     Raises:
-        SystemExit: naming the option.
+        SystemExit: Naming the option.
     """
     if arguments.candidates < 2:
         parser.error("--candidates must be >= 2: of one answer there is nothing to choose")
@@ -82,11 +82,11 @@ def captions_to_answer(
     """(caption, "training" or "new"), each caption once.
 
     Args:
-        splits: the captions of each split of the dataset. No new caption is in any of them.
-        new, captions_from, training: see the options. seed: of all draws.
+        splits: The captions of each split of the dataset. No new caption is in any of them.
+        new, captions_from, training: See the options. seed: of all draws.
 
     Raises:
-        ValueError: a file with too few captions that no split has.
+        ValueError: A file with too few captions that no split has.
     """
     known = list(dict.fromkeys(splits["train"]))
     rng = np.random.default_rng(seed)
@@ -163,8 +163,8 @@ def sample(arguments: argparse.Namespace) -> dict[str, Any]:
     """Answer every caption, choose, and write both; returns the counts.
 
     Raises:
-        ValueError: a split is missing, captions cannot be made, or not one answer is valid.
-        SystemExit: the folder holds answers of other settings.
+        ValueError: A split is missing, captions cannot be made, or not one answer is valid.
+        SystemExit: The folder holds answers of other settings.
     """
     import torch
     from tqdm.auto import tqdm
