@@ -81,6 +81,7 @@ def claim(run: Path, arguments: argparse.Namespace) -> None:
     if found:
         raise SystemExit(f"error: --output {run} holds something else ({', '.join(found[:5])}); name another")
     write_json(run / RUN, settings)
+    (run / "logs").mkdir()  # by which `run_stages` knows a folder of stages
 
 
 def validation_stage(arguments: argparse.Namespace, number: int, model: Path) -> Stage:

@@ -174,7 +174,7 @@ def studies(t2m_only_fraction: float, t2m_share: float, rewards: str = "") -> di
         ),
         "test_time": Study(
             "What is thinking worth where it takes the time of more answers to choose from?",
-            "no thoughts, best of 1",
+            f"thoughts{BEST_OF}1",
             _test_time_arms(),
         ),
         "embedding_init": Study(
