@@ -199,7 +199,8 @@ class Planner:
         # Of a recipe the steps between two logs have always counted: left out now, no earlier result would be found.
         recipe = {name: value for name, value in read_yaml(file).items() if not name.startswith("guard_")}
         # An arm that asks for what the recipe has is trained once with those that ask for nothing.
-        settings |= {name: value for name, value in extra.items() if (recipe | settings).get(name) != value}
+        known = recipe | settings
+        settings |= {n: value for n, value in extra.items() if known.get(n) != value or n == "max_steps"}
         made = self._made(kind, {"file": recipe, "settings": without_watching(settings), "seed": seed}, reads)
         if made.stage not in self.stages:
             if watched_by:  # after the key: a judge that only watches changes nothing that is trained

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from tiny_data import dataset_folder
+from tiny_policy import policy_folders
 
 from evaluate_unimo.labels import METRICS
 from train import ablate
-from train.studies.arms import REWARDS, studies
+from train.studies.arms import REWARDS, SELF_TRAINING, studies
 from train.studies.study_page import curves_over_time, write_results
 from train.studies.tables import FIGURES, answering_seconds, paired_difference, rows, scores
 
@@ -410,3 +412,56 @@ def test_tables_show_what_guards_warned_of(tmp_path):
     assert "<td>a; b</td><td>SFT</td><td>seed 1</td><td>not watched</td>" in page
     read = json.loads((tmp_path / "x" / "results.json").read_text())["warnings"]
     assert read[0]["seeds"]["2"]["first_step"] == 20
+
+
+SMALL = {"per_device_train_batch_size": 4, "bf16": False, "gradient_checkpointing": False, "report_to": "none"}
+SMALL |= {"logging_steps": 1, "save_strategy": "no"}
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory) -> Path:
+    """A finished run with tiny networks, and budgets of a few steps."""
+    run = tmp_path_factory.mktemp("small")
+    folders = policy_folders(run)
+    for name, made in (("sft", "sft_model"), ("evaluator_held_out", "held_out_evaluator")):
+        Path(folders[made]).rename(run / name)
+    dataset_folder(run / "data", train=6, test=6)
+    recipes = {
+        "sft": {"max_length": 900, "learning_rate": 1e-3},
+        "tune": {"max_length": 900, "learning_rate": 1e-3, "max_steps": 2},
+        "grpo": {"num_generations": 4, "max_completion_length": 48, "learning_rate": 1e-4, "beta": 0.01},
+    }
+    for name, recipe in recipes.items():
+        (run / f"{name}.yaml").write_text(json.dumps(SMALL | recipe))
+    unused = {"config": "sft.yaml", "max_steps": 2}
+    trained = {name: {"config": f"{name}.yaml", "max_steps": 2} for name in ("sft", "grpo")}
+    scored = {"repeats": 1, "m2t_repeats": 1, "pool_size": 2, "batch_size": 16}
+    budgets = {"data": {}, "vqvae": unused, "evaluator": unused, **trained, "evaluate": scored}
+    (run / "budgets.yaml").write_text(json.dumps(budgets))
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("study", "arm", "trained"),
+    [
+        ("rewards", "motion_similarity x 10", {"grpo": 2, "score": 2}),
+        ("algorithm", "ppo", {"grpo": 1, "score": 2}),
+        ("self_training", "own answers", {"answers": 1, "tune": 3, "score": 3}),
+        ("test_time", "thoughts, best of 2", {"score": 2}),
+    ],
+)
+def test_a_study_in_miniature(small_run, tmp_path, monkeypatch, study, arm, trained):
+    monkeypatch.setattr(ablate, "TUNE", small_run / "tune.yaml")
+    for name, value in (("candidates", 2), ("new_captions", 0), ("training_captions", 4)):
+        monkeypatch.setitem(SELF_TRAINING, name, value)
+    words = ["--study", study, "--arms", arm, "--benchmark", str(small_run), "--begin_with", str(small_run / "sft")]
+    words += ["--config", str(small_run / "budgets.yaml"), "--seeds", "1", "--output", str(tmp_path)]
+    ablate.main(words)
+    kinds = [path.name.split("-")[0] for path in (tmp_path / "stages").iterdir()]
+    # Two steps may be what equal time comes to, and are trained once then.
+    assert set(kinds) == trained.keys() and all(kinds.count(kind) <= count for kind, count in trained.items())
+    results = json.loads((tmp_path / study / "results.json").read_text())
+    assert {row["arm"] for row in results["rows"]} >= {arm, results["baseline"]}
+    assert ("seconds" in results) == (study == "test_time")
+    assert "<svg" in (tmp_path / study / "results.html").read_text()
