@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling_unimo.command_line import positive_int
+from modeling_unimo.command_line import positive_int, words_of
 
 if TYPE_CHECKING:
     from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
@@ -181,7 +181,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error} ({kept})", file=sys.stderr)
         return 2
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {words_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"stopped; {kept}", file=sys.stderr)

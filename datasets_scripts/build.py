@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from datasets_scripts.hub.card_words import text
+from datasets_scripts.locks import locked_output
 from datasets_scripts.schema import BuildSummary, Clip, Skipped, check_output, find_fault, write_dataset
 from datasets_scripts.sources import bvh, humanml3d, joints, smpl
 from datasets_scripts.sources.amass.layout import TARGET_SKELETONS, LayoutOptions, build_layout
@@ -30,7 +31,7 @@ from datasets_scripts.sources.orientation import UPS
 from datasets_scripts.sources.synthetic import generator as synthetic
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.thoughts.records import FILE, Joiner, write_records
-from modeling_unimo.command_line import non_negative_int, positive_int
+from modeling_unimo.command_line import non_negative_int, positive_int, words_of
 from modeling_unimo.files_unimo import write_json
 from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
 
@@ -180,9 +181,10 @@ def _make_official_layout(arguments: argparse.Namespace) -> Path:
         statistics=arguments.statistics,
         drop_nan=arguments.drop_nan,
     )
-    made = build_layout(arguments.data_dir, folder, options, arguments.workers, not arguments.quiet)
-    report = make_report(made, Path(arguments.data_dir))
-    write_json(folder / "report.json", asdict(report))
+    with locked_output(folder):
+        made = build_layout(arguments.data_dir, folder, options, arguments.workers, not arguments.quiet)
+        report = make_report(made, Path(arguments.data_dir))
+        write_json(folder / "report.json", asdict(report))
     print(report.table())
     return folder
 
@@ -351,7 +353,7 @@ def main(argv: list[str] | None = None) -> int:
             parser.error(f"--{name} does not belong to --source {arguments.source}")
     started = time.perf_counter()
     # As an interrupt does: what is half written is removed, and the workers end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # A console that cannot show a name of a file shows its code.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -359,8 +361,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         summary = build(arguments)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {words_of(error)}", file=sys.stderr)
         return 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(summary.table())
     print(
         f"{summary.kept} clips kept, {summary.dropped} dropped -> {arguments.output} "

@@ -25,6 +25,7 @@ from datasets_scripts.hub.card_words import command_line, description, prose
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError, remember
 from datasets_scripts.schema import dataset_files
 from datasets_scripts.templates import CARDS, render
+from modeling_unimo.command_line import words_of
 from modeling_unimo.files_unimo import sha256_of
 
 FREE = {"synthetic": "apache-2.0"}  # sources whose motion may be redistributed, with its licence
@@ -328,7 +329,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {folder} was not published: {error}. Nothing was lost; run the command again", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {words_of(error)}", file=sys.stderr)
         return 2
     if (folder / "data").is_dir() and not arguments.texts_only:
         remember(folder, pushed)

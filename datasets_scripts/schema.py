@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +32,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datasets_scripts.locks import locked_output
 from datasets_scripts.templates import CARDS, render
+from modeling_unimo.disk_errors import writing_to
 from modeling_unimo.files_unimo import write_json, write_text
 
 if TYPE_CHECKING:
@@ -264,12 +265,12 @@ def _is_build(folder: Path) -> bool:
 
 
 def _remove_leftovers(output: Path) -> None:
-    """Removes the unfinished folders of builds that were killed, by the process that each one's name holds."""
-    import psutil
-
-    for folder in output.parent.glob(f".{glob.escape(output.name)}.partial-*"):
-        process = folder.name.rpartition(".partial-")[2].partition("-")
-        if not (process[2] and process[0].isdecimal() and psutil.pid_exists(int(process[0]))):
+    """Removes what killed builds left beside `output`, and puts an earlier dataset back that one had moved aside."""
+    for folder in output.parent.glob(f".{glob.escape(output.name)}.previous-*"):
+        if not output.exists():
+            folder.rename(output)
+    for kind in ("partial", "previous"):
+        for folder in output.parent.glob(f".{glob.escape(output.name)}.{kind}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -277,22 +278,23 @@ def _remove_leftovers(output: Path) -> None:
 def _replacing(output: Path) -> Iterator[Path]:
     """A sibling folder that becomes `output` when the block succeeds and vanishes when it does not."""
     output = check_output(output).absolute()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(output)
-    partial = output.parent / f".{output.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    partial.mkdir()
-    try:
-        yield partial
-        check_output(output)
-        previous = None
-        if output.exists():
-            previous = output.parent / f".{output.name}.previous-{uuid.uuid4().hex[:8]}"
-            output.rename(previous)
-        partial.rename(output)
-        if previous is not None:
-            shutil.rmtree(previous)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with locked_output(output):
+        _remove_leftovers(output)
+        partial = output.parent / f".{output.name}.partial-{uuid.uuid4().hex[:8]}"
+        try:
+            with writing_to(output, hidden=partial):
+                partial.mkdir()
+                yield partial
+                check_output(output)
+                previous = None
+                if output.exists():
+                    previous = output.parent / f".{output.name}.previous-{uuid.uuid4().hex[:8]}"
+                    output.rename(previous)
+                partial.rename(output)
+            if previous is not None:
+                shutil.rmtree(previous)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 class _SplitWriter:

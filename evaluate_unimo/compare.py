@@ -15,7 +15,7 @@ import numpy as np
 from evaluate_unimo.functional.captions import bleu_from_counts
 from evaluate_unimo.labels import TASKS
 from evaluate_unimo.results import CLIPS, RESTS_ON, RESULTS, is_nested, rests_on, shown
-from modeling_unimo.command_line import exit_on_error, positive_int
+from modeling_unimo.command_line import command, exit_on_error, positive_int
 from modeling_unimo.files_unimo import write_json
 
 SYSTEM = ("model", "vqvae")  # what a tag says of the system scored, not of the protocol
@@ -240,6 +240,7 @@ def _shown_difference(difference: Mapping[str, Any] | None) -> str:
     return f"**{text}**" if difference["low"] > 0 or difference["high"] < 0 else text
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and print the table.
 

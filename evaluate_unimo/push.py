@@ -14,6 +14,7 @@ from huggingface_hub import DatasetCard
 
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError
 from evaluate_unimo.card_results import push_results
+from modeling_unimo.command_line import command
 
 RESULTS = "results.json"
 
@@ -84,6 +85,7 @@ def _again(folder: str | Path, repo: str) -> str:
     )
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command.
 

@@ -14,8 +14,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets_scripts.locks import locked_output
 from evaluate_unimo.options import FOLDERS, add_protocol_options, check_folders
-from modeling_unimo.command_line import exit_on_error, non_negative_int, positive_int
+from modeling_unimo.command_line import command, exit_on_error, non_negative_int, positive_int
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -82,6 +83,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and print the tables.
 
@@ -101,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
         if arguments.push_to_hub:
             check(arguments.push_to_hub, arguments.output)
-        results = evaluate(arguments, group)
+        with locked_output(arguments.output):
+            results = evaluate(arguments, group)
     print(markdown(results))
     if arguments.push_to_hub:
         push(arguments.output, arguments.push_to_hub)

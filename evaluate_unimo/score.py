@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluate_unimo.options import add_protocol_options, check_folders
-from modeling_unimo.command_line import positive_int
+from modeling_unimo.command_line import command, positive_int
 
 FOLDERS = ("evaluator", "held_out_evaluator", "dataset", "bertscore", "motions")
 
@@ -50,6 +50,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and print the tables.
 

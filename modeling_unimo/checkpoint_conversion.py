@@ -20,6 +20,7 @@ from transformers.utils import PROCESSOR_NAME, cached_file
 
 from .checkpoint_files import read_glove, read_statistics, read_weights
 from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
+from .disk_errors import writing_to
 from .feature_extraction_unimo import MotionFeatureExtractor
 from .files_unimo import write_text
 from .model_loading import load_model_with_report
@@ -432,14 +433,16 @@ def _new_folder(output):
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} exists and is not an empty folder; name another output")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    with writing_to(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp makes it private
-        if output.is_dir():
-            output.rmdir()
-        folder.rename(output)
+        with writing_to(output, hidden=folder):
+            yield folder
+            folder.chmod(0o755)  # mkdtemp makes it private
+            if output.is_dir():
+                output.rmdir()
+            folder.rename(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,8 +1,20 @@
 """Shared by the command-line programs: one-line error messages and integer options. Imports no heavy library."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from .disk_errors import explain
+
+Parameters = ParamSpec("Parameters")
+Code = TypeVar("Code")
+
+
+def words_of(error: BaseException) -> str:
+    """What to tell the user of an error: of one of the disk where it was and what to do, else what it says itself."""
+    return explain(error) or str(error)
 
 
 @contextmanager
@@ -10,12 +22,32 @@ def exit_on_error() -> Iterator[None]:
     """Ends the program with `error: ...`, without a traceback, where the block rejects its input.
 
     Raises:
-        SystemExit: In place of a ValueError, an OSError (no such file) or an ImportError (an extra is missing).
+        SystemExit: In place of a ValueError, an OSError (no such file, a full disk) or an ImportError (an extra is
+            missing).
     """
     try:
         yield
     except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f"error: {error}") from error
+        raise SystemExit(f"error: {words_of(error)}") from error
+
+
+def command(main: Callable[Parameters, Code]) -> Callable[Parameters, Code]:
+    """For the main function of a command: ends it with `error: ...` where a disk or another process is in the way.
+
+    Raises:
+        SystemExit: in place of an error that `explain` knows, or of a `BlockingIOError` (a folder that is in use).
+    """
+
+    @wraps(main)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Code:
+        try:
+            return main(*args, **kwargs)
+        except Exception as error:
+            if explain(error) is None and not isinstance(error, BlockingIOError):
+                raise
+            raise SystemExit(f"error: {words_of(error)}") from error
+
+    return run
 
 
 def positive_int(value: str) -> int:

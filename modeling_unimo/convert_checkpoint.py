@@ -8,7 +8,7 @@
 import argparse
 from collections.abc import Callable
 
-from .command_line import exit_on_error
+from .command_line import command, exit_on_error
 
 _OPTIONS = {
     "vqvae": {"activation", "norm", "quantizer", "dilation_growth_rate", "mean", "std"},
@@ -17,6 +17,7 @@ _OPTIONS = {
 }
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """Runs the command; exits with an error where the input does not fill a model exactly."""
     parser = argparse.ArgumentParser(

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from .disk_errors import writing_to
 
 
 def part_of(path: str | Path) -> Path:
@@ -37,10 +39,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """
     part = part_of(path)
     try:
-        yield part
-        os.replace(part, path)
+        with writing_to(path, hidden=part):
+            yield part
+            os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where it may not be removed, it could not be made
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

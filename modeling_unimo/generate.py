@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .command_line import exit_on_error
+from .command_line import command, exit_on_error
 from .export_unimo import SUFFIXES
 from .inputs_unimo import load_motion
 from .words_unimo import UnknownWordsWarning, unknown_words_message
@@ -126,16 +126,19 @@ def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
     return part
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """`python -m modeling_unimo.generate`; `SystemExit` says what is wrong with its input."""
     run(parse_arguments(argv))
 
 
+@command
 def generate(argv: list[str] | None = None) -> None:
     """`unimo generate TEXT`, as `main`."""
     run(parse_arguments(argv, "generate"))
 
 
+@command
 def describe(argv: list[str] | None = None) -> None:
     """`unimo describe MOTION`, as `main`."""
     run(parse_arguments(argv, "describe"))

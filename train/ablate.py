@@ -18,14 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets_scripts.locks import locked
+from modeling_unimo.command_line import command
 from train.engine.arguments import read_yaml
 from train.engine.processes import count_gpus
-from train.engine.run_folder import content_key
+from train.engine.run_folder import LOCK_SECONDS, content_key
 from train.quickstart import (
     CONFIGS,
     DONE,
     WATCHING,
     Stage,
+    check_run_folder,
     finished,
     read_config,
     run_stages,
@@ -372,6 +375,7 @@ def announce(planner: Planner) -> None:
     )
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     arguments = parse(argv)
@@ -400,16 +404,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = Path(arguments.output)
+    check_run_folder(run, list(planner.stages.values()))
     try:
-        run_stages(list(planner.stages.values()), run)
-        if timed:
-            for arm in arms:
-                if arm.time_of:
-                    whole = steps[arm.time_from]
-                    steps[arm.name] = equal_time_steps(planner, arm, planned, arguments.seeds, whole)
-            planned = plan_study(planner, arms, benchmark, arguments.seeds, steps)
-            finished(list(planner.stages.values()))
+        with locked(run, LOCK_SECONDS):
             run_stages(list(planner.stages.values()), run)
+            if timed:
+                for arm in arms:
+                    if arm.time_of:
+                        whole = steps[arm.time_from]
+                        steps[arm.name] = equal_time_steps(planner, arm, planned, arguments.seeds, whole)
+                planned = plan_study(planner, arms, benchmark, arguments.seeds, steps)
+                finished(list(planner.stages.values()))
+                run_stages(list(planner.stages.values()), run)
     except KeyboardInterrupt:
         raise SystemExit("interrupted; run the same command to resume") from None
 

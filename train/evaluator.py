@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modeling_unimo.command_line import command
 from train.engine.arguments import answer_help, parse_arguments, require_range
 
 
@@ -35,6 +36,7 @@ class EvaluatorArguments:
         require_range(self, "min_word_count", least=0)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """Run the script: the judge, the held-out judge, or both."""
     description = "Train the text-motion evaluator and the held-out judge."

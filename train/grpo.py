@@ -6,6 +6,7 @@ GRPO, PPO, GSPO, RLOO or DPO on the same prompts and rewards.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modeling_unimo.command_line import command
 from train.engine.arguments import answer_help, parse_arguments, require_range
 from train.guards.arguments import GuardArguments
 
@@ -70,6 +71,7 @@ class GRPOArguments:
         require_range(self, "dpo_margin", least=0)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     own = (GRPOArguments, GuardArguments)

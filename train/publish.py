@@ -15,6 +15,7 @@ from typing import Any
 from datasets_scripts.hub.card_merge import marked, merge
 from datasets_scripts.hub.upload import README, HubRepo, Pushed, PushError, remember
 from evaluate_unimo.functional import fingerprint
+from modeling_unimo.command_line import command
 from modeling_unimo.files_unimo import write_text
 from train.engine.cards import (
     MADE_FROM,
@@ -217,6 +218,7 @@ def failure(folder: Path, repo: str, error: Exception, private: bool | None = No
     return f"error: {folder} was not published: {error}. Nothing here was lost; resume with: {again}"
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])

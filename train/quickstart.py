@@ -20,11 +20,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from datasets_scripts.locks import LOCK, locked
+from modeling_unimo.command_line import command
 from modeling_unimo.files_unimo import write_json
 from train.engine import forecast
 from train.engine.arguments import read_yaml
 from train.engine.processes import MemoryWatch, count_gpus, start_process, stop_process, usable_cores
-from train.engine.run_folder import LOCK, locked
+from train.engine.run_folder import LOCK_SECONDS
 
 CODE = Path(__file__).parent
 CONFIGS = CODE / "configs"
@@ -556,6 +558,7 @@ def peak_together(stages: list[Stage]) -> int:
     return max([*memory.values(), *(sum(memory[name] for name in pair) for pair in together)])
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run every stage that is not finished, then write the metrics and the report.
 
@@ -566,7 +569,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = Path(arguments.output)
     config = read_config(Path(arguments.config))
     check_run_folder(run, plan(arguments, config))
-    with locked(run):
+    with locked(run, LOCK_SECONDS):
         run_all(arguments, config, run)
 
 

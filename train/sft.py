@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modeling_unimo.command_line import command
 from train.engine.arguments import answer_help, parse_arguments, require_range
 from train.guards.arguments import GuardArguments
 
@@ -66,6 +67,7 @@ class SFTArguments:
         require_range(self, "new_vocab_size", "lora_alpha", "added_copies", least=1)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     own = (SFTArguments, GuardArguments)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from modeling_unimo.command_line import command
 from train.engine.arguments import answer_help, parse_arguments, require_range
 
 
@@ -34,6 +35,7 @@ class VQVAEArguments:
         require_range(self, "autoencoder_fraction", least=0, below=1)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
     answer_help((VQVAEArguments,), "transformers.TrainingArguments", "Train the motion VQ-VAE.", argv)

@@ -26,6 +26,7 @@ from datasets_scripts.thoughts.records import ThoughtRecord, earlier_records
 from datasets_scripts.thoughts.render import SKELETONS, find_render_fault
 from datasets_scripts.verify.verification import Claim, Verification, verify
 from modeling_unimo.bodies_unimo import drawable
+from modeling_unimo.command_line import words_of
 from modeling_unimo.files_unimo import write_text
 from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
 from modeling_unimo.skeletons_unimo import HUMANML3D
@@ -277,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
         text = page_of(page, arguments.show)
         write_text(output, text)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {words_of(error)}", file=sys.stderr)
         return 2
     counts = page.verdicts()
     print(

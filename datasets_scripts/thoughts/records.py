@@ -36,6 +36,7 @@ from datasets_scripts.schema import (
 )
 from datasets_scripts.templates import CARDS, render
 from datasets_scripts.thoughts.annotate.answers import thought_fault
+from modeling_unimo.command_line import words_of
 from modeling_unimo.files_unimo import atomic_write, write_text
 
 FILE = "thoughts.parquet"
@@ -481,7 +482,7 @@ def main(argv: list[str] | None = None) -> int:
             progress=not arguments.quiet,
         )
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {words_of(error)}", file=sys.stderr)
         return 2
     print(summary.table())
     print(f"{joiner.summary()} -> {arguments.output} ({time.perf_counter() - started:.1f} s)")

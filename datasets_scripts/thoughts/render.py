@@ -23,11 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets_scripts.locks import locked_output
 from datasets_scripts.schema import Skipped, load_motion_dataset
 from datasets_scripts.thoughts.blender_render import SAMPLES, BlenderError, BlenderRenderer, find_blender
 from datasets_scripts.workers import map_in_order
 from modeling_unimo import rendering_unimo
-from modeling_unimo.command_line import positive_int
+from modeling_unimo.command_line import positive_int, words_of
 from modeling_unimo.files_unimo import sha256_of, write_json, write_text
 from modeling_unimo.rendering_unimo import (
     CAMERAS,
@@ -449,17 +450,18 @@ def main(argv: list[str] | None = None) -> int:
             arguments.sheet_frames,
             blender,
         )
-        summary = render_dataset(
-            arguments.dataset,
-            arguments.output,
-            settings,
-            arguments.split,
-            arguments.workers,
-            arguments.limit,
-            progress=not arguments.quiet,
-        )
+        with locked_output(arguments.output):
+            summary = render_dataset(
+                arguments.dataset,
+                arguments.output,
+                settings,
+                arguments.split,
+                arguments.workers,
+                arguments.limit,
+                progress=not arguments.quiet,
+            )
     except (ValueError, OSError, ImportError, BlenderError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {words_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; run the same command to resume", file=sys.stderr)

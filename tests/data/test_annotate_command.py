@@ -347,7 +347,7 @@ def test_a_run_goes_on_only_with_its_own_settings_and_data(tmp_path, capsys) -> 
     assert "1 of them finished by an earlier run" in capsys.readouterr().out
     with FileLock(tmp_path / "out.annotation" / ".lock"):
         assert run(*arguments) == 2
-    assert "another run is using" in capsys.readouterr().err
+    assert "another process works in" in capsys.readouterr().err
     (tmp_path / "out.annotation" / "settings.json").write_text("{")
     assert run(*arguments) == 2
 

@@ -1,7 +1,6 @@
 """The dataset folder: written whole or not at all, read back as it was, refused when it is something else."""
 
 import json
-import os
 import tracemalloc
 from pathlib import Path
 
@@ -232,9 +231,29 @@ def test_a_step_that_fails_at_the_end_leaves_nothing(tmp_path) -> None:
     assert contents(tmp_path) == []
 
 
-def test_leftovers_of_killed_builds_are_removed_and_those_of_living_ones_kept(tmp_path) -> None:
-    for name in (".d.partial-0123abcd", ".d.partial-999999999-0123abcd", f".d.partial-{os.getpid()}-0123abcd"):
+def test_leftovers_of_killed_builds_are_removed(tmp_path) -> None:
+    write_dataset([clip(0)], tmp_path / "d")
+    for name in (".d.partial-0123abcd", ".d.partial-999-0123abcd", ".d.previous-0123abcd"):
         (tmp_path / name / "data").mkdir(parents=True)
     write_dataset([clip(0)], tmp_path / "d")
-    assert contents(tmp_path)[0] == f".d.partial-{os.getpid()}-0123abcd"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".d.partial-{os.getpid()}-0123abcd", "d"]
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_an_earlier_dataset_that_a_killed_build_had_moved_aside_is_kept_until_there_is_a_new_one(tmp_path) -> None:
+    write_dataset([clip(0)], tmp_path / "d")
+    (tmp_path / "d").rename(tmp_path / ".d.previous-0123abcd")
+    with pytest.raises(ValueError, match="no clip was left"):
+        write_dataset([], tmp_path / "d")
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+    assert [c.id for c in iter_dataset(tmp_path / "d")] == [clip(0).id]
+
+
+def test_one_build_at_a_time_writes_an_output(tmp_path) -> None:
+    def clips():
+        yield clip(0)
+        with pytest.raises(BlockingIOError, match=f"another process works in {tmp_path / 'd'}; wait for it"):
+            write_dataset([clip(1)], tmp_path / "d")
+        yield clip(1)
+
+    assert write_dataset(clips(), tmp_path / "d").kept == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]

@@ -448,7 +448,7 @@ def test_a_killed_quickstart_takes_its_stages_with_it(run, config_file):
 
 
 def test_one_quickstart_at_a_time_works_in_a_folder(run, config_file, monkeypatch):
-    monkeypatch.setattr("train.engine.run_folder.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("train.quickstart.LOCK_SECONDS", 0.1)
     process = started(run, config_file)
     try:
         with pytest.raises(SystemExit, match="another process works in"):

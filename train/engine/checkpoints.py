@@ -1,9 +1,7 @@
 """Checkpoints of a training run: complete ones told from partial ones, and a full disk reported."""
 
-import errno
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +9,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from modeling_unimo.disk_errors import FULL, says_full
 from modeling_unimo.files_unimo import atomic_write
 
 FINISHING = ".finishing"  # in the folder of a run while its finished model is being written
 TRAINER_STATE_NAME, PREFIX_CHECKPOINT_DIR = "trainer_state.json", "checkpoint"  # as transformers names them
 MANIFEST = "checkpoint_files.json"  # names and sizes of a checkpoint's files, written last
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ROOM = 1 << 20  # bytes a file system must take to count as not full
 
 
@@ -156,21 +154,6 @@ def is_full(folder: Path) -> bool:
     finally:
         probe.unlink(missing_ok=True)
     return False
-
-
-def says_full(error: Exception) -> bool:
-    """Whether an error reports a full disk; that of safetensors has no error number.
-
-    Args:
-        error: An error of Python or of safetensors.
-
-    Returns:
-        Whether it does.
-    """
-    if isinstance(error, OSError):
-        return error.errno in FULL
-    number = re.search(r"\(os error (\d+)\)", str(error))
-    return number is not None and int(number[1]) in FULL
 
 
 @contextmanager

@@ -8,8 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
+from datasets_scripts.locks import LOCK, locked
 from modeling_unimo.files_unimo import part_of, sha256_of, write_json
 from train.engine.checkpoints import FINISHING, drop_checkpoints, last_checkpoint, room_for
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 SETTINGS = "training_run.json"  # the stage's own settings, which the card shows
 TRAINER_SETTINGS = "trainer_settings.json"  # the Trainer's, and what the inputs held, which only resuming compares
 SUMMARY = "training_summary.json"  # written when a run has finished
-LOCK = ".lock"  # held while a process trains in the folder
 LOCK_SECONDS = 10.0  # that a killed run's loader workers, which inherit the lock, need to notice and end
 LOGS = "runs"  # TensorBoard's, which a run that failed leaves behind
 # Settings that name what a stage reads; of files and folders the content counts, not only the path.
@@ -70,34 +68,6 @@ def already_finished(training: "TrainingArguments", stage: str, settings: dict[s
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, made where there is none, for this process alone; removed at the end where it stayed empty.
-
-    A killed process holds it no longer.
-
-    Raises:
-        SystemExit: another process holds it.
-    """
-    created = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise SystemExit(
-            f"error: another process works in {folder}; wait for it, stop it, or name another folder"
-        ) from None
-    try:
-        yield
-    finally:
-        with suppress(PermissionError):  # on Windows, where `release` removes it
-            (folder / LOCK).unlink(missing_ok=True)
-        lock.release()
-        if created and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-@contextmanager
 def run_folder(
     training: "TrainingArguments", stage: str, settings: dict[str, Any], *made: str
 ) -> Iterator[str | None]:
@@ -115,15 +85,15 @@ def run_folder(
         made: what else a start may put into the folder before its first checkpoint.
 
     Raises:
-        SystemExit: the folder cannot be used or another process trains in it, or the Trainer's settings rule out
-            resuming, with the remedy.
+        SystemExit: the folder cannot be used, or the Trainer's settings rule out resuming, with the remedy.
+        BlockingIOError: another process trains in it.
     """
     refuse_unresumable(training)
     folder = Path(training.output_dir)
     if folder.exists() and not folder.is_dir():
         raise SystemExit(f"error: output_dir {folder} is a file; name a folder")
     leads = training.process_index == 0
-    with locked(folder) if leads else nullcontext():
+    with locked(folder, LOCK_SECONDS) if leads else nullcontext():
         _claim(training, stage, settings)
         try:
             yield _agreed_checkpoint(training)

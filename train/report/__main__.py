@@ -3,7 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
+from modeling_unimo.command_line import command
 
+
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command: prints where the report is."""
     parser = argparse.ArgumentParser(prog="python -m train.report", description=__doc__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.files_unimo import write_json
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def write_samples(run: Path, seed: int) -> None:
     write_json(folder / "samples.json", samples)
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)

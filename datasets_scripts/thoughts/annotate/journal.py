@@ -52,9 +52,9 @@ class Journal:
     def close(self) -> None:
         """Sync and close the file."""
         if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with self._file:
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def _read(self) -> list[dict[str, Any]]:
         """The complete lines; what follows them is cut off."""

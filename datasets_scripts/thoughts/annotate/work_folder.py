@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
+from datasets_scripts.locks import LOCK, locked
 from datasets_scripts.schema import Clip
 from datasets_scripts.thoughts.annotate.clip_annotator import Job, Result
 from datasets_scripts.thoughts.annotate.journal import Journal
@@ -31,22 +33,20 @@ class WorkFolder:
 
     Raises:
         ValueError: the folder belongs to other settings, or is damaged.
-        FileExistsError: it is a file, or another run is using it.
+        FileExistsError: it is a file.
+        BlockingIOError: another run is using it.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], sync_every: float):
         self.path = path
         if path.exists() and not path.is_dir():
             raise FileExistsError(f"{path} is a file; use another --output")
-        path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(path / ".lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise FileExistsError(f"another run is using {path}; wait for it, or end it") from None
-        self._check(settings)
-        self.journal = Journal(path / _JOURNAL, sync_every)
-        self.answers = Journal(path / _ANSWERS)
+        with ExitStack() as stack:
+            stack.enter_context(locked(path))
+            self._check(settings)
+            self.journal = stack.enter_context(Journal(path / _JOURNAL, sync_every))
+            self.answers = stack.enter_context(Journal(path / _ANSWERS))
+            self._held = stack.pop_all()
         self.finished: dict[tuple[str, str, str], dict[str, Any]] = {
             (line["split"], line["id"], line["digest"]): line for line in self.journal.records
         }
@@ -60,10 +60,10 @@ class WorkFolder:
     def __enter__(self) -> WorkFolder:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.journal.close()
-        self.answers.close()
-        self._lock.release()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.__exit__(kind, error, trace)
 
     def job(self, clip: Clip, given: dict[int, ThoughtRecord]) -> Job:
         """The job of a clip, with what earlier runs made of it."""
@@ -105,7 +105,7 @@ class WorkFolder:
                     "--output, or delete that folder to start over"
                 )
             return
-        if any(entry.name != ".lock" for entry in self.path.iterdir()):
+        if any(entry.name != LOCK for entry in self.path.iterdir()):
             raise FileExistsError(f"{self.path} contains other files; use another --output")
         write_json(path, settings, sort_keys=True)
 

@@ -41,6 +41,7 @@ from datasets_scripts.thoughts.human_study.sheets import (
 )
 from datasets_scripts.thoughts.render import iter_motion
 from modeling_unimo import rendering_unimo
+from modeling_unimo.command_line import words_of
 from modeling_unimo.files_unimo import atomic_write, write_json, write_text
 from modeling_unimo.rendering_unimo import VIEWS, save_gif, save_mp4
 
@@ -206,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.output:
             write_json(arguments.output, [asdict(f) for f in found])
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {words_of(error)}", file=sys.stderr)
         return 2
     print("\n".join(report(found, marks)))
     return 0

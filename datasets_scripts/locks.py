@@ -1,0 +1,68 @@
+"""Folders that one process at a time may write: the lock of every command, which a killed process holds no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from modeling_unimo.disk_errors import writing_to
+
+LOCK = ".lock"
+
+
+@contextmanager
+def locked(folder: str | Path, seconds: float = 0.0) -> Iterator[None]:
+    """Hold a folder, made where there is none, for this process alone; removed at the end where it stayed empty.
+
+    Args:
+        folder: the lock lies in it.
+        seconds: to wait for another process, one that was killed with children that hold the lock as well.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    folder = Path(folder)
+    created = not folder.exists()
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with _held(folder / LOCK, folder, seconds):
+                yield
+        finally:
+            if created and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+@contextmanager
+def locked_output(output: str | Path) -> Iterator[None]:
+    """Hold an output that may be replaced as a whole: the lock, `.NAME.lock`, lies beside it.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    output = Path(output).absolute()
+    with writing_to(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with _held(output.with_name(f".{output.name}{LOCK}"), output, 0.0):
+            yield
+
+
+@contextmanager
+def _held(path: Path, place: Path, seconds: float) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=seconds)
+    try:
+        with writing_to(place, hidden=path):
+            lock.acquire()
+    except Timeout:
+        raise BlockingIOError(
+            f"another process works in {place}; wait for it, stop it, or name another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # on Windows, where `release` removes it
+            path.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,78 @@
+"""Full disks, read-only and protected places: errors that name the place, and what to tell the user of them."""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_AGAIN = "make room or choose another place, then give the same command again"
+
+
+def error_number(error: BaseException) -> int | None:
+    """The number of an error of the system, also where a library tells it in words alone (safetensors, NumPy)."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if re.fullmatch(r"\d+ requested and \d+ written", str(error)):  # NumPy, of an array that did not fit
+        return errno.ENOSPC
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
+def says_full(error: BaseException) -> bool:
+    """Whether an error names a full disk, a used-up quota or a file that may not grow."""
+    return error_number(error) in FULL
+
+
+@contextmanager
+def writing_to(path: str | Path, hidden: str | Path | None = None) -> Iterator[None]:
+    """Names `path` in an error of the disk that the block raises, since errors of writing know no name.
+
+    Args:
+        path: what the block writes, as the user knows it.
+        hidden: the file or folder that is written in its place until it is complete.
+
+    Raises:
+        OSError: with `path` as its `filename`, also in place of safetensors' own error.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = error_number(error)
+        if number is None or number not in FULL + _DENIED:
+            raise
+        name = getattr(error, "filename", None)
+        if name is not None and (hidden is None or not Path(os.fsdecode(name)).is_relative_to(hidden)):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def explain(error: BaseException) -> str | None:
+    """One sentence about an error of the disk: the place, the space that is free, what to do; None for others."""
+    number = error_number(error)
+    if number is None or number not in FULL + _DENIED:
+        return None
+    # Of a copy the second name is where it was to go.
+    name = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if name is None:
+        return f"{os.strerror(number)} ({error}); {_AGAIN}"
+    path = Path(os.fsdecode(name))
+    own_words = getattr(error, "strerror", None)
+    if own_words not in (None, os.strerror(number)):
+        return f"{path}: {own_words}"
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if number == errno.ENOSPC:
+        free = shutil.disk_usage(there).free
+        return f"{path} cannot be written: no room left on its disk ({free / 1e6:.1f} MB free now); {_AGAIN}"
+    if number == errno.EDQUOT:
+        return f"{path} cannot be written: your quota on its disk is used up; {_AGAIN}"
+    if number == errno.EFBIG:
+        return f"{path} cannot be written: it would be larger than its file system or `ulimit -f` allows; {_AGAIN}"
+    if number == errno.EROFS:
+        return f"{path} cannot be written: its file system is read-only; choose another place"
+    act = "read" if there == path and not os.access(path, os.R_OK) else "written"
+    return f"{path} cannot be {act}: {os.strerror(number)}; change the permissions of {there} or choose another place"
