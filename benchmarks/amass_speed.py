@@ -11,7 +11,6 @@ from folders and from tar.bz2 archives, for two numbers of clips, whose differen
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -122,6 +121,8 @@ def build(root: Path, output: Path, workers: int, *options: str) -> dict[str, fl
     """Seconds of the build command by the clock and of processors, and its peak memory with its processes' in MB."""
     command = [sys.executable, "-m", "datasets_scripts.build", "--source", "amass", "--data_dir", str(root), "--quiet"]
     command += ["--output", str(output), "--official_layout", f"{output}-official", "--workers", str(workers)]
+    import resource  # on Unix alone
+
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = psutil.Popen([*command, *options], stdout=subprocess.DEVNULL, env=environment)
