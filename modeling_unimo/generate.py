@@ -36,7 +36,9 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
             `unimo generate TEXT` and `unimo describe MOTION` do; None for both, by `--text` or `--describe`.
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", required=True, help="folder or Hub name of a UniMo model")
+    parser.add_argument(
+        "--model", help="folder or Hub name of a UniMo model; default: the small one that comes with the package"
+    )
     parser.add_argument("--seed", type=int, help="for the same answer every time")
     parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
     parser.set_defaults(text=None, describe=None)
@@ -77,14 +79,15 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
     return arguments
 
 
-def load_model(name: str) -> tuple[UniMoForConditionalGeneration, UniMoProcessor]:
-    """A UniMo model and its processor, on the GPU if there is one.
+def load_model(name: str | None) -> tuple[UniMoForConditionalGeneration, UniMoProcessor]:
+    """A UniMo model and its processor, on the GPU if there is one; None for the one that comes with the package.
 
     Raises:
         FileNotFoundError, ValueError: as `model_loading.load_model`.
     """
     import torch
 
+    from .model_loading import SHIPPED_MODEL
     from .model_loading import load_model as load
     from .modeling_unimo import UniMoForConditionalGeneration
     from .processing_unimo import UniMoProcessor
@@ -93,6 +96,7 @@ def load_model(name: str) -> tuple[UniMoForConditionalGeneration, UniMoProcessor
         "a UniMo model (a language model with the motion vocabulary becomes one with "
         "`python -m modeling_unimo.convert_checkpoint --kind unimo`)"
     )
+    name = name or str(SHIPPED_MODEL)
     model = load(UniMoForConditionalGeneration, name, expected)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), UniMoProcessor.from_pretrained(name)

@@ -9,6 +9,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+# The small model that comes with the package (made by `python -m train.mini`).
+SHIPPED_MODEL = Path(__file__).parent.parent / "unimo" / "mini"
+
 
 def load_model(cls: Any, name: str | Path, expected: str, **kwargs: Any) -> Any:
     """Load a saved model of one class, all of whose weights were saved.
