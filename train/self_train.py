@@ -20,6 +20,7 @@ from modeling_unimo.command_line import positive_int
 from modeling_unimo.files_unimo import write_json, write_text
 from train.engine.arguments import read_yaml
 from train.engine.processes import count_gpus
+from train.engine.run_folder import SETTINGS as TRAINING
 from train.engine.run_folder import content_key, locked
 from train.quickstart import CONFIGS, Stage, run_stages, training_stage
 from train.supervised.own_answers import CHOSEN, COUNTS, add_sampling_options, check_sampling_options
@@ -94,6 +95,15 @@ def validation_stage(arguments: argparse.Namespace, number: int, model: Path) ->
     return Stage(f"validation_{number}", command, folder)
 
 
+def as_taught(model: Path) -> dict[str, Any]:
+    """How train/sft.py wrote and read the model's answers, which further training keeps."""
+    processor = json.loads((model / "processor_config.json").read_text(encoding="utf-8"))
+    run = model / TRAINING
+    before = json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {}
+    kept = {name: before[name] for name in ("position_gaps", "no_thought_share") if before.get(name)}
+    return {"thoughts": processor.get("thoughts", True), **kept}
+
+
 def round_stages(arguments: argparse.Namespace, number: int, model: Path) -> list[Stage]:
     """Answers of a model, the fine-tuning on the best of them, and its validation."""
     run = Path(arguments.output)
@@ -112,9 +122,7 @@ def round_stages(arguments: argparse.Namespace, number: int, model: Path) -> lis
     steps = arguments.max_steps or read_yaml(Path(arguments.config)).get("max_steps")
     if not steps:
         raise SystemExit(f"error: {arguments.config} has no max_steps; add it, or give --max_steps")
-    processor = json.loads((Path(arguments.model) / "processor_config.json").read_text(encoding="utf-8"))
-    settings: dict[str, Any] = {
-        "thoughts": processor.get("thoughts", True),
+    settings: dict[str, Any] = as_taught(Path(arguments.model)) | {
         "dataset": arguments.dataset,
         "vqvae": arguments.vqvae,
         "base_model": str(model),

@@ -172,6 +172,14 @@ def test_another_run_in_the_folder_is_refused(folders, tmp_path):
         self_train.claim(tmp_path, arguments())
 
 
+def test_a_round_goes_on_as_the_model_was_taught(tmp_path):
+    (tmp_path / "processor_config.json").write_text('{"thoughts": false}')
+    assert self_train.as_taught(tmp_path) == {"thoughts": False}
+    (tmp_path / "processor_config.json").write_text("{}")
+    (tmp_path / "training_run.json").write_text('{"stage": "sft", "position_gaps": 1.0, "no_thought_share": 0.0}')
+    assert self_train.as_taught(tmp_path) == {"thoughts": True, "position_gaps": 1.0}
+
+
 @pytest.mark.slow
 def test_two_rounds_and_the_same_command_again(folders, tmp_path, capsys):
     recipe = tmp_path / "sft.yaml"
