@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from .blender_unimo import BlenderError
 from .disk_errors import explain
 
 Parameters = ParamSpec("Parameters")
@@ -22,12 +23,12 @@ def exit_on_error() -> Iterator[None]:
     """Ends the program with `error: ...`, without a traceback, where the block rejects its input.
 
     Raises:
-        SystemExit: In place of a ValueError, an OSError (no such file, a full disk) or an ImportError (an extra is
-            missing).
+        SystemExit: In place of a ValueError, an OSError (no such file, a full disk), an ImportError (an extra is
+            missing) or a BlenderError.
     """
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, BlenderError) as error:
         raise SystemExit(f"error: {words_of(error)}") from error
 
 

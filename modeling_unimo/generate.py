@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .command_line import command, exit_on_error
-from .export_unimo import SUFFIXES
+from .export_unimo import SUFFIXES, motion_suffix
 from .inputs_unimo import load_motion
 from .words_unimo import UnknownWordsWarning, unknown_words_message
 
@@ -64,8 +64,10 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
     if arguments.text is not None:
         if arguments.output is None:
             parser.error(f"a text needs --output, a file ending in one of {', '.join(SUFFIXES)}")
-        if arguments.output.suffix.lower() not in SUFFIXES:
-            parser.error(f"--output {arguments.output}: end it in one of {', '.join(SUFFIXES)}")
+        try:
+            motion_suffix(arguments.output)
+        except ValueError as error:
+            parser.error(f"--output: {error}")
         given = [f"--{name}" for name in DESCRIBE_OPTIONS if getattr(arguments, name, None)]
         if given:
             parser.error(f"{', '.join(given)} belong to --describe")

@@ -34,8 +34,14 @@ class GeneratedMotion:
     score: float | None = None
     segments: list[tuple[float, float, str]] = field(default_factory=list)
 
-    def save(self, path: str | Path) -> None:
-        """Write `.npy` (features), `.npz`, `.bvh`, `.html` or `.mp4`, by the suffix of `path`."""
+    def save(
+        self,
+        path: str | Path,
+        output_fps: float | None = None,
+        names: str | None = None,
+        unit: str | None = None,
+    ) -> None:
+        """Write the motion; the suffix of `path` says how. See `save_motion` for suffixes and options."""
         save_motion(
             path,
             self.joints,
@@ -44,6 +50,9 @@ class GeneratedMotion:
             codes=self.codes,
             text=self.text,
             thought=self.thought,
+            output_fps=output_fps,
+            names=names,
+            unit=unit,
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

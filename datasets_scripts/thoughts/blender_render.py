@@ -19,19 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from modeling_unimo.blender_unimo import BlenderError, blender_words, last_words, run_blender
 from modeling_unimo.bodies_unimo import SIDE_COLORS
 from modeling_unimo.rendering_unimo import Staging
 
 SCENE = Path(__file__).with_name("blender_scene.py")
 SAMPLES = 24
 """Samples per pixel; at 336 pixels fewer leave the shadow grainy, more are hard to tell apart."""
-
-# Set for this package's environment, they would lead Blender's Python into it.
-_FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "LD_PRELOAD")
-
-
-class BlenderError(RuntimeError):
-    """Blender did not draw what it was asked to; the message ends with what it printed last."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +88,13 @@ class BlenderRenderer:
     def _run(self, folder: Path, pictures: int) -> None:
         limit = 60.0 + self.seconds_per_frame * pictures
         try:
-            done = subprocess.run(
-                [*self.command, str(folder)],
-                # A Blender that is ended leaves its own scratch folder behind: it goes with the job's.
-                env=_environment() | {"TMPDIR": str(folder)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=limit,
-            )
+            # A Blender that is ended leaves its own scratch folder behind: it goes with the job's.
+            done = run_blender([*self.command, str(folder)], limit, {"TMPDIR": str(folder)})
         except subprocess.TimeoutExpired as error:
-            raise BlenderError(f"Blender had not finished after {limit:.0f} s.{_tail(error.stdout)}") from error
+            raise BlenderError(f"Blender had not finished after {limit:.0f} s.{last_words(error.stdout)}") from error
         # Blender ends with 0 even if the script failed.
         if done.returncode != 0 or not (folder / "frames.npy").is_file() or b"Traceback (most recent" in done.stdout:
-            raise BlenderError(f"Blender ended with status {done.returncode} and no frames.{_tail(done.stdout)}")
+            raise BlenderError(f"Blender ended with status {done.returncode} and no frames.{last_words(done.stdout)}")
 
 
 def find_blender(
@@ -141,38 +128,23 @@ def find_blender(
             raise ValueError(f"{python} runs this program; bpy needs a separate virtual environment")
         _ask([found, "-I", "-c", "import bpy; print(bpy.app.version_string)"], f"{python} has no working bpy module")
         return BlenderRenderer((found, "-I", str(SCENE)), samples, threads)
-    found = shutil.which(str(executable or "blender"))
-    if found is None:
+    try:
+        words = blender_words(executable)
+    except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{executable or 'blender'}: no such program; install Blender (on Debian and Ubuntu apt-get install "
-            "blender python3-numpy), give its path with --blender, or with --blender_python a Python that has bpy"
-        )
-    words = (found, "--background", "--factory-startup", "--python-exit-code", "1")
-    problem = f"{found} does not run, or its Python lacks numpy (on Debian and Ubuntu apt-get install python3-numpy)"
+            f"{error}, give its path with --blender, or with --blender_python a Python that has bpy"
+        ) from None
+    problem = (
+        f"{words[0]} does not run, or its Python lacks numpy (on Debian and Ubuntu apt-get install python3-numpy)"
+    )
     _ask([*words, "--python-expr", "import bpy, numpy"], problem)
     return BlenderRenderer((*words, "--python", str(SCENE), "--"), samples, threads)
 
 
 def _ask(command: list[str], problem: str) -> None:
     try:
-        done = subprocess.run(
-            command,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-        )
+        done = run_blender(command, 120)
     except subprocess.TimeoutExpired as error:
         raise BlenderError(f"{problem}: no answer within 120 s") from error
     if done.returncode != 0:
-        raise BlenderError(f"{problem}.{_tail(done.stdout)}")
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-
-
-def _tail(output: bytes | None) -> str:
-    lines = (output or b"").decode("utf-8", "replace").strip().splitlines()[-12:]
-    return " It printed:\n" + "\n".join(lines) if lines else ""
+        raise BlenderError(f"{problem}.{last_words(done.stdout)}")

@@ -9,7 +9,7 @@ import torch
 from motions import moving_body, yaw_quaternion
 
 from modeling_unimo import export_unimo
-from modeling_unimo.export_unimo import fit_rigid_motion, save_motion
+from modeling_unimo.export_unimo import save_motion
 from modeling_unimo.inputs_unimo import load_motion
 from modeling_unimo.motion_representation import (
     HUMANML3D,
@@ -18,6 +18,7 @@ from modeling_unimo.motion_representation import (
     features_to_joints,
     joints_to_features,
 )
+from modeling_unimo.rigid_motion_unimo import fit_rigid_motion
 from modeling_unimo.rotations_unimo import quaternion_multiply, quaternion_rotate
 
 
@@ -227,7 +228,7 @@ def test_bad_motions_are_not_written(tmp_path: Path) -> None:
     broken = joints.copy()
     broken[3, 4, 1] = np.nan
     cases = [
-        ("x.gif", joints, {}, "'x.gif'.*use one of .npy, .npz, .bvh, .html, .mp4"),
+        ("x.obj", joints, {}, "'x.obj'.*use one of .npy, .npz, .smpl.npz, .bvh, .glb"),
         ("x", joints, {}, "cannot tell"),
         ("x.bvh", joints[:, :20], {}, r"\(T, 22, 3\) or \(T, 21, 3\).*\(10, 20, 3\)"),
         ("x.bvh", joints[None], {}, "of one motion"),
