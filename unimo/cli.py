@@ -18,6 +18,7 @@ COMMANDS = {
         "Write a motion: unimo generate TEXT --model DIR --output FILE.",
     ),
     "describe": ("modeling_unimo.generate:describe", "Describe a motion file: unimo describe FILE --model DIR."),
+    "convert-motion": ("unimo.convert_motion", "Write a motion file of one kind as another: convert-motion IN OUT."),
     "build": ("datasets_scripts.build", "Make a dataset folder from motion files and captions."),
     "doctor": ("datasets_scripts.doctor", "Check a HumanML3D or KIT-ML folder."),
     "annotate": ("datasets_scripts.annotate", "Write a thought for every caption of a dataset."),

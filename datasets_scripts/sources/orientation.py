@@ -30,6 +30,7 @@ _DIRECTIONS = np.array([_TURNS[axis][1] for axis in AXES], dtype=np.float64)
 _CUES = {"toes": 1.0, "knees": 1.0, "elbows": 0.5, "travel": 0.5}
 _SEEN = 0.05  # share of the frames in which a cue must be seen to count
 _CLEAR = 0.8  # share of agreeing frames from which one clip may contradict its source
+_UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37, "decimetres": 10.0, "metres": 1.0}
 SAMPLES = 32  # frames of a clip that give evidence
 
 
@@ -112,9 +113,20 @@ class Evidence:
         if not self.legs:
             return "no leg to tell the unit from"
         leg = float(np.median(self.legs))
-        units = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37, "decimetres": 10.0, "metres": 1.0}
-        name = next((name for name, per in units.items() if 0.6 <= leg / per <= 1.2), "of its own")
+        name = next((name for name, per in _UNITS.items() if 0.6 <= leg / per <= 1.2), "of its own")
         return f"unit {name} (leg {leg:.4g})"
+
+
+def metres_per_unit(leg: float) -> float:
+    """How many metres the unit of a leg's length has; of a unit that is none, so many that the leg is HumanML3D's.
+
+    Raises:
+        ValueError: the leg has no length.
+    """
+    if not leg > 0:
+        raise ValueError("the legs have no length, which tells no unit")
+    own = float(np.linalg.norm(np.asarray(HUMANML3D.default_offsets)[list(HUMANML3D.leg)], axis=-1).sum()) / leg
+    return next((1.0 / per for per in _UNITS.values() if 0.6 <= leg / per <= 1.2), own)
 
 
 def settle(evidence: Mapping[str, Evidence], up: str, what: str) -> tuple[dict[str, Convention], list[Skipped]]:

@@ -236,7 +236,7 @@ def test_command_writes_and_describes(folder, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--text", "a"], "a text needs --output"),
-        (["--text", "a", "--output", "x.fbx"], "end it in one of"),
+        (["--text", "a", "--output", "x.obj"], "use one of .npy"),
         (["--text", "a", "--describe", "x.npy"], "not allowed with"),
         (["--describe", "x.npy", "--duration", "2"], "belong to --text"),
         (["--text", "a", "--output", "x.npy", "--end", "2"], "--end belong to --describe"),

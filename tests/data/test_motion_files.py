@@ -1,0 +1,105 @@
+"""Motion files of every kind read as joints in metres, and `unimo convert-motion` from one to another."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from motion_files import bvh_text, joints
+
+from modeling_unimo.export_unimo import save_motion
+from modeling_unimo.motion_representation import features_to_joints, joints_to_features
+from modeling_unimo.skeletons_unimo import KIT
+from unimo.convert_motion import main
+from unimo.motion_files import read_motion_file
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".csv", ".smpl.npz"])
+@pytest.mark.parametrize("fps", [20, 30])
+def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, fps: float) -> None:
+    if suffix == ".smpl.npz" and fps != 20:
+        pytest.skip("SMPL parameters become joints at 20 fps")
+    clip = joints(60, fps)
+    motion = read_motion_file(save_motion(tmp_path / f"clip{suffix}", clip, fps=fps))
+    assert motion.fps == pytest.approx(fps, rel=1e-6) and motion.joints.shape == clip.shape
+    if suffix == ".smpl.npz":  # the average body's proportions: its root and how its thighs point
+        assert np.abs(motion.joints[:, 0] - clip[:, 0]).max() < 1e-3
+        return
+    assert np.linalg.norm(motion.joints - clip, axis=-1).max() < 1e-3
+
+
+def test_features_and_words_are_kept(tmp_path: Path) -> None:
+    features = joints_to_features(joints(41)).astype(np.float32)
+    clip = features_to_joints(features)
+    save_motion(tmp_path / "a.npz", clip, features, codes=[1, 2], text="a person 👋", thought="slowly")
+    main([str(tmp_path / "a.npz"), str(tmp_path / "new" / "b.npz")])
+    motion = read_motion_file(tmp_path / "new" / "b.npz")
+    assert np.array_equal(motion.features, features) and np.array_equal(motion.joints, clip)
+    assert motion.words == {"codes": [1, 2], "text": "a person 👋", "thought": "slowly"}
+    np.save(tmp_path / "c.npy", features)
+    assert np.allclose(read_motion_file(tmp_path / "c.npy").joints, clip, atol=1e-5)
+    np.save(tmp_path / "d.npy", clip)
+    assert np.array_equal(read_motion_file(tmp_path / "d.npy", fps=30).joints, clip)
+
+
+def test_kit_stays_in_millimetres(tmp_path: Path) -> None:
+    from motions import moving_body
+
+    clip = moving_body(5, 30, skeleton=KIT, offsets=KIT.raw_offsets * 200.0, sway=0.1)
+    motion = read_motion_file(save_motion(tmp_path / "kit.csv", clip, fps=12.5))
+    assert motion.fps == pytest.approx(12.5) and np.abs(motion.joints - clip).max() < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("scale", "axes", "signs"),
+    [(100, (0, 1, 2), (1, 1, 1)), (1000, (0, 2, 1), (1, -1, 1)), (3.7, (0, 1, 2), (1, 1, 1))],
+)
+def test_bvh_of_other_units_and_axes_becomes_metres(tmp_path: Path, scale: float, axes, signs) -> None:
+    (tmp_path / "clip.bvh").write_text(bvh_text(frames=60, scale=scale, axes=axes, signs=signs), encoding="utf-8")
+    read = read_motion_file(tmp_path / "clip.bvh").joints
+    expected = joints(60)
+    leg = [np.linalg.norm(m[0, 1] - m[0, 4]) + np.linalg.norm(m[0, 4] - m[0, 7]) for m in (read, expected)]
+    if scale == 3.7:  # no unit: HumanML3D's leg
+        assert leg[0] == pytest.approx(0.8158, abs=1e-3)
+    else:
+        assert leg[0] == pytest.approx(leg[1], rel=1e-4)
+        assert np.abs(read[:, :, 1] - expected[:, :, 1]).max() < 1e-3
+
+
+def test_convert_with_names_unit_and_rate(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    save_motion(tmp_path / "a.npz", joints(61))
+    main([str(tmp_path / "a.npz"), str(tmp_path / "b.bvh"), "--names", "mixamo", "--unit", "cm", "--output_fps", "60"])
+    assert "wrote" in capsys.readouterr().out
+    text = (tmp_path / "b.bvh").read_text(encoding="utf-8")
+    assert "ROOT mixamorig:Hips" in text and "Frames: 181" in text
+    back = read_motion_file(tmp_path / "b.bvh")
+    assert back.fps == pytest.approx(60, rel=1e-6)
+    assert np.linalg.norm(back.joints[::3] - joints(61), axis=-1).max() < 1e-3
+
+
+def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    def written(name: str, content: bytes | str) -> Path:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return tmp_path / name
+
+    good = save_motion(tmp_path / "good.csv", joints(20)).read_text(encoding="utf-8").splitlines()
+    short = "\n".join([*good[:3], good[3].rpartition(",")[0]])
+    cases = [
+        (tmp_path / "none.bvh", "no motion file at"),
+        (tmp_path, "unknown suffix"),
+        (written("a.obj", "v 0 0 0"), "unknown suffix; motions are read from .npy"),
+        (written("script.bvh", "#!/bin/sh\nrm -rf /\n"), "script.bvh: is not a BVH file"),
+        (written("zero.bvh", bvh_text(frames=5).replace("Frames: 5", "Frames: 0")), "zero.bvh: Frames is 0"),
+        (written("a.csv", "x,y\n1,2\n"), "a.csv: its first line must be time,pelvis_x"),
+        (written("b.csv", ""), "b.csv: its first line must be"),
+        (written("c.csv", good[0] + "\n"), "c.csv: a clip needs at least 2 frames"),
+        (written("d.csv", short), "d.csv: row 4 has 66 values, the header 67"),
+        (written("e.csv", "\n".join(good[:4]).replace("0.05", "nan", 1)), "e.csv: "),
+        (written("f.csv", "\n".join([good[0], good[1], good[1]])), "f.csv: the times in its first column must rise"),
+        (written("zip.npy", save_motion(tmp_path / "z.npz", joints(20)).read_bytes()), "zip.npy"),
+    ]
+    for path, message in cases:
+        with pytest.raises(SystemExit, match=f"(?s)error: .*{message}"):
+            main([str(path), str(tmp_path / "out" / "x.npz")])
+    with pytest.raises(SystemExit, match="use one of .npy, .npz"):
+        main([str(tmp_path / "good.csv"), str(tmp_path / "out" / "x.obj")])
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,58 @@
+"""`unimo convert-motion IN OUT`: a motion file of one kind as another."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from modeling_unimo.bvh_unimo import UNITS
+from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.export_unimo import SUFFIXES, save_motion
+from modeling_unimo.joint_names_unimo import JOINT_NAMES
+from unimo.motion_files import READ_SUFFIXES, read_motion_file
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Write a motion file of one kind as another.")
+    parser.add_argument("input", type=Path, metavar="IN", help=f"motion to read: {' '.join(READ_SUFFIXES)}")
+    parser.add_argument("output", type=Path, metavar="OUT", help=f"file to write: {' '.join(SUFFIXES)}")
+    parser.add_argument("--output_fps", type=float, help="frames per second to write, 20 to 120; default: the input's")
+    parser.add_argument("--names", choices=JOINT_NAMES, help="names of the joints to write; default: smpl")
+    parser.add_argument("--unit", choices=UNITS, help="of length, of BVH to write; default: m")
+    parser.add_argument(
+        "--joint_map", type=Path, help="of BVH to read: JSON file {HumanML3D joint: joint in the file}"
+    )
+    parser.add_argument("--up", default="auto", help="of the input: axis that points up; write --up=-y for Y down")
+    parser.add_argument("--fps", type=float, help="of the input: frames per second, in place of the file's own")
+    parser.add_argument("--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`SystemExit` says what is wrong with the input."""
+    from datasets_scripts.sources.bvh import check_up, read_joint_map
+
+    arguments = parse_arguments(argv)
+    with exit_on_error():
+        check_up(arguments.up)
+        joint_map = read_joint_map(arguments.joint_map) if arguments.joint_map else None
+        motion = read_motion_file(arguments.input, joint_map, arguments.up, arguments.fps, arguments.body_model)
+        for note in motion.notes:
+            print(f"{arguments.input.name}: {note}", file=sys.stderr)
+        save_motion(
+            arguments.output,
+            motion.joints,
+            features=motion.features,
+            fps=motion.fps,
+            output_fps=arguments.output_fps,
+            names=arguments.names,
+            unit=arguments.unit,
+            **motion.words,
+        )
+        print(f"wrote {arguments.output}: {len(motion.joints)} frames at {motion.fps:g} fps read")
+
+
+if __name__ == "__main__":
+    main()
