@@ -19,6 +19,10 @@ COMMANDS = {
     ),
     "describe": ("modeling_unimo.generate:describe", "Describe a motion file: unimo describe FILE --model DIR."),
     "convert-motion": ("unimo.convert_motion", "Write a motion file of one kind as another: convert-motion IN OUT."),
+    "retarget": (
+        "unimo.retarget",
+        "Put a motion on your own character: retarget MOTION --rig CHARACTER --output FILE.",
+    ),
     "build": ("datasets_scripts.build", "Make a dataset folder from motion files and captions."),
     "doctor": ("datasets_scripts.doctor", "Check a HumanML3D or KIT-ML folder."),
     "annotate": ("datasets_scripts.annotate", "Write a thought for every caption of a dataset."),

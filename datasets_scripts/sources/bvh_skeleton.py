@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from datasets_scripts.sources.bvh_format import Bvh, BvhError
-from datasets_scripts.sources.rigs import COINCIDENT, SPINE, ancestors, map_joints
+from datasets_scripts.sources.rigs import COINCIDENT, SPINE, Hierarchy, ancestors, map_joints
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 _BLOCK = 2048  # frames whose positions are computed at once: bounds the memory of long files
@@ -114,12 +114,11 @@ def read_joints(bvh: Bvh, joint_map: Mapping[str, str] | None = None, others: in
     displaced = displaced_joints(bvh, others)
     look = np.linspace(0, len(bvh.values) - 1, min(_LOOK, len(bvh.values))).astype(int)
     found, reading = map_joints(bvh, joint_positions(_at_frames(bvh, look), displaced), joint_map)
-    between = _spine_joints(bvh, found)
     joints = np.empty((len(bvh.values), 22, 3))
     for start in range(0, len(joints), _BLOCK):
         block = slice(start, start + _BLOCK)
         positions = joint_positions(_at_frames(bvh, block), displaced)
-        joints[block] = _place(positions, found, between)
+        joints[block] = place_joints(bvh, positions, found)
     return joints, reading
 
 
@@ -137,7 +136,7 @@ def begins_at_rest(bvh: Bvh) -> bool:
     return bool((first == 0).mean() > 0.9 and jump > 20.0 and jump > 5.0 * step)
 
 
-def _spine_joints(bvh: Bvh, found: Mapping[str, int]) -> list[int]:
+def spine_joints(bvh: Hierarchy, found: Mapping[str, int]) -> list[int]:
     """The joints of the file between pelvis and neck."""
     up_to_neck = list(ancestors(bvh, bvh.parents[found["neck"]]))
     # In some rigs (Biped) the spine hangs beside the pelvis, on their common parent.
@@ -145,8 +144,18 @@ def _spine_joints(bvh: Bvh, found: Mapping[str, int]) -> list[int]:
     return up_to_neck[: up_to_neck.index(fork)][::-1] if fork in up_to_neck else []
 
 
-def _place(positions: np.ndarray, found: Mapping[str, int], between: list[int]) -> np.ndarray:
-    """The 22 joints of some frames; what the file lacks of spine, collars and toes is put where it belongs."""
+def place_joints(bvh: Hierarchy, positions: np.ndarray, found: Mapping[str, int]) -> np.ndarray:
+    """The 22 joints (T, 22, 3) of some frames; what a skeleton lacks of spine and collars is put where it belongs.
+
+    Args:
+        bvh: the skeleton.
+        positions: (T, J, 3) its joints.
+        found: {HumanML3D joint: index}, as `rigs.map_joints` returns it.
+
+    Raises:
+        BvhError: the legs have no length.
+    """
+    between = spine_joints(bvh, found)
     joints = np.zeros((len(positions), 22, 3))
     for target, index in found.items():
         _at(joints, target)[:] = positions[:, index]

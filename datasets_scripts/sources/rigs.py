@@ -12,10 +12,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 
-from datasets_scripts.sources.bvh_format import Bvh, BvhError
+from datasets_scripts.sources.bvh_format import BvhError
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 SPINE = ("spine1", "spine2", "spine3")
@@ -50,13 +51,21 @@ _JAPANESE = {
 }  # fmt: skip
 
 
+class Hierarchy(Protocol):
+    """A skeleton, of a BVH file or another: names, parents (before their children; -1 for the root) and offsets."""
+
+    names: list[str]
+    parents: list[int]
+    offsets: np.ndarray
+
+
 def map_joints(
-    bvh: Bvh, positions: np.ndarray, joint_map: Mapping[str, str] | None = None
+    bvh: Hierarchy, positions: np.ndarray, joint_map: Mapping[str, str] | None = None
 ) -> tuple[dict[str, int], str]:
-    """Finds HumanML3D's joints in a BVH hierarchy.
+    """Finds HumanML3D's joints in a skeleton.
 
     Args:
-        bvh: the file.
+        bvh: the skeleton.
         positions: (F, J, 3) some frames of it, for what names do not tell.
         joint_map: {HumanML3D joint: name in the file}; goes before everything else, and may be partial.
 
@@ -92,14 +101,14 @@ def map_joints(
     return found, reading
 
 
-def ancestors(bvh: Bvh, index: int) -> Iterator[int]:
+def ancestors(bvh: Hierarchy, index: int) -> Iterator[int]:
     """The joint, its parent and so on up to the root."""
     while index >= 0:
         yield index
         index = bvh.parents[index]
 
 
-def _given(bvh: Bvh, joint_map: Mapping[str, str]) -> dict[str, int]:
+def _given(bvh: Hierarchy, joint_map: Mapping[str, str]) -> dict[str, int]:
     names = {unicodedata.normalize("NFKC", name): index for index, name in reversed(list(enumerate(bvh.names)))}
     found = {}
     for target, name in joint_map.items():
@@ -118,7 +127,7 @@ def _missing(found: Mapping[str, int]) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------------- by names
-def _named(bvh: Bvh) -> dict[str, int]:
+def _named(bvh: Hierarchy) -> dict[str, int]:
     """The joints that names tell."""
     labels: dict[tuple[str, str], int] = {}
     for index, label in _labels(bvh.names).items():
@@ -179,7 +188,7 @@ def _means(part: str, name: str, present: set[str]) -> bool:
     return True
 
 
-def _complete(bvh: Bvh, positions: np.ndarray, found: dict[str, int]) -> None:
+def _complete(bvh: Hierarchy, positions: np.ndarray, found: dict[str, int]) -> None:
     """Fills pelvis, neck and head from the joints that names tell (Rigify and some solvers name no head)."""
     if {"left_hip", "right_hip", "left_shoulder", "right_shoulder"} <= found.keys():
         found.setdefault("pelvis", _meeting(bvh, found["left_hip"], found["right_hip"]))
@@ -199,13 +208,13 @@ def _complete(bvh: Bvh, positions: np.ndarray, found: dict[str, int]) -> None:
                 found["head"] = path[1]
 
 
-def _meeting(bvh: Bvh, left: int, right: int) -> int:
+def _meeting(bvh: Hierarchy, left: int, right: int) -> int:
     """The joint at which two limbs branch off."""
     above = set(ancestors(bvh, right))
     return next(index for index in ancestors(bvh, left) if index in above)
 
 
-def _raise_neck(bvh: Bvh, positions: np.ndarray, found: dict[str, int]) -> None:
+def _raise_neck(bvh: Hierarchy, positions: np.ndarray, found: dict[str, int]) -> None:
     """Where the neck lies on the joint below it (CMU), takes the next one on the way to the head."""
     above = list(ancestors(bvh, found["head"]))[::-1]
     if found["neck"] not in above[1:]:
@@ -218,7 +227,7 @@ def _raise_neck(bvh: Bvh, positions: np.ndarray, found: dict[str, int]) -> None:
             return
 
 
-def _reach_tips(bvh: Bvh, positions: np.ndarray, found: dict[str, int], given: Mapping[str, int]) -> None:
+def _reach_tips(bvh: Hierarchy, positions: np.ndarray, found: dict[str, int], given: Mapping[str, int]) -> None:
     """Moves toes and head that lie on the joint before them (or are not named) to the next point of their chain."""
     least = COINCIDENT * _leg(positions, found)
     for target, base in (("left_foot", "left_ankle"), ("right_foot", "right_ankle"), ("head", "neck")):
@@ -239,7 +248,7 @@ def _leg(positions: np.ndarray, found: Mapping[str, int]) -> float:
 
 
 # --------------------------------------------------------------------------------------------------- by structure
-def _structure(bvh: Bvh, positions: np.ndarray) -> dict[str, int] | None:
+def _structure(bvh: Hierarchy, positions: np.ndarray) -> dict[str, int] | None:
     """Two legs, two arms and a head on a spine; None where the skeleton has no such parts.
 
     Limbs are the two longest pairs of equal branches. The legs branch off nearer to the root; left and right are told
@@ -292,7 +301,7 @@ def _looks_mirrored(positions: np.ndarray, names: Mapping[str, int]) -> bool:
     return gather([joints], 1.0)[0].decide().mirrored
 
 
-def _pairs(bvh: Bvh, positions: np.ndarray) -> list[tuple[int, int, int]]:
+def _pairs(bvh: Hierarchy, positions: np.ndarray) -> list[tuple[int, int, int]]:
     """(branching joint, limb, limb): pairs of branches of nearly equal length, the longest first."""
     reach = [_length(positions, [parent, *_path(bvh, positions, i)]) for i, parent in enumerate(bvh.parents)]
     children: dict[int, list[int]] = {}
@@ -307,7 +316,7 @@ def _pairs(bvh: Bvh, positions: np.ndarray) -> list[tuple[int, int, int]]:
     return sorted(pairs, key=lambda pair: -reach[pair[1]])
 
 
-def _path(bvh: Bvh, positions: np.ndarray, start: int, avoid: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
+def _path(bvh: Hierarchy, positions: np.ndarray, start: int, avoid: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
     """From a joint along its longest chain of descendants to the tip."""
     reach = np.zeros(len(bvh.parents))
     best: dict[int, int] = {}

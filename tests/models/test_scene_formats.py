@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bvh_reader import read_bvh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_export_unimo import matched, read_bvh, rigid_body
+from test_export_unimo import matched, rigid_body
 
 from modeling_unimo.blender_unimo import BlenderError, blender_words, run_blender
 from modeling_unimo.export_unimo import RIGID_SUFFIXES, save_motion
