@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 CONTACT_HEIGHT = 0.05
@@ -20,31 +18,22 @@ _ACROSS = np.array([1.0, 0.0, 1.0])
 ANKLE, TOE, FREE = 0, 1, -1
 
 
-@dataclass(frozen=True)
-class Leg:
-    """Indices of the joints of one leg."""
-
-    hip: int
-    knee: int
-    ankle: int
-    toe: int
-
-
-def foot_pins(feet: np.ndarray, fps: float) -> np.ndarray:
+def foot_pins(feet: np.ndarray, fps: float, speed: float = CONTACT_SPEED) -> np.ndarray:
     """What of a foot stands on the ground in each frame.
 
     Args:
         feet: (T, 2, 3) ankle and toe joint of one foot, metres, Y up.
         fps: frames per second.
+        speed: metres a second below which a low joint stands.
 
     Returns:
         (T,) `TOE` where the toes stand (or the whole foot), `ANKLE` where the heel alone does, else `FREE`.
     """
     step = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * fps
     still = np.concatenate((step[:1], step))  # a frame stands still if it came or goes on slowly
-    speed = np.minimum(still, np.concatenate((step, step[-1:]))) if len(step) else np.zeros(feet.shape[:2])
+    slowest = np.minimum(still, np.concatenate((step, step[-1:]))) if len(step) else np.zeros(feet.shape[:2])
     low = feet[..., 1] < feet[..., 1].min(0) + CONTACT_HEIGHT
-    stands = low & (speed < CONTACT_SPEED)
+    stands = low & (slowest < speed)
     pins = np.where(stands[:, 1], TOE, np.where(stands[:, 0], ANKLE, FREE))
     for start, stop in _spans(pins != FREE):
         if (stop - start) / fps < _SHORTEST:
@@ -68,6 +57,30 @@ def slides(feet: np.ndarray, pins: np.ndarray) -> np.ndarray:
             way = feet[start:stop, pin][:, [0, 2]]
             found.append(np.linalg.norm(way - way[0], axis=-1).max())
     return np.array(found)
+
+
+def skating(
+    feet: np.ndarray, fps: float, contact_height: float = CONTACT_HEIGHT, skating_speed: float = 0.5
+) -> tuple[float, float, int]:
+    """How feet skate, by the measure of GMD (Karunratanakul et al., ICCV 2023).
+
+    Args:
+        feet: (T, F, 3) foot joints over a ground at height 0, metres, Y up.
+        fps: frames per second.
+        contact_height: metres below which a foot touches the ground.
+        skating_speed: metres a second above which a touching foot skates, in a step and on average over five.
+
+    Returns:
+        Share of the steps in which a foot skates, metres that touching feet move across the ground, and number of
+        their steps.
+    """
+    ways = np.linalg.norm(np.diff(feet[:, :, [0, 2]], axis=0), axis=2)
+    touching = (feet[:-1, :, 1] < contact_height) & (feet[1:, :, 1] < contact_height)
+    # As published, the mean over five steps takes what lies beyond either end of the clip as standing still.
+    padded = np.pad(ways * fps, ((2, 2), (0, 0)))
+    average = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0).mean(-1)
+    skates = touching & (ways * fps > skating_speed) & (average > skating_speed)
+    return float(skates.any(1).mean()), float(ways[touching].sum()), int(touching.sum())
 
 
 def foot_shifts(feet: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarray:

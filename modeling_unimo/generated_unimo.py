@@ -1,11 +1,12 @@
 """What a model gives back: a motion that it wrote, and a description of one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .cleaning_unimo import CleaningReport, clean_joints
 from .export_unimo import save_motion
 from .visualization_unimo import player_html
 
@@ -23,6 +24,7 @@ class GeneratedMotion:
         fps: frames a second.
         score: log-probability by the model's own reading where the motion was chosen among candidates, else None.
         segments: (start, end, text) in seconds of the parts it was written in; none where it was written in one.
+        cleaning: what `cleaned` changed, else None.
     """
 
     text: str
@@ -33,6 +35,28 @@ class GeneratedMotion:
     fps: float
     score: float | None = None
     segments: list[tuple[float, float, str]] = field(default_factory=list)
+    cleaning: CleaningReport | None = None
+
+    def cleaned(self, foot_lock: bool = True, smooth: float = 0.0, max_shift: float = 0.05) -> "GeneratedMotion":
+        """The motion with feet that stand still where they touch the ground; `cleaning` tells how much changed.
+
+        Its features are those of the new joints; text, thought and codes stay.
+
+        Args:
+            foot_lock: hold standing feet by bending the legs.
+            smooth: standard deviation in seconds of a Gaussian over time, for all joints; 0 for none.
+            max_shift: metres that no joint moves further than.
+
+        Raises:
+            ValueError: a setting out of range, or a motion of other joints than HumanML3D's 22.
+        """
+        from .motion_representation import joints_to_features
+
+        joints, report = clean_joints(self.joints, self.fps, foot_lock, smooth, max_shift)
+        # A row of features looks at the next frame, too: the last one goes on as it went.
+        ahead = np.concatenate((joints, 2 * joints[-1:] - joints[-2:-1]))
+        features = np.asarray(joints_to_features(ahead), dtype=np.float32)
+        return replace(self, joints=joints, features=features, cleaning=report)
 
     def save(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from evaluate_unimo.functional.inputs import as_array
+from modeling_unimo.foot_lock_unimo import skating
 
 
 def foot_skating(
@@ -153,11 +154,5 @@ def clip_skating(
         raise ValueError(f"feet must be joint indices in 0..{clip.shape[1] - 1}, got {feet}")
 
     positions = clip[:, feet]
-    heights = positions[:, :, 1] - (positions[:, :, 1].min() if floor is None else floor)
-    slides = np.linalg.norm(np.diff(positions[:, :, [0, 2]], axis=0), axis=2)
-    touching = (heights[:-1] < contact_height) & (heights[1:] < contact_height)
-    # As published, the mean over five steps takes what lies beyond either end of the clip as standing still.
-    padded = np.pad(slides * fps, ((2, 2), (0, 0)))
-    average = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0).mean(-1)
-    skating = touching & (slides * fps > skating_speed) & (average > skating_speed)
-    return ClipSkating(float(skating.any(1).mean()), float(slides[touching].sum()), int(touching.sum()))
+    ground = positions[:, :, 1].min() if floor is None else floor
+    return ClipSkating(*skating(positions - [0.0, ground, 0.0], fps, contact_height, skating_speed))
