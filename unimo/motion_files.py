@@ -16,7 +16,7 @@ import numpy as np
 from datasets_scripts.sources.body_check import check_numbers
 from datasets_scripts.sources.bvh_format import read_bvh
 from datasets_scripts.sources.bvh_skeleton import read_joints
-from datasets_scripts.sources.clips import check_fps
+from datasets_scripts.sources.clips import check_fps, resample
 from datasets_scripts.sources.conversion import place_toes
 from datasets_scripts.sources.orientation import gather, metres_per_unit
 from datasets_scripts.sources.reading import check_regular, read_text
@@ -49,6 +49,28 @@ class MotionFile:
     features: np.ndarray | None = None
     words: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def features_for_model(self, feature_dim: int, fps: float) -> np.ndarray:
+        """Raw features (T, feature_dim) as a model reads them: the file's own, or made of its joints.
+
+        Args:
+            feature_dim: width of the model's features.
+            fps: its frames per second.
+
+        Raises:
+            ValueError: the motion is of another skeleton, or too short.
+        """
+        from modeling_unimo.motion_representation import joints_to_features
+
+        skeleton = skeleton_for(feature_dim)
+        if self.joints.shape[1] != skeleton.num_joints:
+            raise ValueError(f"a motion of {self.joints.shape[1]} joints; the model reads {skeleton.num_joints}")
+        if self.features is not None and self.fps == fps:
+            return self.features
+        joints = resample(self.joints, self.fps, fps)
+        check_joints(joints, skeleton)
+        features = joints_to_features(joints, skeleton, target_offsets=skeleton.default_offsets)
+        return np.asarray(features, dtype=np.float32)
 
 
 def read_motion_file(

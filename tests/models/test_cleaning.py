@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from bodies import FPS, ramp, standing, travel
 
+from bodies import FPS, ramp, standing, travel
 from evaluate_unimo.functional import foot_skating
 from modeling_unimo.cleaning_unimo import clean_joints
 from modeling_unimo.foot_lock_unimo import ANKLE, FREE, TOE, foot_pins, foot_shifts, lowered_hips, solve_leg
