@@ -22,7 +22,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--names", choices=JOINT_NAMES, help="names of the joints to write; default: smpl")
     parser.add_argument("--unit", choices=UNITS, help="of length, of BVH to write; default: m")
     parser.add_argument(
-        "--joint_map", type=Path, help="of BVH to read: JSON file {HumanML3D joint: joint in the file}"
+        "--joint_map", type=Path, help="of BVH and GLB to read: JSON file {HumanML3D joint: joint in the file}"
     )
     parser.add_argument("--up", default="auto", help="of the input: axis that points up; write --up=-y for Y down")
     parser.add_argument("--fps", type=float, help="of the input: frames per second, in place of the file's own")

@@ -25,7 +25,7 @@ from datasets_scripts.sources.smpl import to_joints as smpl_joints
 from modeling_unimo.inputs_unimo import load_motion
 from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, check_joints, skeleton_for
 
-READ_SUFFIXES = (".npy", ".npz", ".bvh", ".csv", ".pt", ".pth", ".pkl")
+READ_SUFFIXES = (".npy", ".npz", ".bvh", ".glb", ".csv", ".pt", ".pth", ".pkl")
 LARGEST = 512 << 20
 """Bytes of the largest file that is read as one motion."""
 
@@ -83,10 +83,10 @@ def read_motion_file(
     """Reads one motion; the suffix says how.
 
     Args:
-        path: `.npy` or `.npz` as `load_motion` reads them, SMPL parameters (`.npz`, `.pt`, `.pkl`), `.bvh` of any rig,
-            or `.csv` as `save_motion` writes it.
-        joint_map: of BVH: {HumanML3D joint: joint in the file}, where names do not tell.
-        up: of BVH and SMPL parameters: the axis that points up, or "auto".
+        path: `.npy` or `.npz` as `load_motion` reads them, SMPL parameters (`.npz`, `.pt`, `.pkl`), `.bvh` and
+            `.glb` of any rig, or `.csv` as `save_motion` writes it.
+        joint_map: of BVH and GLB: {HumanML3D joint: joint in the file}, where names do not tell.
+        up: of BVH, GLB and SMPL parameters: the axis that points up, or "auto".
         fps: frames per second in place of the file's own; of `.npy`, which holds none, default the skeleton's.
         body_model: of SMPL parameters: file of a body model; default the average skeleton.
 
@@ -110,6 +110,8 @@ def read_motion_file(
         raise ValueError(f"{path}: {error}") from None
     if suffix == ".bvh":
         return _read_bvh(path, joint_map, up, fps)
+    if suffix == ".glb":
+        return _read_glb(path, joint_map, up, fps)
     if suffix == ".csv":
         return _read_csv(path, fps)
     if is_smpl_file(path):
@@ -155,6 +157,16 @@ def _read_bvh(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: flo
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return MotionFile(joints, bvh.fps, notes=[note for note in (*bvh.notes, reading, *notes) if note])
+
+
+def _read_glb(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: float | None) -> MotionFile:
+    from unimo.rig_glb import read_glb_motion
+
+    try:
+        joints, rate, notes = read_glb_motion(path, joint_map, up)
+        return MotionFile(joints, check_fps(fps or rate), notes=notes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def upright_metres(joints: np.ndarray, fps: float, up: str = "auto") -> tuple[np.ndarray, list[str]]:

@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from datasets_scripts.sources.bvh_skeleton import place_joints
+from datasets_scripts.sources.conversion import place_toes
 from datasets_scripts.sources.orientation import Convention, gather
 from datasets_scripts.sources.reading import check_regular
 from datasets_scripts.sources.rigs import map_joints
+from modeling_unimo.rigid_motion_unimo import slerp
 from modeling_unimo.rotations_unimo import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
 from unimo.motion_files import LARGEST
 from unimo.retargeting import RetargetedMotion
@@ -123,6 +126,95 @@ def glb_rig_bytes(source: GlbRig, motion: RetargetedMotion, fps: float, name: st
     document.setdefault("animations", []).append(animation)
     buffers[0]["byteLength"] = len(data)
     return _container(document, bytes(data))
+
+
+def read_glb_motion(
+    path: Path, joint_map: Mapping[str, str] | None = None, up: str = "auto"
+) -> tuple[np.ndarray, float, list[str]]:
+    """The joints of a GLB file's animation, of several the one that moves most joints (of equals the last).
+
+    Args:
+        path: the file.
+        joint_map: as `read_glb_rig`.
+        up: as `read_glb_rig`.
+
+    Returns:
+        Joints (T, 22, 3) Y up in the file's unit, metres by definition; frames per second; what was assumed.
+
+    Raises:
+        ValueError: as `read_glb_rig`, or nothing in it moves the skeleton.
+    """
+    source = read_glb_rig(path, joint_map, up)
+    document, rig = source.document, source.rig
+    place = {node: joint for joint, node in enumerate(source.nodes)}
+
+    def moving(animation: dict[str, Any]) -> list[dict[str, Any]]:
+        return [channel for channel in animation["channels"] if channel["target"].get("node") in place]
+
+    animations = document.get("animations") or []
+    animation = max(reversed(animations), key=lambda item: len(moving(item)), default=None)
+    if animation is None or not moving(animation):
+        raise ValueError("no animation in it moves the skeleton")
+    tracks: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
+    for channel in moving(animation):
+        sampler = animation["samplers"][channel["sampler"]]
+        if sampler.get("interpolation", "LINEAR") == "CUBICSPLINE":
+            raise ValueError("its animation has cubic splines; export it with sampled (linear) keyframes")
+        times, values = (_array(source, sampler[key]) for key in ("input", "output"))
+        tracks[place[channel["target"]["node"]], channel["target"]["path"]] = times[:, 0], values
+    every = np.unique(np.concatenate([times for times, _ in tracks.values()]).round(6))
+    if len(every) < 2:
+        raise ValueError("its animation has fewer than 2 frames")
+    step = float(np.median(np.diff(every)))
+    grid = every[0] + np.arange(round((every[-1] - every[0]) / step) + 1) * step
+    positions = _animated(source, tracks, grid)
+    joints, placed = place_toes(rig.convention.apply(place_joints(rig, positions, rig.joints)))
+    name = animation.get("name", "without a name")
+    return joints, round(1 / step, 3), [note for note in (*rig.notes, f"animation {name}", placed) if note]
+
+
+def _array(source: GlbRig, index: int) -> np.ndarray:
+    """An accessor's floats (N, components)."""
+    accessor = source.document["accessors"][index]
+    if accessor["componentType"] != _FLOAT or "sparse" in accessor or "bufferView" not in accessor:
+        raise ValueError("its keyframes are no plain floats; export it without compression of animations")
+    view = source.document["bufferViews"][accessor["bufferView"]]
+    width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor["type"]]
+    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    if view.get("buffer") != 0 or start + 4 * width * accessor["count"] > len(source.binary):
+        raise ValueError("its keyframes lie outside the file's binary part")
+    flat = np.frombuffer(source.binary, "<f4", width * accessor["count"], start)
+    return flat.reshape(-1, width).astype(np.float64)
+
+
+def _animated(
+    source: GlbRig, tracks: Mapping[tuple[int, str], tuple[np.ndarray, np.ndarray]], grid: np.ndarray
+) -> np.ndarray:
+    """(T, J, 3) positions of the joints in the world at some times."""
+    rig = source.rig
+    count = len(rig.names)
+    turns, positions = np.empty((len(grid), count, 3, 3)), np.empty((len(grid), count, 3))
+    for joint, parent in enumerate(rig.parents):
+        node = source.nodes[joint]
+        translation, rotation, _ = _local(source.document["nodes"][node], node)
+        moved, turned = np.broadcast_to(translation, (len(grid), 3)), np.broadcast_to(rotation, (len(grid), 3, 3))
+        if (joint, "translation") in tracks:
+            times, values = tracks[joint, "translation"]
+            moved = np.stack([np.interp(grid, times, column) for column in values.T], 1)
+        if (joint, "rotation") in tracks:
+            times, values = tracks[joint, "rotation"]
+            before = np.clip(np.searchsorted(times, grid + 1e-9) - 1, 0, max(len(times) - 2, 0))
+            after = np.minimum(before + 1, len(times) - 1)
+            share = np.clip((grid - times[before]) / np.maximum(times[after] - times[before], 1e-12), 0.0, 1.0)
+            quaternions = values[:, [3, 0, 1, 2]]
+            turned = quaternion_to_matrix(slerp(quaternions[before], quaternions[after], share))
+        if parent < 0:
+            positions[:, joint], turns[:, joint] = moved, turned
+        else:
+            offset = np.einsum("tij,tj->ti", turns[:, parent], moved) * source.scales[parent]
+            positions[:, joint] = positions[:, parent] + offset
+            turns[:, joint] = turns[:, parent] @ turned
+    return positions
 
 
 # ----------------------------------------------------------------------------------------------------- the container

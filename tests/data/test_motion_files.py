@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from character_rigs import character, glb_bytes, glb_document
 from motion_files import bvh_text, joints
 
 from modeling_unimo.export_unimo import save_motion
@@ -13,11 +14,13 @@ from unimo.convert_motion import main
 from unimo.motion_files import read_motion_file
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".csv", ".smpl.npz"])
+@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".glb", ".csv", ".smpl.npz"])
 @pytest.mark.parametrize("fps", [20, 30])
 def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, fps: float) -> None:
     if suffix == ".smpl.npz" and fps != 20:
         pytest.skip("SMPL parameters become joints at 20 fps")
+    if suffix == ".glb":
+        pytest.importorskip("pygltflib")
     clip = joints(60, fps)
     motion = read_motion_file(save_motion(tmp_path / f"clip{suffix}", clip, fps=fps))
     assert motion.fps == pytest.approx(fps, rel=1e-6) and motion.joints.shape == clip.shape
@@ -83,12 +86,16 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
 
     good = save_motion(tmp_path / "good.csv", joints(20)).read_text(encoding="utf-8").splitlines()
     short = "\n".join([*good[:3], good[3].rpartition(",")[0]])
+    still, data = glb_document(character())
+    del still["animations"]
     cases = [
         (tmp_path / "none.bvh", "no motion file at"),
         (tmp_path, "unknown suffix"),
         (written("a.obj", "v 0 0 0"), "unknown suffix; motions are read from .npy"),
         (written("script.bvh", "#!/bin/sh\nrm -rf /\n"), "script.bvh: is not a BVH file"),
         (written("zero.bvh", bvh_text(frames=5).replace("Frames: 5", "Frames: 0")), "zero.bvh: Frames is 0"),
+        (written("a.glb", "glTF and much more than that"), "a.glb: glTF version"),
+        (written("still.glb", glb_bytes(still, data)), "still.glb: no animation in it moves the skeleton"),
         (written("a.csv", "x,y\n1,2\n"), "a.csv: its first line must be time,pelvis_x"),
         (written("b.csv", ""), "b.csv: its first line must be"),
         (written("c.csv", good[0] + "\n"), "c.csv: a clip needs at least 2 frames"),
