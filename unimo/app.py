@@ -1,4 +1,4 @@
-"""`unimo app --model DIR`: a page on which a model writes motions for texts and describes motion files, by Gradio."""
+"""`unimo app`: a page on which a model writes motions for texts and describes motion files, by Gradio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modeling_unimo.blender_unimo import BlenderError
-from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.export_unimo import SUFFIXES
 from modeling_unimo.visualization_unimo import page_html, player_html
 from unimo.motion_files import READ_SUFFIXES, read_motion_file
@@ -215,12 +215,15 @@ def build_page(app: MotionApp) -> Any:
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Try a model in the browser.")
-    parser.add_argument("--model", required=True, help="folder or Hub name of a UniMo model")
+    parser.add_argument(
+        "--model", help="folder or Hub name of a UniMo model; default: the small one that comes with the package"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: all of this machine's")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on; default 7860")
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """Serves the page until it is interrupted; `SystemExit` says what is wrong with the input."""
     from modeling_unimo.generate import load_model

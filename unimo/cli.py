@@ -23,7 +23,7 @@ COMMANDS = {
         "unimo.retarget",
         "Put a motion on your own character: retarget MOTION --rig CHARACTER --output FILE.",
     ),
-    "app": ("unimo.app", "Try a model in the browser: unimo app --model DIR."),
+    "app": ("unimo.app", "Try a model in the browser."),
     "build": ("datasets_scripts.build", "Make a dataset folder from motion files and captions."),
     "doctor": ("datasets_scripts.doctor", "Check a HumanML3D or KIT-ML folder."),
     "annotate": ("datasets_scripts.annotate", "Write a thought for every caption of a dataset."),

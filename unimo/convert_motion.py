@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from modeling_unimo.bvh_unimo import UNITS
-from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.export_unimo import SUFFIXES, save_motion
 from modeling_unimo.joint_names_unimo import JOINT_NAMES
 from unimo.motion_files import READ_SUFFIXES, read_motion_file
@@ -30,6 +30,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """`SystemExit` says what is wrong with the input."""
     from datasets_scripts.sources.bvh import check_up, read_joint_map

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_unimo.command_line import exit_on_error
+from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.files_unimo import atomic_write
 from modeling_unimo.skeletons_unimo import check_joints
 from unimo.motion_files import READ_SUFFIXES, read_motion_file
@@ -87,6 +87,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """`SystemExit` says what is wrong with the input."""
     from datasets_scripts.sources.bvh import check_up, read_joint_map
