@@ -98,7 +98,7 @@ def _study_cell(row: Json | None) -> str:
     if "difference" in row:
         change = f"({number({'mean': row['difference'], 'ci95': row['difference_ci95']}, sign=True)})"
         cell += " " + (f"**{change}**" if row["verdict"] else change)
-    return cell
+    return f"{cell}; {row['rests_on']}" if "rests_on" in row else cell
 
 
 def _study_table(content: Json) -> Table:

@@ -385,6 +385,21 @@ def test_tables(tmp_path):
     assert "No guard warned." in plain and "No guard warned." in page
 
 
+def test_instruction_accuracy_says_what_it_rests_on(tmp_path):
+    rests = {"consistency_decided": {"mean": 0.5, "ci95": 0.1}, "consistency_unread": {"mean": 0.25}}
+    side = {"consistency": {"mean": 0.8}, **rests, "consistency_claims": 80}
+    paths = [tmp_path / "0.json", tmp_path / "1.json"]
+    for path, claims in zip(paths, (80, 60), strict=True):
+        path.write_text(json.dumps({"t2m": {"generated": side | {"consistency_claims": claims}}}))
+    arms = {"plain": [scores(path) for path in paths], "older": [{"t2m.consistency": 0.5}] * 2}
+    table = {row["arm"]: row for row in rows("plain", arms)}
+    basis = "50% of 60 claims decided, 25% of sentences unread"
+    assert table["plain"]["rests_on"] == basis and "rests_on" not in table["older"]
+    assert {row["figure"] for row in table.values()} == {"Instruction accuracy"}
+    for path in write_results(tmp_path, {"study": "x", "question": "?", "seeds": 2}, "plain", arms):
+        assert path.read_text().count(basis) == 1
+
+
 def test_an_interval_that_leaves_the_plot_ends_in_an_arrow(tmp_path):
     steady = {f"t2m.{name}": 0.5 for name in ("r_precision_top1", "r_precision_top3", "mm_dist", "consistency")}
     steady |= {f"m2t.{name}": 0.5 for name in ("bleu1", "bleu4", "rouge_l", "cider", "valid_free")}

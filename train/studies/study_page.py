@@ -14,7 +14,19 @@ from train.studies.tables import Scores, rows
 TEMPLATES = Path(__file__).parent / "templates"
 _BETTER = {label.column: label.better for label in METRICS.values()}
 BEST_OF = ", best of "  # between the way of answering and the number of answers in an arm's name
-_COLUMNS = ("split", "judge", "figure", "arm", "mean", "ci95", "difference", "difference_ci95", "verdict", "seeds")
+_COLUMNS = (
+    "split",
+    "judge",
+    "figure",
+    "arm",
+    "mean",
+    "ci95",
+    "difference",
+    "difference_ci95",
+    "verdict",
+    "rests_on",
+    "seeds",
+)
 
 
 def write_results(

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from evaluate_unimo.labels import METRICS, TASKS
+from evaluate_unimo.results import COUNTS, RESTS_ON, rests_on
 
 TASK_KEYS = ("t2m", "t2m_hard", "m2t")
 FIGURES = (
     *("r_precision_top1", "r_precision_top3", "fid", "mm_dist", "consistency"),
     *("bleu1", "bleu4", "rouge_l", "cider", "valid_free"),
 )
+BASIS = tuple(name for name in METRICS if name.startswith(RESTS_ON))  # what instruction accuracy rests on
 Scores = dict[str, float]  # by "task.figure" or "task.held_out.figure"
 
 
@@ -63,7 +65,7 @@ def scores(path: Path) -> Scores:
         generated = results[task]["generated"] if "generated" in results[task] else results[task]
         sides = {task: generated, f"{task}.held_out": generated.get("held_out", {})}
         for prefix, side in sides.items():
-            for figure in FIGURES:
+            for figure in (*FIGURES, *BASIS):
                 if figure in side:
                     value = side[figure]
                     found[f"{prefix}.{figure}"] = float(value["mean"] if isinstance(value, dict) else value)
@@ -86,6 +88,9 @@ def answering_seconds(paths: Sequence[Path]) -> dict[str, float]:
 def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[str, Any]]:
     """One row per figure and arm: mean, interval, and the paired difference to the baseline.
 
+    Instruction accuracy also has, as words under "rests_on", what it rests on: means over seeds, of the number of
+    claims the smallest.
+
     Args:
         baseline: name of the arm that the others are compared with.
         results: scores of each arm, one per seed, in the same order for all.
@@ -94,6 +99,8 @@ def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[st
     table = []
     for key in order:
         task, *judge, figure = key.split(".")
+        if figure in BASIS:
+            continue
         label = METRICS[figure]
         for arm, seeds in results.items():
             if not all(key in score for score in seeds):
@@ -108,6 +115,8 @@ def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[st
                 "ci95": half_width(values),
                 "seeds": values,
             }
+            if figure == "consistency" and (basis := _rests_on(task, seeds)):
+                row["rests_on"] = basis
             reference = [score[key] for score in results[baseline] if key in score]
             if arm != baseline and len(reference) == len(values):
                 difference = paired_difference(values, reference)
@@ -118,3 +127,13 @@ def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[st
                 }
             table.append(row)
     return table
+
+
+def _rests_on(task: str, seeds: Sequence[Scores]) -> str:
+    """What an arm's instruction accuracy rests on, as words; empty where the scores of a seed do not say."""
+    of_figures = {name: [score[f"{task}.{name}"] for score in seeds if f"{task}.{name}" in score] for name in BASIS}
+    if any(len(values) < len(seeds) for values in of_figures.values()):
+        return ""
+    return rests_on(
+        {name: int(min(values)) if name in COUNTS else float(np.mean(values)) for name, values in of_figures.items()}
+    )
