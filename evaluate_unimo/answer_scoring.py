@@ -66,6 +66,9 @@ def score(arguments: argparse.Namespace) -> dict[str, Any]:
             "settings": {name: value for name, value in vars(arguments).items() if name != "output"},
         }
         if arguments.output:
+            for task, of_task in scored.items():
+                if of_task[0].embeddings is not None:
+                    of_task[0].embeddings.save(Path(arguments.output), task)
             clips = {task: [one.clips for one in of_task] for task, of_task in scored.items()}
             write_results(Path(arguments.output), results, clips)
     return results
@@ -102,14 +105,13 @@ def score_motions(
         else:
             scored[task].append(protocol.score_motions(real_side, drawn, made, arguments.pool_size))
     if task == "t2m" and motions.samples > protocol.MULTIMODALITY_TIMES:
-        figures = multimodality(real_side.judges, entries, motions, arguments.seed)
-        scored["t2m_multimodality"] = [protocol.Scored(figures, {})]
+        scored["t2m_multimodality"] = [multimodality(real_side.judges, entries, motions, arguments.seed)]
     return scored
 
 
 def multimodality(
     judges: Mapping[str, Any], entries: Sequence[CaptionedMotion], motions: MotionAnswers, seed: int
-) -> dict[str, Any]:
+) -> protocol.Scored:
     """MultiModality of the clips whose samples all answer one caption (published: 30 samples of 100 captions).
 
     Args:
@@ -119,12 +121,12 @@ def multimodality(
         seed: Of the draws.
 
     Returns:
-        The scores; empty without such clips.
+        The scores, and the value of each clip.
     """
     samples = range(motions.samples)
     asked = [entry.id for entry in entries if len({motions.choice(entry.id, sample) for sample in samples}) == 1]
     made = [[motions.motion(clip, sample) for sample in samples] for clip in asked]
-    return protocol.score_multimodality(judges, made, seed)
+    return protocol.score_multimodality(judges, asked, made, seed)
 
 
 def score_captions(

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluate_unimo.embeddings import RESAMPLES, comparable, paired_spread
+from evaluate_unimo.embeddings import load as load_embeddings
 from evaluate_unimo.functional.captions import bleu_from_counts
 from evaluate_unimo.labels import TASKS
 from evaluate_unimo.results import CLIPS, RESTS_ON, RESULTS, is_nested, rests_on, shown
@@ -29,7 +31,7 @@ def load(folder: str | Path) -> dict[str, Any]:
         folder: Output folder of `evaluate_unimo.run` or `evaluate_unimo.score`.
 
     Returns:
-        Content of results.json, with that of clips.json under "clips".
+        Content of results.json, with that of clips.json under "clips", and under "embeddings" those kept of each task.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -48,7 +50,7 @@ def load(folder: str | Path) -> dict[str, Any]:
     results, clips = loaded
     if "protocol" not in results:
         raise ValueError(f"{folder / RESULTS} has no protocol tag; evaluate again with this version")
-    return results | {"clips": clips}
+    return results | {"clips": clips, "embeddings": {task: load_embeddings(folder, task) for task in TASKS}}
 
 
 def check_tags(names: Sequence[str], evaluations: Sequence[Mapping[str, Any]]) -> None:
@@ -147,8 +149,8 @@ def compare(
 
     Returns:
         A row a task and metric: {"task", "metric", "values": [one an evaluation], "rests_on": [...], "differences":
-        [{"difference", "low", "high", "clips"} or None, one for each but the first]}. None for a metric that is no sum
-        over clips: FID, Diversity, MultiModality, BERTScore.
+        [{"difference", "low", "high", "clips"} or None, one for each but the first]}. None where an evaluation has not
+        kept what an interval takes: values by clip, or for FID and Diversity embeddings of the same clips.
 
     Raises:
         ValueError: Fewer than two evaluations, protocol tags that differ, or no task in common.
@@ -162,13 +164,17 @@ def compare(
             continue
         sides = [evaluation[task].get("generated", evaluation[task]) for evaluation in evaluations]
         flat = [_flat(scores) for scores in sides]
-        clips = [evaluation["clips"].get(task, {"ids": []}) for evaluation in evaluations]
+        spreads = [_spreads(evaluations[0], other, task, resamples, seed) for other in evaluations[1:]]
         for metric in dict.fromkeys(name for scores in flat for name in scores):
+            table = f"{task}_multimodality" if metric.rpartition("/")[2] == "multimodality" else task
+            clips = [evaluation["clips"].get(table, {"ids": []}) for evaluation in evaluations]
             differences = [
-                _difference(metric, clips[0], other, resamples, seed)
+                _around(metric, flat[0], scores, spread)
+                if metric in spread
+                else _difference(metric, clips[0], other, resamples, seed)
                 if metric in flat[0] and metric in scores
                 else None
-                for other, scores in zip(clips[1:], flat[1:], strict=True)
+                for other, scores, spread in zip(clips[1:], flat[1:], spreads, strict=True)
             ]
             row = {"task": task, "metric": metric, "values": [scores.get(metric) for scores in flat]}
             rests = [rests_on(scores) if metric == "consistency" else "" for scores in sides]
@@ -186,6 +192,31 @@ def _flat(scores: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif not name.startswith(RESTS_ON):
             flat[prefix + name] = value
     return flat
+
+
+def _spreads(
+    first: Mapping[str, Any], second: Mapping[str, Any], task: str, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """{metric: {"low", "high", "clips"}} of the figures of distributions, from the embeddings of both sides."""
+    one, other = (evaluation.get("embeddings", {}).get(task) for evaluation in (first, second))
+    found: dict[str, dict[str, Any]] = {}
+    if not comparable(one, other):
+        return found
+    for judge in one.generated.keys() & other.generated.keys():
+        prefix = "" if judge == "main" else f"{judge}/"
+        for name, (low, high) in paired_spread(one, other, judge, min(resamples, RESAMPLES), seed).items():
+            found[prefix + name] = {"low": low, "high": high, "clips": len(one.ids)}
+    return found
+
+
+def _around(
+    metric: str, first: Mapping[str, Any], second: Mapping[str, Any], spreads: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The difference of two figures with an interval as wide as the spread of its resamples."""
+    values = [scores[metric] for scores in (first, second)]
+    one, other = (value["mean"] if isinstance(value, Mapping) else value for value in values)
+    spread, whole = spreads[metric], other - one
+    return dict(spread) | {"difference": whole, "low": whole + spread["low"], "high": whole + spread["high"]}
 
 
 def _difference(
@@ -229,7 +260,9 @@ def markdown(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
             lines.append(f"| {row['metric']} | " + " | ".join(cells) + " |")
         lines.append("")
     lines.append("Differences with 95% intervals by a paired bootstrap over clips, bold where they exclude zero.")
-    lines.append("FID, Diversity, MultiModality and BERTScore are no sums over clips and have none.")
+    lines.append(
+        "Those of FID and Diversity are of the first repeat's answers; without an interval: not kept by clip."
+    )
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from datasets_scripts.captioned_motions import CaptionedMotion
 from datasets_scripts.captions import SPACY_MODEL
 from datasets_scripts.verify import Verification
 from evaluate_unimo import functional
+from evaluate_unimo.embeddings import Embeddings
 from evaluate_unimo.instruction_accuracy import check_features, count_claims, headline
 
 MULTIMODALITY_TIMES = 10  # published: pairs of samples of a caption
@@ -41,10 +42,12 @@ class Scored:
         clips: {"ids": [...], metric: one value a clip}, None for a clip that was not scored; both empty where a figure
             is no sum over clips. `consistency` comes as claims_held and claims_decided, BLEU as the counts of
             `functional.bleu_counts`.
+        embeddings: What FID and Diversity were computed from, where there are such figures.
     """
 
     scores: dict[str, Any]
     clips: dict[str, list[Any]]
+    embeddings: Embeddings | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,8 @@ def score_motions(
     made = [motions[row] for row in valid]
     result: dict[str, dict[str, Any]] = {"real": {}, "generated": {"valid": len(valid) / len(asked)}}
     clips = {"valid": [float(motion is not None) for motion in motions]}
+    generated_by: dict[str, np.ndarray] = {}
+    real_by: dict[str, np.ndarray] = {}
     for name, judge in real_side.judges.items():
         captions = real_side.text_embeddings(name, asked, choices)
         real, references = real_side.embeddings(name, asked), real_side.embeddings(name, drawn.compared)
@@ -242,6 +247,7 @@ def score_motions(
         _add(result["generated"], name, scores)
         prefix = "" if name == "main" else f"{name}/"
         clips |= {prefix + metric: _spread(values, valid, len(asked)) for metric, values in rows.items()}
+        generated_by[name], real_by[name] = embedded, references
     result["real"] |= real_side.accuracy(asked, choices)
     checked = {
         row: one for row in valid for one in check_features([texts[row]], torch.as_tensor(motions[row]).cpu().numpy())
@@ -252,7 +258,15 @@ def score_motions(
         name: _spread([count[k] for count in counts], list(checked), len(asked))
         for k, name in enumerate(("claims_held", "claims_decided"))
     }
-    return Scored(result, {"ids": [entries[i].id for i in asked], **clips})
+    ids = [entries[i].id for i in asked]
+    kept = Embeddings(
+        ids=np.array(ids),
+        valid=np.array([motion is not None for motion in motions]),
+        compared=np.array([entries[i].id for i in drawn.compared]),
+        generated=generated_by,
+        real=real_by,
+    )
+    return Scored(result, {"ids": ids, **clips}, kept if generated_by else None)
 
 
 def score_attribute_pools(
@@ -297,29 +311,40 @@ def score_attribute_pools(
 
 
 def score_multimodality(
-    judges: Mapping[str, Any], samples: Sequence[Sequence[Any]], seed: int, times: int = MULTIMODALITY_TIMES
-) -> dict[str, Any]:
+    judges: Mapping[str, Any],
+    ids: Sequence[str],
+    samples: Sequence[Sequence[Any]],
+    seed: int,
+    times: int = MULTIMODALITY_TIMES,
+) -> Scored:
     """Multimodality of the samples of each caption.
 
     A caption with an invalid answer (None) among its samples is left out, which `multimodality_n` shows.
 
     Args:
         judges: Evaluators by name.
+        ids: Clips whose captions were asked.
         samples: Motions of each caption.
         seed: Of the draws.
         times: Pairs a caption.
 
     Returns:
-        The scores.
+        The scores, and the value of each clip.
     """
-    whole = [row for row in samples if all(motion is not None for motion in row)]
-    result: dict[str, Any] = {"multimodality_n": len(whole)}
-    if whole:
+    rows = [row for row, motions in enumerate(samples) if all(motion is not None for motion in motions)]
+    result: dict[str, Any] = {"multimodality_n": len(rows)}
+    clips: dict[str, list[Any]] = {"ids": list(ids)}
+    if rows:
+        count = len(samples[rows[0]])
+        pairs = functional.multimodality_pairs(count, times, seed)
         for name, judge in judges.items():
-            embedded = judge.get_motion_features([motion for row in whole for motion in row]).cpu().numpy()
-            grouped = embedded.reshape(len(whole), len(whole[0]), -1)
-            _add(result, name, {"multimodality": functional.multimodality(grouped, times=times, seed=seed)})
-    return result
+            embedded = judge.get_motion_features([motion for row in rows for motion in samples[row]]).cpu().numpy()
+            grouped = embedded.astype(np.float64).reshape(len(rows), count, -1)
+            distances = functional.sample_distances(grouped, *pairs)
+            _add(result, name, {"multimodality": float(distances.mean())})
+            prefix = "" if name == "main" else f"{name}/"
+            clips[f"{prefix}multimodality"] = _spread(distances, rows, len(ids))
+    return Scored(result, clips)
 
 
 def score_captions(

@@ -42,6 +42,8 @@ class Repeats:
     def get(self, task: str, repeat: int, compute: Callable[[], Any]) -> tuple[dict, dict]:
         """Scores of a repeat, computed once and kept in the file.
 
+        The embeddings of a task's first repeat are kept in a file of their own.
+
         Args:
             task: The task.
             repeat: Number of the repeat.
@@ -52,6 +54,8 @@ class Repeats:
         """
         if (task, repeat) not in self.done:
             scored = compute()
+            if repeat == 0 and scored.embeddings is not None:
+                scored.embeddings.save(self.path.parent, task)
             self.done[task, repeat] = scored.scores, scored.clips
             self._append({"task": task, "repeat": repeat, "result": scored.scores, "clips": scored.clips})
         return self.done[task, repeat]

@@ -226,7 +226,7 @@ def multimodality_repeat(
     """
     texts = protocol.texts_of(entries, protocol.draw_in_order(entries, seed))
     made = sampler.motion_samples(texts, samples, seed)
-    return protocol.Scored(protocol.score_multimodality(judges, made, seed, times), {})
+    return protocol.score_multimodality(judges, [entry.id for entry in entries], made, seed, times)
 
 
 def motion_to_text_repeat(

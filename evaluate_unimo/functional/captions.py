@@ -33,8 +33,8 @@ class CaptionScores:
     Attributes:
         corpus: {"bleu1", "bleu4", "rouge_l", "cider"} of the whole set, with `empty` and, where asked for,
             `bertscore_f1`.
-        per_caption: Of each scored caption "rouge_l" and "cider", (N,), and "bleu", (N, 10): the counts that
-            `bleu_from_counts` makes corpus BLEU of.
+        per_caption: Of each scored caption "rouge_l", "cider" and, where asked for, "bertscore_f1" (NaN for an empty
+            one), (N,), and "bleu", (N, 10): the counts that `bleu_from_counts` makes corpus BLEU of.
         rows: Index of each scored caption among the given predictions.
     """
 
@@ -240,17 +240,40 @@ def bertscore_f1(
     layers: int = 17,
     baseline: str | Path | None = "roberta-large",
 ) -> float:
-    """Mean BERTScore F1 (best reference each) by `bert_score`, with an encoder from a local folder and no idf.
+    """Mean BERTScore F1.
+
+    Args:
+        predictions, references, encoder, layers, baseline: See `bertscores`.
+
+    Returns:
+        The mean.
+
+    Raises:
+        ImportError, FileNotFoundError, ValueError: See `bertscores`.
+    """
+    return float(bertscores(predictions, references, encoder, layers, baseline).mean())
+
+
+def bertscores(
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    encoder: str | Path,
+    layers: int = 17,
+    baseline: str | Path | None = "roberta-large",
+) -> np.ndarray:
+    """BERTScore F1 of each caption with its best reference, by `bert_score` without idf.
 
     The defaults are the published ones for English: layer 17 of roberta-large, rescaled by the library's baseline.
 
     Args:
+        predictions: N captions.
+        references: for each prediction a list of captions.
         encoder: folder of a transformers encoder with its tokenizer.
         layers: the layer whose states are compared.
         baseline: "roberta-large" for the library's own file, the path of another such file, or None for raw scores.
 
     Returns:
-        The score.
+        (N,) scores.
 
     Raises:
         ImportError: `bert_score` is not installed.
@@ -296,7 +319,7 @@ def bertscore_f1(
         rescale_with_baseline=baseline is not None,
         baseline_path=None if baseline is None else str(baseline),
     )
-    return float(scores.mean())
+    return np.asarray(scores.tolist())
 
 
 def captioning(
@@ -353,6 +376,7 @@ def caption_scores(
         sentences: For "unimo", see `bleu`.
         spacy_model: For "tm2t": name, folder or loaded pipeline of spaCy.
         bertscore_encoder, bertscore_layers, bertscore_baseline: See `bertscore_f1`; without an encoder it is left out.
+            It compares the strings as they are, of captions that are not empty, under every protocol.
 
     Returns:
         Scores of the set, and values of each caption.
@@ -379,6 +403,13 @@ def caption_scores(
         rows = list(range(len(predictions)))
     if not rows:
         raise ValueError(f"predictions: all {empty} are empty, so nothing is left to score")
+    by_encoder = np.full(len(predictions), np.nan)
+    answered = [i for i, text in enumerate(predictions) if text.strip()]
+    if bertscore_encoder is not None and answered:
+        # Its encoder has a tokeniser of its own: strings as they are, whatever the protocol does to them.
+        given = [three_references(texts) for texts in references] if reference_rule == "published" else references
+        pairs = [predictions[i] for i in answered], [given[i] for i in answered]
+        by_encoder[answered] = bertscores(*pairs, bertscore_encoder, bertscore_layers, bertscore_baseline)
     if protocol == "tm2t":
         predictions, references = _normalise(predictions, references, reference_tokens, spacy_model)
     if reference_rule == "published":
@@ -397,10 +428,9 @@ def caption_scores(
         per_caption["rouge_l"] = _coco("rouge_l", predictions, references)[1]
     per_caption["cider"] = _coco("cider", predictions, references)[1]
     corpus |= {name: float(np.mean(per_caption[name])) for name in ("rouge_l", "cider")}
-    if bertscore_encoder is not None:
-        corpus["bertscore_f1"] = bertscore_f1(
-            predictions, references, bertscore_encoder, bertscore_layers, bertscore_baseline
-        )
+    if bertscore_encoder is not None and answered:
+        corpus["bertscore_f1"] = float(by_encoder[answered].mean())
+        per_caption["bertscore_f1"] = by_encoder[rows]
     corpus["empty"] = empty
     return CaptionScores(corpus, per_caption, rows)
 

@@ -7,6 +7,8 @@ import pytest
 
 from evaluate_unimo import functional
 from evaluate_unimo.compare import compare, load, main, markdown, paired_difference, statistics
+from evaluate_unimo.embeddings import Embeddings, comparable, paired_spread, path_of
+from evaluate_unimo.embeddings import load as load_embeddings
 from evaluate_unimo.results import sum_clips
 
 RNG = np.random.default_rng(0)
@@ -41,7 +43,7 @@ def test_a_difference_is_bold_where_its_interval_excludes_zero(pair, tmp_path, c
     [line] = [line for line in text.splitlines() if line.startswith("| r_precision_top1")]
     assert "+0 [+0, +0]" in line and "**" not in line
     [line] = [line for line in text.splitlines() if line.startswith("| fid")]
-    assert line.endswith("|  |")  # no sum over clips
+    assert line.endswith("|  |")  # no embeddings were kept
     rows = {row["metric"]: row for row in json.loads((tmp_path / "c.json").read_text())["rows"]}
     assert rows["mm_dist"]["differences"][0]["clips"] == CLIPS and rows["held_out/mm_dist"]["differences"] == [None]
 
@@ -69,6 +71,82 @@ def test_statistics_add_up_to_the_figures():
     assert found["mm_dist"].sum(0).tolist() == [8, 4] and found["consistency"].sum(0).tolist() == [6, 8]
     bleu1 = functional.captioning(predictions, references, "coco")["bleu1"]
     assert functional.bleu_from_counts(found["bleu1"].sum(0), 1) == pytest.approx(bleu1, rel=1e-6)
+
+
+REAL = RNG.normal(size=(CLIPS, 6))
+
+
+def embeddings(made, valid=None, compared=None):
+    """Embeddings of one repeat that asked for every clip; FID compares with the same clips."""
+    ids = np.array([f"clip-{i}" for i in range(CLIPS)])
+    valid = np.ones(CLIPS, bool) if valid is None else valid
+    compared = ids if compared is None else compared
+    return Embeddings(ids, valid, compared, {"main": made[valid]}, {"main": REAL})
+
+
+def fid_of(one):
+    return functional.fid(one.generated["main"], one.real["main"])
+
+
+def test_fid_has_an_interval_where_embeddings_were_kept(pair):
+    near, far = REAL + RNG.normal(0, 0.1, REAL.shape), REAL * 1.6 + 0.4
+    shown = []
+    for second in (far, near + RNG.normal(0, 0.001, REAL.shape)):
+        for folder, made in zip(pair, (near, second), strict=True):
+            embeddings(made).save(folder, "t2m")
+            results = json.loads((folder / "results.json").read_text())
+            results["t2m"]["generated"] |= {"fid": {"mean": fid_of(embeddings(made))}, "diversity": 2.0}
+            (folder / "results.json").write_text(json.dumps(results))
+        rows = {row["metric"]: row for row in compare(["a", "b"], [load(folder) for folder in pair])}
+        [fid], [diversity] = (rows[name]["differences"] for name in ("fid", "diversity"))
+        assert fid["low"] < fid["difference"] < fid["high"] and fid["clips"] == CLIPS
+        assert fid["difference"] == rows["fid"]["values"][1]["mean"] - rows["fid"]["values"][0]["mean"]
+        assert diversity["low"] <= 0 <= diversity["high"]
+        shown.append(fid["low"] > 0 or fid["high"] < 0)
+    assert shown == [True, False]
+
+
+def test_the_spread_is_that_of_new_samples():
+    """The interval of the bootstrap is about as wide as the differences of samples drawn anew."""
+
+    def sample(seed):
+        random = np.random.default_rng(seed)
+        real = random.normal(size=(CLIPS, 4))
+        return [Embeddings(np.arange(CLIPS).astype(str), np.ones(CLIPS, bool), np.arange(CLIPS).astype(str),
+                           {"main": real * scale + random.normal(0, 0.2, real.shape)}, {"main": real})
+                for scale in (1.1, 1.4)]  # fmt: skip
+
+    anew = [fid_of(second) - fid_of(first) for first, second in map(sample, range(200))]
+    low, high = paired_spread(*sample(1000), "main")["fid"]
+    assert high - low == pytest.approx(np.subtract(*np.percentile(anew, [97.5, 2.5])), rel=0.35)
+
+
+def test_embeddings_of_other_clips_are_not_compared(pair, tmp_path):
+    whole = embeddings(REAL)
+    some = np.arange(CLIPS) % 3 > 0
+    invalid = embeddings(REAL, valid=some)
+    assert comparable(whole, invalid) and set(paired_spread(whole, invalid, "main", 20)) == {"fid", "diversity"}
+    assert not comparable(whole, None) and not comparable(whole, embeddings(REAL, compared=whole.ids[::2]))
+    none = embeddings(REAL, valid=np.arange(CLIPS) < 1)
+    assert paired_spread(whole, none, "main", 20) == {}
+    invalid.save(tmp_path, "t2m_hard")
+    read = load_embeddings(tmp_path, "t2m_hard")
+    assert read.ids.tolist() == invalid.ids.tolist() and read.valid.tolist() == some.tolist()
+    np.testing.assert_allclose(read.generated["main"], REAL[some], rtol=1e-6)
+    path_of(tmp_path, "t2m_hard").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"embeddings_t2m_hard.npz: cannot be read .* evaluate again"):
+        load_embeddings(tmp_path, "t2m_hard")
+
+
+def test_multimodality_is_compared_by_caption(pair):
+    evaluations = [load(folder) for folder in pair]
+    for k, one in enumerate(evaluations):
+        one["t2m"]["generated"]["multimodality"] = {"mean": 2.0 + k}
+        clips = {"ids": ["1", "2", "3"], "multimodality": [1.0 + k, None, 3.0 + k]}
+        one["clips"]["t2m_multimodality"] = sum_clips([clips])
+    [row] = [row for row in compare(["a", "b"], evaluations) if row["metric"] == "multimodality"]
+    [difference] = row["differences"]
+    assert difference["difference"] == difference["low"] == difference["high"] == 1.0 and difference["clips"] == 3
 
 
 def test_other_protocols_are_refused_with_what_differs(pair, tmp_path, capsys):

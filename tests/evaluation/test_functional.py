@@ -360,6 +360,11 @@ def test_bertscore_with_a_local_encoder(baseline, tmp_path):
     perfect = functional.captioning(PREDICTIONS, [[text] for text in PREDICTIONS], **settings)["bertscore_f1"]
     other = functional.captioning(PREDICTIONS, REFERENCES, **settings)["bertscore_f1"]
     assert perfect == pytest.approx(1.0, abs=1e-5) and other < 1.0
+    # Strings as they are, of captions that are not empty, whatever the protocol.
+    with_empty = functional.caption_scores([*PREDICTIONS, " "], [*REFERENCES, ["a man"]], "coco", **settings)
+    assert with_empty.corpus["bertscore_f1"] == pytest.approx(other, abs=1e-6)
+    per_caption = with_empty.per_caption["bertscore_f1"]
+    assert np.isnan(per_caption[-1]) and per_caption[:-1].mean() == pytest.approx(other, abs=1e-6)
     for changed, message in [
         ({"bertscore_baseline": "roberta-large"}, "is not roberta-large"),
         ({"bertscore_layers": 9}, "has 3"),

@@ -16,7 +16,9 @@ from tiny_unimo import tiny_unimo, tiny_vqvae
 
 from datasets_scripts.hub.upload import Pushed, remember
 from datasets_scripts.schema import Caption, Clip, write_dataset
-from evaluate_unimo import sampling
+from evaluate_unimo import functional, sampling
+from evaluate_unimo.embeddings import load as load_embeddings
+from evaluate_unimo.embeddings import path_of
 from evaluate_unimo.evaluation import evaluate, pool_length
 from evaluate_unimo.protocol import Scored
 from evaluate_unimo.push import push, shown_name
@@ -129,6 +131,19 @@ def test_markdown_has_a_row_a_side_and_judge(whole):
         if block.startswith("|"):
             assert len({line.count("|") for line in block.splitlines()}) == 1  # no ragged table
     assert "Generation: do_sample True, temperature" in text
+
+
+def test_the_embeddings_of_the_first_repeat_are_kept(whole):
+    results = json.loads((whole / "results.json").read_text())
+    for task, count in {"t2m": 6, "t2m_hard": 4}.items():
+        kept = load_embeddings(whole, task)
+        assert len(kept.ids) == count == len(kept.compared) and kept.valid.all()
+        assert set(kept.generated) == set(kept.real) == {"main", "held_out"}
+        assert bool(set(kept.ids) & set(kept.compared)) == (task == "t2m_hard")  # halves
+        fid = functional.fid(kept.generated["main"], kept.real["main"])
+        first = [json.loads(line) for line in (whole / "repeats.jsonl").read_text().splitlines()[1:]][0]["result"]
+        assert task != "t2m" or fid == pytest.approx(first["generated"]["fid"], rel=1e-4)
+    assert not path_of(whole, "t2m_attributes").exists() and "fid" in results["t2m"]["generated"]
 
 
 def test_a_finished_evaluation_computes_nothing_again(whole, stages, monkeypatch):
