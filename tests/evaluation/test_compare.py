@@ -146,7 +146,8 @@ def test_multimodality_is_compared_by_caption(pair):
         one["clips"]["t2m_multimodality"] = sum_clips([clips])
     [row] = [row for row in compare(["a", "b"], evaluations) if row["metric"] == "multimodality"]
     [difference] = row["differences"]
-    assert difference["difference"] == difference["low"] == difference["high"] == 1.0 and difference["clips"] == 3
+    assert [difference[name] for name in ("difference", "low", "high")] == pytest.approx([1.0] * 3)
+    assert difference["clips"] == 3
 
 
 def test_other_protocols_are_refused_with_what_differs(pair, tmp_path, capsys):
