@@ -199,6 +199,10 @@ def _gapped(clause: Clause, last: Statement) -> list[Statement]:
     if last.kind in ("pose", "hand", "face", "end", "other"):
         return []
     other = "other" in clause.values("side", "lateral")
+    named = details.ways & {"left", "right"}
+    if _limb(last.kind) and not details.side and len(named) == 1:
+        # "punches with the left, then the right": the other hand, not a direction.
+        details = replace(details, side=str(*named), ways=details.ways - named)
     side = _OTHER.get(last.side, "") if other else details.side or last.side
     ways = frozenset(way for way in last.ways if way not in ("left", "right"))
     ways |= details.ways if not other else {_OTHER.get(way, way) for way in last.ways & {"left", "right"}}

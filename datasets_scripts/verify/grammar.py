@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets_scripts.verify.lexicon import (
     ADVERBS,
+    COUNTED_POSES,
     DETERMINERS,
     FUNCTION_WORDS,
     LANDMARK_PREPOSITIONS,
@@ -22,6 +23,7 @@ from datasets_scripts.verify.lexicon import (
     PHRASES,
     PRONOUNS,
     STANDING_VERBS,
+    VERBS_TOO,
 )
 
 _TAG = re.compile(r"</?[A-Za-z_][A-Za-z_0-9]{0,30}>")
@@ -188,6 +190,7 @@ _PASSAGES: tuple[tuple[re.Pattern[str], str, Callable[[re.Match[str]], tuple]], 
 
 _BEFORE_LEVEL = frozenset("to at above over beside near toward towards past below reaching".split())
 _AFTER_LEVEL = frozenset("height level high".split())
+_COUNTS = ("times", "several", "number")
 _SIDE_NOUNS = frozenset({"kick", "punch", "hop", "lunge", "knee"})
 _COUNTED = frozenset(
     "kick punch hop jump jack wave clap circle throw lunge squat knee lean march sidestep bow turn swing other lift "
@@ -206,12 +209,26 @@ def _neighbours(marks: list[Mark]) -> list[Mark]:
             before = next((m.text for m in reversed(marks[max(0, i - 3) : i]) if m.text not in DETERMINERS), "")
             if before in _BEFORE_LEVEL or (following is not None and following.text in _AFTER_LEVEL):
                 mark = replace(mark, category="level", value=LEVELS[mark.value[1]])
+        elif mark.text in COUNTED_POSES and following is not None and following.category in _COUNTS:
+            mark = replace(mark, category="act", value=COUNTED_POSES[mark.text])
+        elif mark.text in VERBS_TOO and _done_to_a_part(marks, i):
+            mark = replace(mark, category="act", value=VERBS_TOO[mark.text])
         elif mark.text == "half" and any(m.category == "unit" and m.value == "m" for m in marks[i + 1 : i + 3]):
             mark = replace(mark, category="m", value=0.5)
         elif mark.category == "number":
             mark = _number(mark, marks, i)
         result.append(mark)
     return result
+
+
+def _done_to_a_part(marks: list[Mark], i: int) -> bool:
+    """Whether "raised" and the like are a verb: whose limb follows, and none stands before ("with arms raised")."""
+    ahead = marks[i + 1 : i + 2]
+    owned = bool(ahead) and (ahead[0].text in DETERMINERS or ahead[0].category in ("side", "number"))
+    named = any(mark.category == "part" and mark.part[0] != "body" for mark in marks[i + 1 : i + 5])
+    before = marks[i - 1] if i else None
+    limb = before is not None and before.category == "part" and before.part[0] != "body"
+    return owned and named and not limb
 
 
 def _lateral(mark: Mark, marks: list[Mark], i: int) -> Mark:
@@ -246,10 +263,9 @@ def _number(mark: Mark, marks: list[Mark], i: int) -> Mark:
                 kind, plural = following.part
                 if kind in ("arm", "leg", "knee") and value == 2 and plural:
                     return replace(mark, category="side", value="both")
-                if kind != "knee":
-                    return replace(
-                        mark, category="side" if value == 1 and kind in ("arm", "leg") else "word", value="any"
-                    )
+                if kind != "knee" or value == 1:
+                    limb = value == 1 and kind in ("arm", "leg", "knee")
+                    return replace(mark, category="side" if limb else "word", value="any")
             case "act" if following.value == "step":
                 return replace(mark, category="steps", value=round(value))
             case "act" if following.value in _COUNTED:
@@ -308,7 +324,7 @@ def _modest(marks: list[Mark], i: int) -> None:
 def _part_role(marks: list[Mark], i: int) -> None:
     """Find what governs a part of the body: a preposition makes it a place, a participle before it a description."""
     following = marks[i + 1] if i + 1 < len(marks) else None
-    if following is not None and _describes(following):
+    if following is not None and _describes(following) and not _acts(marks[i], following):
         # "with both arms extended"
         marks[i] = replace(marks[i], role="described")
         if following.category == "act":
@@ -317,6 +333,10 @@ def _part_role(marks: list[Mark], i: int) -> None:
     j, described = i - 1, False
     while j >= 0:
         mark = marks[j]
+        if mark.category == "act" and _describes(mark):
+            owned = any(between.text in DETERMINERS for between in marks[j + 1 : i])
+            if owned or (j and _acts(marks[j - 1], mark)):
+                break  # "raised his arm", "the man raised one arm"
         described = described or _describes(mark)
         inside = (
             mark.text in DETERMINERS
@@ -345,6 +365,11 @@ def _part_role(marks: list[Mark], i: int) -> None:
             if _describes(marks[k]) and marks[k].category == "act":
                 marks[k] = replace(marks[k], category="state", role="described")
         marks[i] = replace(marks[i], role="described")
+
+
+def _acts(subject: Mark, verb: Mark) -> bool:
+    """Whether a verb in the past tells what somebody did ("a man walked"), and not how a limb is held."""
+    return subject.category == "part" and subject.part[0] == "body" and verb.category == "act"
 
 
 def _describes(mark: Mark) -> bool:

@@ -73,6 +73,7 @@ _IRREGULAR = {
     "run": "ran running",
     "go": "goes going gone went came coming",
     "sit": "sat sitting",
+    "squat": "squatted squatting",
     "lie": "lying lies lay lays",
     "lift": "rose risen rising",
     "kneel": "knelt kneels",
@@ -92,7 +93,7 @@ _IRREGULAR = {
 _ACT_PHRASES = {
     "jack": "jumping jack|jumping jacks|star jump|star jumps",
     "sidestep": "side step|side steps|side stepping|side stepped|side shuffle|side shuffles",
-    "sit": "take a seat|takes a seat|took a seat|taking a seat|sit down|sits down|have a seat",
+    "sit": "take a seat|takes a seat|took a seat|taking a seat|sit down|sits down|sat down|sitting down|have a seat",
     "stand": "stand up|stands up|stood up|standing up|get up|gets up|got up|getting up|gets to his feet|"
     "gets to her feet|gets to their feet|get to their feet|back to standing|to standing|returns to standing|"
     "returns to a standing|stand back up|stands back up|get back up|gets back up|back up to standing|"
@@ -102,7 +103,8 @@ _ACT_PHRASES = {
     "lean": "side bend|side bends",
     "knee": "knee raise|knee raises|knee lift|knee lifts|high knee|high knees",
     "pick": "pick up|picks up|picked up|picking up",
-    "kneel": "on one knee|to one knee",
+    "kneel": "on one knee|to one knee|kneeling down",
+    "low": "crouching down|crouched down|crouches down|crouch down",
     "lie": "lie down|lies down|lay down|lays down|lying down",
     "still": "keep still|keeps still|stand still|stands still|standing still|stay still|stays still|remains still|"
     "does not move|do not move|motionless|stays in one spot|holds still",
@@ -110,7 +112,7 @@ _ACT_PHRASES = {
     "face": "facing|faces|face towards|faced",
     "circle": "arm circle|arm circles",
     "turn": "u turn|about face",
-    "squat": "deep knee bend|knee bend|knee bends",
+    "squat": "deep knee bend|knee bend|knee bends|squatting down",
     "march": "marching steps|marching step",
     "go": "still moving|already moving",
 }
@@ -174,6 +176,11 @@ _TURNS = {
     "three quarter": 270,
     "semicircle": 180,
 }
+
+# Ways that are verbs where something is done to a part of the body: "raised both arms".
+VERBS_TOO = {"raised": "lift", "lowered": "lower", "extended": "extend", "outstretched": "extend"}
+# Poses that are movements where they are counted: "squatting three times".
+COUNTED_POSES = {"squatting": "squat"}
 
 PHRASES: dict[tuple[str, ...], tuple[str, object]] = {}
 
@@ -279,7 +286,7 @@ for _pose, _texts in {
     "kneeling": "kneeling",
     "lying": "lying",
     "bent": "bent forward|bent over|hunched|slumped|stooped",
-    "leaning": "leaning forward|leaning",
+    "leaning": "leaning forward",
     "same": "same pose|same position|original position|original stance|starting position|like the first",
 }.items():
     for _text in _texts.split("|"):
@@ -318,7 +325,8 @@ for _text in (
     "at a steady pace|steady pace|pace|back to|back and forth|on the other hand|in turn|on one hand|head first|"
     "hand in hand|side by side|takes place|step by step|face to face|at once|in a row|the bow|in succession|"
     "the whole motion|by hand|such as|as well|for a moment|something|someone|an object|the way|"
-    "the same way|this time|at a time|one after|bit|bits|on top|goes on|picks up speed|pick up speed|picking up speed|"
+    "the same way|goodbye|hello|this time|at a time|one after|bit|bits|on top|goes on|"
+    "picks up speed|pick up speed|picking up speed|"
     "picks up the pace|by turns|on foot|once more|once again|once landed"
 ).split("|"):
     _add(_text, "skip", None)

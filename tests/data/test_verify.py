@@ -88,6 +88,18 @@ def contradicted(text, motion):
         ("takes marching steps in place", [("march", "")]),
         ("left arm in front, hand at shoulder height", [("raise", "left")]),
         ("a person picks up a box", [("take", "")]),
+        # The past of a verb tells what somebody did, not how somebody is held.
+        ("the man hopped on his right foot and sat down", [("hop", "right"), ("sit", "")]),
+        ("person kicked his left leg", [("kick", "left")]),
+        ("the figure raised their left arm, then lowered it", [("raise", "left"), ("other", "")]),
+        ("a man lowered both arms and raised one knee", [("lower", "both"), ("knee", "")]),
+        ("walks with raised left arm", [("travel", ""), ("held", "left")]),
+        ("a person leaning to the right", [("lean", "right")]),
+        ("she rocks and leans left and right", [("other", ""), ("lean", "")]),
+        ("squatting three times before sitting down", [("squat", ""), ("sit", "")]),
+        ("he punches with the left, then the right", [("punch", "left"), ("punch", "right")]),
+        ("both arms move in circles backwards", [("circle", "both")]),
+        ("a child waves goodbye with the right hand", [("wave", "right")]),
     ],
 )
 def test_what_moves(text, expected):
