@@ -2,9 +2,10 @@
 
     python benchmarks/verifier_planted_errors.py [--limit 1000] [--mocap DIR] [--humanml3d DIR] [--output FILE.json]
 
-Synthetic clips are described by a known plan, so what is true of them is known. Into their detailed captions and their
-thoughts this script plants one error each: a swapped side of a limb, two actions in the wrong order, a wrong count, a
-wrong direction, an action that nobody did. An edit that the plan makes true elsewhere is not planted. A planted text
+Synthetic clips are described by a known plan, so what is true of them is known. Into their detailed captions, into
+captions retold as people write (those of `--language wide`) and into their thoughts this script plants one error each:
+a swapped side of a limb, two actions in the wrong order, a wrong count, a wrong direction, an action that nobody did.
+An edit that the plan makes true elsewhere is not planted, nor another order where "and" tells none. A planted text
 counts as found when at least one of its claims is contradicted, and as located when such a claim overlaps the edit;
 the text before the edit is the clean one that must not be flagged, so there are as many clean texts as planted ones.
 Precision is flagged planted texts / all flagged texts. Intervals are 95% Wilson intervals.
@@ -35,13 +36,14 @@ from datasets_scripts.sources import humanml3d, joints
 from datasets_scripts.sources.synthetic.generator import CHOICES, SPLITS, draw_clip
 from datasets_scripts.sources.synthetic.language import captions, thought
 from datasets_scripts.sources.synthetic.motion import FPS, Motion, Plan, Segment
+from datasets_scripts.sources.synthetic.retelling import retell
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.verify.verification import Verification, verify
 from modeling_unimo.files_unimo import write_json
 from modeling_unimo.motion_representation import features_to_joints
 
 KINDS = ("side", "order", "count", "direction", "invented")
-SOURCES = ("captions", "thoughts")
+SOURCES = ("captions", "retellings", "thoughts")
 _FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
 # The second file was written after the reader had been mended by the first; since then both have been used.
 PARAPHRASES = (_FIXTURES / "paraphrases.json", _FIXTURES / "paraphrases_held_out.json")
@@ -259,6 +261,8 @@ def _reordered(plan: Plan, told: Told, rng: random.Random) -> Planted | None:
         # "does the same with the other hand" would mean something else behind another clause.
         if any(_RELATED.search(clause) for clause in told.clauses[index : index + 3]):
             continue
+        if told.joints[index + 1] == " and ":
+            continue
         one, two = plan.segments[index : index + 2]
         alone = all(plan.segments.count(segment) == 1 for segment in (one, two))
         if one == two or not alone or told.clauses[index] == told.clauses[index + 1]:
@@ -441,7 +445,7 @@ class Measured:
 
 
 def measure_planted(measured: Measured, limit: int, seed: int, sources: Sequence[str] = SOURCES) -> None:
-    """Plant `limit` errors of each kind into captions and as many into thoughts of the synthetic test split."""
+    """Plant `limit` errors of each kind into the texts of each source of the synthetic test split."""
     rng = random.Random(seed)
     borrowed: dict[str, dict[str, list[str]]] = {source: defaultdict(list) for source in sources}
     missing = {(source, kind): limit for source in sources for kind in KINDS}
@@ -451,7 +455,12 @@ def measure_planted(measured: Measured, limit: int, seed: int, sources: Sequence
             index += 1
             plan, motion, detailed, reasoning = synthetic_clip(seed, "test", index)
             errors: list[tuple[str, Planted]] = []
-            told = {"captions": [parse_caption(text) for text in detailed], "thoughts": [parse_thought(reasoning)]}
+            retold = [retell(plan, np.random.default_rng((seed, index, k))) for k in range(_DETAILED)]
+            told = {
+                "captions": [parse_caption(text) for text in detailed],
+                "retellings": [Told(one.joints, one.clauses) for one in retold],
+                "thoughts": [parse_thought(reasoning)],
+            }
             for source in sources:
                 for kind in KINDS:
                     if not missing[source, kind]:
@@ -464,7 +473,11 @@ def measure_planted(measured: Measured, limit: int, seed: int, sources: Sequence
                     for segment, clause in zip(plan.segments, text.clauses, strict=True):
                         if not _RELATED.search(clause):
                             borrowed[source][segment.action] = [*borrowed[source][segment.action][-19:], clause]
-            own = {"synthetic captions": detailed, "synthetic thoughts": [reasoning]}
+            own = {
+                "synthetic captions": detailed,
+                "retold captions": [one.text for one in retold],
+                "synthetic thoughts": [reasoning],
+            }
             if index < limit:
                 own["kinematic thoughts"] = annotator.annotate([motion.joints])
             every = [text for texts in own.values() for text in texts] + [error.text for _, error in errors]

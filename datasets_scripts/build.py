@@ -40,7 +40,7 @@ ANNOTATORS = ("kinematic", "none")
 _NEEDS_DATA = SOURCES[1:]
 _READ = {"data_dir", "annotator", "workers", "subclips", "min_frames", "max_frames", "crop_frames", "long_clips"}
 _OPTIONS = {  # of each source, beside those of all
-    "synthetic": {"num_train", "num_validation", "num_test", "num_hard", "attribute_pools"},
+    "synthetic": {"num_train", "num_validation", "num_test", "num_hard", "attribute_pools", "language"},
     "joints": {*_READ, "up", "facing", "fps"},
     "bvh": {*_READ, "up", "facing", "fps", "joint_map"},
     "smpl": {*_READ, "up", "facing", "fps", "body_model"},
@@ -112,9 +112,13 @@ def make_source(arguments: argparse.Namespace) -> Source:
             "hard": arguments.num_hard,
             "attribute_pools": arguments.attribute_pools,
         }
-        clips: Iterator[Clip | Skipped] = synthetic.iter_clips(**counts, seed=arguments.seed)
+        clips: Iterator[Clip | Skipped] = synthetic.iter_clips(
+            **counts, seed=arguments.seed, language=arguments.language
+        )
         total = sum(counts.values()) + 7 * arguments.attribute_pools
         card = f"Generated motion of everyday actions with captions and thoughts (seed {arguments.seed})."
+        if arguments.language == "wide":
+            card += " Two captions of most clips are in the forms in which people write, a few with a slip of the pen."
         return Source(clips, total, HUMANML3D.feature_dim, card, annotate=False)
     folder = Path(arguments.data_dir)
     arguments.facing = arguments.facing or ("published" if arguments.source == "amass" else "corrected")
@@ -277,6 +281,12 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--num_hard", type=non_negative_int, default=400, help="clips of the split test_hard")
     group.add_argument(
         "--attribute_pools", type=non_negative_int, default=40, help="pools of 8 clips in test_attributes"
+    )
+    group.add_argument(
+        "--language",
+        choices=synthetic.LANGUAGES,
+        default="plain",
+        help="wide: two more captions a clip, in the forms in which people write (default: plain)",
     )
     group = parser.add_argument_group("lengths, in frames (default: the source's)")
     group.add_argument(

@@ -18,7 +18,10 @@ from datasets_scripts.sources.synthetic.generator import (
     iter_clips,
 )
 from datasets_scripts.sources.synthetic.language import (
+    DETAILED,
+    MEDIUM,
     captions,
+    clause,
     count_agrees,
     hip_heading,
     mirrored,
@@ -36,6 +39,8 @@ from datasets_scripts.sources.synthetic.motion import (
     Segment,
     animate,
 )
+from datasets_scripts.sources.synthetic.retelling import _VERBS, retell, slip
+from datasets_scripts.verify import verify
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints, joints_to_features
 
 BONES = [(joint, int(parent)) for joint, parent in enumerate(HUMANML3D.parents) if parent >= 0]
@@ -116,10 +121,64 @@ def test_rows_are_complete():
     ]
 
 
-@pytest.mark.parametrize("wrong", [{"train": -1}, {"attribute_pools": -2}, {"seed": -1}])
-def test_negative_sizes_are_refused(wrong):
-    with pytest.raises(ValueError, match="must not be negative"):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"train": -1}, "must not be negative"),
+        ({"attribute_pools": -2}, "must not be negative"),
+        ({"seed": -1}, "must not be negative"),
+        ({"language": "french"}, "language must be one of plain, wide, got 'french'"),
+    ],
+)
+def test_bad_settings_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
         next(iter_clips(**wrong))
+
+
+def test_wide_language_adds_captions_and_changes_none():
+    sizes = {"train": 12, "validation": 2, "test": 2, "hard": 1, "attribute_pools": 1}
+    plain, wide, again = (list(iter_clips(**sizes, language=name)) for name in ("plain", "wide", "wide"))
+    assert [clip.captions for clip in wide] == [clip.captions for clip in again]
+    for one, other in zip(plain, wide, strict=True):
+        assert one.features.tobytes() == other.features.tobytes()
+        texts = [caption.text for caption in other.captions]
+        assert other.captions[: len(one.captions)] == one.captions and len(set(texts)) == len(texts)
+        assert len(texts) - len(one.captions) == (0 if other.split in ("test_hard", "test_attributes") else 2)
+        assert all(re.fullmatch(r"[a-z ,]+\.?", text) and "  " not in text for text in texts)
+
+
+def test_retellings_are_true_and_of_many_forms(clips):
+    texts, read, flagged = [], 0, []
+    for index, (plan, motion) in enumerate(clips):
+        told = retell(plan, np.random.default_rng(index)).text
+        [checked] = verify([told], motion.joints)
+        texts.append(told)
+        read += bool(checked.claims)
+        flagged += [told] if checked.contradicted else []
+    assert len(flagged) <= 0.02 * len(texts) and read >= 0.98 * len(texts), flagged
+    for form in (r"^(a|the) \w+ is \w+ing\b", r"^(\w+ )?person \w+ing\b", r"\b(walked|turned|raised|kicked)\b",
+                 r" before \w+ing\b", r"\b(a few|several|a couple of)\b", r"\b(his|her|their) (left|right)\b",
+                 r"[a-z]$"):  # fmt: skip
+        assert any(re.search(form, text) for text in texts), form
+
+
+def test_every_verb_of_the_captions_has_its_tenses():
+    for segment in every_segment():
+        plan = Plan(((Segment("sit"),) if segment.action == "stand" else ()) + (segment,))
+        for style in (*DETAILED, MEDIUM):
+            words = clause(plan, len(plan.segments) - 1, style).removeprefix("slowly ").removeprefix("quickly ")
+            assert words.split()[0] in _VERBS
+
+
+def test_a_slip_exchanges_two_letters_of_a_few_texts():
+    text = "a person walks forward and sits down."
+    slips = [slip(text, np.random.default_rng(seed)) for seed in range(400)]
+    changed = [other for other in slips if other != text]
+    assert 5 <= len(changed) <= 45
+    for other in changed:
+        [first, second] = [i for i in range(len(text)) if text[i] != other[i]]
+        assert second == first + 1 and (text[first], text[second]) == (other[second], other[first])
+    assert slip("a man", np.random.default_rng(0)) == "a man"
 
 
 def test_held_out_combinations_occur_in_the_hard_split_only(clips, hard_clips):

@@ -16,7 +16,10 @@ from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import Caption, Clip
 from datasets_scripts.sources.synthetic.language import MIRRORED_ACTIONS, captions, mirrored, relation, thought
 from datasets_scripts.sources.synthetic.motion import FPS, MANNERS, SPEEDS, Motion, Plan, Segment, animate
+from datasets_scripts.sources.synthetic.retelling import retellings
 
+LANGUAGES = ("plain", "wide")  # wide: further captions in the forms that people use
+RETELLINGS = 2  # of each clip in wide language, beside its five or so captions
 SPLITS = ("train", "validation", "test", "test_hard", "test_attributes")
 ATTRIBUTES = ("side", "count", "direction", "speed", "angle")
 POOL_SIZE = 8
@@ -289,12 +292,25 @@ def iter_clips(
     hard: int = 400,
     attribute_pools: int = 40,
     seed: int = 0,
+    language: str = "plain",
 ) -> Iterator[Clip]:
-    """Yield the clips of every split in order; each depends only on (seed, split, index).
+    """Yield the clips of every split in order; each depends only on (seed, split, index) and the language.
+
+    Args:
+        train, validation, test, hard: Number of clips.
+        attribute_pools: Number of pools of `POOL_SIZE` clips.
+        seed: Of all draws.
+        language: "plain", or "wide" for `RETELLINGS` more captions of each clip of the first three splits, in the
+            forms in which people write.
+
+    Yields:
+        The clips; motions and the captions before those of "wide" are the same in both languages.
 
     Raises:
-        ValueError: if a count or the seed is negative.
+        ValueError: A count or the seed is negative, or an unknown language.
     """
+    if language not in LANGUAGES:
+        raise ValueError(f"synthetic data: language must be one of {', '.join(LANGUAGES)}, got {language!r}")
     sizes = dict(zip(SPLITS, (train, validation, test, hard, attribute_pools), strict=True))
     for name, value in {**sizes, "seed": seed}.items():
         if value < 0:
@@ -313,4 +329,6 @@ def iter_clips(
             texts = captions(plan, rng, related=1.0 if is_hard else 0.5)
             if is_hard:
                 texts = texts[:4]
+            elif language == "wide":
+                texts = [*texts, *retellings(plan, rng, RETELLINGS, texts)]
             yield _clip(f"{split}-{index:05d}", split, plan, motion, texts)

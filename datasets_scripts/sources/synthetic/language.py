@@ -281,7 +281,11 @@ def relation(plan: Plan, index: int) -> str:
     return ""
 
 
-def _clause(plan: Plan, index: int, style: int, related: bool) -> str:
+def clause(plan: Plan, index: int, style: int, related: bool = False) -> str:
+    """What a caption says of action `index` in a style: one of `DETAILED`, `MEDIUM` or `PLAIN`.
+
+    `related` tells it by an earlier action where `relation` allows that.
+    """
     segment = plan.segments[index]
     kind = relation(plan, index) if related else ""
     if kind == "mirror":
@@ -321,14 +325,14 @@ def captions(plan: Plan, rng: np.random.Generator, related: float = 0.5, detaile
     result: list[str] = []
     for style in order if detailed_only else [*order, MEDIUM, PLAIN]:
         use = bool(draws[style] < related) and style != PLAIN
-        text = _join(subjects[style], [_clause(plan, index, style, use) for index in range(count)], style)
+        text = _join(subjects[style], [clause(plan, index, style, use) for index in range(count)], style)
         if text not in result:
             result.append(text)
     for subject in ("the person", "a man", "a woman"):  # short plans have few distinct wordings
         if len(result) >= 4 or detailed_only:
             break
         manner_subject = f"{subject.split()[0]} {manner}{subject.split()[1]}"
-        text = _join(manner_subject, [_clause(plan, index, 0, False) for index in range(count)], 0)
+        text = _join(manner_subject, [clause(plan, index, 0) for index in range(count)], 0)
         if text not in result:
             result.append(text)
     return result
