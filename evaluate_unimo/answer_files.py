@@ -32,7 +32,8 @@ class AnswerWriter:
 
     Args:
         folder: Gets the files.
-        settings: What `score` needs to draw the same captions: split, seed, halves, pool_size.
+        settings: What `score` needs to draw the same captions: split, seed, halves, pool_size; and where it is known,
+            how many captions have words that the model never met, as unknown_words.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from evaluate_unimo.results import gather, write_results
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.files_unimo import sha256_of
 
+MOTION_TASKS = ("t2m", *HARD_SPLITS)
 DRAWS = {"split": "test", "seed": 0, "halves": False, "pool_size": 32}  # and what they are without a run's settings
 
 
@@ -59,6 +60,8 @@ def score(arguments: argparse.Namespace) -> dict[str, Any]:
         results = gather(
             {task: [one.scores for one in of_task] for task, of_task in scored.items()}, arguments.interval
         )
+        if "unknown_words" in saved:
+            results["unknown_words"] = {task: saved["unknown_words"] for task in scored if task in MOTION_TASKS}
         results |= {
             "inputs": inputs,
             "protocol": tag_of(folders, entries, model=" and ".join(content), vqvae=None),

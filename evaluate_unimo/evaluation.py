@@ -258,13 +258,16 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
             jobs.append((task, repeat, partial(function, sampler, *args, seed=seed, **keep, **kwargs)))
 
     if "t2m" in arguments.tasks:
+        unknown = unknown_words_of(inputs) if arguments.save_motions else {}
         for task, members in inputs.splits.items():
             real_side, save = protocol.RealSide(members, judges), None
             halves = arguments.halves and task == "t2m"
             pool = pool_length([entry.id for entry in members]) if task == "t2m_attributes" else arguments.pool_size
             if arguments.save_motions:
                 split = HARD_SPLITS.get(task, arguments.split)
-                settings = {"split": split, "seed": arguments.seed, "halves": halves, "pool_size": arguments.pool_size}
+                settings: dict[str, Any] = {"split": split, "seed": arguments.seed, "halves": halves}
+                settings["pool_size"] = arguments.pool_size
+                settings |= {"unknown_words": unknown[task]} if task in unknown else {}
                 folder = Path(arguments.save_motions)
                 save = AnswerWriter(folder if task == "t2m" else folder / split, settings).motions
             repeats = arguments.repeats if task == "t2m" else arguments.hard_repeats or arguments.repeats

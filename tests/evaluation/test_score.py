@@ -1,6 +1,7 @@
 """Scoring any system from files: the figures of a run, the ways to name files, and input that cannot be used."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from evaluate_unimo.answer_files import CaptionAnswers, MotionAnswers
 from evaluate_unimo.answer_scoring import score as score_files
 from evaluate_unimo.evaluation import evaluate
 from evaluate_unimo.results import markdown
-from modeling_unimo import features_to_joints
+from modeling_unimo import UniMoProcessor, features_to_joints
 
 OTHERS = {"train": {"train-000"}}
 
@@ -36,7 +37,11 @@ def scored(stages, *more):
 
 @pytest.mark.parametrize("halves", [(), ("--halves",)])
 def test_motions_of_a_run_give_its_figures_to_the_last_digit(stages, tmp_path, halves):
-    given = ["--model", stages / "unimo", "--dataset", stages / "data", "--evaluator", stages / "evaluator"]
+    taught = UniMoProcessor.from_pretrained(stages / "unimo")
+    taught.taught_words = ["person", "walks"]
+    shutil.copytree(stages / "unimo", tmp_path / "taught")
+    taught.save_pretrained(tmp_path / "taught")
+    given = ["--model", tmp_path / "taught", "--dataset", stages / "data", "--evaluator", stages / "evaluator"]
     given += ["--output", tmp_path / "run", "--save_motions", tmp_path / "saved", "--repeats", "2", "--hard", *halves]
     expected = evaluate(run.parse([*map(str, given), "--seed", "3", "--m2t_limit", "5"]))
     saved = ("--motions", tmp_path / "saved", "--captions", tmp_path / "saved" / "m2t.jsonl", "--m2t_limit", 5)
@@ -46,7 +51,10 @@ def test_motions_of_a_run_give_its_figures_to_the_last_digit(stages, tmp_path, h
     differing = {k for k in expected["protocol"] if found["protocol"][k] != expected["protocol"][k]}
     assert differing == {"model"}  # so that the two can be compared
     for split, task in (("test_hard", "t2m_hard"), ("test_attributes", "t2m_attributes")):
-        assert scored(stages, "--motions", tmp_path / "saved" / split)[task] == expected[task]
+        of_split = scored(stages, "--motions", tmp_path / "saved" / split)
+        assert of_split[task] == expected[task]
+        assert of_split["unknown_words"] == {task: expected["unknown_words"][task]}
+    assert found["unknown_words"] == {"t2m": expected["unknown_words"]["t2m"]}
     for name in ("clips.json", "results.md"):
         assert (tmp_path / "score" / name).is_file()
 
