@@ -151,6 +151,9 @@ def _read_sentence(text: str, start: int, stop: int, memory: _Memory) -> list[St
                 continue
             if statements and _merges(clause):
                 updated = _modified(statements[-1], clause)
+                if clause.link == "first":
+                    # "two kicks, first with the left leg and then with the right": a sum is no one's count.
+                    updated = replace(updated, count=None, unit="")
                 statements[-1] = updated
                 memory.keep(updated)
             else:

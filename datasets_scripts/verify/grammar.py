@@ -280,6 +280,7 @@ def _number(mark: Mark, marks: list[Mark], i: int) -> Mark:
 # -- roles ------------------------------------------------------------------------------------------------------------
 
 _PARTICIPLE = re.compile(r"(?:ed|en|bent|held|thrown|swung|struck)$")
+_OWNERS = DETERMINERS | {"one", "both", "each", "either"}
 _ADJECTIVES = frozenset("upper lower whole entire own very other same front back".split())
 
 
@@ -334,7 +335,7 @@ def _part_role(marks: list[Mark], i: int) -> None:
     while j >= 0:
         mark = marks[j]
         if mark.category == "act" and _describes(mark):
-            owned = any(between.text in DETERMINERS for between in marks[j + 1 : i])
+            owned = any(between.text in _OWNERS for between in marks[j + 1 : i])
             if owned or (j and _acts(marks[j - 1], mark)):
                 break  # "raised his arm", "the man raised one arm"
         described = described or _describes(mark)

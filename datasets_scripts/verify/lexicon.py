@@ -66,7 +66,7 @@ _ACTS = {
     "wobble twist swipe hit chop pull pour open close exercise stop pause act pretend mimic motion clean "
     "wash dribble catch swoop greet beckon fight block dodge shrug rub stir relax shift bat stack interact dig drag "
     "carry brush pat clasp fall trip slide wiggle flap roll sweep rest fold fence squeeze set wrap "
-    "strum talk signal salute stretch flex rock shimmy crouch-walk skate row swat slap scrub knock adjust check "
+    "strum talk signal salute flex rock shimmy crouch-walk skate row swat slap scrub knock adjust check "
     "tie unscrew screw smoke laugh cry juggle sneeze cough curtsy pirouette twerk",
 }
 _IRREGULAR = {

@@ -147,6 +147,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _rule("other", part="head|hip|trunk|elbow|shoulder"),
         _rule("curve", beside="walk|run|shuffle|step"),
         _rule("circle", part="arm", no_part="hand", beside="go"),
+        _rule("other", part="arm", beside="go"),
         _rule("curve", beside="go"),
         _rule("circle", part="arm", no_part="hand"),
         _rule("curve", where="angle", no_part="arm"),
