@@ -188,9 +188,12 @@ def try_kills(command: Command, folder: Path, kills: int, seed: int) -> Counts:
         while running.process.poll() is None and running.progress() < goal:
             time.sleep(0.002)
         if running.process.poll() is None:
-            counts.processes_left += running.kill((signal.SIGKILL, signal.SIGTERM)[counts.kills % 2])
+            number = (signal.SIGKILL, signal.SIGTERM)[counts.kills % 2]
+            counts.processes_left += running.kill(number)
             counts.kills += 1
             running.close()
+            far = f"{goal / end:.0%} of what an undisturbed run says"
+            print(f"{command.name}: kill {counts.kills}, {number.name} at {far}", file=sys.stderr, flush=True)
             continue
         running.close()
         if running.process.returncode:
@@ -201,6 +204,7 @@ def try_kills(command: Command, folder: Path, kills: int, seed: int) -> Counts:
             allowed = {output.name, f"{output.name}.annotation"}
             counts.files_left += len([path for path in place.iterdir() if path.name not in allowed])
             counts.files_left += len([path for path in output.rglob(".*") if path.is_file()])
+            print(f"{command.name}: ended, {counts.runs_equal} of {counts.runs_finished} equal", file=sys.stderr)
         if counts.kills >= kills or counts.failures:
             return counts
         shutil.rmtree(place)

@@ -16,11 +16,14 @@ def locked(folder: str | Path, seconds: float = 0.0) -> Iterator[None]:
     """Hold a folder, made where there is none, for this process alone; removed at the end where it stayed empty.
 
     Args:
-        folder: the lock lies in it.
-        seconds: to wait for another process, one that was killed with children that hold the lock as well.
+        folder: The lock lies in it.
+        seconds: To wait for another process, which may be about to end.
+
+    Yields:
+        Nothing.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: Another process holds it.
     """
     folder = Path(folder)
     created = not folder.exists()
@@ -38,8 +41,14 @@ def locked(folder: str | Path, seconds: float = 0.0) -> Iterator[None]:
 def locked_output(output: str | Path) -> Iterator[None]:
     """Hold an output that may be replaced as a whole: the lock, `.NAME.lock`, lies beside it.
 
+    Args:
+        output: File or folder, which need not be there.
+
+    Yields:
+        Nothing.
+
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: Another process holds it.
     """
     output = Path(output).absolute()
     with writing_to(output):

@@ -14,7 +14,14 @@ Code = TypeVar("Code")
 
 
 def words_of(error: BaseException) -> str:
-    """What to tell the user of an error: of one of the disk where it was and what to do, else what it says itself."""
+    """What to tell the user of an error: for one of the disk the place and what to do, else what it says itself.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        One sentence.
+    """
     return explain(error) or str(error)
 
 
@@ -33,10 +40,16 @@ def exit_on_error() -> Iterator[None]:
 
 
 def command(main: Callable[Parameters, Code]) -> Callable[Parameters, Code]:
-    """For the main function of a command: ends it with `error: ...` where a disk or another process is in the way.
+    """For the main function of a command: ends it with `error: ...` if a disk or another process is in the way.
+
+    Args:
+        main: The function.
+
+    Returns:
+        The function that does so.
 
     Raises:
-        SystemExit: in place of an error that `explain` knows, or of a `BlockingIOError` (a folder that is in use).
+        SystemExit: In place of an error that `explain` knows, or of a `BlockingIOError` (a folder that is in use).
     """
 
     @wraps(main)

@@ -14,7 +14,14 @@ _AGAIN = "make room or choose another place, then give the same command again"
 
 
 def error_number(error: BaseException) -> int | None:
-    """The number of an error of the system, also where a library tells it in words alone (safetensors, NumPy)."""
+    """The number of an error of the system, also if a library tells it in words alone (safetensors, NumPy).
+
+    Args:
+        error: Any error.
+
+    Returns:
+        A constant of `errno`, or None.
+    """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     if re.fullmatch(r"\d+ requested and \d+ written", str(error)):  # NumPy, of an array that did not fit
@@ -24,7 +31,14 @@ def error_number(error: BaseException) -> int | None:
 
 
 def says_full(error: BaseException) -> bool:
-    """Whether an error names a full disk, a used-up quota or a file that may not grow."""
+    """Whether an error names a full disk, a used-up quota or a file that may not grow.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        Whether it does.
+    """
     return error_number(error) in FULL
 
 
@@ -33,11 +47,14 @@ def writing_to(path: str | Path, hidden: str | Path | None = None) -> Iterator[N
     """Names `path` in an error of the disk that the block raises, since errors of writing know no name.
 
     Args:
-        path: what the block writes, as the user knows it.
-        hidden: the file or folder that is written in its place until it is complete.
+        path: What the block writes, as the user knows it.
+        hidden: The file or folder that is written in its place until it is complete.
+
+    Yields:
+        Nothing.
 
     Raises:
-        OSError: with `path` as its `filename`, also in place of safetensors' own error.
+        OSError: With `path` as its `filename`, also in place of safetensors' own error.
     """
     try:
         yield
@@ -52,7 +69,14 @@ def writing_to(path: str | Path, hidden: str | Path | None = None) -> Iterator[N
 
 
 def explain(error: BaseException) -> str | None:
-    """One sentence about an error of the disk: the place, the space that is free, what to do; None for others."""
+    """What to tell the user of an error of the disk.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        One sentence with the place, the space that is free and what to do; None for errors of other kinds.
+    """
     number = error_number(error)
     if number is None or number not in FULL + _DENIED:
         return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SETTINGS = "training_run.json"  # the stage's own settings, which the card shows
 TRAINER_SETTINGS = "trainer_settings.json"  # the Trainer's, and what the inputs held, which only resuming compares
 SUMMARY = "training_summary.json"  # written when a run has finished
-LOCK_SECONDS = 10.0  # that a killed run's loader workers, which inherit the lock, need to notice and end
+LOCK_SECONDS = 10.0  # that another run may take to end
 LOGS = "runs"  # TensorBoard's, which a run that failed leaves behind
 # Settings that name what a stage reads; of files and folders the content counts, not only the path.
 INPUTS = (
