@@ -19,6 +19,7 @@ from datasets_scripts.schema import CAPTION, FPS, NOTE
 from datasets_scripts.sources.amass.proof import Evidence, check_reference, find_reference
 from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
 from datasets_scripts.sources.reading import UNREADABLE, load_array
+from modeling_unimo.command_line import command
 from modeling_unimo.files_unimo import write_json
 from modeling_unimo.skeletons_unimo import HUMANML3D, Skeleton, skeleton_for
 
@@ -407,6 +408,7 @@ def _looks_like_std(values: np.ndarray) -> bool:
     return bool((values >= 0).all())
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Run the command.
 

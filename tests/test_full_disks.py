@@ -11,6 +11,8 @@ import pytest
 from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import tiny_unimo, tiny_vqvae
 
+from train.quickstart import CONFIGS
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 
 
@@ -59,7 +61,7 @@ COMMANDS = {
     "modeling_unimo.convert_checkpoint": "--kind unimo --input {in}/sft --vqvae {in}/vqvae --output {out}/unimo",
     "modeling_unimo.generate": "--model {in}/unimo --text walk --duration 3 --output {out}/walk.bvh",
     "train.vqvae": "--dataset {in}/data --output_dir {out}/vqvae --max_steps 1 --use_cpu true --report_to none",
-    "train.quickstart": "--output {out}/quickstart --minutes 1",
+    "train.quickstart": "--config {configs}/miniature/quickstart.yaml --output {out}/quickstart",
 }
 
 
@@ -83,7 +85,7 @@ EACH = [pytest.param(module, marks=pytest.mark.slow) if module in SLOW else modu
 @pytest.mark.parametrize("module", EACH)
 def test_a_full_disk_is_told_and_nothing_half_written_is_left(inputs, disk, capsys, module):
     place = disk("size=8k")
-    words = [word.format(**{"in": inputs, "out": place}) for word in COMMANDS[module].split()]
+    words = [word.format(**{"in": inputs, "out": place, "configs": CONFIGS}) for word in COMMANDS[module].split()]
     line = ends_with(module, words, capsys)
     assert "no room left on" in line and str(place) in line and ("make room" in line or "Free some space" in line)
     left = [path for path in place.rglob("*") if path.is_file()]
@@ -93,6 +95,6 @@ def test_a_full_disk_is_told_and_nothing_half_written_is_left(inputs, disk, caps
 @pytest.mark.parametrize("module", COMMANDS)
 def test_a_read_only_disk_is_told(inputs, disk, capsys, module):
     place = disk("ro")
-    words = [word.format(**{"in": inputs, "out": place}) for word in COMMANDS[module].split()]
+    words = [word.format(**{"in": inputs, "out": place, "configs": CONFIGS}) for word in COMMANDS[module].split()]
     line = ends_with(module, words, capsys)
     assert "its file system is read-only; choose another place" in line and str(place) in line
