@@ -49,7 +49,7 @@ def test_every_schedule(total, prefix, share, seed):
 
 def test_what_a_model_wrote_itself_is_no_description_to_learn():
     order = schedule(ENTRIES, 60, 0, 0.3, seed=0, added=2)
-    tasks = {own: Counter(task for task, i, _ in order if (i >= 4) == own) for own in (True, False)}
+    tasks = {own: Counter(task for task, i, *_ in order if (i >= 4) == own) for own in (True, False)}
     assert tasks[True] == {"t2m": 20} and tasks[False]["m2t"] > 20
 
 
