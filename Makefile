@@ -1,6 +1,7 @@
 # Every target works from a bare checkout: the environment is built first where it is missing or out of date.
 #   make demo       train, evaluate and report a small UniMo (runs/quickstart/report.html)
 #   make test       all tests, in two processes (TEST_PROCESSES); PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
+#   make fuzz       the fuzzing tests of the readers with FUZZ_EXAMPLES (1000) new examples of each kind of file
 #   make quality    ruff, mypy, and workflows and citation file against their schemas
 #   make docs       the documentation as a site (site/); a broken link or reference, or an outdated table, is an error
 #   make results    write the tables of README.md and docs/ anew from docs/results/*.json
@@ -18,10 +19,11 @@ TEST_PROCESSES ?= 2
 OUTPUT ?= runs/quickstart
 QUICKSTART_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_EXAMPLES ?= 1000
 PUBLISHED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quality docs results format bench gpu-check clean
+.PHONY: help install demo test fuzz quality docs results format bench gpu-check clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -49,6 +51,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+
+fuzz: $(STAMP)
+	UNIMO_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PY) -m pytest tests/data/test_fuzz.py
 
 quality: $(STAMP)
 	$(PY) -m ruff check .

@@ -15,10 +15,19 @@ from pathlib import Path
 import numpy as np
 
 from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
-from datasets_scripts.schema import CAPTION, FPS, NOTE
+from datasets_scripts.schema import CAPTION, FPS, NOTE, Clip
 from datasets_scripts.sources.amass.proof import Evidence, check_reference, find_reference
-from datasets_scripts.sources.humanml3d import RULES, SPLIT_FILES, find_feature_dim, find_texts, read_names, read_texts
-from datasets_scripts.sources.reading import UNREADABLE, load_array
+from datasets_scripts.sources.body_check import BodyError
+from datasets_scripts.sources.humanml3d import (
+    RULES,
+    SPLIT_FILES,
+    check_clip,
+    find_feature_dim,
+    find_texts,
+    read_names,
+    read_texts,
+)
+from modeling_unimo.array_files_unimo import UNREADABLE, load_array, read_shape
 from modeling_unimo.command_line import command
 from modeling_unimo.files_unimo import write_json
 from modeling_unimo.skeletons_unimo import HUMANML3D, Skeleton, skeleton_for
@@ -80,7 +89,7 @@ def examine(
     )
     _report_missing("motion", names, motions, "new_joint_vecs/NAME.npy", report)
     evidence = Evidence() if dim == HUMANML3D.feature_dim and not quick else None
-    lengths, sample = _check_motions(motions, dim, quick, progress, report, evidence)
+    lengths, sample = _check_motions(motions, skeleton, quick, progress, report, evidence)
     _check_lengths(lengths, dim, report)
     _check_joints(folder, motions, skeleton, report)
     try:
@@ -161,19 +170,25 @@ def _report_missing(kind: str, names: list[str], files: dict[str, Path], where: 
 
 
 def _check_motions(
-    motions: dict[str, Path], dim: int, quick: bool, progress: bool, report: Report, evidence: Evidence | None
+    motions: dict[str, Path],
+    skeleton: Skeleton,
+    quick: bool,
+    progress: bool,
+    report: Report,
+    evidence: Evidence | None,
 ) -> tuple[dict[str, int], list[np.ndarray]]:
     """Opens every motion; returns lengths by name and a sample of sound motions."""
     from tqdm.auto import tqdm
 
-    unreadable, shapes, spoilt = [], [], []
+    dim = skeleton.feature_dim
+    unreadable, shapes, spoilt, bodies = [], [], [], []
     lengths: dict[str, int] = {}
     sample: list[np.ndarray] = []
     step = max(1, len(motions) // _SAMPLE)
     for index, (name, path) in enumerate(tqdm(motions.items(), desc="motions", disable=not progress)):
         try:
             if quick and index % step:
-                shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+                shape = read_shape(path)
                 motion = None
             else:
                 motion = load_array(path)
@@ -190,6 +205,11 @@ def _check_motions(
         if not np.isfinite(motion).all():
             spoilt.append(name)
             continue
+        try:
+            check_clip(Clip(name, motion.astype(np.float32), []))
+        except BodyError as error:
+            bodies.append(f"{name} ({error})")
+            continue
         if evidence is not None:
             evidence.add(name, motion)
         if index % step == 0 and len(motion) > 1:
@@ -202,6 +222,7 @@ def _check_motions(
             spoilt,
             "make them anew, or leave them: the build skips them, as published",
         ),
+        ("motions that are no body of a person", bodies, "make them anew, or leave them: the build skips them"),
     )
     for what, items, remedy in checks:
         if items:

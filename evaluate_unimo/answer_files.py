@@ -242,7 +242,7 @@ class MotionAnswers(Answers):
         from datasets_scripts.sources.bvh import BvhError, bvh_to_features, read_bvh
         from datasets_scripts.sources.clips import resample
         from datasets_scripts.sources.orientation import gather
-        from datasets_scripts.sources.reading import load_array
+        from modeling_unimo.array_files_unimo import load_array
         from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
 
         if path.suffix == ".bvh":

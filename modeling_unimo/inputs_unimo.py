@@ -2,13 +2,13 @@
 
 import operator
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from .array_files_unimo import UNREADABLE, load_array, member_names, read_member
 from .arrays_unimo import is_tensor
 from .skeletons_unimo import HUMANML3D, KIT, Skeleton, check_features, skeleton_for
 
@@ -221,19 +221,18 @@ def load_motion(path: str | os.PathLike) -> np.ndarray:
     if suffix not in (".npy", ".npz"):
         raise ValueError(f"{path}: unknown suffix; expected .npy, .npz or .bvh")
     try:
-        loaded = np.load(path, allow_pickle=False)
         if suffix == ".npz":
-            with loaded as archive:
-                keys = [key for key in MOTION_KEYS if key in archive.files]
-                if not keys:
-                    raise ValueError(f"holds {sorted(archive.files)}, none of {', '.join(MOTION_KEYS)}")
-                loaded = archive[keys[0]]
-        if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
-            raise ValueError("is not an array of numbers")
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        # numpy's own message for a pickle advises allow_pickle=True, which would run code from the file
-        reason = "holds pickled objects, which are refused" if "pickle" in str(error) else str(error)
-        raise ValueError(f"{path}: cannot be read as a motion: {reason}") from error
+            there = member_names(path)
+            keys = [key for key in MOTION_KEYS if key in there]
+            if not keys:
+                raise ValueError(f"holds {sorted(there)}, none of {', '.join(MOTION_KEYS)}")
+            loaded = read_member(path, keys[0])
+        else:
+            loaded = load_array(path)
+        if loaded.dtype.kind not in "fiu":
+            raise ValueError(f"{keys[0]} is not an array of real numbers but of {loaded.dtype}")
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: cannot be read as a motion: {error}") from error
     try:
         skeleton = skeleton_for(loaded.shape[1]) if loaded.ndim == 2 else _skeleton_of(loaded.shape)
         if skeleton is None:

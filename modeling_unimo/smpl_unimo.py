@@ -11,8 +11,6 @@ from __future__ import annotations
 import functools
 import io
 import pickle
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 # isort: off
+from .array_files_unimo import UNREADABLE, member_names, read_member
 from .arrays_unimo import multiply
 from .skeletons_unimo import HUMANML3D
 # isort: on
@@ -99,14 +98,14 @@ def load_body_model(path: str | Path) -> BodyModel:
 def _load_body_model(path: Path, modified: int) -> BodyModel:
     try:
         if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in _NEEDED if key in archive.files}
+            there = member_names(path)
+            arrays = {key: read_member(path, key) for key in _NEEDED if key in there}
         else:
             arrays = load_restricted_pickle(path.read_bytes())
             if not isinstance(arrays, dict):
                 raise ValueError(f"it holds {type(arrays).__name__}, not a dictionary of arrays")
             arrays = {key: _dense(arrays[key]) for key in _NEEDED if key in arrays}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path}: unreadable body model ({error}); download it again") from error
     missing = [key for key in _NEEDED if key not in arrays]
     if missing:

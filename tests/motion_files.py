@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
+from modeling_unimo.motion_representation import HUMANML3D, KIT, joints_to_features
 
 NAMES = HUMANML3D.joint_names
 PARENTS = HUMANML3D.parents
@@ -138,6 +138,21 @@ def bvh_text(
     return "\n".join(lines) + "\n"
 
 
+def kit_features(frames: int = 60, speed: float = 0.8) -> np.ndarray:
+    """Raw features (frames, 251) of the body on KIT-ML's skeleton, in millimetres at 12.5 fps."""
+    body = joints(frames + 1, fps=12.5, speed=speed)
+    same = {"spine": "spine1", "chest": "spine3"}
+    clip = np.empty((frames + 1, KIT.num_joints, 3))
+    for index, name in enumerate(KIT.joint_names):
+        side = name.split("_")[0]
+        if name.endswith("heel"):
+            ankle, foot = (body[:, NAMES.index(f"{side}_{part}")] for part in ("ankle", "foot"))
+            clip[:, index] = ankle + 0.3 * (foot - ankle)
+        else:
+            clip[:, index] = body[:, NAMES.index(same.get(name, name))]
+    return np.asarray(joints_to_features(1000 * clip, KIT), dtype=np.float32)
+
+
 def write_captions(folder: Path, entries: list[dict]) -> None:
     """captions.jsonl of a folder."""
     text = "".join(json.dumps(entry) + "\n" for entry in entries)
@@ -148,13 +163,11 @@ def humanml3d_folder(folder: Path, dim: int = 263, clips: int = 6) -> Path:
     """A small sound folder in the official layout: `clips` clips and their mirrors over three splits."""
     for name in ("new_joint_vecs", "texts"):
         (folder / name).mkdir(parents=True)
-    rng = np.random.default_rng(0)
     names = [f"{i:06d}" for i in range(clips)]
     every = []
     for index, name in enumerate([*names, *(f"M{name}" for name in names)]):
-        motion = features(60 + 10 * (index % clips), speed=0.5 + 0.1 * index) if dim == 263 else None
-        if motion is None:
-            motion = rng.normal(size=(40 + 10 * (index % clips), dim)).astype(np.float32)
+        frames, speed = 10 * (index % clips), 0.5 + 0.1 * index
+        motion = features(60 + frames, speed) if dim == 263 else kit_features(40 + frames, speed)
         np.save(folder / "new_joint_vecs" / f"{name}.npy", motion)
         every.append(motion)
         line = "a person walks forward.#a/DET person/NOUN walk/VERB forward/ADV#0.0#0.0\n"

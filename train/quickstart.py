@@ -458,6 +458,8 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
         summary = json.loads((stage.folder / "training_summary.json").read_text(encoding="utf-8"))
         if summary["processes"] != stage.processes:
             raise SystemExit(f"error: {stage.name} ran {summary['processes']} processes, not {stage.processes}")
+    if stage.name == "data":
+        check_splits(stage.folder)
     stage.record = {
         "command": stage.command,
         "code": str(CODE),
@@ -468,6 +470,23 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
     }
     stage.folder.mkdir(parents=True, exist_ok=True)
     write_json(stage.folder / DONE, stage.record)
+
+
+def check_splits(data: Path) -> None:
+    """Refuse a dataset with nothing to train on, to choose by or to score.
+
+    Raises:
+        SystemExit: a split is empty; with the remedy.
+    """
+    splits = json.loads((data / "build.json").read_text(encoding="utf-8"))["splits"]
+    lacking = [name for name in ("train", "validation", "test") if name not in splits]
+    if lacking:
+        kept = sum(split["clips"] for split in splits.values())
+        raise SystemExit(
+            f"error: {data} holds {kept} clip{'s' if kept > 1 else ''} and none in {', '.join(lacking)}: the "
+            "quickstart trains on one split, chooses by another and scores a third; give at least 3 clips, and where "
+            'captions.jsonl or split files say which is in which, some in "train", "validation" and "test"'
+        )
 
 
 @lru_cache

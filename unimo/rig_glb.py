@@ -20,8 +20,8 @@ import numpy as np
 from datasets_scripts.sources.bvh_skeleton import place_joints
 from datasets_scripts.sources.conversion import place_toes
 from datasets_scripts.sources.orientation import Convention, gather
-from datasets_scripts.sources.reading import check_regular
 from datasets_scripts.sources.rigs import map_joints
+from modeling_unimo.array_files_unimo import check_regular
 from modeling_unimo.rigid_motion_unimo import slerp
 from modeling_unimo.rotations_unimo import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
 from unimo.motion_files import LARGEST

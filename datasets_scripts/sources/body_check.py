@@ -24,6 +24,7 @@ _STRETCH, _WOBBLE = (
     0.3,
     0.05,
 )  # standard deviation of a bone's length: refused above the first, reported above the second
+_LEGS = (0.3, 1.5)  # metres, where the unit is known: from small children to the tallest people
 _JUMP = 0.25  # seconds that a tracking error may last
 _FLOATING = 0.6  # legs above the lowest point of the clip
 
@@ -38,21 +39,44 @@ def check_numbers(joints: np.ndarray) -> None:
     Raises:
         BodyError: not finite, or beyond any unit of length.
     """
-    if joints.size and not (joints.min() >= -_MAX_COORDINATE and joints.max() <= _MAX_COORDINATE):
-        wrong = ~(np.abs(joints) <= _MAX_COORDINATE)
+    # As numbers of Python: small types would not hold the bound.
+    if joints.size and not (float(joints.min()) >= -_MAX_COORDINATE and float(joints.max()) <= _MAX_COORDINATE):
+        wrong = ~(np.abs(joints.astype(np.float64)) <= _MAX_COORDINATE)
         value = joints[wrong][0]
         what = "coordinates beyond 1e7" if np.isfinite(value) else "NaN or infinite values"
         frame = int(np.argwhere(wrong)[0][0])
         raise BodyError(f"{what}, first in frame {frame} ({int(wrong.sum())} of {joints.size} numbers)")
 
 
-def check_body(joints: np.ndarray, fps: float, skeleton: Skeleton = HUMANML3D) -> list[str]:
+def check_features(features: np.ndarray, fps: float, skeleton: Skeleton) -> None:
+    """Checks the columns of features that say again what their positions say, and which `check_body` does not see.
+
+    Args:
+        features: (T, D), raw.
+        fps: frames per second.
+        skeleton: the skeleton of the features.
+
+    Raises:
+        BodyError: numbers that no body gives.
+    """
+    check_numbers(features)
+    fastest = MAX_SPEED / fps / skeleton.unit_scale
+    # A turn is an arcsine, a rotation two columns of a matrix, a contact 0 or 1; what a model wrote may miss a little.
+    bounds = {"root_yaw": np.pi, "root_linear": fastest, "rotations": 2.0, "velocities": 2 * fastest, "contacts": 2.0}
+    for group, most in bounds.items():
+        largest = float(np.abs(features[:, skeleton.slices[group]]).max(initial=0.0))
+        if largest > most:
+            raise BodyError(f"the columns of {group} hold {largest:.3g}; a body gives at most {most:.3g}")
+
+
+def check_body(joints: np.ndarray, fps: float, skeleton: Skeleton = HUMANML3D, unit: float | None = None) -> list[str]:
     """Checks a converted clip and says what is unusual about it.
 
     Args:
         joints: (T, J, 3), Y up, left on the left, in any unit.
         fps: frames per second.
         skeleton: the skeleton of the joints.
+        unit: their unit in metres, where it is known.
 
     Returns:
         What is unusual but possible, as short sentences.
@@ -61,6 +85,8 @@ def check_body(joints: np.ndarray, fps: float, skeleton: Skeleton = HUMANML3D) -
         BodyError: bones or speeds that no person has, or numbers that are none.
     """
     check_numbers(joints)
+    if not len(joints):
+        raise BodyError("no frames")
     names = {name: index for index, name in enumerate(skeleton.joint_names)}
     parents = np.array(skeleton.parents)
     bones = _norm(joints[:, 1:] - joints[:, parents[1:]])
@@ -69,6 +95,8 @@ def check_body(joints: np.ndarray, fps: float, skeleton: Skeleton = HUMANML3D) -
     leg = sum(length[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")) / 2
     if not leg > 0:
         raise BodyError("hip, knee and ankle are one point in most frames")
+    if unit is not None and not _LEGS[0] <= leg * unit <= _LEGS[1]:
+        raise BodyError(f"legs of {leg * unit:.3g} m; people have {_LEGS[0]:g} to {_LEGS[1]:g}: the unit is wrong")
     notes = _check_bones(length, leg)
     notes += _check_constancy(bones / leg, middle / leg, [skeleton.joint_names[i] for i in range(1, len(parents))])
 

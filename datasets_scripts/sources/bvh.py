@@ -109,7 +109,7 @@ def read_joint_map(path: str | Path) -> dict[str, str]:
         raise FileNotFoundError(f"{path}: no such joint map")
     try:
         entries = json.loads(read_text(path).content)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error})") from error
     if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
         raise ValueError(f'{path} must hold an object such as {{"left_hip": "LeftUpLeg"}}')

@@ -15,6 +15,7 @@ from datasets_scripts.sources.clips import check_fps
 from datasets_scripts.sources.reading import read_text
 
 _MAX_JOINTS = 2000
+_LARGEST = 1e7  # of lengths in any unit, and of degrees
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
 _GLUED = re.compile(r"[+-]?[\d.]+(?:e[+-]?\d+)?(?:[+-][\d.]+(?:e[+-]?\d+)?)+", re.IGNORECASE)
 
@@ -154,11 +155,11 @@ def _frames(rows: list[tuple[int, str]], frames: int, columns: int, complete: bo
     elif whole != frames:
         notes.append(f"Frames says {frames}, the file holds {whole}: {whole} used")
     values = np.array(numbers)[: whole * columns].reshape(whole, columns)
-    if not np.isfinite(values).all():
-        frame = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise BvhError(
-            f"frame {frame + 1} (line {rows[frame][0] if len(rows) >= whole else '?'}) holds NaN or infinity"
-        )
+    wrong = ~(np.abs(values) <= _LARGEST)
+    if wrong.any():
+        frame = int(np.argwhere(wrong)[0][0])
+        what = f"a number beyond {_LARGEST:g}" if np.isfinite(values[wrong][0]) else "NaN or infinity"
+        raise BvhError(f"frame {frame + 1} (line {rows[frame][0] if len(rows) >= whole else '?'}) holds {what}")
     return values
 
 
@@ -182,7 +183,10 @@ def _number(word: str, what: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise BvhError(f"{what} must be a number, got {word[:40]!r}")
+        comma = "; write a decimal point" if re.fullmatch(r"[+-]?\d+,\d+", word) else ""
+        raise BvhError(f"{what} must be a number, got {word[:40]!r}{comma}")
+    if abs(value) > _LARGEST:
+        raise BvhError(f"{what} is {value:g}; numbers beyond {_LARGEST:g} are no length in any unit")
     return value
 
 

@@ -16,10 +16,7 @@ import numpy as np
 from datasets_scripts.schema import CAPTION, FPS, MAX_FRAMES, NOTE, Caption, Clip, Skipped
 
 MAX_SECONDS = 3600.0  # bounds the memory of a clip
-_RATES = (
-    5.0,
-    1000.0,
-)  # frames per second: slower ones lose steps and waves
+_RATES = (5.0, 1000.0)  # frames per second: slower ones lose steps and waves
 SUBCLIPS = ("tagged", "per_caption", "none")
 _BEYOND = "time tag beyond the clip (cut at its end)"
 
@@ -64,6 +61,17 @@ def check_fps(fps: float) -> float:
     return fps
 
 
+def check_length(frames: int, fps: float) -> None:
+    """Refuses a clip before memory is taken for its frames at another rate.
+
+    Raises:
+        ValueError: `fps` is out of bounds, or the clip is longer than an hour.
+    """
+    check_fps(fps)
+    if frames > fps * MAX_SECONDS:
+        raise ValueError(f"{frames / fps / 60:.0f} minutes long; at most {MAX_SECONDS / 60:.0f} are read as one clip")
+
+
 def resample(joints: np.ndarray, fps: float, target_fps: float = FPS) -> np.ndarray:
     """Resamples positions (T, J, 3) from `fps` to `target_fps` by cubic interpolation in time.
 
@@ -79,11 +87,7 @@ def resample(joints: np.ndarray, fps: float, target_fps: float = FPS) -> np.ndar
     Raises:
         ValueError: `fps` is out of bounds, or the clip is longer than an hour.
     """
-    check_fps(fps)
-    if len(joints) > fps * MAX_SECONDS:
-        raise ValueError(
-            f"{len(joints) / fps / 60:.0f} minutes long; at most {MAX_SECONDS / 60:.0f} are read as one clip"
-        )
+    check_length(len(joints), fps)
     # Files write 0.008333 for 1/120: without rounding, frame k would drift off its time in long clips. 59.94 stays.
     nearest = round(fps)
     if nearest and abs(fps - nearest) < 2e-4 * nearest:

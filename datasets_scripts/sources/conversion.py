@@ -48,6 +48,8 @@ def convert(
         and np.ptp(joints, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(joints[0]).max()))
     ):
         raise UnusableClip("nothing moves in the clip", f"{len(joints)} frames")
+    if joints.dtype not in (np.float32, np.float64):
+        joints = joints.astype(np.float32)
     try:
         joints = resample(joints, fps)
     except ValueError as error:

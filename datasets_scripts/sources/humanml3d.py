@@ -18,17 +18,18 @@ import numpy as np
 
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import CAPTION, FPS, NOTE, Caption, Clip, Skipped
-from datasets_scripts.sources.body_check import BodyError, check_body, check_numbers
+from datasets_scripts.sources.body_check import BodyError, check_body, check_features
 from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
 from datasets_scripts.sources.conversion import note
-from datasets_scripts.sources.reading import load_array, read_text
+from datasets_scripts.sources.reading import read_text
 from datasets_scripts.workers import map_in_order
-from modeling_unimo.skeletons_unimo import HUMANML3D, KIT
+from modeling_unimo.array_files_unimo import load_array
+from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, skeleton_for
 
 SPLIT_FILES = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 # The published length filter is min <= T < 200; 197..199 frames are cut to 196, where the published loaders cut, too.
 RULES = {263: ClipRules(min_frames=40), 251: ClipRules(min_frames=24)}
-SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _TOKEN = re.compile(r"\S+/[A-Z]+")
 
 
@@ -307,11 +308,9 @@ def _convert(job: _Job, layout: Layout, rules: ClipRules, subclips: str, subclip
         return [*texts.skipped, Skipped(name, "no usable caption", text.name)]
     clip = Clip(name, features.astype(np.float32), texts.captions, split, layout.name, subclip_fps)
     unusual: list[str] = []
-    # KIT-ML's bones are not known, so its bodies are not measured.
-    if len(features) and layout.feature_dim == HUMANML3D.feature_dim:
+    if len(features):
         try:
-            check_numbers(clip.features)
-            unusual = check_body(clip.joints, layout.fps)
+            unusual = check_clip(clip)
         except BodyError as error:
             return [*texts.skipped, Skipped(name, "no body of a person", str(error))]
     rows = make_rows(clip, rules, subclips)
@@ -320,6 +319,14 @@ def _convert(job: _Job, layout: Layout, rules: ClipRules, subclips: str, subclip
         *(note(name, text) for text in unusual),
         *(_retimed(row, layout.fps) if isinstance(row, Clip) else row for row in rows),
     ]
+
+
+def check_clip(clip: Clip) -> list[str]:
+    """Checks features of either dataset, as `build` and `doctor` do; see `check_body` and `check_features`."""
+    skeleton = skeleton_for(clip.features.shape[1])
+    fps = FPS if skeleton is HUMANML3D else KIT.fps
+    check_features(clip.features, fps, skeleton)
+    return check_body(clip.joints, fps, skeleton, unit=skeleton.unit_scale)
 
 
 def _retimed(row: Clip, fps: float) -> Clip:

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from datasets_scripts.schema import FPS, SOURCE, Clip, Skipped
+from datasets_scripts.sources.body_check import BodyError, check_numbers
 from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, note
 from datasets_scripts.sources.orientation import UPS, Convention, Evidence, gather, settle
-from datasets_scripts.sources.reading import (
+from datasets_scripts.workers import map_in_order
+from modeling_unimo.array_files_unimo import (
     MAX_ARRAY_BYTES,
     UNREADABLE,
     check_regular,
@@ -24,7 +26,6 @@ from datasets_scripts.sources.reading import (
     open_member,
     read_member,
 )
-from datasets_scripts.workers import map_in_order
 from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D, SHORTEST_BONE
 
 JOINTS_RULES = ClipRules()
@@ -137,7 +138,14 @@ def _named(source: _Source, records: Mapping[str, Record]) -> Iterator[tuple[str
 
 
 def _is_motion(motion: np.ndarray) -> bool:
-    return motion.ndim == 3 and motion.shape[1:] == (HUMANML3D.num_joints, 3) and len(motion) > 0
+    """Whether a motion can tell something about the axes of its source."""
+    if motion.ndim != 3 or motion.shape[1:] != (HUMANML3D.num_joints, 3) or not len(motion):
+        return False
+    try:
+        check_numbers(motion)
+    except BodyError:
+        return False
+    return True
 
 
 def _windows(motions: Iterable[tuple[str, np.ndarray | Skipped]], frames: int) -> Iterator[list]:

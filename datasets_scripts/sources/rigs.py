@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from datasets_scripts.sources.bvh_format import BvhError
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 SPINE = ("spine1", "spine2", "spine3")
+_UNLIKE = 0.15  # of the length of two branches: beyond that they are not a body's left and right
 COINCIDENT = 0.01  # of the leg: joints nearer than this are one point
 # Names of each joint of a side without the side, best first. Some mean another joint in another rig: `_means`.
 _SIDED = {
@@ -195,17 +197,24 @@ def _complete(bvh: Hierarchy, positions: np.ndarray, found: dict[str, int]) -> N
         if "head" not in found or "neck" not in found:
             chest = found.get("neck", _meeting(bvh, found["left_shoulder"], found["right_shoulder"]))
             limbs = {*found.values()} - {chest}
-            path = _path(bvh, positions, chest, avoid=limbs - {found.get("head", -1)})
+            path = _path(bvh, _bones(bvh, positions), chest, avoid=limbs - {found.get("head", -1)})
             if "head" in found:
                 path = list(ancestors(bvh, bvh.parents[found["head"]]))[::-1]
                 path = path[path.index(chest) :] if chest in path else [chest, *path[-1:]]
                 found.setdefault("neck", path[-1])
             elif len(path) > 2:
                 found.setdefault("neck", path[1])
-                if found["neck"] != path[-1]:
-                    found["head"] = path[path.index(found["neck"]) + 1] if found["neck"] in path else path[-1]
+                found["head"] = _head(bvh, path[path.index(found["neck"]) :] if found["neck"] in path else path[1:])
             elif len(path) == 2 and "neck" in found:
                 found["head"] = path[1]
+
+
+def _head(bvh: Hierarchy, chain: list[int]) -> int:
+    """The head on a chain that begins with the neck, of one or two joints; an end site is the top of the head."""
+    joints = [index for index in chain if not bvh.names[index].endswith("_end")]
+    if len(joints) < 2:
+        return chain[-1]
+    return joints[-1] if len(joints) <= 3 else joints[1]  # beyond come hair and hats
 
 
 def _meeting(bvh: Hierarchy, left: int, right: int) -> int:
@@ -251,10 +260,11 @@ def _leg(positions: np.ndarray, found: Mapping[str, int]) -> float:
 def _structure(bvh: Hierarchy, positions: np.ndarray) -> dict[str, int] | None:
     """Two legs, two arms and a head on a spine; None where the skeleton has no such parts.
 
-    Limbs are the two longest pairs of equal branches. The legs branch off nearer to the root; left and right are told
+    Limbs are the two longest pairs of like branches. The legs branch off nearer to the root; left and right are told
     by the toes, knees and elbows, in right-handed axes.
     """
-    pairs = _pairs(bvh, positions)
+    bones = _bones(bvh, positions)
+    pairs = _pairs(bvh, bones)
     if len(pairs) < 2:
         return None
     legs, arms = sorted(pairs[:2], key=lambda pair: len(list(ancestors(bvh, pair[0]))))
@@ -262,17 +272,17 @@ def _structure(bvh: Hierarchy, positions: np.ndarray) -> dict[str, int] | None:
         return None
     found = {"pelvis": legs[0]}
     taken = {*legs[1:], *arms[1:]} | set(ancestors(bvh, legs[0])) | set(ancestors(bvh, arms[0]))
-    neck = [i for i in _path(bvh, positions, arms[0], avoid=taken - {arms[0]})[1:]]
+    neck = _path(bvh, bones, arms[0], avoid=taken - {arms[0]})[1:]
     if not neck:
         return None
-    found |= {"neck": neck[0], "head": neck[1] if len(neck) > 1 else neck[0]}
+    found |= {"neck": neck[0], "head": _head(bvh, neck)}
     limbs = {}
     for kind, (base, *starts), parts in (
         ("leg", legs, ("hip", "knee", "ankle", "foot")),
         ("arm", arms, ("shoulder", "elbow", "wrist", "collar")),
     ):
         for number, start in enumerate(starts):
-            joints = _limb(positions, [base, *_path(bvh, positions, start)])
+            joints = _limb(positions, [base, *_path(bvh, bones, start)])
             if joints is None:
                 return None
             before, first, middle, end, after = joints
@@ -301,43 +311,57 @@ def _looks_mirrored(positions: np.ndarray, names: Mapping[str, int]) -> bool:
     return gather([joints], 1.0)[0].decide().mirrored
 
 
-def _pairs(bvh: Hierarchy, positions: np.ndarray) -> list[tuple[int, int, int]]:
-    """(branching joint, limb, limb): pairs of branches of nearly equal length, the longest first."""
-    reach = [_length(positions, [parent, *_path(bvh, positions, i)]) for i, parent in enumerate(bvh.parents)]
+def _pairs(bvh: Hierarchy, bones: Sequence[float]) -> list[tuple[int, int, int]]:
+    """(branching joint, limb, limb): pairs of branches with joints in the same places, the longest first."""
+    reach = list(bones)
     children: dict[int, list[int]] = {}
-    for index, parent in enumerate(bvh.parents):
-        children.setdefault(parent, []).append(index)
+    for index in range(len(bvh.parents) - 1, 0, -1):  # children come after their parents
+        parent = bvh.parents[index]
+        if parent >= 0:
+            reach[parent] = max(reach[parent], bones[parent] + reach[index])
+            children.setdefault(parent, []).append(index)
+    least = 0.3 * max(reach)
     pairs = []
     for parent, branches in children.items():
-        branches = sorted(branches, key=lambda branch: -reach[branch])
-        for one, other in zip(branches, branches[1:], strict=False):
-            if parent >= 0 and reach[other] > 0.85 * reach[one] > 0.3 * max(reach):
-                pairs.append((parent, one, other))
+        long = sorted((branch for branch in branches if reach[branch] > least), key=lambda branch: -reach[branch])[:6]
+        unlike = sorted((_unlikeness(bvh, bones, *pair), pair) for pair in combinations(long, 2))
+        taken: set[int] = set()
+        for difference, pair in unlike:
+            if difference < _UNLIKE and taken.isdisjoint(pair):
+                taken.update(pair)
+                pairs.append((parent, *pair))
     return sorted(pairs, key=lambda pair: -reach[pair[1]])
 
 
-def _path(bvh: Hierarchy, positions: np.ndarray, start: int, avoid: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
+def _unlikeness(bvh: Hierarchy, bones: Sequence[float], one: int, other: int) -> float:
+    """By how much of their length the joints of two branches miss each other."""
+    marks = [np.cumsum([bones[index] for index in _path(bvh, bones, branch)]) for branch in (one, other)]
+    common = min(map(len, marks))
+    apart = np.abs(marks[0][:common] - marks[1][:common]).max()
+    return float(max(apart, abs(marks[0][-1] - marks[1][-1])) / max(marks[0][-1], marks[1][-1], 1e-12))
+
+
+def _bones(bvh: Hierarchy, positions: np.ndarray) -> list[float]:
+    """The distance of each joint from its parent; 0 for the root."""
+    above = [parent if parent >= 0 else index for index, parent in enumerate(bvh.parents)]
+    return np.linalg.norm(positions - positions[:, above], axis=-1).mean(axis=0).tolist()
+
+
+def _path(bvh: Hierarchy, bones: Sequence[float], start: int, avoid: Collection[int] = ()) -> list[int]:
     """From a joint along its longest chain of descendants to the tip."""
-    reach = np.zeros(len(bvh.parents))
+    reach = [0.0] * len(bvh.parents)
     best: dict[int, int] = {}
     for index in range(len(bvh.parents) - 1, start, -1):  # children come after their parents
         parent = bvh.parents[index]
         if index in avoid:
             continue
-        length = reach[index] + np.linalg.norm(positions[:, index] - positions[:, parent], axis=-1).mean()
+        length = reach[index] + bones[index]
         if length > reach[parent]:
             reach[parent], best[parent] = length, index
     path = [start]
     while path[-1] in best:
         path.append(best[path[-1]])
     return path
-
-
-def _length(positions: np.ndarray, path: list[int]) -> float:
-    if path[0] < 0:
-        path = path[1:]
-    steps = np.diff(positions[:, path], axis=1)
-    return float(np.linalg.norm(steps, axis=-1).sum(axis=1).mean())
 
 
 def _limb(positions: np.ndarray, path: list[int]) -> tuple[int | None, int, int, int, int | None] | None:

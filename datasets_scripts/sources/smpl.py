@@ -2,12 +2,12 @@
 
 Recognised by their keys: AMASS (`poses`, `trans`), GVHMR (`smpl_params_global` with `body_pose`, `global_orient`,
 `transl`), WHAM (`pose_world`, `trans_world`, one entry a person), TRAM (`pred_rotmat`, `pred_trans`) and 4D-Humans
-(`global_orient`, `body_pose` as matrices). Every body is turned upright by how it stands, whatever its file's axes.
+(`global_orient`, `body_pose` as matrices). Bodies are turned upright by how they stand, whatever the axes: all files
+of a folder that hold arrays of the same names come from one tool, and are read in the same axes.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,20 +16,21 @@ from typing import IO, Any
 
 import numpy as np
 
-from datasets_scripts.schema import FPS, NOTE, Clip, Skipped
+from datasets_scripts.schema import FPS, Clip, Skipped
+from datasets_scripts.sources.body_check import MAX_SPEED
 from datasets_scripts.sources.caption_file import Record, captioned
-from datasets_scripts.sources.clips import ClipRules, make_rows
-from datasets_scripts.sources.conversion import UnusableClip, convert
-from datasets_scripts.sources.orientation import Convention, gather
-from datasets_scripts.sources.reading import UNREADABLE
+from datasets_scripts.sources.clips import ClipRules, check_length, guarded, make_rows
+from datasets_scripts.sources.conversion import UnusableClip, convert, note
+from datasets_scripts.sources.orientation import SAMPLES, UPS, Convention, Evidence, gather, settle
 from datasets_scripts.workers import map_in_order
-from modeling_unimo.skeletons_unimo import HUMANML3D
+from modeling_unimo.array_files_unimo import UNREADABLE, check_regular, member_names, read_member
+from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
 from modeling_unimo.smpl_unimo import NUM_JOINTS, BodyModel, joints_from_smpl, load_body_model, load_restricted_pickle
 
 SUFFIXES = (".npz", ".pt", ".pth", ".pkl")
 SMPL_RULES = ClipRules(long_clips="crop")
 VIDEO_FPS = 30.0  # of video, which the files of video-to-motion systems do not repeat
-LARGEST = 300_000_000  # bytes of one array; the longest recording of AMASS has a tenth of that
+LARGEST = 300_000_000  # bytes of a file's arrays; the longest recording of AMASS has a tenth of that
 # In order of preference: what is in the world's axes before what is in the camera's.
 _POSES = ("pose_world", "poses", "fullpose", "pose", "pred_rotmat", "pred_pose")
 _ORIENT = ("root_orient_world", "global_orient", "root_orient")
@@ -38,7 +39,7 @@ _TRANS = ("trans_world", "trans", "transl", "root_trans", "pred_trans")
 _BETAS = ("betas", "beta", "shape", "pred_shape")
 _RATES = ("mocap_framerate", "mocap_frame_rate", "frame_rate", "fps")
 _KEYS = frozenset((*_POSES, *_ORIENT, *_BODY, *_TRANS, *_BETAS, *_RATES, "gender"))
-_FASTEST = 15.0  # metres a second: no person's pelvis moves faster
+_LARGEST_NUMBER = 1e6  # of radians, metres and shape coefficients
 
 
 @dataclass
@@ -53,6 +54,7 @@ class SmplMotion:
         fps: frames per second, or None where the file does not tell.
         gender: as stored (text or bytes), or None.
         rate_key: the name by which the file gives its frame rate, "" where it does not.
+        keys: the names of what was read, the same in all files of a tool.
     """
 
     name: str
@@ -62,6 +64,7 @@ class SmplMotion:
     fps: float | None = None
     gender: str | bytes | None = None
     rate_key: str = ""
+    keys: tuple[str, ...] = ()
 
 
 def read_smpl(file: str | Path | IO[bytes], name: str = "") -> list[SmplMotion]:
@@ -80,6 +83,8 @@ def read_smpl(file: str | Path | IO[bytes], name: str = "") -> list[SmplMotion]:
     try:
         if suffix == ".npz":
             content: Any = read_npz(file, _KEYS)
+        elif isinstance(file, (str, Path)) and check_regular(Path(file)) > LARGEST:
+            raise ValueError(f"more than {LARGEST / 1e6:.0f} MB, which are not read as one file")
         elif suffix in (".pt", ".pth"):
             content = _read_torch(file)
         elif suffix == ".pkl":
@@ -88,9 +93,8 @@ def read_smpl(file: str | Path | IO[bytes], name: str = "") -> list[SmplMotion]:
             raise ValueError(f"ends in {suffix!r}; SMPL parameters are read from {', '.join(SUFFIXES)}")
     except FileNotFoundError:
         raise
-    except (*UNREADABLE, MemoryError) as error:
-        reason = "holds pickled objects, which are refused" if "allow_pickle" in str(error) else str(error)
-        raise ValueError(f"{name}: {reason}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{name}: {error}") from error
     bodies = list(_bodies(content, ""))
     if not bodies:
         keys = sorted(map(str, content))[:8] if isinstance(content, Mapping) else type(content).__name__
@@ -106,40 +110,30 @@ def read_smpl(file: str | Path | IO[bytes], name: str = "") -> list[SmplMotion]:
 def is_smpl_file(path: str | Path) -> bool:
     """Whether a file holds SMPL parameters, by its suffix and, of an .npz, by the names of its arrays."""
     suffix = Path(path).suffix.lower()
-    if suffix != ".npz" or not zipfile.is_zipfile(path):
-        return suffix in SUFFIXES and suffix != ".npz"
-    with zipfile.ZipFile(path) as archive:
-        names = {name.removesuffix(".npy") for name in archive.namelist()}
-    return not names.isdisjoint((*_POSES, *_BODY))
+    if suffix != ".npz":
+        return suffix in SUFFIXES
+    try:
+        check_regular(Path(path))
+        return not {*member_names(path)}.isdisjoint((*_POSES, *_BODY))
+    except UNREADABLE:
+        return False
 
 
 def read_npz(file: str | Path | IO[bytes], keys: Iterable[str]) -> dict[str, np.ndarray]:
     """Those of the named arrays that an .npz holds. Sizes are checked before memory is taken.
 
     Raises:
-        ValueError, OSError, ...: `clips.UNREADABLE`; an array is larger than `LARGEST`, or its header lies.
+        UNREADABLE: the arrays are larger than `LARGEST`, or a header lies.
     """
-    with zipfile.ZipFile(file) as archive:
-        found = [name for name in archive.namelist() if name.removesuffix(".npy") in keys]
-        for name in found:
-            _check_size(archive, name)
-        arrays = {}
-        for name in found:
-            with archive.open(name) as member:
-                arrays[name.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
-        return arrays
-
-
-def _check_size(archive: zipfile.ZipFile, member: str) -> None:
-    size = archive.getinfo(member).file_size
-    if size > LARGEST:
-        raise ValueError(f"{member} has {size / 1e6:.0f} MB; at most {LARGEST / 1e6:.0f} are read")
-    with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(stream)
-        if not dtype.hasobject and int(np.prod(shape, dtype=object)) * dtype.itemsize != size - stream.tell():
-            raise ValueError(f"{member} is cut: {size} bytes do not hold {dtype} of shape {shape}")
+    if isinstance(file, (str, Path)):
+        check_regular(Path(file))
+    arrays: dict[str, np.ndarray] = {}
+    left = LARGEST
+    for name in member_names(file):
+        if name in keys:
+            arrays[name] = read_member(file, name, left)
+            left -= arrays[name].nbytes
+    return arrays
 
 
 def _read_torch(file: Any) -> Any:
@@ -178,12 +172,15 @@ def _first(fields: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 def _motion(label: str, fields: Mapping[str, Any]) -> SmplMotion:
     poses_key, trans_key, betas_key = (_first(fields, names) for names in (_POSES, _TRANS, _BETAS))
+    rate_key = _first(fields, _RATES) or ""
     if poses_key is not None:
+        keys: tuple[str, ...] = (poses_key,)
         poses = _axis_angles(poses_key, fields[poses_key])
     else:
         orient, body = _first(fields, _ORIENT), _first(fields, _BODY)
         assert orient is not None and body is not None, "a body has poses, or an orientation and body poses"
-        poses = np.concatenate([_axis_angles(key, fields[key]) for key in (orient, body)], axis=1)
+        keys = (orient, body)
+        poses = np.concatenate([_axis_angles(key, fields[key]) for key in keys], axis=1)
     if poses.shape[1] % 3 or poses.shape[1] < 3 * NUM_JOINTS:
         raise ValueError(f"{poses.shape[1]} pose columns; 22 joints have {3 * NUM_JOINTS}, SMPL 72, SMPL-H 156")
     trans = None if trans_key is None else _numbers(trans_key, fields[trans_key]).reshape(-1, 3)
@@ -192,18 +189,21 @@ def _motion(label: str, fields: Mapping[str, Any]) -> SmplMotion:
     betas = None if betas_key is None else _numbers(betas_key, fields[betas_key])
     if betas is not None and betas.ndim > 1:  # estimated anew in every frame: a body has one shape
         betas = betas.reshape(-1, betas.shape[-1]).mean(0)
-    rate_key = _first(fields, _RATES) or ""
-    fps = float(_numbers(rate_key, fields[rate_key]).reshape(-1)[0]) if rate_key else None
+    rates = _numbers(rate_key, fields[rate_key]).reshape(-1) if rate_key else np.empty(0)
+    if rate_key and not rates.size:
+        raise ValueError(f"{rate_key} holds no number")
+    fps = float(rates[0]) if rates.size else None
     gender = np.asarray(fields["gender"]).reshape(-1) if "gender" in fields else np.empty(0)
     stored = gender[0].item() if len(gender) and gender.dtype.kind in "US" else None
-    return SmplMotion(label, poses, trans, betas, fps, stored, rate_key)
+    keys += tuple(key for key in (trans_key, betas_key, rate_key) if key)
+    return SmplMotion(label, poses, trans, betas, fps, stored, rate_key, keys)
 
 
 def _numbers(key: str, value: Any) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "fiu" or not array.size and array.ndim < 2:
         raise ValueError(f"{key} holds {array.dtype} of shape {array.shape}, not numbers")
-    return array
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
 def _axis_angles(key: str, value: Any) -> np.ndarray:
@@ -244,7 +244,11 @@ def _rows(array: np.ndarray | None, rows: Any) -> np.ndarray | None:
 
 # ------------------------------------------------------------------------------------------------- the source `smpl`
 def to_joints(
-    motion: SmplMotion, body_model: str | Path | BodyModel | None = None, up: str = "auto", fps: float | None = None
+    motion: SmplMotion,
+    body_model: str | Path | BodyModel | None = None,
+    up: str = "auto",
+    fps: float | None = None,
+    convention: Convention | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Joints (T, 22, 3) at 20 fps, Y up, left on the left, with notes on what was assumed.
 
@@ -253,44 +257,67 @@ def to_joints(
         body_model: see `joints_from_smpl`; None is the average skeleton.
         up: the axis that points up, or "auto": by how the body stands.
         fps: frames per second where the file does not tell; video's 30 if None.
+        convention: the axes, where they are known from other files, in place of `up`.
 
     Raises:
-        ValueError: NaN, no frames, an impossible frame rate, or numbers that are not radians and metres.
+        ValueError: NaN, no frames, an impossible frame rate, numbers that are not radians and metres, or no body of a
+            person.
     """
+    rate, notes = _check(motion, fps)
+    if body_model is None:
+        notes.append("no body model: the average skeleton, whose angles are the file's and whose proportions are not")
+    elif motion.betas is None:
+        notes.append("no betas in the file: the body model's mean shape")
+    last = len(motion.poses) - 1
+    frames = np.arange(int(last * FPS / rate + 1e-6) + 1) * (rate / FPS)
+    poses, trans = sample(motion, np.minimum(frames, last))
+    joints = joints_from_smpl(poses, trans, motion.betas, body_model).astype(np.float32)
+    if convention is None:
+        convention = gather([joints], FPS)[0].decide(up)
+        if convention != Convention():
+            notes.append(str(convention))
+    try:
+        joints, changed = convert(joints, FPS, convention)
+    except UnusableClip as error:
+        raise ValueError(str(error)) from error
+    return joints, notes + changed
+
+
+def _check(motion: SmplMotion, fps: float | None) -> tuple[float, list[str]]:
+    """The frame rate of a motion that can be converted, with a note where it was assumed."""
     notes = []
     rate = motion.fps
     if rate is None:
         rate = VIDEO_FPS if fps is None else fps
         if fps is None:
             notes.append(f"no frame rate in the file: taken as {VIDEO_FPS:g} fps")
-    if not 1.0 <= rate <= 1000.0:
-        raise ValueError(f"{rate:g} frames per second; give the right rate with --fps")
-    poses = motion.poses[:, : 3 * NUM_JOINTS]
+    poses, trans = motion.poses[:, : 3 * NUM_JOINTS], motion.trans
+    check_length(len(poses), rate)
     if len(poses) < 2:
         raise ValueError(f"{len(poses)} frames; a motion has at least 2")
-    if not np.isfinite(poses).all() or (motion.trans is not None and not np.isfinite(motion.trans).all()):
-        raise ValueError("NaN or infinite poses or positions")
+    for name, numbers in (("poses", poses), ("positions", trans), ("betas", motion.betas)):
+        if numbers is not None and not (np.abs(numbers) < _LARGEST_NUMBER).all():
+            raise ValueError(f"NaN, infinite or huge {name}")
     if np.linalg.norm(poses.reshape(-1, 3), axis=1).max() > 8 * np.pi:
         raise ValueError("rotations of more than four turns: poses must be axis-angle in radians, not degrees")
-    if motion.trans is not None and len(motion.trans) > 1:
-        speed = float(np.median(np.linalg.norm(np.diff(motion.trans, axis=0), axis=1))) * rate
-        if speed > _FASTEST:
+    if trans is not None:
+        speed = float(np.median(np.linalg.norm(np.diff(trans, axis=0), axis=1))) * rate
+        if speed > MAX_SPEED:
             raise ValueError(f"the body moves at {speed:.0f} m/s: positions must be in metres")
-    if body_model is None:
-        notes.append("no body model: the average skeleton, whose angles are the file's and whose proportions are not")
-    elif motion.betas is None:
-        notes.append("no betas in the file: the body model's mean shape")
-    frames = np.arange(int((len(poses) - 1) * FPS / rate + 1e-6) + 1) * (rate / FPS)
-    poses, trans = sample(motion, np.minimum(frames, len(poses) - 1))
-    joints = joints_from_smpl(poses, trans, motion.betas, body_model).astype(np.float32)
-    convention = gather([joints], FPS)[0].decide(up)
-    if convention != Convention():
-        notes.append(str(convention))
+    return rate, notes
+
+
+def _evidence(motion: SmplMotion, body_model: str | Path | None, fps: float | None) -> Evidence | None:
+    """What some frames tell about the axes; None where the motion cannot be used, which its conversion tells."""
     try:
-        joints, changed = convert(joints, FPS, convention)
-    except UnusableClip as error:
-        raise ValueError(str(error)) from error
-    return joints, notes + changed
+        rate, _ = _check(motion, fps)
+        places = np.arange(len(motion.poses))
+        if len(places) > 2 * SAMPLES:
+            places = np.unique(np.linspace(0, len(places) - 2, SAMPLES).astype(int)[:, None] + [0, 1])
+        joints = joints_from_smpl(motion.poses[places], _rows(motion.trans, places), motion.betas, body_model)
+        return gather([joints], rate)[0]
+    except (ValueError, ArithmeticError, MemoryError):
+        return None
 
 
 def smpl_to_features(
@@ -304,7 +331,10 @@ def smpl_to_features(
     from modeling_unimo.motion_representation import joints_to_features
 
     bodies = read_smpl(path)
-    joints, notes = to_joints(bodies[0], body_model, up, fps)
+    try:
+        joints, notes = to_joints(bodies[0], body_model, up, fps)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if len(bodies) > 1:
         notes.append(f"{len(bodies)} people in the file: the first one ({bodies[0].name}) is taken")
     return np.asarray(joints_to_features(joints), dtype=np.float32), notes
@@ -328,16 +358,20 @@ def iter_clips(
         rules: lengths to keep.
         subclips: see `clips.make_rows`.
         body_model: file of SMPL, SMPL-H or SMPL-X; None for the average skeleton.
-        up: the axis that points up, or "auto".
+        up: the axis that points up, or "auto": decided once for all files whose arrays have the same names.
         facing: see `joints_to_features`.
         fps: frames per second of files that do not tell (30).
         workers: processes that convert.
 
     Raises:
         FileNotFoundError: no folder, no such file or no captions in it, or no such body model.
-        ValueError: the captions or the body model cannot be used at all.
+        ValueError: the captions or the body model cannot be used at all, or an option is none of its values.
     """
     folder = Path(data_dir)
+    if up not in UPS:
+        raise ValueError(f"up must be one of {', '.join(UPS)}, got {up!r}")
+    if facing not in FACINGS:
+        raise ValueError(f"facing must be one of {', '.join(FACINGS)}, got {facing!r}")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of SMPL parameters")
     if body_model is not None:
@@ -349,39 +383,75 @@ def iter_clips(
     }
     if not files:
         raise FileNotFoundError(f"{folder} holds no {', '.join(SUFFIXES)} of SMPL parameters")
-    bodies: dict[str, tuple[Path, int]] = {}
-    for name, path in files.items():
-        try:
-            people = [body.name for body in read_smpl(path)]
-        except ValueError as error:
-            yield Skipped(name, "unreadable SMPL parameters", str(error))
+    bodies: dict[str, tuple[Path, int, _Look]] = {}
+    look = partial(_look, body_model=body_model, fps=fps)
+    for (name, path), people in zip(files.items(), map_in_order(look, files.values(), workers), strict=True):
+        if isinstance(people, str):
+            yield Skipped(name, "unreadable SMPL parameters", people)
             continue
-        labels = [name] if len(people) == 1 else [f"{name}#{person}" for person in people]
-        bodies |= {label: (path, place) for place, label in enumerate(labels)}
+        labels = [name] if len(people) == 1 else [f"{name}#{seen.person}" for seen in people]
+        bodies |= {label: (path, place, seen) for place, (label, seen) in enumerate(zip(labels, people, strict=True))}
     records, splits, skipped = captioned(folder, bodies)
     yield from skipped
-    jobs = ((name, *bodies[name], record, splits[name]) for name, record in records.items())
-    convert = partial(_convert, rules=rules, subclips=subclips, body_model=body_model, up=up, facing=facing, fps=fps)
-    for rows in map_in_order(convert, jobs, workers):
+    tools: dict[tuple[str, ...], dict[str, Evidence]] = {}
+    for name in records:
+        seen = bodies[name][2]
+        if seen.evidence is not None:
+            tools.setdefault(seen.keys, {})[name] = seen.evidence
+    conventions: dict[str, Convention] = {}
+    for keys, evidence in tools.items():
+        what = f"{len(evidence)} {'body' if len(evidence) == 1 else 'bodies'} in {', '.join(keys)}"
+        decided, notes = settle(evidence, up, what)
+        conventions |= decided
+        yield from notes
+    jobs = [
+        _Job(name, *bodies[name][:2], record, splits[name], conventions.get(name, Convention()))
+        for name, record in records.items()
+    ]
+    convert = partial(_convert, rules=rules, subclips=subclips, body_model=body_model, facing=facing, fps=fps)
+    for rows in map_in_order(partial(guarded, convert), jobs, workers):
         yield from rows
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What a first look at a body in a file tells."""
+
+    person: str
+    keys: tuple[str, ...]
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A body to convert: its file, its place there, and what its source decided for it."""
+
+    name: str
+    path: Path
+    place: int
+    record: Record
+    split: str
+    convention: Convention
+
+
+def _look(path: Path, body_model: str | Path | None, fps: float | None) -> list[_Look] | str:
+    """The bodies in a file, or why it cannot be read."""
+    try:
+        return [_Look(body.name, body.keys, _evidence(body, body_model, fps)) for body in read_smpl(path)]
+    except (ValueError, OSError) as error:
+        return str(error)
+
+
 def _convert(
-    job: tuple[str, Path, int, Record, str],
-    rules: ClipRules,
-    subclips: str,
-    body_model: str | Path | None,
-    up: str,
-    facing: str,
-    fps: float | None,
+    job: _Job, rules: ClipRules, subclips: str, body_model: str | Path | None, facing: str, fps: float | None
 ) -> list[Clip | Skipped]:
     from modeling_unimo.motion_representation import joints_to_features
 
-    name, path, place, record, split = job
     try:
-        joints, notes = to_joints(read_smpl(path)[place], body_model, up, fps)
+        motion = read_smpl(job.path)[job.place]
+        joints, notes = to_joints(motion, body_model, fps=fps, convention=job.convention)
         features = joints_to_features(joints, target_offsets=HUMANML3D.default_offsets, facing=facing)
     except ValueError as error:
-        return [Skipped(name, "cannot be converted", str(error))]
-    clip = Clip(name, np.asarray(features, dtype=np.float32), record.captions, split, "smpl")
-    return [*(Skipped(name, note, kind=NOTE) for note in notes), *make_rows(clip, rules, subclips)]
+        return [Skipped(job.name, "cannot be converted", str(error))]
+    clip = Clip(job.name, np.asarray(features, dtype=np.float32), job.record.captions, job.split, "smpl")
+    return [*(note(job.name, text) for text in notes), *make_rows(clip, rules, subclips)]

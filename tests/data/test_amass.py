@@ -332,7 +332,10 @@ def test_a_wrong_release_shows_in_the_lengths(root, tmp_path) -> None:
         (lambda r: shutil.rmtree(r / "body_models/smplh/male"), "no male/model.npz"),
         (lambda r: files.save(r / "body_models/smplh/male/model.npz", files.body_model(24)), "is a model of SMPL;"),
         (lambda r: files.save(r / "body_models/smplh/male/model.npz", files.body_model(55)), "is a model of SMPL-X;"),
-        (lambda r: files.save(r / "body_models/smplh/male/model.npz", files.body_model(16)), "MANO is no whole-body"),
+        (
+            lambda r: files.save(r / "body_models/smplh/male/model.npz", files.body_model(16)),
+            "MANO is not a whole-body",
+        ),
         (lambda r: shutil.rmtree(r / "amass_data"), "none of the 4 source files of the index"),
     ],
 )

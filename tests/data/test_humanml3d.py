@@ -39,8 +39,8 @@ def test_mirrored_clips_may_be_left_out(folder) -> None:
 
 def test_kit_layout_with_its_own_lengths_and_rate(tmp_path) -> None:
     folder = files.humanml3d_folder(tmp_path / "kit", dim=251)
-    np.save(folder / "new_joint_vecs" / "000000.npy", np.ones((24, 251), np.float32))
-    np.save(folder / "new_joint_vecs" / "000001.npy", np.ones((23, 251), np.float32))
+    np.save(folder / "new_joint_vecs" / "000000.npy", files.kit_features(24))
+    np.save(folder / "new_joint_vecs" / "000001.npy", files.kit_features(23))
     clips, faults = outcome(folder)
     assert clips["train", "000000"].fps == 12.5 and clips["train", "000000"].source == "kit"
     assert faults == {"000001": "too short (fewer than 24 frames)"}

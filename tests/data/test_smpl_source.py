@@ -104,9 +104,9 @@ def test_a_folder_with_captions_becomes_a_dataset(tmp_path, capsys) -> None:
         ({"poses": np.full((FRAMES, 72), np.nan)}, "NaN"),
         ({"poses": np.full((FRAMES, 72), 90.0)}, "degrees"),
         ({"trans": np.arange(3.0 * FRAMES).reshape(-1, 3) * 100}, "metres"),
-        ({"mocap_framerate": np.array(0.0)}, "0 frames per second"),
+        ({"mocap_framerate": np.array(0.0)}, "frames per second must be 5 to 1000, got 0"),
         ({"poses": np.zeros((FRAMES, 63))}, "63 pose columns"),
-        ({"trans": np.array([{}], dtype=object)}, "pickled objects"),
+        ({"trans": np.array([{}], dtype=object)}, "pickled array"),
         ({"poses": None}, "no SMPL parameters"),
     ],
 )

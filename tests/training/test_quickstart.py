@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from tiny_data import dataset_folder
 from waiting import wait_until
 
 from train import quickstart
@@ -22,6 +23,7 @@ from train.quickstart import (
     STAGE_KEYS,
     WALL,
     Stage,
+    finish,
     gather_metrics,
     headline,
     parse,
@@ -489,6 +491,15 @@ def test_memory_of_a_whole_process_tree():
     assert 180e6 / 2**20 < watch.peak_mb < 260
     watch.join(timeout=5)
     assert not watch.is_alive()  # it ends with what it watches
+
+
+@pytest.mark.parametrize("splits", [{"train": 1}, {"train": 2, "test": 1}, {"validation": 1, "test": 1}])
+def test_data_without_one_of_the_splits_is_refused_before_training(run, splits):
+    data = Stage("data", [], dataset_folder(run / "data", **splits))
+    lacking = ", ".join(name for name in ("train", "validation", "test") if name not in splits)
+    with pytest.raises(SystemExit, match=f"and none in {lacking}: the quickstart trains on one split"):
+        finish(data, 0, run / "log", 1.0, 1.0)
+    assert not (data.folder / DONE).exists()
 
 
 def test_headline(run):

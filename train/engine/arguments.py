@@ -179,7 +179,8 @@ def read_yaml(path: Path) -> Any:
         raise SystemExit(f"error: no config file at {path}")
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # The reader's own errors, and what it makes of impossible dates, endless numbers and nesting.
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
         raise SystemExit(f"error: {path} is not valid YAML: {error}") from error
 
 

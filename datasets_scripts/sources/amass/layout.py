@@ -40,8 +40,8 @@ from datasets_scripts.sources.amass.motion import (
     mirrored,
 )
 from datasets_scripts.sources.amass.statistics import STATISTICS, clip_statistics
-from datasets_scripts.sources.reading import load_array
 from datasets_scripts.workers import map_in_order
+from modeling_unimo.array_files_unimo import load_array
 from modeling_unimo.files_unimo import atomic_write, sha256_of, write_json, write_text
 from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
 from modeling_unimo.smpl_unimo import load_body_model

@@ -16,8 +16,9 @@ import numpy as np
 from datasets_scripts.schema import FPS
 from datasets_scripts.sources.amass.annotations import Row
 from datasets_scripts.sources.amass.releases import HUMANACT12, trim_frames
-from datasets_scripts.sources.reading import load_array
+from datasets_scripts.sources.clips import check_length
 from datasets_scripts.sources.smpl import read_smpl, sample
+from modeling_unimo.array_files_unimo import UNREADABLE, load_array
 from modeling_unimo.skeletons_unimo import HUMANML3D
 from modeling_unimo.smpl_unimo import NUM_BETAS, NUM_JOINTS, joints_from_smpl
 
@@ -101,8 +102,10 @@ def cut_amass(
     if motion.fps is None or motion.trans is None:
         missing = "mocap_framerate" if motion.fps is None else "trans"
         raise Unusable("no SMPL+H file", f"it lacks {missing}")
-    if not (math.isfinite(motion.fps) and motion.fps > 0):
-        raise Unusable("impossible frame rate", f"mocap_framerate is {motion.fps:g}")
+    try:
+        check_length(len(motion.poses), motion.fps)
+    except ValueError as error:
+        raise Unusable("impossible frame rate", f"mocap_framerate is {motion.fps:g}: {error}") from error
     if not len(motion.poses):
         raise Unusable("no frames")
     if motion.betas is None or len(motion.betas) < NUM_BETAS:
@@ -170,7 +173,7 @@ def cut_humanact12(file: Path | IO[bytes], rows: Sequence[Row]) -> Cut:
     """
     try:
         joints = load_array(file) if isinstance(file, Path) else np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise Unusable("unreadable file", str(error)) from error
     if joints.ndim != 3 or joints.shape[1] < NUM_JOINTS or joints.shape[2] != 3:
         raise Unusable("no joints", f"shape {joints.shape}; HumanAct12 has (frames, 22 or more, 3)")

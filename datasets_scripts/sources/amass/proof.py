@@ -15,7 +15,7 @@ from datasets_scripts.sources.amass.annotations import Row, read_index
 from datasets_scripts.sources.amass.releases import dataset_of, trim_frames
 from datasets_scripts.sources.amass.statistics import Float32Sum
 from datasets_scripts.sources.orientation import gather
-from datasets_scripts.sources.reading import load_array
+from modeling_unimo.array_files_unimo import load_array
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 REFERENCE_CLIP = "012314"
