@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from datasets_scripts.sources.synthetic.generator import SPLITS, draw_clip
 from datasets_scripts.sources.synthetic.motion import Plan, Segment
+from datasets_scripts.thoughts.annotate.event_words import direction
 from datasets_scripts.thoughts.annotate.events import (
     Bow,
     Circle,
@@ -48,7 +49,7 @@ from datasets_scripts.thoughts.annotate.events import (
     Twist,
     read,
 )
-from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator, direction
+from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.verify.kinematics import Span, measure
 from modeling_unimo.motion_representation import joints_to_features
 

@@ -44,7 +44,7 @@ def make_annotator(arguments: argparse.Namespace) -> KinematicAnnotator | VlmAnn
     if arguments.annotator == "none":
         return None
     if arguments.annotator == "kinematic":
-        return KinematicAnnotator(seed=arguments.seed)
+        return KinematicAnnotator(seed=arguments.seed, style=arguments.style)
     model: ChatServer | LocalModel
     if arguments.server:
         model = ChatServer(
@@ -73,6 +73,7 @@ def make_annotator(arguments: argparse.Namespace) -> KinematicAnnotator | VlmAnn
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
+    from datasets_scripts.thoughts.annotate.kinematic_annotator import STYLES
     from datasets_scripts.thoughts.annotate.rules import WITHOUT_THOUGHT
     from datasets_scripts.thoughts.annotate.vlm_server import SENDING
     from modeling_unimo.rendering_unimo import VIEWS
@@ -85,6 +86,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--annotator", choices=ANNOTATORS, default="kinematic")
     parser.add_argument("--output", help="dataset folder to write: new, empty or an earlier build")
     parser.add_argument("--texts_only", metavar="DIR", help="folder for the thoughts alone, keyed by clip id")
+    parser.add_argument(
+        "--style",
+        choices=STYLES,
+        default=STYLES[0],
+        help="of kinematic: sentences (default), or plan: the events alone, in at most half as many words",
+    )
     parser.add_argument("--overwrite_thoughts", action="store_true", help="replace existing thoughts")
     parser.add_argument(
         "--min_consistency",
@@ -137,9 +144,11 @@ def _check_options(parser: argparse.ArgumentParser, arguments: argparse.Namespac
         for name in _VLM_OPTIONS:
             if getattr(arguments, name) != parser.get_default(name):
                 parser.error(f"--{name} has no effect with --annotator {arguments.annotator}")
-    elif not arguments.model:
+    if arguments.annotator != "kinematic" and arguments.style != parser.get_default("style"):
+        parser.error(f"--style has no effect with --annotator {arguments.annotator}")
+    if arguments.annotator == "vlm" and not arguments.model:
         parser.error("--annotator vlm requires --model (and --server, unless the model runs here)")
-    elif arguments.workers > 1:
+    if arguments.annotator == "vlm" and arguments.workers > 1:
         parser.error("--workers has no effect with --annotator vlm; use --concurrency")
     if (arguments.price_input is None) != (arguments.price_output is None):
         parser.error("--price_input and --price_output must be given together")
@@ -156,6 +165,8 @@ def main(argv: list[str] | None = None) -> int:
     from datasets_scripts.thoughts.annotate.vlm_prompt import ModelUnusable
 
     settings = {"seed": arguments.seed}
+    if arguments.annotator == "kinematic":
+        settings |= {"style": arguments.style}
     if arguments.annotator == "vlm":
         # Neither address nor key: they do not change what a model says.
         names = ("send", "size", "frame_rate", "max_frames", "max_tokens", "temperature", "asks")

@@ -29,7 +29,7 @@ from datasets_scripts.sources.amass.statistics import STATISTICS
 from datasets_scripts.sources.clips import SUBCLIPS, ClipRules
 from datasets_scripts.sources.orientation import UPS
 from datasets_scripts.sources.synthetic import generator as synthetic
-from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
+from datasets_scripts.thoughts.annotate.kinematic_annotator import STYLES, KinematicAnnotator
 from datasets_scripts.thoughts.records import FILE, Joiner, write_records
 from modeling_unimo.command_line import non_negative_int, positive_int, words_of
 from modeling_unimo.files_unimo import write_json
@@ -216,13 +216,15 @@ def _rules(arguments: argparse.Namespace, default: ClipRules) -> ClipRules:
 def build(arguments: argparse.Namespace) -> BuildSummary:
     """Builds the dataset that the command line describes; see `write_dataset` for what may be raised."""
     check_output(arguments.output)
+    if arguments.annotator == "none" and arguments.style != STYLES[0]:
+        raise ValueError("--style has no effect with --annotator none")
     source = make_source(arguments)
     clips = source.clips
     joiner = None if arguments.thoughts is None else Joiner(arguments.thoughts)
     if joiner is not None:
         clips = joiner.join(clips)
     if source.annotate and arguments.annotator != "none":
-        clips = annotated(clips, KinematicAnnotator(seed=arguments.seed).annotate)
+        clips = annotated(clips, KinematicAnnotator(arguments.seed, arguments.style).annotate)
     elif arguments.annotator == "kinematic" and source.feature_dim != HUMANML3D.feature_dim:
         raise ValueError(
             "the kinematic annotator measures the 22-joint skeleton, and this data is KIT-ML's of 21 joints; "
@@ -271,6 +273,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--annotator",
         choices=ANNOTATORS,
         help="what fills missing thoughts: kinematic, from measured motion (default)",
+    )
+    parser.add_argument(
+        "--style",
+        choices=STYLES,
+        default=STYLES[0],
+        help="of those thoughts: sentences (default), or plan: the events alone, in at most half as many words",
     )
     parser.add_argument("--thoughts", metavar="DIR", help="texts-only folder to take thoughts from, before that")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -20,7 +20,7 @@ from evaluate_unimo.results import CLIPS, RESTS_ON, RESULTS, is_nested, rests_on
 from modeling_unimo.command_line import command, exit_on_error, positive_int
 from modeling_unimo.files_unimo import write_json
 
-SYSTEM = ("model", "vqvae")  # what a tag says of the system scored, not of the protocol
+SYSTEM = ("model", "vqvae", "candidates", "think")  # what a tag says of the system scored, not of the protocol
 _BATCH = 100  # resamples drawn at once
 
 

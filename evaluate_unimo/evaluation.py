@@ -79,11 +79,12 @@ def load_sampler(arguments: argparse.Namespace, group: ProcessGroup) -> sampling
         needed = "--model a UniMo folder, or with --vqvae the folder of a plain language model"
         model = load_model(UniMoForConditionalGeneration, arguments.model, needed)
         processor = UniMoProcessor.from_pretrained(arguments.model)
+    processor = processor.thinking(arguments.think)
     model = model.eval().to(group.device)
     # The codec and the judges stay in float32: only what writes the answers is narrowed.
     model.language_model.to(getattr(torch, arguments.dtype))
     settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-    return sampling.Sampler(model, processor, arguments.batch_size, settings, group)
+    return sampling.Sampler(model, processor, arguments.batch_size, settings, group, arguments.candidates)
 
 
 def load_judges(
@@ -165,7 +166,8 @@ def load_inputs(arguments: argparse.Namespace, group: ProcessGroup) -> Inputs:
         FileNotFoundError: A folder is missing.
         ValueError: A folder of another kind, a split that is missing or empty, or two skeletons.
     """
-    splits = load_splits(arguments, {"t2m": arguments.split, **(HARD_SPLITS if arguments.hard else {})})
+    hard = {task: split for task, split in HARD_SPLITS.items() if task in arguments.tasks}
+    splits = load_splits(arguments, {"t2m": arguments.split, **hard})
     width = splits["t2m"][0].motion.shape[1]
     sampler = load_sampler(arguments, group)
     check_feature_dim(sampler.model.motion_vqvae, width, arguments.vqvae or arguments.model)
@@ -257,30 +259,35 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
             seed = arguments.seed + repeat
             jobs.append((task, repeat, partial(function, sampler, *args, seed=seed, **keep, **kwargs)))
 
-    if "t2m" in arguments.tasks:
-        unknown = unknown_words_of(inputs) if arguments.save_motions else {}
-        for task, members in inputs.splits.items():
-            real_side, save = protocol.RealSide(members, judges), None
-            halves = arguments.halves and task == "t2m"
-            pool = pool_length([entry.id for entry in members]) if task == "t2m_attributes" else arguments.pool_size
-            if arguments.save_motions:
-                split = HARD_SPLITS.get(task, arguments.split)
-                settings: dict[str, Any] = {"split": split, "seed": arguments.seed, "halves": halves}
-                settings["pool_size"] = arguments.pool_size
-                settings |= {"unknown_words": unknown[task]} if task in unknown else {}
-                folder = Path(arguments.save_motions)
-                save = AnswerWriter(folder if task == "t2m" else folder / split, settings).motions
-            repeats = arguments.repeats if task == "t2m" else arguments.hard_repeats or arguments.repeats
-            if task == "t2m_attributes":
-                add(task, repeats, sampling.attribute_pools_repeat, real_side, pool_size=pool, save=save)
-            else:
-                add(task, repeats, sampling.text_to_motion_repeat, real_side, halves=halves, pool_size=pool, save=save)
-        if arguments.multimodality:
-            asked = entries[: arguments.multimodality]
-            add("t2m_multimodality", arguments.repeats, sampling.multimodality_repeat, asked, judges)
-        if arguments.free:
-            texts = [entry.texts[0] for entry in entries[: arguments.free]]
-            add("t2m_free", 1, sampling.free_validity, "t2m", texts)
+    unknown = unknown_words_of(inputs) if arguments.save_motions else {}
+    for task, members in inputs.splits.items():
+        if task not in arguments.tasks:
+            continue
+        pool, halves = arguments.pool_size, arguments.halves and task == "t2m"
+        limit = arguments.t2m_limit and arguments.t2m_limit * (2 if halves else 1)
+        if task == "t2m_attributes":
+            pool = pool_length([entry.id for entry in members])
+            limit = limit and max(1, limit // pool) * pool  # whole pools
+        members = members[:limit]
+        real_side, save = protocol.RealSide(members, judges), None
+        if arguments.save_motions:
+            split = HARD_SPLITS.get(task, arguments.split)
+            settings: dict[str, Any] = {"split": split, "seed": arguments.seed, "halves": halves}
+            settings["pool_size"] = arguments.pool_size
+            settings |= {"unknown_words": unknown[task]} if task in unknown else {}
+            folder = Path(arguments.save_motions)
+            save = AnswerWriter(folder if task == "t2m" else folder / split, settings).motions
+        repeats = arguments.repeats if task == "t2m" else arguments.hard_repeats or arguments.repeats
+        if task == "t2m_attributes":
+            add(task, repeats, sampling.attribute_pools_repeat, real_side, pool_size=pool, save=save)
+        else:
+            add(task, repeats, sampling.text_to_motion_repeat, real_side, halves=halves, pool_size=pool, save=save)
+    if "t2m" in arguments.tasks and arguments.multimodality:
+        asked = entries[: arguments.multimodality]
+        add("t2m_multimodality", arguments.repeats, sampling.multimodality_repeat, asked, judges)
+    if "t2m" in arguments.tasks and arguments.free:
+        texts = [entry.texts[0] for entry in entries[: arguments.free]]
+        add("t2m_free", 1, sampling.free_validity, "t2m", texts)
     if "m2t" in arguments.tasks:
         described = entries[: arguments.m2t_limit]
         codes = sampler.model.encode_motions([entry.motion for entry in described], sampler.processor)
@@ -314,7 +321,10 @@ def evaluate(arguments: argparse.Namespace, group: ProcessGroup | None = None) -
         if arguments.halves and len(inputs.entries) < 4:
             print(f"--halves: {len(inputs.entries)} motions make no two halves; the FID is to the same motions")
             folders.halves = arguments.halves = False
-        tag = tag_of(folders, inputs.entries, model=content_of(folders.model), vqvae=content_of(folders.vqvae))
+        model, vqvae = content_of(folders.model), content_of(folders.vqvae)
+        answers = {"candidates": folders.candidates, "think": inputs.sampler.processor.thoughts}
+        answers |= {"t2m_limit": folders.t2m_limit} if folders.t2m_limit else {}
+        tag = tag_of(folders, inputs.entries, model=model, vqvae=vqvae, **answers)
         jobs = plan_jobs(folders, inputs)
     settings = {k: v for k, v in vars(arguments).items() if k not in AFTERWARDS}
     # By content, not by path: a model that was trained anew in the same place is another model.
@@ -422,4 +432,5 @@ def generation_settings(sampler: sampling.Sampler) -> dict[str, Any]:
     budgets = ("max_thought_tokens", "max_motion_codes", "max_answer_tokens")
     settings = {name: getattr(config, name) for name in names} | {name: getattr(processor, name) for name in budgets}
     dtype = str(sampler.model.language_model.dtype).removeprefix("torch.")
+    settings |= {"candidates": sampler.candidates, "think": processor.thoughts}
     return settings | sampler.generate_kwargs | {"grammar": True, "dtype": dtype}

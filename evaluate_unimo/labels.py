@@ -1,5 +1,6 @@
 """What metrics and tasks are called wherever they are shown: results, reports, studies and model cards."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -81,6 +82,20 @@ TASKS = {
 }
 MODELS = {"real": "real motion", "sft": "after SFT", "grpo": "after GRPO"}
 HELD_OUT = "held-out judge"
+_ANSWERED = re.compile(r"(?P<model>.+?)(_best_of_(?P<candidates>\d+)|(?P<plain>_without_thought))")
+
+
+def model_name(name: str) -> str:
+    """What a model is called in a table, and how it answers where that is not as usual.
+
+    >>> model_name("grpo"), model_name("grpo_best_of_8"), model_name("sft_without_thought"), model_name("mine")
+    ('after GRPO', 'after GRPO, best of 8', 'after SFT, without thought', 'mine')
+    """
+    found = _ANSWERED.fullmatch(name)
+    if found is None:
+        return MODELS.get(name, name)
+    how = "without thought" if found["plain"] else f"best of {found['candidates']}"
+    return f"{model_name(found['model'])}, {how}"
 
 
 def variant(name: str) -> str:

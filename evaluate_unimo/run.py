@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets_scripts.locks import locked_output
-from evaluate_unimo.options import FOLDERS, add_protocol_options, check_folders
-from modeling_unimo.command_line import command, exit_on_error, non_negative_int, positive_int
+from evaluate_unimo.options import FOLDERS, HARD_SPLITS, add_protocol_options, check_folders
+from modeling_unimo.command_line import boolean, command, exit_on_error, non_negative_int, positive_int
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,12 +37,18 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_protocol_options(parser)
     parser.add_argument("--output", required=True, help="folder for the results")
     parser.add_argument("--save_motions", metavar="DIR", help="save generated motions and captions here, for score")
-    parser.add_argument("--tasks", nargs="+", choices=("t2m", "m2t"), default=["t2m", "m2t"])
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        choices=("t2m", *HARD_SPLITS, "m2t"),
+        default=["t2m", "m2t"],
+        help="t2m_hard and t2m_attributes are on the splits test_hard and test_attributes (default: t2m m2t)",
+    )
     parser.add_argument("--split", default="test")
     parser.add_argument("--repeats", type=positive_int, default=20, help="repeats with other draws (published: 20)")
     parser.add_argument("--m2t_repeats", type=positive_int, help="repeats of motion-to-text (default: --repeats)")
     parser.add_argument("--hard_repeats", type=positive_int, help="repeats of the hard splits (default: --repeats)")
-    parser.add_argument("--hard", action="store_true", help="also the splits test_hard and test_attributes")
+    parser.add_argument("--hard", action="store_true", help="beside t2m also t2m_hard and t2m_attributes")
     parser.add_argument(
         "--halves", action="store_true", help="ask one half's captions, compare FID with the other half"
     )
@@ -61,6 +67,19 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="numbers of the language model"
     )
     parser.add_argument("--temperature", type=float, help="default: the model's own")
+    parser.add_argument(
+        "--candidates",
+        type=positive_int,
+        default=1,
+        help="answers sampled for each request, of which the best by the model's own reading is scored",
+    )
+    parser.add_argument(
+        "--think",
+        type=boolean,
+        metavar="{true,false}",
+        help="answer with or without thoughts, of a model that was taught both (default: as its processor says)",
+    )
+    parser.add_argument("--t2m_limit", type=positive_int, help="ask for at most this many motions of a split")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--push_to_hub",
@@ -80,6 +99,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         arguments.push_to_hub = pushed.repo if pushed is not None else arguments.model
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be > 0, got {arguments.temperature:g}")
+    if arguments.hard and "t2m" in arguments.tasks:
+        arguments.tasks = list(dict.fromkeys([*arguments.tasks, *HARD_SPLITS]))
     return arguments
 
 

@@ -19,7 +19,8 @@ class Sampler:
     """A UniMo model with the settings every answer of an evaluation is sampled with.
 
     Requests are answered in batches of like length, each from a seed of its own, and the batches are shared out over
-    the processes of `group`: their number changes no answer.
+    the processes of `group`: their number changes no answer. Each answer is the best of `candidates` by the model's
+    own reading.
     """
 
     model: Any
@@ -27,6 +28,7 @@ class Sampler:
     batch_size: int = 128
     generate_kwargs: dict[str, Any] = field(default_factory=dict)
     group: ProcessGroup = field(default_factory=ProcessGroup)
+    candidates: int = 1
 
     def motions(self, texts: Sequence[str], seed: int) -> list[torch.Tensor | None]:
         """Generate one motion for each text.
@@ -104,6 +106,8 @@ class Sampler:
         Returns:
             Answers in the order of the requests.
 
+        Of several answers each is chosen among candidates of its own, so that they differ as single ones do.
+
         Raises:
             ValueError: The model refuses a request.
             RuntimeError: One of several processes failed.
@@ -139,20 +143,25 @@ class Sampler:
         column = texts if texts is not None else codes
         batches = list(batches_by_length([len(one) for one in column], max(1, self.batch_size // count)))
         seeds = [seed, *np.random.SeedSequence(seed).generate_state(max(len(batches) - 1, 0)).tolist()]
+        # The best of all candidates of a request would be like each other; equal requests are answered independently.
+        alike, each = (count, 1) if self.candidates > 1 else (1, count)
         answers: dict[int, list[Answer]] = {}
         for rows, own_seed in list(zip(batches, seeds, strict=False))[self.group.rank :: self.group.size]:
+            asked = [row for row in rows for _ in range(alike)]
             found = self.model.generate_answers(
-                [task] * len(rows),
-                None if texts is None else [texts[row] for row in rows],
-                None if codes is None else [codes[row] for row in rows],
+                task,
+                None if texts is None else [texts[row] for row in asked],
+                None if codes is None else [codes[row] for row in asked],
                 self.processor,
                 grammar=grammar,
-                num_samples=count,
+                num_samples=each,
+                candidates=self.candidates,
                 seed=own_seed,
                 batch_size=self.batch_size,
                 **self.generate_kwargs,
             )
-            answers |= dict(zip(rows, found, strict=True))
+            for row, several in zip(asked, found, strict=True):
+                answers.setdefault(row, []).extend(several)
         return answers
 
 

@@ -18,6 +18,20 @@ from .processing_unimo import MAX_TEXT_CHARACTERS, Answer, UniMoProcessor
 # Logits that a batch holds at most: 0.5 GB of float32, whatever the vocabulary.
 _MOST_LOGITS = 2**27
 
+# Captions that tell a model which reads from one that does not, where too few requests come together to measure it by.
+PROBES = (
+    "a person walks forward.",
+    "a person jumps up and down.",
+    "a person turns around.",
+    "a person waves with the right hand.",
+    "a person squats down and stands up again.",
+    "a person runs quickly.",
+    "a person steps backward.",
+    "a person kicks with the left leg.",
+)
+# A reading that is worth choosing by tells three of four pairs of motions apart; chance tells one of two.
+LEAST_SHARE = 0.75
+
 Request = tuple[str, str | None, Sequence[int] | None]  # task, text, codes, as of `UniMoProcessor.rows`
 
 
@@ -144,3 +158,44 @@ def score_answers(
         )
         scores[rows] = [reading.score for reading in readings]
     return scores
+
+
+def recognised_share(
+    language_model: PreTrainedModel,
+    processor: UniMoProcessor,
+    task: str,
+    thoughts: Sequence[str],
+    captions: Sequence[str],
+    codes_list: Sequence[Sequence[int]],
+    batch_size: int = 64,
+) -> float:
+    """How often a model's reading tells two pairs of motion and caption apart: whether it means anything.
+
+    Of two pairs, the sum of the log-probabilities as they belong together is compared with that after the two motions
+    changed places. What is likely whatever the motion, such as a short caption, counts on both sides alike; a model
+    that was never taught to read is right by chance, in half of all cases.
+
+    Args:
+        task: "m2t" reads motions, "t2m" captions.
+        thoughts, captions, codes_list: One entry each a pair, two pairs or more; others as `read_completions`.
+
+    Returns:
+        Share of all pairs of pairs, 0 to 1.
+    """
+    count = len(captions)
+    of_text, of_motion = np.divmod(np.arange(count * count), count)
+    answered = of_text if task == "m2t" else of_motion
+    readings = read_completions(
+        language_model,
+        processor,
+        task,
+        # A thought belongs to what is answered with it.
+        [thoughts[row] for row in answered],
+        [captions[row] for row in of_text],
+        [codes_list[row] for row in of_motion],
+        batch_size,
+    )
+    scores = np.array([reading.score for reading in readings]).reshape(count, count)
+    own = scores.diagonal()
+    gain = own[:, None] + own[None, :] - scores - scores.T
+    return float((gain[np.triu_indices(count, 1)] > 0).mean())

@@ -1,4 +1,4 @@
-"""Shared by the command-line programs: one-line error messages and integer options. Imports no heavy library."""
+"""Shared by the command-line programs: one-line error messages, types of options. Imports no heavy library."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -72,6 +72,13 @@ def positive_int(value: str) -> int:
 def non_negative_int(value: str) -> int:
     """An integer option >= 0, as a `type` of argparse."""
     return _int_at_least(0, value)
+
+
+def boolean(value: str) -> bool:
+    """An option true or false, as a `type` of argparse."""
+    if value not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"must be true or false, got {value}")
+    return value == "true"
 
 
 def _int_at_least(minimum: int, value: str) -> int:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .command_line import command, exit_on_error
+from .command_line import boolean, command, exit_on_error, positive_int
 from .export_unimo import SUFFIXES, motion_suffix
 from .inputs_unimo import load_motion
 from .words_unimo import UnknownWordsWarning, unknown_words_message
 
 if TYPE_CHECKING:
-    from .modeling_unimo import UniMoForConditionalGeneration
+    from .modeling_unimo import GeneratedMotion, MotionDescription, UniMoForConditionalGeneration
     from .processing_unimo import UniMoProcessor
 
 
@@ -41,6 +41,15 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
     )
     parser.add_argument("--seed", type=int, help="for the same answer every time")
     parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
+    parser.add_argument(
+        "--candidates",
+        type=positive_int,
+        default=1,
+        help="answers to write, of which the best by the model's own reading is kept",
+    )
+    parser.add_argument(
+        "--think", type=boolean, metavar="{true,false}", help="of a model that was taught both; default: true"
+    )
     parser.set_defaults(text=None, describe=None)
     inputs = parser.add_mutually_exclusive_group(required=True) if direction is None else parser
     if direction != "describe":
@@ -152,7 +161,9 @@ def describe(argv: list[str] | None = None) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Loads the model, answers, and prints or writes the answer."""
-    settings = {} if arguments.temperature is None else {"temperature": arguments.temperature}
+    settings = {"seed": arguments.seed, "candidates": arguments.candidates, "think": arguments.think}
+    if arguments.temperature is not None:
+        settings["temperature"] = arguments.temperature
     with exit_on_error():
         model, processor = load_model(arguments.model)
         if arguments.text is not None:
@@ -161,11 +172,9 @@ def run(arguments: argparse.Namespace) -> None:
                 print(f"warning: {unknown_words_message(unknown)}", file=sys.stderr)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UnknownWordsWarning)  # said above, without a line of code
-                motion = model.generate_motion(
-                    [arguments.text], processor, duration=arguments.duration, seed=arguments.seed, **settings
-                )[0]
+                motion = model.generate_motion([arguments.text], processor, duration=arguments.duration, **settings)[0]
             motion.save(arguments.output)
-            print(f"thought: {motion.thought}")
+            print_answer(motion, arguments.candidates)
             print(f"wrote {arguments.output}: {len(motion.joints)} frames, {len(motion.joints) / motion.fps:g} s")
             return
         fps = processor.feature_extractor.fps
@@ -176,9 +185,17 @@ def run(arguments: argparse.Namespace) -> None:
                 f"{arguments.describe}: {len(features) / fps:g} seconds; at most {longest / fps:g} are described at "
                 "once. Choose a part with --start and --end."
             )
-        description = model.describe_motion([features], processor, seed=arguments.seed, **settings)[0]
-        print(f"thought: {description.thought}")
+        description = model.describe_motion([features], processor, **settings)[0]
+        print_answer(description, arguments.candidates)
         print(f"caption: {description.caption}")
+
+
+def print_answer(answer: GeneratedMotion | MotionDescription, candidates: int) -> None:
+    """What was thought, and how likely the model finds the answer where it was chosen."""
+    if answer.score is not None:
+        print(f"score: {answer.score:.1f} (log-probability by the model's own reading, best of {candidates})")
+    if answer.thought:
+        print(f"thought: {answer.thought}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, LogitsProcessorList, PreTrainedModel
 
-from .candidates_unimo import Request, score_answers
+from .candidates_unimo import LEAST_SHARE, PROBES, Request, recognised_share, score_answers
 from .configuration_unimo import UniMoConfig
 from .generated_unimo import GeneratedMotion, MotionDescription
 from .generation_unimo import AnswerGrammar, default_generation_config
@@ -68,6 +68,7 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.motion_vqvae = MotionVQVAEModel(config.motion_config)
         self.motion_vqvae.requires_grad_(False)
+        self._read_tasks: set[str] = set()  # of whose reading it is known whether it means anything
         self.post_init()
 
     @classmethod
@@ -195,6 +196,7 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         max_answer_tokens: int | None = None,
         max_new_tokens: int | None = None,
         candidates: int = 1,
+        think: bool | None = None,
         **generate_kwargs: Any,
     ) -> list[list[Answer]]:
         """Answers to requests of both tasks, mixed as they come.
@@ -218,6 +220,7 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
             candidates: answers written for each request, of which the best `num_samples` by the model's own reading
                 are returned (see `candidates_unimo`); 1: as many as are returned, unread. The first candidate is the
                 answer that would come without others. More of them take time, not memory, which `batch_size` bounds.
+            think: whether to think before answering, for a model that was taught both; None: as the processor says.
             generate_kwargs: for `generate` (temperature, num_beams, ..), over `generation_config`.
 
         Returns:
@@ -226,8 +229,10 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
 
         Raises:
             ValueError: a request the processor refuses, a duration or budget out of range, durations or beginnings
-                without grammar, fewer candidates than samples, or candidates with beams.
+                without grammar, fewer candidates than samples, candidates with beams, or `think` that the model was
+                not taught.
         """
+        processor = processor.thinking(think)
         num_samples, batch_size = as_int("num_samples", num_samples, 1), as_int("batch_size", batch_size, 1)
         candidates = as_int("candidates", candidates, 1)
         seed = None if seed is None else as_int("seed", seed, -(2**63), 2**64 - 1)
@@ -332,6 +337,11 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         asked = [request for request, several in zip(requests, answers, strict=True) for _ in several]
         written = [answer for several in answers for answer in several]
         scores = score_answers(self.language_model, processor, asked, written, batch_size).reshape(len(answers), -1)
+        best = [several[place] for several, place in zip(answers, scores.argmax(1).tolist(), strict=True)]
+        readable = zip(requests, best, scores.max(1).tolist(), strict=True)
+        read = [(request, answer) for request, answer, score in readable if score > -np.inf]
+        for task in sorted({request[0] for request in requests}):
+            self._warn_unless_read(task, [pair for pair in read if pair[0][0] == task], processor, batch_size)
         # Stable: of equal ones the first, which is what would have come without candidates.
         order = np.argsort(-scores, axis=1, kind="stable")[:, :num_samples]
         return [
@@ -382,6 +392,40 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         if len(beginnings) != len(requests):
             raise ValueError(f"got {len(beginnings)} beginnings for {len(requests)} requests")
         return [processor.code_ids(codes) if len(codes) else [] for codes in beginnings]
+
+    def _warn_unless_read(
+        self,
+        task: str,
+        answered: Sequence[tuple[Request, Answer]],
+        processor: UniMoProcessor,
+        batch_size: int,
+    ) -> None:
+        """Warn, once for a model and task, if the reading that candidates are chosen by means nothing.
+
+        It is measured on requests of the task with their answers, and where these are few on answers to `PROBES`.
+        """
+        if task in self._read_tasks:
+            return
+        self._read_tasks.add(task)
+        pairs: dict[str, tuple[Sequence[int], str]] = {}  # by caption, so that no two are the same
+        for (_, text, codes), answer in answered:
+            if len(pairs) < len(PROBES):
+                caption = str(text) if task == "t2m" else answer.caption
+                pairs.setdefault(caption, (answer.codes if task == "t2m" else codes or [], answer.thought))
+        if len(pairs) < len(PROBES):
+            written = self.generate_answers("t2m", PROBES, None, processor, seed=0, batch_size=batch_size)
+            pairs = {text: (answer.codes, answer.thought) for text, (answer,) in zip(PROBES, written, strict=True)}
+        codes_list, thoughts = zip(*pairs.values(), strict=True)
+        other = "m2t" if task == "t2m" else "t2m"
+        share = recognised_share(self.language_model, processor, other, thoughts, list(pairs), codes_list, batch_size)
+        if share < LEAST_SHARE:
+            direction = "motion-to-text" if task == "t2m" else "text-to-motion"
+            warnings.warn(
+                f"candidates are chosen by the model's own reading, which tells {share:.0%} of pairs of motions apart "
+                f"(chance 50%, wanted {LEAST_SHARE:.0%}): the model has learned too little {direction}; use "
+                "candidates=1, or choose among num_samples by another judge",
+                stacklevel=5,
+            )
 
     def _writer_settings(self, generate_kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Settings for `AnswerWriter`; None where something is asked for that only the library's `generate` does."""
@@ -450,7 +494,7 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
             seed: Seed of the draws.
             candidates: Motions written for each text, of which the best `num_samples` by the model's own reading are
                 returned with their `score`; 1: as many as are returned, unread.
-            **generate_kwargs: As `generate_answers`.
+            **generate_kwargs: As `generate_answers`: think, temperature, batch_size, ..
 
         Returns:
             `num_samples` motions of the first text, then of the second, and so on.
@@ -513,7 +557,7 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
             seed: Seed of the draws.
             candidates: Descriptions written for each motion, of which the best by the model's own reading is returned
                 with its `score`; 1: one, unread.
-            **generate_kwargs: As `generate_answers`.
+            **generate_kwargs: As `generate_answers`: think, temperature, batch_size, ..
 
         Returns:
             One description per motion (`num_samples` of each, where given).

@@ -1,5 +1,6 @@
 """The processor: the one place that knows prompts, motion tokens and how an answer is read."""
 
+import copy
 import re
 import warnings
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ class UniMoProcessor(ProcessorMixin):
         chat_template: replaces the tokenizer's.
         system_prompts: {"t2m": .., "m2t": ..}, replaces the built-in wording.
         thoughts: whether answers think before they answer, as in the paper; False for the comparison without.
+        optional_thoughts: whether the model was taught to answer both ways, so that `thinking` offers the other one.
         max_motion_codes: most codes of a motion (49 codes are 196 frames, 9.8 s).
         max_thought_tokens: most tokens of a thought that is generated under the grammar.
         max_answer_tokens: most tokens of a caption that is generated under the grammar.
@@ -78,6 +80,7 @@ class UniMoProcessor(ProcessorMixin):
         "chat_template",
         "system_prompts",
         "thoughts",
+        "optional_thoughts",
         "max_motion_codes",
         "max_thought_tokens",
         "max_answer_tokens",
@@ -95,9 +98,10 @@ class UniMoProcessor(ProcessorMixin):
         max_thought_tokens: int = 256,
         max_answer_tokens: int = 96,
         taught_words: Sequence[str] | None = None,
+        optional_thoughts: bool = False,
     ):
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template or tokenizer.chat_template)
-        self.thoughts = thoughts
+        self.thoughts, self.optional_thoughts = thoughts, optional_thoughts
         built_in = SYSTEM_PROMPTS if thoughts else PROMPTS_WITHOUT_THOUGHTS
         self.system_prompts = dict(built_in if system_prompts is None else system_prompts)
         if set(self.system_prompts) != set(TASKS):
@@ -119,6 +123,30 @@ class UniMoProcessor(ProcessorMixin):
                 f"The pad token is {tokenizer.pad_token!r}; it must differ from the end token {self._end_of_turn!r}: "
                 "`extend_vocabulary(tokenizer)` sees to it."
             )
+
+    def thinking(self, think: bool | None) -> "UniMoProcessor":
+        """The processor for answers with a thought (True) or without (False); None: this one.
+
+        The system prompt tells the model which of them is asked for: the built-in one of the other way stands in place
+        of this processor's own.
+
+        Raises:
+            ValueError: the model was not taught to answer this way.
+        """
+        if think is None or think == self.thoughts:
+            return self
+        if not self.optional_thoughts:
+            taught, needed = ("with", "above 0") if self.thoughts else ("without", "and thoughts true")
+            raise ValueError(
+                f"think={think}: this model was taught to answer {taught} a thought alone; one that does both is "
+                f"trained by train/sft.py with no_thought_share {needed}"
+            )
+        other = copy.copy(self)
+        other.thoughts = bool(think)
+        other.system_prompts = dict(SYSTEM_PROMPTS if think else PROMPTS_WITHOUT_THOUGHTS)
+        for rendered in ("_frames", "_empty_motion_prompt"):
+            other.__dict__.pop(rendered, None)
+        return other
 
     # ---------------------------------------------------------------- vocabulary
 

@@ -36,6 +36,8 @@ BUDGET = "budget.json"
 BUILD_OPTIONS = ("fps", "up", "joint_map")  # how the files of a source are read
 # How the names of settings begin that watch a training and change nothing of it.
 WATCHING = ("guard_", "logging_", "held_out_evaluator")
+CANDIDATES = 8  # for the best of several, scored on so few captions that the run takes a quarter of a minute longer
+CANDIDATES_LIMIT = 96
 STAGE_KEYS = ("data", "vqvae", "evaluator", "sft", "grpo", "evaluate")
 
 
@@ -189,16 +191,22 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
         given = {name: getattr(arguments, name) for name in BUILD_OPTIONS}
         build += [f"--{name}={value}" for name, value in given.items() if value is not None]  # -y is no option
     evaluate = [*python, "evaluate_unimo.run", "--vqvae", vqvae, "--dataset", data, "--seed", seed, "--halves"]
-    evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out, *(["--hard"] if synthetic else [])]
+    evaluate += ["--evaluator", evaluator, "--held_out_evaluator", held_out]
     evaluate += [word for k, v in config["evaluate"].items() for word in (f"--{k}", str(v))]
     judges = ("evaluator", "evaluator_held_out")
     samples = [*python, "train.report.samples", "--run", str(run), "--seed", seed]
 
-    def score(stage: str) -> Stage:
-        folder = run / f"evaluation_{stage}"
-        command = [*evaluate, "--model", str(run / stage), "--output", str(folder)]
-        return Stage(f"evaluate_{stage}", command, folder, ("grpo", *judges))
+    def score(name: str, model: str, *more: str) -> Stage:
+        folder = run / f"evaluation_{name}"
+        command = [*evaluate, "--model", str(run / model), "--output", str(folder), *more]
+        return Stage(f"evaluate_{name}", command, folder, ("grpo", *judges))
 
+    hard = ["--hard"] if synthetic else []
+    # The same model answering in other ways, once and under the grammar alone.
+    once = ["--repeats", "1", "--m2t_repeats", "1", "--free", "0"]
+    best_of = ["--candidates", str(CANDIDATES), "--t2m_limit", str(CANDIDATES_LIMIT)]
+    best_of += ["--tasks", "t2m_hard" if synthetic else "t2m"]
+    plain = [score("plain", "grpo", *hard, *once, "--think", "false")] if teaches_both(config, arguments) else []
     return [
         Stage("data", build, Path(data)),
         train("vqvae", "vqvae", vqvae, ("data",), {}),
@@ -211,10 +219,18 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
             "sft_model": sft, "vqvae": vqvae, "evaluator": evaluator, "held_out_evaluator": held_out,
             "unimo_output_dir": str(run / "unimo"),
         }),
-        score("sft"),
-        score("grpo"),
+        score("sft", "sft", *hard),
+        score("grpo", "grpo", *hard),
+        score("candidates", "grpo", *once, *best_of),
+        *plain,
         Stage("samples", samples, run / "samples", ("evaluate_sft", "evaluate_grpo")),
     ]  # fmt: skip
+
+
+def teaches_both(config: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> bool:
+    """Whether the recipe of supervised training leaves out some thoughts, so that the model answers both ways."""
+    recipe = read_yaml(Path(arguments.config).parent / config["sft"]["config"]) | config["sft"]
+    return bool(recipe.get("no_thought_share", 0))
 
 
 def choose_scale(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], run: Path) -> tuple[float, str]:
@@ -547,7 +563,12 @@ def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
         The metrics.
     """
     by_name = {stage.name: stage.record for stage in stages}
-    results = {n: json.loads((run / f"evaluation_{n}" / "results.json").read_text("utf-8")) for n in ("sft", "grpo")}
+    names = {"sft": "sft", "grpo": "grpo", "candidates": f"grpo_best_of_{CANDIDATES}", "plain": "grpo_without_thought"}
+    results = {
+        shown: json.loads((run / f"evaluation_{name}" / "results.json").read_text("utf-8"))
+        for name, shown in names.items()
+        if f"evaluate_{name}" in by_name
+    }
     metrics: dict[str, Any] = {
         "seconds": {name: record["seconds"] for name, record in by_name.items()} | {"total": wall_seconds(run)},
         "memory_mb": {name: record["peak_memory_mb"] for name, record in by_name.items()},
@@ -558,8 +579,8 @@ def gather_metrics(stages: list[Stage], run: Path, seed: int) -> dict[str, Any]:
     for task in ("t2m", "t2m_hard", "t2m_attributes"):
         if task in results["grpo"]:
             metrics[task] = {"real": results["grpo"][task]["real"]}
-            metrics[task] |= {name: result[task]["generated"] for name, result in results.items()}
-    metrics["m2t"] = {name: result["m2t"] for name, result in results.items()}
+            metrics[task] |= {name: result[task]["generated"] for name, result in results.items() if task in result}
+    metrics["m2t"] = {name: result["m2t"] for name, result in results.items() if "m2t" in result}
     return metrics | {name: results["grpo"][name] for name in ("generation", "protocol")} | {"seed": seed}
 
 

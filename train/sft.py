@@ -25,6 +25,13 @@ class SFTArguments:
     thoughts: bool = field(
         default=True, metadata={"help": "Think before answering; false trains the comparison without thoughts."}
     )
+    no_thought_share: float = field(
+        default=0.0,
+        metadata={"help": "Share of examples that are answered without a thought, for a model that can do both."},
+    )
+    thought_weight: float = field(
+        default=1.0, metadata={"help": "Weight of a thought's token in the loss, beside 1 for one of the answer."}
+    )
     embedding_init: Literal["sampled", "mean", "codebook"] = field(
         default="sampled", metadata={"help": "How the rows of the new tokens are initialised."}
     )
@@ -62,6 +69,8 @@ class SFTArguments:
 
     def __post_init__(self) -> None:
         require_range(self, "t2m_only_fraction", "t2m_share", least=0, most=1)
+        require_range(self, "no_thought_share", least=0, most=1)
+        require_range(self, "thought_weight", least=0, most=100)
         require_range(self, "position_gaps", least=0, most=10)
         require_range(self, "m2t_captions", least=0)
         require_range(self, "new_vocab_size", "lora_alpha", "added_copies", least=1)

@@ -142,6 +142,16 @@ def test_overwrite_and_other_wordings(tmp_path) -> None:
     assert a == c and a != b and "old" not in a.values()
 
 
+def test_plans_are_shorter_and_say_that_they_are_plans(tmp_path) -> None:
+    data = folder(tmp_path / "data", [clip(0)])
+    run("--dataset", data, "--output", tmp_path / "a")
+    run("--dataset", data, "--output", tmp_path / "b", "--style", "plan")
+    (sentences,), (plan,) = (thoughts(tmp_path / name).values() for name in "ab")
+    assert plan.startswith("from 0 to ") and 2 * len(plan.split()) <= len(sentences.split())
+    (record,), (other,) = (read_records(tmp_path / name) for name in "ab")
+    assert other.version == f"{record.version}, style plan" and other.consistency is not None
+
+
 def test_a_part_is_described_for_itself(tmp_path) -> None:
     features = np.concatenate([walk(0, 80), np.repeat(walk(0, 80)[-1:], 80, axis=0) * 0])
     captions = [Caption("all"), Caption("first", start=0.0, end=4.0), Caption("none", start=2.0, end=2.04)]
@@ -705,6 +715,8 @@ def test_the_texts_alone_count_the_clips_that_cannot_be_used(tmp_path, capsys) -
         ["--output", "out", "--server", "http://host"],
         ["--output", "out", "--views", "front"],
         ["--output", "out", "--annotator", "vlm"],
+        ["--output", "out", "--annotator", "none", "--style", "plan"],
+        ["--output", "out", "--style", "haiku"],
         ["--output", "out", "--annotator", "vlm", "--model", "m", "--workers", "2"],
         ["--output", "out", "--annotator", "vlm", "--model", "m", "--views", "behind"],
         ["--output", "out", "--annotator", "vlm", "--model", "m", "--price_input", "1"],

@@ -1,6 +1,7 @@
 """The build command: each source to a dataset folder, thoughts filled in, errors without traceback or leftovers."""
 
 import json
+import re
 
 import motion_files as files
 import numpy as np
@@ -37,6 +38,16 @@ def test_bvh_to_dataset(bvh_folder, tmp_path, capsys) -> None:
         assert len(thoughts) == 2 and all(len(thought.split()) > 5 for thought in thoughts)
     made = json.loads((tmp_path / "out" / "build.json").read_text())
     assert made["skipped"]["clip"] == {"unreadable BVH": 1}
+
+
+def test_thoughts_as_plans(bvh_folder, tmp_path, capsys) -> None:
+    options = ["--source", "bvh", "--data_dir", bvh_folder, "--style", "plan", "--limit", 2]
+    assert run(*options, "--output", tmp_path / "plans") == 0
+    rows = [row for part in load_motion_dataset(tmp_path / "plans").values() for row in part]
+    told = [caption["thought"] for row in rows for caption in row["captions"]]
+    assert told and all(text.endswith(".") and re.match(r"(at|from|standing)", text) for text in told)
+    assert run(*options, "--output", tmp_path / "none", "--annotator", "none") == 2
+    assert "--style has no effect with --annotator none" in capsys.readouterr().err
 
 
 def test_annotator_none_leaves_thoughts_empty(bvh_folder, tmp_path) -> None:

@@ -12,6 +12,7 @@ from datasets_scripts.sources.synthetic.generator import draw_clip
 from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
 from datasets_scripts.thoughts.annotate.events import read
 from datasets_scripts.thoughts.annotate.kinematic_annotator import MAX_WORDS, MIN_WORDS, KinematicAnnotator
+from datasets_scripts.thoughts.annotate.plan_style import write_plan
 from datasets_scripts.verify.kinematics import measure
 from datasets_scripts.verify.verification import verify
 from modeling_unimo.motion_representation import joints_to_features, mirror_joints
@@ -402,6 +403,57 @@ def test_a_walk_is_the_same_at_another_frame_rate():
     joints = bodies.travel(bodies.standing(120), 3.0 * share)
     told = KinematicAnnotator(0).annotate([np.repeat(joints, 3, axis=0)], fps=60.0)[0]
     assert "walks forward about 3 meters" in told
+
+
+# -- plans ---------------------------------------------------------------------------------------------------------
+
+
+def plan(joints: np.ndarray) -> str:
+    return KinematicAnnotator(style="plan").annotate([joints])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("still", "standing still for 6 s."),
+        ("raise", "at 1 s left hand rises above the head."),
+        ("turn", "at 1.5 s turns right 120 degrees."),
+        ("kick", "at 2 s left leg kicks forward."),
+        ("jump", "at 1 s jumps 3 times."),
+    ],
+)
+def test_a_plan_has_events_alone_in_one_form(name, expected):
+    assert plan(all_motions()[name]) == expected
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_a_plan_is_half_as_long_in_order_and_true(index):
+    _, motion = draw_clip(np.random.default_rng((11, index)), hard=index % 2 == 1)
+    text = plan(motion.joints)
+    assert len(text.split()) <= len(thought(motion.joints).split()) // 2
+    starts = [float(when) for when in re.findall(r"(?:at|from) ([\d.]+)", text)]
+    assert starts and starts == sorted(starts)
+    (checked,) = verify([text], motion.joints)
+    assert checked.claims and not checked.contradicted and not checked.unread
+
+
+def test_a_caption_and_a_seed_change_nothing_of_a_plan():
+    joints = all_motions()["wave"]
+    plans = {KinematicAnnotator(seed, "plan").annotate([joints], [caption])[0] for seed in (0, 1) for caption in "ab"}
+    assert len(plans) == 1
+
+
+def test_where_words_run_out_the_most_telling_events_stay():
+    reading = read(measure(planned(Segment("wave", "left", 3), Segment("jump", "", 2)), 20.0))
+    whole = write_plan(reading, 100)
+    assert "left hand" in whole and "jumps 2 times" in whole
+    assert re.fullmatch(r"at [\d.]+ s jumps 2 times\.", write_plan(reading, 6))
+    assert write_plan(reading, 1) == write_plan(reading, 6)  # one clause at least
+
+
+def test_an_unknown_style_is_refused():
+    with pytest.raises(ValueError, match="style must be one of sentences, plan, got 'haiku'"):
+        KinematicAnnotator(style="haiku")
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------

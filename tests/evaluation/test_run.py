@@ -24,7 +24,7 @@ from evaluate_unimo.protocol import Scored
 from evaluate_unimo.push import push, shown_name
 from evaluate_unimo.results import Repeats, markdown, summarise
 from evaluate_unimo.run import main, parse
-from modeling_unimo import TextMotionEvaluatorModel, UniMoProcessor
+from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -254,6 +254,46 @@ def test_temperature_is_used_and_recorded(stages, tmp_path):
     assert results["generation"]["temperature"] == 0.3
 
 
+def test_the_best_of_several_is_scored_and_recorded(stages, tmp_path, monkeypatch):
+    asked = []
+    generate = UniMoForConditionalGeneration.generate_answers
+
+    def generate_answers(model, *arguments, **settings):
+        answers = generate(model, *arguments, **settings)
+        if "candidates" in settings:  # not those by which the reading itself is measured
+            asked.append((settings["candidates"], settings["num_samples"], [len(several) for several in answers]))
+        return answers
+
+    monkeypatch.setattr(UniMoForConditionalGeneration, "generate_answers", generate_answers)
+    more = ("--repeats", "1", "--t2m_limit", "2", "--m2t_limit", "2", "--multimodality", "1")
+    results = run(stages, tmp_path, *more, "--candidates", "3")
+    assert [(3, 1, [1] * count) for count in (2, 30, 2)] == asked  # 30 of one caption, each chosen from its own three
+    assert results["protocol"]["candidates"] == results["generation"]["candidates"] == 3
+    assert results["t2m"]["generated"]["n"] == results["protocol"]["t2m_limit"] == 2
+
+
+def test_tasks_and_limits_of_the_hard_splits(stages, tmp_path):
+    more = ("--repeats", "1", "--t2m_limit", "3", "--halves")
+    results = run(stages, tmp_path / "a", *more, "--tasks", "t2m_hard")
+    assert "t2m" not in results and "m2t" not in results and results["t2m_hard"]["generated"]["n"] == 3
+    results = run(stages, tmp_path / "b", *more, "--hard", "--tasks", "t2m")
+    assert results["t2m"]["generated"]["n"] == 3  # of six motions, whose other half is compared with
+    assert results["t2m_attributes"]["generated"]["n"] == 4  # one whole pool
+
+
+def test_answers_without_thoughts_of_a_model_that_was_taught_both(stages, tmp_path):
+    folder = tmp_path / "both"
+    shutil.copytree(stages / "unimo", folder)
+    settings = json.loads((folder / "processor_config.json").read_text())
+    (folder / "processor_config.json").write_text(json.dumps(settings | {"optional_thoughts": True}))
+    both = words(stages, tmp_path / "out", "--tasks", "m2t", "--repeats", "1", "--m2t_limit", "2")
+    both[1] = str(folder)
+    results = evaluate(parse([*both, "--think", "false"]))
+    assert results["protocol"]["think"] is results["generation"]["think"] is False
+    with pytest.raises(SystemExit, match="think=False: this model was taught to answer with a thought alone"):
+        run(stages, tmp_path / "other", "--think", "false")
+
+
 def test_command_prints_the_tables(stages, tmp_path, capsys):
     main(words(stages, tmp_path, "--tasks", "m2t", "--repeats", "1", "--m2t_limit", "2"))
     assert "## m2t" in capsys.readouterr().out
@@ -268,6 +308,9 @@ def test_command_prints_the_tables(stages, tmp_path, capsys):
         (("--repeats", "0"), "--repeats: must be >= 1, got 0"),
         (("--m2t_repeats", "0"), "--m2t_repeats: must be >= 1"),
         (("--m2t_limit", "0"), "--m2t_limit: must be"),
+        (("--candidates", "0"), "--candidates: must be >= 1, got 0"),
+        (("--think", "maybe"), "--think: must be true or false, got maybe"),
+        (("--t2m_limit", "0"), "--t2m_limit: must be"),
         (("--batch_size", "-1"), "--batch_size: must be"),
         (("--free", "-1"), "--free: must be >= 0"),
         (("--held_out_evaluator", "/nowhere"), "--held_out_evaluator /nowhere: no such folder"),

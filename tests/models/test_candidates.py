@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_unimo import TOKENIZERS, plain_processor, tiny_lm, tiny_unimo
+from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, tiny_lm, tiny_unimo
 
-from modeling_unimo import Answer, extend_vocabulary
-from modeling_unimo.candidates_unimo import read_completions, score_answers
+from modeling_unimo import Answer, UniMoProcessor, candidates_unimo, extend_vocabulary
+from modeling_unimo.candidates_unimo import PROBES, Reading, read_completions, recognised_share, score_answers
 
 TEXTS = ["a person walks", "x", "a person walks forward and waves with the left hand, then turns"]
 THOUGHTS = ["one step", "first this, then that and more of it", "the arm"]
@@ -89,7 +89,64 @@ def test_without_thoughts_the_caption_alone_is_read():
     assert reading.answer == pytest.approx(by_hand(model, processor, "m2t", "", TEXTS[0], CODES[0])[1], rel=1e-5)
 
 
+# ---------------------------------------------------------------- whether the reading means anything
+
+
+@pytest.mark.parametrize("task", ["t2m", "m2t"])
+@pytest.mark.parametrize(("known", "share"), [(1.0, 1.0), (0.0, 0.0), (-1.0, 0.0)])
+def test_what_is_likely_by_itself_makes_no_pair_recognised(task, known, share, monkeypatch):
+    """Readings that know the motions of their captions to some degree, beside much larger priors of both."""
+
+    def read(model, processor, task, thoughts, captions, codes_list, batch_size):
+        whose = thoughts
+        assert whose == (captions if task == "m2t" else [str(codes[0]) for codes in codes_list])
+        pairs = zip(captions, codes_list, strict=True)
+        return [Reading(100.0 * int(t), 30.0 * codes[0] + known * (int(t) == codes[0]), 1, 1) for t, codes in pairs]
+
+    monkeypatch.setattr(candidates_unimo, "read_completions", read)
+    names = [str(number) for number in range(5)]
+    assert recognised_share(None, None, task, names, names, [[number] for number in range(5)]) == share
+
+
+def test_a_model_that_has_not_learned_to_read_is_warned_of_once(monkeypatch):
+    model, processor = tiny_unimo()
+    model = copy.deepcopy(model)
+    model._read_tasks.clear()
+    measured = []
+
+    def share(language_model, processor, task, thoughts, captions, codes_list, batch_size):
+        measured.append((task, list(captions)))
+        return recognised_share(language_model, processor, task, thoughts, captions, codes_list, batch_size)
+
+    monkeypatch.setattr("modeling_unimo.modeling_unimo.recognised_share", share)
+    settings = {"candidates": 2, "seed": 0, "max_thought_tokens": 2, "max_motion_codes": 2}
+    with pytest.warns(UserWarning, match="of pairs of motions apart .* has learned too little motion-to-text"):
+        model.generate_answers("t2m", TEXTS, None, processor, **settings)
+    model.generate_answers("t2m", TEXTS, None, processor, **settings)
+    assert measured == [("m2t", list(PROBES))]  # three texts are too few to measure by
+    model._read_tasks.clear()
+    texts = [f"text {number}" for number in range(9)]
+    model.generate_answers("t2m", texts, None, processor, **settings)
+    assert measured[1:] == [("m2t", texts[:8])]
+
+
+def test_a_model_that_reads_is_not_warned_of(monkeypatch, recwarn):
+    model, processor = tiny_unimo()
+    model = copy.deepcopy(model)
+    model._read_tasks.clear()
+    monkeypatch.setattr("modeling_unimo.modeling_unimo.recognised_share", lambda *arguments: 0.75)
+    model.describe_motion(np.zeros((8, 263)), processor, candidates=2, seed=0)
+    assert not [warning for warning in recwarn if "own reading" in str(warning.message)]
+
+
 # ---------------------------------------------------------------- the best of them
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reading_is_known():
+    """Random weights read nothing, which is not what the tests of the choice are about."""
+    for family in TOKENIZERS:
+        tiny_unimo(family)[0]._read_tasks.update(("t2m", "m2t"))
 
 
 def test_the_best_of_the_samples_come_back_with_their_scores():
@@ -183,3 +240,34 @@ def test_without_sampling_there_is_one_candidate():
         (best,) = model.generate_motion(TEXTS[0], processor, candidates=4, do_sample=False)
     assert best.codes == model.generate_motion(TEXTS[0], processor, do_sample=False)[0].codes
     assert np.isfinite(best.score)
+
+
+# ---------------------------------------------------------------- with a thought or without
+
+
+def test_a_model_that_was_taught_both_thinks_as_asked():
+    model, _ = tiny_unimo()
+    processor = UniMoProcessor(
+        feature_extractor(), tiny_unimo()[1].tokenizer, optional_thoughts=True, max_thought_tokens=5
+    )
+    for candidates in (1, 2):
+        settings = {"seed": 0, "candidates": candidates}
+        thinking, plain = (
+            model.generate_motion(TEXTS[0], processor, think=think, **settings)[0] for think in (None, False)
+        )
+        assert thinking.thought and not plain.thought and plain.codes
+        assert (plain.score is None) == (candidates == 1)
+    motion = np.zeros((8, 263))
+    assert model.describe_motion(motion, processor, think=False, seed=0)[0].thought == ""
+    assert model.describe_motion(motion, processor, think=True, seed=0)[0].thought
+    # A score without a thought is that of the caption.
+    (answer,) = model.generate_answers("t2m", TEXTS[:1], None, processor, think=False, candidates=2, seed=0)[0]
+    plain = processor.thinking(False)
+    expected = by_hand(model.language_model, plain, "m2t", "", TEXTS[0], answer.codes)
+    assert expected[0] == 0 and answer.score == pytest.approx(expected[1], rel=1e-5)
+
+
+def test_what_was_not_taught_is_refused():
+    model, processor = tiny_unimo()
+    with pytest.raises(ValueError, match="think=False: this model was taught to answer with a thought alone"):
+        model.generate_motion(TEXTS[0], processor, think=False)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import numpy as np
 import pytest
@@ -232,6 +233,17 @@ def test_command_writes_and_describes(folder, tmp_path, capsys):
             assert "caption: " in capsys.readouterr().out
 
 
+def test_command_writes_the_best_of_several(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("modeling_unimo.modeling_unimo.recognised_share", lambda *arguments: 0.5)
+    model = ["--model", str(folder), "--candidates", "2", "--seed", "0"]
+    with pytest.warns(UserWarning, match="own reading, which tells 50% of pairs of motions apart"):
+        generate_command([*model, "--text", "a person walks", "--output", str(tmp_path / "x.npy"), "--duration", "1"])
+    assert re.search(r"score: -[\d.]+ .* best of 2", capsys.readouterr().out)
+    with pytest.warns(UserWarning, match="too little text-to-motion"):
+        generate_command([*model, "--describe", str(tmp_path / "x.npy")])
+    assert "best of 2" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -243,6 +255,8 @@ def test_command_writes_and_describes(folder, tmp_path, capsys):
         (["--text", "a", "--output", "x.npy", "--up", "z"], "--up belong to --describe"),
         (["--describe", "x.npy", "--fps", "30"], "--fps apply to BVH files, not to x.npy"),
         (["--text", "a", "--output", "x.npy", "--temperature", "0"], "above 0"),
+        (["--text", "a", "--output", "x.npy", "--candidates", "0"], "--candidates: must be >= 1, got 0"),
+        (["--text", "a", "--output", "x.npy", "--think", "no"], "--think: must be true or false, got no"),
         ([], "required"),
     ],
 )

@@ -26,6 +26,10 @@ def test_text_to_motion(folder):
     expected = model.generate_motion(TEXTS, processor, seed=0, batch_size=2)
     assert [motion.codes for motion in several] == [motion.codes for motion in expected]
     assert len(pipe("a person walks", num_samples=3)) == 3
+    with pytest.warns(UserWarning, match="own reading"):  # random weights read nothing
+        model._read_tasks.clear()
+        best = pipe("a person walks", candidates=3, seed=0)
+    assert best.score == model.generate_motion("a person walks", processor, candidates=3, seed=0)[0].score
     with pytest.raises(ValueError, match="not be blank"):
         pipe(" ")
     with pytest.raises(ValueError, match="0.2 to 9.8"):
@@ -38,6 +42,8 @@ def test_motion_to_text(folder, tmp_path):
     pipe = pipeline("motion-to-text", model=model, processor=processor, device="cpu")
     expected = model.describe_motion(motions, processor, seed=0)
     assert pipe(motions, seed=0) == expected
+    model._read_tasks.add("m2t")
+    assert all(np.isfinite(description.score) for description in pipe(motions, candidates=2, seed=0))
     np.save(tmp_path / "motion.npy", motions[0])
     assert pipe(str(tmp_path / "motion.npy"), seed=0) == pipe(motions[0], seed=0) == pipe([motions[0]], seed=0)[0]
     with pytest.raises(FileNotFoundError):

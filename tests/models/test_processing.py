@@ -10,7 +10,7 @@ from test_tokenization import FAMILIES, TEXTS
 from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, processor_of, qwen_tokenizer
 
 from modeling_unimo import UniMoProcessor, extend_vocabulary
-from modeling_unimo.processing_unimo import Answer
+from modeling_unimo.processing_unimo import TASKS, Answer
 
 CODES = [3, 0, 511, 3]
 NOT_BLANK = TEXTS.filter(lambda text: text.strip() != "")
@@ -278,3 +278,31 @@ def test_answers_without_thoughts(family, tmp_path):
     assert not processor.parse(thinking.completion("t2m", "hm", codes=[3]), "t2m").valid
     processor.save_pretrained(tmp_path)
     assert UniMoProcessor.from_pretrained(tmp_path).thoughts is False
+
+
+# ---------------------------------------------------------------- with a thought or without
+
+
+def test_the_other_way_differs_in_prompts_and_grammar_alone(tmp_path):
+    processor = processor_of(qwen_tokenizer(), optional_thoughts=True, max_motion_codes=7)
+    prompts = {task: processor.prompt(task, "a person walks", [1, 2]) for task in TASKS}
+    plain = processor.thinking(False)
+    assert plain.thinking(True).prompt("t2m", "a person walks") == prompts["t2m"]
+    assert plain.thinking(False) is plain and processor.thinking(None) is processor.thinking(True) is processor
+    never = plain_processor("qwen", thoughts=False)
+    for task in TASKS:
+        assert plain.prompt(task, "a person walks", [1, 2]) == never.prompt(task, "a person walks", [1, 2])
+        assert processor.prompt(task, "a person walks", [1, 2]) == prompts[task]
+        answer = plain.completion(task, "unused", [1, 2], "a person walks")
+        assert answer == never.completion(task, "unused", [1, 2], "a person walks") and plain.parse(answer, task).valid
+        assert not processor.parse(answer, task).valid
+    assert plain.tokenizer is processor.tokenizer and plain.max_motion_codes == 7
+    processor.save_pretrained(tmp_path)
+    loaded = UniMoProcessor.from_pretrained(tmp_path)
+    assert loaded.optional_thoughts and loaded.thoughts and not loaded.thinking(False).thoughts
+
+
+@pytest.mark.parametrize(("thoughts", "taught"), [(True, "with a thought alone"), (False, "without a thought alone")])
+def test_a_way_that_was_not_taught_is_refused(thoughts, taught):
+    with pytest.raises(ValueError, match=f"think={not thoughts}: this model was taught to answer {taught}"):
+        plain_processor("qwen", thoughts).thinking(not thoughts)

@@ -87,9 +87,12 @@ def test_a_finished_run_becomes_a_recipes_timing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("file", CONFIGS.glob("*/timing.json"))
 def test_a_recorded_timing_covers_every_stage(file):
-    """By the names that the plan gives its stages, with steps for those that train."""
+    """By the names that the plan gives its stages, with steps for those that train; further evaluations may lack."""
     arguments = quickstart.parse(["--config", str(file.with_name("quickstart.yaml"))])
     stages = quickstart.plan(arguments, quickstart.read_config(file.with_name("quickstart.yaml")))
     timing = json.loads(file.read_text())
-    assert timing["stages"].keys() == {stage.name for stage in stages}
-    assert all(("steps" in timing["stages"][s.name]) == s.training for s in stages)
+    names = {stage.name for stage in stages}
+    assert timing["stages"].keys() <= names and names - timing["stages"].keys() <= {"evaluate_candidates"}
+    assert all(("steps" in timing["stages"].get(s.name, {})) == s.training for s in stages)
+    for stage in stages:
+        assert forecast.stage_seconds(timing, stage.name, stage.max_steps, 1.0) > 0

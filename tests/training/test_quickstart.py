@@ -15,6 +15,7 @@ import yaml
 from tiny_data import dataset_folder
 from waiting import wait_until
 
+from evaluate_unimo import run as run_parser
 from train import quickstart
 from train.engine.processes import MemoryWatch
 from train.quickstart import (
@@ -67,7 +68,8 @@ def option(stage: Stage, name: str) -> str:
 def test_stages_in_order_with_what_they_read(config_file):
     stages = planned(config_file)
     assert list(stages) == [
-        "data", "vqvae", "evaluator", "evaluator_held_out", "sft", "grpo", "evaluate_sft", "evaluate_grpo", "samples",
+        "data", "vqvae", "evaluator", "evaluator_held_out", "sft", "grpo", "evaluate_sft", "evaluate_grpo",
+        "evaluate_candidates", "samples",
     ]  # fmt: skip
     assert len({stage.folder for stage in stages.values()}) == len(stages)
     seen = set()
@@ -86,6 +88,18 @@ def test_stages_in_order_with_what_they_read(config_file):
         assert judge == option(stages["evaluator_held_out"], "held_out_output_dir")
         assert judge == str(stages["evaluator_held_out"].folder)
         assert option(stages[f"evaluate_{name}"], "model") == str(stages[name].folder)
+
+
+def test_other_ways_to_answer_are_scored_once(config_file, tmp_path):
+    best = planned(config_file)["evaluate_candidates"]
+    assert option(best, "candidates") == "8" and "--hard" not in best.command
+    parsed = run_parser.parse([str(tmp_path) if word.startswith("out/") else word for word in best.command[3:]])
+    assert parsed.tasks == ["t2m_hard"] and parsed.repeats == 1 and parsed.free == 0
+    own = planned(config_file, "--source", "joints", "--data_dir", str(tmp_path))["evaluate_candidates"]
+    assert own.command[-2:] == ["--tasks", "t2m"]
+    (config_file.parent / "stage.yaml").write_text("no_thought_share: 0.2")
+    plain = planned(config_file)["evaluate_plain"]
+    assert option(plain, "think") == "false" and option(plain, "model") == option(best, "model")
 
 
 def test_budgets_reach_their_commands(config_file):
@@ -524,9 +538,11 @@ def evaluation(level: float) -> dict:
 
 
 def test_metrics_are_gathered_from_the_stages(run, config_file):
-    for name, level in {"sft": 0.5, "grpo": 0.75}.items():
+    for name, level in {"sft": 0.5, "grpo": 0.75, "candidates": 0.9}.items():
         (run / f"evaluation_{name}").mkdir(parents=True)
         (run / f"evaluation_{name}" / "results.json").write_text(json.dumps(evaluation(level)))
+    best = {task: scores for task, scores in evaluation(0.9).items() if task != "m2t"}
+    (run / "evaluation_candidates" / "results.json").write_text(json.dumps(best))
     (run / "samples").mkdir()
     (run / "samples" / "reconstruction.json").write_text('{"mpjpe_mm": 9.0}')
     stages = list(planned(config_file).values())
@@ -539,7 +555,11 @@ def test_metrics_are_gathered_from_the_stages(run, config_file):
     assert metrics["vqvae"] == {"mpjpe_mm": 9.0} and metrics["seed"] == 3
     assert [metrics["t2m"][side]["r_precision_top1"]["mean"] for side in ("real", "sft", "grpo")] == [0.75, 0.5, 0.75]
     assert metrics["evaluator"] == {"r_precision_top1": {"mean": 0.75, "ci95": 0.1}}
-    assert set(metrics["t2m_hard"]) == {"real", "sft", "grpo"} and "t2m_attributes" not in metrics
+    assert metrics["t2m"]["grpo_best_of_8"]["r_precision_top1"]["mean"] == 0.9 and set(metrics["m2t"]) == {
+        "sft",
+        "grpo",
+    }
+    assert set(metrics["t2m_hard"]) == {"real", "sft", "grpo", "grpo_best_of_8"} and "t2m_attributes" not in metrics
     assert metrics["m2t"]["grpo"]["bleu1"]["mean"] == 0.75 and metrics["generation"] == {"temperature": 0.7}
 
 

@@ -329,3 +329,9 @@ def test_histogram_is_sorted():
     base, *tops = dict.fromkeys(float(y) for y in re.findall(r"[ML] [\d.-]+ ([\d.-]+)", drawn))
     assert tops == sorted(tops) and len(tops) == 3 and base > tops[-1]  # y grows downwards; the last bar has no height
     assert histogram([0, 0], "x", "y", "t")
+
+
+def test_other_ways_to_answer_are_columns_with_their_names():
+    sides = {name: side(0.5, 1.0) for name in ("real", "grpo", "grpo_best_of_8", "grpo_without_thought", "mine")}
+    arms = report._metric_table(sides, "Hard split")["arms"]
+    assert arms == ["Real motion", "After GRPO", "After GRPO, best of 8", "After GRPO, without thought", "mine"]

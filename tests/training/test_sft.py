@@ -161,6 +161,27 @@ def test_parts_and_tasks_are_logged_apart(folders, tmp_path):
 
 
 @needs_parts
+def test_thoughts_weigh_in_the_loss_what_they_are_said_to(folders, tmp_path):
+    settings = {"max_steps": 1, "t2m_only_fraction": 1.0, "no_thought_share": 0.0}
+    plain = train(folders, tmp_path / "plain", **settings)[0]
+    weighted = train(folders, tmp_path / "weighted", thought_weight=0.25, **settings)[0]
+    parts = ("loss/thought", "loss/motion", "accuracy/thought", "accuracy/motion")
+    assert [weighted[part] for part in parts] == [plain[part] for part in parts]
+    # The mean over all tokens of both parts says how many of them are thoughts.
+    share = (plain["loss"] - plain["loss/motion"]) / (plain["loss/thought"] - plain["loss/motion"])
+    assert weighted["loss"] == pytest.approx(plain["loss"] - 0.75 * share * plain["loss/thought"], rel=1e-3)
+
+
+def test_a_share_of_answers_without_thoughts_makes_a_model_of_both(folders, tmp_path):
+    train(folders, tmp_path / "both", no_thought_share=0.5, max_steps=2)
+    processor = UniMoProcessor.from_pretrained(tmp_path / "both")
+    assert processor.thoughts and processor.optional_thoughts and not processor.thinking(False).thoughts
+    train(folders, tmp_path / "one", max_steps=1)
+    with pytest.raises(ValueError, match="think=False: .* train/sft.py with no_thought_share above 0"):
+        UniMoProcessor.from_pretrained(tmp_path / "one").thinking(False)
+
+
+@needs_parts
 @pytest.mark.parametrize("settings", [{"loss_type": "dft"}, {"label_smoothing_factor": 0.1}], ids=str)
 def test_other_losses_are_logged_by_part_too(folders, tmp_path, settings):
     """What is logged is the plain likelihood, whatever is learned from."""
@@ -317,7 +338,7 @@ def test_logging_leaves_the_training_as_it_is(folders, tmp_path, monkeypatch):
     train(folders, tmp_path / "ours", bf16=True, gradient_accumulation_steps=2)
 
     class Plain(StageTrainer, SFTTrainer):
-        def __init__(self, *args, vocabulary, position_gaps, **kwargs):
+        def __init__(self, *args, vocabulary, position_gaps, thought_weight, **kwargs):
             super().__init__(*args, **kwargs)
             score_learned_tokens(self.model)
 
@@ -578,6 +599,10 @@ def test_codebook_rows_have_the_geometry_of_the_codes(init, least, most):
         ({"position_gaps": 0.1, "packing": True, "max_steps": -1}, "separate rows by their positions"),
         ({"position_gaps": 0.1, "base_model": "gpt2"}, "gpt2 has a table of positions"),
         ({"max_steps": -1, "num_train_epochs": 0.01}, "num_train_epochs 0.01 of 10 motions gives no example"),
+        ({"thoughts": False, "no_thought_share": 0.1}, "no_thought_share is a share of answers with thoughts"),
+        ({"no_thought_share": 1.5}, "no_thought_share must be >= 0 and <= 1, got 1.5"),
+        ({"thought_weight": -1}, "thought_weight must be >= 0 and <= 100, got -1"),
+        ({"thought_weight": 0.5, "loss_type": "dft"}, "thought_weight is for loss_type nll"),
         ({"max_length": 20}, "20 examples in a row are longer than max_length; raise it"),
     ],
 )

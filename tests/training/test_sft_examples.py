@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_data import entries
-from tiny_unimo import plain_processor
+from tiny_unimo import plain_processor, processor_of, qwen_tokenizer
 
-from train.supervised.sft_examples import check_thoughts, encoder, group_by_length, schedule, tokenized
+from train.supervised.sft_examples import Example, check_thoughts, encoder, group_by_length, schedule, tokenized
 
 ENTRIES = entries(6)
 CODES = [np.arange(1 + i, 6 + 2 * i) for i in range(6)]
@@ -37,14 +37,14 @@ def test_a_longer_run_starts_like_a_shorter_one():
 def test_every_schedule(total, prefix, share, seed):
     order = schedule(ENTRIES, total, prefix, share, seed)
     assert len(order) == total
-    assert all(task == "t2m" for task, _, _ in order[:prefix])
+    assert all(task == "t2m" for task, *_ in order[:prefix])
     if share in (0.0, 1.0):
-        assert {task for task, _, _ in order[prefix:]} <= {"t2m" if share else "m2t"}
+        assert {task for task, *_ in order[prefix:]} <= {"t2m" if share else "m2t"}
     # Pass after pass over all motions, no motion twice within one.
     for begin in range(0, total, len(ENTRIES)):
-        seen = [i for _, i, _ in order[begin : begin + len(ENTRIES)]]
+        seen = [i for _, i, *_ in order[begin : begin + len(ENTRIES)]]
         assert len(set(seen)) == len(seen)
-    assert all(0 <= caption < len(ENTRIES[i].texts) for _, i, caption in order)
+    assert all(0 <= caption < len(ENTRIES[i].texts) for _, i, caption, _ in order)
 
 
 def test_what_a_model_wrote_itself_is_no_description_to_learn():
@@ -59,7 +59,7 @@ def test_what_a_model_wrote_itself_is_no_description_to_learn():
 @settings(max_examples=60, deadline=None)
 def test_what_does_not_fit_is_replaced_by_what_comes_next(total, prefix, share, seed):
     def fits(example):
-        _, i, caption = example
+        _, i, caption, _ = example
         return i != 2 and (i, caption) != (4, 1)
 
     plain = schedule(ENTRIES, total, prefix, share, seed)
@@ -67,9 +67,9 @@ def test_what_does_not_fit_is_replaced_by_what_comes_next(total, prefix, share, 
     order = schedule(ENTRIES, total, prefix, share, seed, fits=fits)
     kept = [example for example in order if fits(example)]
     assert len(kept) == total and (not order or fits(order[-1]))
-    assert all(task == "t2m" for task, _, _ in kept[:prefix])
-    motions = [i for _, i, _ in order]
-    assert motions[:total] == [i for _, i, _ in plain] or 0 < prefix < total  # where the tasks' draws come later
+    assert all(task == "t2m" for task, *_ in kept[:prefix])
+    motions = [i for _, i, *_ in order]
+    assert motions[:total] == [i for _, i, *_ in plain] or 0 < prefix < total  # where the tasks' draws come later
     for begin in range(0, len(order), len(ENTRIES)):
         seen = motions[begin : begin + len(ENTRIES)]
         assert len(set(seen)) == len(seen)
@@ -83,13 +83,23 @@ def test_a_schedule_in_which_nothing_fits_ends():
 
 
 def test_every_caption_has_its_turn():
-    seen = {(i, caption) for _, i, caption in schedule(ENTRIES, 2 * len(ENTRIES), 0, 0.5, seed=0)}
+    seen = {(i, caption) for _, i, caption, _ in schedule(ENTRIES, 2 * len(ENTRIES), 0, 0.5, seed=0)}
     assert seen == {(i, caption) for i in range(len(ENTRIES)) for caption in range(2)}
 
 
 def test_shares_of_the_joint_part():
-    tasks = Counter(task for task, _, _ in schedule(ENTRIES, 3000, 1000, 0.3, seed=0)[1000:])
+    tasks = Counter(task for task, *_ in schedule(ENTRIES, 3000, 1000, 0.3, seed=0)[1000:])
     assert 0.25 < tasks["t2m"] / 2000 < 0.35
+
+
+def test_a_share_of_the_examples_leaves_its_thought_out_and_nothing_else_changes():
+    plain = schedule(ENTRIES, 3000, 1000, 0.3, seed=0)
+    some = schedule(ENTRIES, 3000, 1000, 0.3, seed=0, no_thought_share=0.25)
+    assert not any(example.without_thought for example in plain)
+    assert [example[:3] for example in some] == [example[:3] for example in plain]
+    for part in (some[:1000], some[1000:]):
+        assert 0.2 < np.mean([example.without_thought for example in part]) < 0.3
+    assert all(example.without_thought for example in schedule(ENTRIES, 9, 0, 0.5, 0, no_thought_share=1.0))
 
 
 def test_nothing_to_learn_is_refused():
@@ -140,10 +150,10 @@ def test_grouping_saves_padding():
 @pytest.mark.parametrize("family", ["qwen", "llama", "llama3"])
 def test_the_mask_covers_exactly_the_completion(family):
     processor = plain_processor(family)
-    examples = [("t2m", 0, 0), ("m2t", 0, 1), ("t2m", 3, 1), ("m2t", 5, 0)]
+    examples = [Example("t2m", 0, 0), Example("m2t", 0, 1), Example("t2m", 3, 1), Example("m2t", 5, 0)]
     dataset, dropped = tokenized(encoder(processor, ENTRIES, CODES), examples, max_length=10_000)
     assert dropped == {} and dataset.column_names == ["input_ids", "completion_mask"]
-    for row, (task, i, caption) in zip(dataset, examples, strict=True):
+    for row, (task, i, caption, _) in zip(dataset, examples, strict=True):
         mask, ids = row["completion_mask"], row["input_ids"]
         start = mask.index(1)
         assert mask == [0] * start + [1] * (len(ids) - start)
@@ -158,6 +168,20 @@ def test_the_mask_covers_exactly_the_completion(family):
         assert answer.caption == ("" if task == "t2m" else ENTRIES[i].texts[caption])
 
 
+def test_an_example_without_a_thought_has_the_prompt_that_says_so():
+    processor = processor_of(qwen_tokenizer(), optional_thoughts=True)
+    without = processor.thinking(False)
+    encode = encoder(processor, ENTRIES, CODES)
+    for task in ("t2m", "m2t"):
+        plain, thinking = encode(Example(task, 0, 0, True)), encode(Example(task, 0, 0))
+        asked = {"text": ENTRIES[0].texts[0]} if task == "t2m" else {"codes": CODES[0].tolist()}
+        start = plain["completion_mask"].index(1)
+        assert plain["input_ids"][:start] == without.prompt_ids(task, **asked) != processor.prompt_ids(task, **asked)
+        answer = without.parse(plain["input_ids"][start:], task)
+        assert answer.valid and answer.thought == ""
+        assert processor.parse(thinking["input_ids"][thinking["completion_mask"].index(1) :], task).thought
+
+
 def test_too_long_examples_are_counted_not_cut():
     processor = plain_processor("qwen")
     examples = schedule(ENTRIES, 24, 6, 0.5, seed=0)
@@ -166,7 +190,7 @@ def test_too_long_examples_are_counted_not_cut():
     lengths = [len(ids) for ids in whole["input_ids"]]
     limit = sorted(lengths)[12]
     kept, dropped = tokenized(encode, examples, max_length=limit)
-    expected = Counter(task for (task, _, _), n in zip(examples, lengths, strict=True) if n > limit)
+    expected = Counter(task for (task, *_), n in zip(examples, lengths, strict=True) if n > limit)
     assert dropped == dict(expected) and sum(dropped.values()) > 0
     assert kept["input_ids"] == [ids for ids in whole["input_ids"] if len(ids) <= limit]
 
@@ -176,7 +200,7 @@ def test_hostile_captions_stay_text():
     nasty = "wave </think><Motion_5> <|im_end|> 😀"
     entry = replace(ENTRIES[0], texts=[nasty], thoughts=[f"first {nasty}"])
     encode = encoder(processor, [entry], CODES[:1])
-    dataset, _ = tokenized(encode, [("m2t", 0, 0), ("t2m", 0, 0)], max_length=10_000)
+    dataset, _ = tokenized(encode, [Example("m2t", 0, 0), Example("t2m", 0, 0)], max_length=10_000)
     described = processor.parse(dataset["input_ids"][0][dataset["completion_mask"][0].index(1) :], "m2t")
     assert (described.caption, described.thought) == (nasty, f"first {nasty}")
     assert dataset["input_ids"][1].count(processor.vocabulary.codes[5]) == (5 in CODES[0])
@@ -184,5 +208,5 @@ def test_hostile_captions_stay_text():
 
 def test_motion_to_text_may_learn_the_first_captions_alone():
     order = schedule(ENTRIES, 60, 0, 0.5, seed=0, m2t_captions=1)
-    assert {caption for task, _, caption in order if task == "m2t"} == {0}
-    assert len({caption for task, _, caption in order if task == "t2m"}) > 1
+    assert {caption for task, _, caption, _ in order if task == "m2t"} == {0}
+    assert len({caption for task, _, caption, _ in order if task == "t2m"}) > 1

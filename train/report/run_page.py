@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datasets_scripts.templates import render
-from evaluate_unimo.labels import METRICS, MODELS, Metric, metric, variant
+from evaluate_unimo.labels import METRICS, MODELS, Metric, metric, model_name, variant
 from evaluate_unimo.results import is_nested, rests_on
 from modeling_unimo.files_unimo import write_text
 from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
@@ -46,6 +46,8 @@ STAGES = {
     "grpo": "GRPO",
     "evaluate_sft": "Evaluation after SFT",
     "evaluate_grpo": "Evaluation after GRPO",
+    "evaluate_candidates": "Evaluation, best of several",
+    "evaluate_plain": "Evaluation without thoughts",
     "samples": "Samples",
 }
 SPLITS = {
@@ -197,7 +199,8 @@ def _metric_table(sides: Mapping[str, Any], caption: str, note: str = "") -> dic
             best = _best(scores, name, label.better)
             cells += [(_shown(scores[arm].get(name), label), arm == best, arm == arms[0]) for arm in arms]
         rows.append((label.column + {1: " ↑", -1: " ↓", 0: ""}[label.better], cells))
-    names = [MODELS[arm][:1].upper() + MODELS[arm][1:] if arm in MODELS else arm for arm in arms]
+    names = [model_name(arm) for arm in arms]
+    names = [name if name == arm else name[:1].upper() + name[1:] for name, arm in zip(names, arms, strict=True)]
     return {"caption": caption, "note": note, "judges": list(judges), "arms": names, "rows": rows}
 
 

@@ -3,13 +3,23 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
 
 from datasets_scripts.captioned_motions import CaptionedMotion
 
-Example = tuple[str, int, int]  # task, index of the motion, index of its caption
+
+class Example(NamedTuple):
+    """Which caption of which motion is learned in which task, and whether its answer leaves the thought out."""
+
+    task: str
+    motion: int
+    caption: int
+    without_thought: bool = False
+
+
 Encode = Callable[[Example], dict[str, list[int]]]  # to `input_ids` and `completion_mask`
 
 
@@ -42,13 +52,15 @@ def schedule(
     m2t_captions: int = 0,
     fits: Callable[[Example], bool] | None = None,
     added: int = 0,
+    no_thought_share: float = 0.0,
 ) -> list[Example]:
     """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
 
     The first `t2m_only` examples are text-to-motion (paper: first half of training); each later one is text-to-motion
     with probability `t2m_share`. Motion-to-text learns the first `m2t_captions` captions of a motion (0: all): the
     published reference rule scores a description against the first three. The last `added` motions are text-to-motion
-    always: a model's own answers are no true descriptions. The order depends on the seed alone, never on the number of
+    always: a model's own answers are no true descriptions. Each example leaves its thought out with probability
+    `no_thought_share`, whose draws change nothing else. The order depends on the seed alone, never on the number of
     processes.
 
     Examples that `fits` refuses stay in the list, but neither `total` nor `t2m_only` counts them: a run of so many
@@ -62,6 +74,8 @@ def schedule(
         seed: Of the order.
         m2t_captions: Captions of a motion that motion-to-text learns; 0 for all.
         fits: Whether an example is short enough; None accepts all.
+        added: Number of motions, from the last, that a model wrote itself.
+        no_thought_share: Probability that an example leaves its thought out.
 
     Returns:
         The examples.
@@ -71,7 +85,7 @@ def schedule(
     """
     if not entries:
         raise ValueError("the dataset must hold at least one captioned motion")
-    rng = np.random.default_rng(seed)
+    rng, thought_rng = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
     most_misses = len(entries) * max(len(entry.texts) for entry in entries)
     examples: list[Example] = []
@@ -83,7 +97,8 @@ def schedule(
             captions = len(entries[i].texts)
             if task == "m2t" and m2t_captions:
                 captions = min(captions, m2t_captions)
-            example = (task, i, (first_caption[i] + epoch) % captions)
+            caption = (first_caption[i] + epoch) % captions
+            example = Example(task, i, caption, bool(thought_rng.random() < no_thought_share))
             examples.append(example)
             if fits is None or fits(example):
                 counted, misses = counted + 1, 0
@@ -107,7 +122,7 @@ def every_pair(entries: Sequence[CaptionedMotion], tasks: Sequence[str]) -> list
     Returns:
         The examples.
     """
-    return [(task, i, 0) for task in tasks for i in range(len(entries))]
+    return [Example(task, i, 0) for task in tasks for i in range(len(entries))]
 
 
 def dropped_report(dropped: dict[str, int], examples: Sequence[Example]) -> str:
@@ -120,7 +135,7 @@ def dropped_report(dropped: dict[str, int], examples: Sequence[Example]) -> str:
     Returns:
         The report.
     """
-    total = Counter(task for task, _, _ in examples)
+    total = Counter(example.task for example in examples)
     return ", ".join(f"{task} {dropped.get(task, 0):,} of {count:,} examples" for task, count in total.items())
 
 
@@ -154,7 +169,7 @@ def encoder(processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.nd
     """Encoder of examples that keeps the tokens of each.
 
     Args:
-        processor: The processor.
+        processor: The processor, with `optional_thoughts` where examples leave their thought out.
         entries: The captioned motions.
         codes: Codes of each motion.
 
@@ -164,9 +179,9 @@ def encoder(processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.nd
 
     @cache
     def encode(example: Example) -> dict[str, list[int]]:
-        task, i, caption = example
-        entry = entries[i]
-        return processor.encode_example(
+        task, i, caption, without_thought = example
+        entry, asked = entries[i], processor.thinking(False) if without_thought else processor
+        return asked.encode_example(
             task, thought=entry.thoughts[caption], caption=entry.texts[caption], codes=codes[i].tolist()
         )
 
@@ -192,7 +207,7 @@ def tokenized(encode: Encode, examples: Sequence[Example], max_length: int) -> t
     for example in examples:
         encoded = encode(example)
         if len(encoded["input_ids"]) > max_length:
-            dropped[example[0]] += 1
+            dropped[example.task] += 1
         else:
             rows.append({name: encoded[name] for name in ("input_ids", "completion_mask")})
     if not rows:

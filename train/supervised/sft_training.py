@@ -40,7 +40,7 @@ from train.supervised.sft_examples import (
     schedule,
     tokenized,
 )
-from train.supervised.sft_trainer import MotionSFTTrainer
+from train.supervised.sft_trainer import MotionSFTTrainer, check_weighted_loss
 
 if TYPE_CHECKING:
     from train.sft import SFTArguments
@@ -81,6 +81,12 @@ def refuse_contradictions(arguments: "SFTArguments", training: SFTConfig) -> Non
         )
     if arguments.position_gaps and (training.packing or training.padding_free):
         raise SystemExit("error: packing and padding_free separate rows by their positions; set position_gaps to 0")
+    if arguments.no_thought_share and not arguments.thoughts:
+        raise SystemExit(
+            "error: no_thought_share is a share of answers with thoughts; leave thoughts true, or set it to 0"
+        )
+    if arguments.thought_weight != 1.0:
+        check_weighted_loss(training)
     if arguments.muon:
         check_muon(training)
     check_lora(arguments.lora_rank, arguments.base_dtype, training)
@@ -163,6 +169,7 @@ def training_rows(
         # A number of steps needs a number of examples; epochs have what there is.
         fits=fits if by_steps else None,
         added=added,
+        no_thought_share=arguments.no_thought_share,
     )
     rows, dropped = tokenized(encode, examples, training.max_length)
     if dropped and training.process_index == 0:
@@ -265,17 +272,22 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
             codebook=vqvae.quantizer.codebook,
             seed=training.seed,
         )
-        processor = UniMoProcessor(feature_extractor=extractor, tokenizer=tokenizer, thoughts=arguments.thoughts)
+        processor = UniMoProcessor(
+            feature_extractor=extractor,
+            tokenizer=tokenizer,
+            thoughts=arguments.thoughts,
+            optional_thoughts=arguments.no_thought_share > 0,
+        )
         validation_dataset = None
         with exit_on_error():
             train_dataset, examples = training_rows(arguments, training, processor, entries, codes, added)
             if words_before is not None:
-                captions = {(motion, caption) for _, motion, caption in examples}
+                captions = {(example.motion, example.caption) for example in examples}
                 texts = (entries[motion].texts[caption] for motion, caption in captions)
                 processor.taught_words = taught_words(texts, words_before)
             if validated:
                 motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
-                tasks = sorted({task for task, _, _ in examples})
+                tasks = sorted({example.task for example in examples})
                 validation_dataset = validation_rows(training, processor, held_back, motions, tasks)
         if arguments.lora_rank:
             motion_ids = tokenizer.convert_tokens_to_ids(motion_vocabulary(vqvae.config.codebook_size))
@@ -294,6 +306,7 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
             processing_class=tokenizer,
             vocabulary=vocabulary,
             position_gaps=arguments.position_gaps,
+            thought_weight=arguments.thought_weight,
             optimizer_cls_and_kwargs=muon_with_adamw(training) if arguments.muon else None,
         )
         guards = watch_sft(trainer, guarding, processor, arguments.t2m_only_fraction, arguments.t2m_share)

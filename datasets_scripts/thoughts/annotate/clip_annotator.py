@@ -15,7 +15,15 @@ import numpy as np
 from datasets_scripts import verify
 from datasets_scripts.schema import Clip, find_fault
 from datasets_scripts.thoughts import render
-from datasets_scripts.thoughts.annotate import answers, events, kinematic_annotator, vlm_annotator, vlm_prompt
+from datasets_scripts.thoughts.annotate import (
+    answers,
+    event_words,
+    events,
+    kinematic_annotator,
+    plan_style,
+    vlm_annotator,
+    vlm_prompt,
+)
 from datasets_scripts.thoughts.annotate.answers import thought_fault
 from datasets_scripts.thoughts.annotate.journal import Journal
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
@@ -307,7 +315,9 @@ def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Proven
         case None:
             return Provenance("none")
         case KinematicAnnotator():
-            version = f"source {_digest(kinematics, events, kinematic_annotator)}, seed {annotator.seed}"
+            sources = (kinematics, events, event_words, kinematic_annotator, plan_style)
+            version = f"source {_digest(*sources)}, seed {annotator.seed}"
+            version += "" if annotator.style == "sentences" else f", style {annotator.style}"
             return Provenance("kinematic", version=version)
         case VlmAnnotator():
             version = f"{annotator.model.kind}, source {_seeing(annotator)}"

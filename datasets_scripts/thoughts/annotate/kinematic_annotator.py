@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from datasets_scripts.thoughts.annotate.event_words import direction, half, salience, with_turns
 from datasets_scripts.thoughts.annotate.events import (
     Bow,
     Circle,
@@ -31,13 +32,12 @@ from datasets_scripts.thoughts.annotate.events import (
     Twist,
     read,
 )
+from datasets_scripts.thoughts.annotate.plan_style import write_plan
 from datasets_scripts.verify.kinematics import Span, measure
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 MIN_WORDS, MAX_WORDS = 25, 60
-# Under this share of sideways in a travel's direction (tangent of the angle) it is straight on; a few steps sway more.
-_STRAIGHT, _STRAIGHT_SHORT, _SHORT_TRAVEL = 0.28, 0.45, 1.0
-_SIDEWAYS = 2.4
+STYLES = ("sentences", "plan")
 # m/s: slower is slow, faster is quick.
 _PACES = {"walk": (0.75, 1.4), "move": (1.2, 1.9), "run": (0.0, 3.3)}  # nobody runs slowly
 _PACE_WORDS = ("slowly", "at a steady pace", "quickly")
@@ -50,14 +50,23 @@ Choose = Callable[[Sequence[str]], str]
 class KinematicAnnotator:
     """Writes thoughts from 3D joints alone; needs no model and no network.
 
+    Args:
+        seed: of the wording.
+        style: "sentences", or "plan" for the events alone as clauses of a fixed form, in at most half as many words.
+
+    Raises:
+        ValueError: there is no such style.
+
     Examples:
 
         >>> annotator = KinematicAnnotator(seed=0)
         >>> thoughts = annotator.annotate([features], ["a person waves."])  # features (T, 263) or joints (T, 22, 3)
     """
 
-    def __init__(self, seed: int = 0):
-        self.seed = seed
+    def __init__(self, seed: int = 0, style: str = "sentences"):
+        if style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
+        self.seed, self.style = seed, style
 
     def annotate(
         self, motions: Sequence[np.ndarray], captions: Sequence[str] | None = None, fps: float = 20.0
@@ -67,7 +76,7 @@ class KinematicAnnotator:
         Args:
             motions: raw features (T, 263) or joints (T, 22, 3) in metres, Y up, each of at least two frames.
             captions: as many texts, or None. A caption only picks the wording, never the content: one motion under two
-                captions gets the same facts in other words.
+                captions gets the same facts in other words, as a plan in the same.
             fps: frame rate of all motions.
 
         Returns:
@@ -91,7 +100,8 @@ class KinematicAnnotator:
                     reading = read(measure(_joints(motion), fps))
                 except ValueError as error:
                     raise ValueError(f"motion {index}: {error}") from error
-            thoughts.append(write(reading, f"{self.seed}|{caption}"))
+            thought = write(reading, f"{self.seed}|{caption}")
+            thoughts.append(thought if self.style == "sentences" else write_plan(reading, _words(thought) // 2))
         return thoughts
 
 
@@ -129,8 +139,8 @@ class _Writer:
         room = MAX_WORDS - _words(opening)
         told: list[tuple[int, str]] = []
         # The most telling events first, until the words run out; then back into the order of time.
-        groups = self._groups()
-        for position in sorted(range(len(groups)), key=lambda i: (-_salience(groups[i][0]), i)):
+        groups = with_turns(self.reading.events)
+        for position in sorted(range(len(groups)), key=lambda i: (-salience(groups[i][0]), i)):
             sentence = self._sentence(groups[position])
             if _words(sentence) <= room:
                 told.append((position, sentence))
@@ -155,23 +165,6 @@ class _Writer:
         return " ".join([opening, *sentences, *ending])
 
     # -- structure ----------------------------------------------------------------------------------------------
-
-    def _groups(self) -> list[tuple[Event, list[Turn]]]:
-        """Events with the turns that happen on the way; a turn with nowhere to go stands alone."""
-        travels = [event for event in self.reading.events if isinstance(event, Travel)]
-        turns: dict[int, list[Turn]] = {}
-        alone: set[int] = set()
-        for turn in (event for event in self.reading.events if isinstance(event, Turn)):
-            host = next((t for t in travels if turn.span.overlap(t.span) > 0.5 * len(turn.span)), None)
-            if host is None:
-                alone.add(id(turn))
-            else:
-                turns.setdefault(id(host), []).append(turn)
-        return [
-            (event, turns.get(id(event), []))
-            for event in self.reading.events
-            if not isinstance(event, Turn) or id(event) in alone
-        ]
 
     def _sentence(self, group: tuple[Event, list[Turn]]) -> str:
         event, turns = group
@@ -212,22 +205,22 @@ class _Writer:
     # -- times --------------------------------------------------------------------------------------------------
 
     def _when(self, span: Span) -> str:
-        start = _half(self.reading.seconds(span.start))
+        start = half(self.reading.seconds(span.start))
         if start == 0:
             return self.choose(("right away", "at the start"))
         return self.choose((f"at {_seconds(start)}", f"after {_seconds(start)}"))
 
     def _range(self, span: Span) -> str:
-        first = _half(self.reading.seconds(span.start))
-        last = _half(self.reading.seconds(span.stop))
-        if first == 0 and last >= _half(self.reading.duration) - 0.5:
-            return f"for {_seconds(_half(self.reading.duration))}"
+        first = half(self.reading.seconds(span.start))
+        last = half(self.reading.seconds(span.stop))
+        if first == 0 and last >= half(self.reading.duration) - 0.5:
+            return f"for {_seconds(half(self.reading.duration))}"
         if last - first < 0.5:
             return f"at {_seconds(first)}"
         return f"from {first:g} to {_seconds(last)}"
 
     def _by(self, frame: int) -> str:
-        return f"by {_seconds(max(0.5, _half(self.reading.seconds(frame))))}"
+        return f"by {_seconds(max(0.5, half(self.reading.seconds(frame))))}"
 
     # -- statements ---------------------------------------------------------------------------------------------
 
@@ -363,42 +356,10 @@ class _Writer:
             details.append(f"the {down[0]} arm stays down.")
         if abs(reading.trunk_pitch) < _UPRIGHT_PITCH and reading.trunk_steady and not bends:
             details.append("the trunk stays upright.")
-        details.append(f"the whole motion takes about {_seconds(max(0.5, _half(reading.duration)))}.")
+        details.append(f"the whole motion takes about {_seconds(max(0.5, half(reading.duration)))}.")
         if reading.still:
             details.insert(0, f"{self.subject} keeps still.")
         return details
-
-
-def direction(event: Travel) -> str:
-    """The direction of travel in the body's own terms: forward, to the left, backward and to the right, ..."""
-    ahead, aside = abs(event.forward), abs(event.left)
-    along = "forward" if event.forward > 0 else "backward"
-    side = f"to the {'left' if event.left > 0 else 'right'}"
-    if aside < (_STRAIGHT if event.distance > _SHORT_TRAVEL else _STRAIGHT_SHORT) * ahead:
-        return along
-    return side if aside > _SIDEWAYS * ahead else f"{along} and {side}"
-
-
-def _salience(event: Event) -> float:
-    match event:
-        case Travel():
-            return 2.0 + event.distance
-        case Turn():
-            return 1.0 + abs(event.angle) / 45.0
-        case HandRaise():
-            return 2.0 + len(event.sides) + 0.3 * event.waves
-        case Jump():
-            return 4.0
-        case Lowering():
-            return 2.0 + 4.0 * (1.0 - event.share)
-        case Bow():
-            return 1.0 + event.angle / 30.0
-        case LegRaise() | March() | Clap() | Circle():
-            return 3.0
-        case Twist() | Lean() | Rise():
-            return 2.0
-        case Reach():
-            return 3.0 if event.thrust else 1.5
 
 
 def _pose(posture: Posture) -> str:
@@ -431,11 +392,6 @@ def _times(count: int) -> str:
     return f" {count} times" if count > 1 else ""
 
 
-def _half(value: float) -> float:
-    """To the nearest half."""
-    return round(2.0 * value) / 2.0
-
-
 def _seconds(value: float) -> str:
     return f"{value:g} second" if value == 1 else f"{value:g} seconds"
 
@@ -450,7 +406,7 @@ def _airborne(seconds: Sequence[float]) -> str:
 def _meters(value: float) -> str:
     if value < 0.75:
         return "half a meter"
-    rounded = _half(value)
+    rounded = half(value)
     return f"{rounded:g} meter" if rounded == 1 else f"{rounded:g} meters"
 
 
@@ -462,7 +418,7 @@ def _angle(angle: float) -> str:
     side = "left" if angle > 0 else "right"
     turns = abs(angle) / 360.0
     if turns > 0.92:
-        rounded = _half(turns)
+        rounded = half(turns)
         return f"about {rounded:g} full turn{'s' if rounded != 1 else ''} to the {side}"
     return f"about {15 * round(abs(angle) / 15)} degrees to the {side}"
 
