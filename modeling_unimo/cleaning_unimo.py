@@ -72,10 +72,13 @@ def clean_joints(
     moved = after - before
     length = np.linalg.norm(moved, axis=-1, keepdims=True)
     after = before + moved * np.minimum(1.0, max_shift / np.maximum(length, 1e-12))
-    ratios, ways = [], []
+    ratios: list[float] = []
+    ways: list[float] = []
     for clip in (before, after):
         ratios.append(skating(clip[:, [10, 11]] - [0.0, before[:, [10, 11], 1].min(), 0.0], fps)[0])
-        ways.append(max(slides(clip[:, leg[2:]], pins[:, side]).max(initial=0.0) for side, leg in enumerate(_LEGS)))
+        ways.append(
+            max(float(slides(clip[:, leg[2:]], pins[:, side]).max(initial=0.0)) for side, leg in enumerate(_LEGS))
+        )
     largest = float(np.linalg.norm(after - before, axis=-1).max())
     return after.astype(np.float32), CleaningReport(*ratios, *ways, largest)
 
@@ -102,4 +105,7 @@ def _smoothed(values: np.ndarray, sigma: float) -> np.ndarray:
     weights = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / max(sigma, 1e-6)))
     weights /= weights.sum()
     padded = np.pad(values, ((reach, reach), *((0, 0),) * (values.ndim - 1)), mode="reflect", reflect_type="odd")
-    return sum(weight * padded[place : place + len(values)] for place, weight in enumerate(weights))
+    smooth = np.zeros_like(values)
+    for place, weight in enumerate(weights):
+        smooth += weight * padded[place : place + len(values)]
+    return smooth

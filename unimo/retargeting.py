@@ -282,17 +282,20 @@ class _Retargeting:
     def _report(self, before: np.ndarray, positions: np.ndarray) -> RetargetReport:
         pins, after = self._pins(), self._feet(positions)
         slid = [
-            np.concatenate([slides(feet[:, side], pins[:, side]) for side in range(2)]) / self.scale
+            float(np.concatenate([slides(feet[:, side], pins[:, side]) for side in range(2)]).max(initial=0.0))
             for feet in (before, after)
         ]
+        contacts = sum(len(slides(after[:, side], pins[:, side])) for side in range(2))
         ground = self._ground(before, pins)
-        sunk = [float(max(0.0, ground - feet[..., 1].min())) / self.scale for feet in (before, after)]
+        sunk = [max(0.0, ground - float(feet[..., 1].min())) for feet in (before, after)]
         angles = self._angles(positions)
         return RetargetReport(
-            (float(angles.max()), float(angles.mean())),
-            *(float(part.max(initial=0.0)) for part in slid),
-            *sunk,
-            len(slid[0]),
+            bone_degrees=(float(angles.max()), float(angles.mean())),
+            slide_before=slid[0] / self.scale,
+            slide_after=slid[1] / self.scale,
+            sink_before=sunk[0] / self.scale,
+            sink_after=sunk[1] / self.scale,
+            contacts=contacts,
         )
 
     def _angles(self, positions: np.ndarray) -> np.ndarray:
