@@ -197,15 +197,16 @@ def _flat(scores: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _spreads(
     first: Mapping[str, Any], second: Mapping[str, Any], task: str, resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """{metric: {"low", "high", "clips"}} of the figures of distributions, from the embeddings of both sides."""
+    """{metric: {"half_width", "clips"}} of the figures of distributions, from the embeddings of both sides."""
     one, other = (evaluation.get("embeddings", {}).get(task) for evaluation in (first, second))
     found: dict[str, dict[str, Any]] = {}
     if not comparable(one, other):
         return found
     for judge in one.generated.keys() & other.generated.keys():
         prefix = "" if judge == "main" else f"{judge}/"
-        for name, (low, high) in paired_spread(one, other, judge, min(resamples, RESAMPLES), seed).items():
-            found[prefix + name] = {"low": low, "high": high, "clips": len(one.ids)}
+        spread = paired_spread(one, other, judge, max(2, min(resamples, RESAMPLES)), seed)
+        for name, half_width in spread.items():
+            found[prefix + name] = {"half_width": half_width, "clips": len(one.ids)}
     return found
 
 
@@ -215,8 +216,9 @@ def _around(
     """The difference of two figures with an interval as wide as the spread of its resamples."""
     values = [scores[metric] for scores in (first, second)]
     one, other = (value["mean"] if isinstance(value, Mapping) else value for value in values)
-    spread, whole = spreads[metric], other - one
-    return dict(spread) | {"difference": whole, "low": whole + spread["low"], "high": whole + spread["high"]}
+    whole, half_width = other - one, spreads[metric]["half_width"]
+    found = {"difference": whole, "low": whole - half_width, "high": whole + half_width}
+    return found | {"clips": spreads[metric]["clips"]}
 
 
 def _difference(
