@@ -23,9 +23,9 @@ import torch
 # Imports of remote code stay on one line each, so sorting must not merge these.
 # isort: off
 from .arrays_unimo import Array, multiply
+from .recovery_unimo import check_width, features_to_joints, root_path, turn
 from .rotations_unimo import Planes, apply_columns, as_tensor, between, columns_from_six, component_planes
 from .rotations_unimo import conjugate, dot, first_columns, normalise, numpy_or_torch, rotate, tensor_like
-from .rotations_unimo import turn
 from .skeletons_unimo import FACINGS, HUMANML3D, KIT, SHORTEST_BONE, Skeleton, check_features, check_joints
 from .skeletons_unimo import skeleton_for
 # isort: on
@@ -543,25 +543,6 @@ def _features(
 
 
 # ------------------------------------------------------------------------------------------------ features to joints
-def _check_width(features: torch.Tensor, skeleton: Skeleton) -> None:
-    if features.ndim < 2 or features.shape[-1] != skeleton.feature_dim:
-        raise ValueError(
-            f"expected features of shape (..., T, {skeleton.feature_dim}) for the {skeleton.name} skeleton, "
-            f"got {tuple(features.shape)}"
-        )
-
-
-def _root_path(features: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Root x, y, z and the cosine and sine of the full root yaw, each (..., T)."""
-    spin, step_x, step_z, height = features[..., :4].unbind(-1)
-    zero = torch.zeros_like(spin[..., :1])
-    angle = 2 * torch.cat((zero, spin[..., :-1].cumsum(-1)), -1)
-    cos, sin = angle.cos(), angle.sin()
-    step_x, step_z = (torch.cat((zero, step[..., :-1]), -1) for step in (step_x, step_z))
-    step_x, step_z = turn(cos, -sin, step_x, step_z)
-    return step_x.cumsum(-1), height, step_z.cumsum(-1), cos, sin
-
-
 @numpy_or_torch
 def root_trajectory(features: Array, skeleton: Skeleton = HUMANML3D) -> tuple[Array, Array]:
     """The root's path and heading, which features hold as increments only.
@@ -576,34 +557,11 @@ def root_trajectory(features: Array, skeleton: Skeleton = HUMANML3D) -> tuple[Ar
     Raises:
         ValueError: wrong shape.
     """
-    _check_width(features, skeleton)
-    x, y, z, _, _ = _root_path(features)
+    check_width(features, skeleton)
+    x, y, z, _, _ = root_path(features)
     spin = features[..., 0]
     heading = -2 * torch.cat((torch.zeros_like(spin[..., :1]), spin[..., :-1].cumsum(-1)), -1)
     return torch.stack((x, y, z), -1), heading
-
-
-@numpy_or_torch
-def features_to_joints(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
-    """Joint positions from the root path and the local positions of features. Differentiable.
-
-    Args:
-        features: (..., T, D) raw features.
-        skeleton: the skeleton of the features.
-
-    Returns:
-        (..., T, J, 3); the first frame's root is at x = z = 0 and faces +Z.
-
-    Raises:
-        ValueError: wrong shape.
-    """
-    _check_width(features, skeleton)
-    root_x, root_y, root_z, cos, sin = _root_path(features)
-    local = features[..., skeleton.slices["positions"]].unflatten(-1, (skeleton.num_joints - 1, 3))
-    x, z = turn(cos[..., None], -sin[..., None], local[..., 0], local[..., 2])
-    joints = torch.stack((x + root_x[..., None], local[..., 1], z + root_z[..., None]), -1)
-    root = torch.stack((root_x, root_y, root_z), -1)
-    return torch.cat((root[..., None, :], joints), -2)
 
 
 @numpy_or_torch
@@ -623,9 +581,9 @@ def features_to_joints_by_rotation(
     Raises:
         ValueError: wrong shapes, or the skeleton has no default offsets and none were given.
     """
-    _check_width(features, skeleton)
+    check_width(features, skeleton)
     offsets = _check_offsets(_default_offsets(skeleton) if offsets is None else offsets, skeleton)
-    root_x, root_y, root_z, cos, sin = _root_path(features)
+    root_x, root_y, root_z, cos, sin = root_path(features)
     six = features[..., skeleton.slices["rotations"]].unflatten(-1, (skeleton.num_joints - 1, 6))
     local = columns_from_six(tuple(plane.contiguous() for plane in six.movedim(-2, 0).unbind(-1)))
     zero = torch.zeros_like(cos)
@@ -675,7 +633,7 @@ def mirror_features(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
     Returns:
         Raw features (..., T, D).
     """
-    _check_width(features, skeleton)
+    check_width(features, skeleton)
     joints = np.array(skeleton.mirror_order)
     order, signs = np.arange(skeleton.feature_dim), np.ones(skeleton.feature_dim)
     signs[:2] = -1  # yaw and sideways velocity

@@ -223,21 +223,6 @@ def apply_columns(columns: tuple[Planes, ...], v: Planes) -> Planes:
     return tuple(x[i] * v[0] + y[i] * v[1] + z[i] * v[2] for i in range(3))
 
 
-def turn(cos: torch.Tensor, sin: torch.Tensor, x: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate about the +Y axis.
-
-    Args:
-        cos: Cosine of the angle.
-        sin: Sine of the angle.
-        x: First coordinate of the points.
-        z: Third coordinate of the points.
-
-    Returns:
-        The rotated x and z, of the broadcast shape.
-    """
-    return cos * x + sin * z, cos * z - sin * x
-
-
 # ------------------------------------------------------------------------------------------ rotations, public form
 def component_planes(array: torch.Tensor, size: int, what: str) -> Planes:
     """Split the last dimension into its components.

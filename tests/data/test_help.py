@@ -1,20 +1,34 @@
-"""Commands answer `--help` without importing what only their work needs."""
+"""Commands answer `--help`, and the doctor examines a folder, without importing what only other work needs."""
 
 import json
 import subprocess
 import sys
 
+import motion_files as files
 import pytest
 
 HEAVY = ("torch", "transformers", "datasets", "scipy", "pandas", "pyarrow", "matplotlib", "jinja2", "openai")
 SOURCE = """
 import contextlib, io, json, runpy, sys
-sys.argv = ["command", "--help"]
+del sys.argv[0]
 said = io.StringIO()
 with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-    runpy.run_module(sys.stdin.read(), run_name="__main__")
+    runpy.run_module(sys.argv[0], run_name="__main__")
 print(json.dumps([said.getvalue(), sorted(sys.modules)]))
 """
+
+
+def run(*command: str) -> tuple[str, set[str]]:
+    """What a command prints, and the heavy modules it imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", SOURCE, *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    said, modules = json.loads(done.stdout)
+    return said, set(HEAVY) & set(modules)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +56,13 @@ print(json.dumps([said.getvalue(), sorted(sys.modules)]))
     ],
 )
 def test_help_is_light(command):
-    done = subprocess.run(
-        [sys.executable, "-c", SOURCE], input=command, capture_output=True, text=True, check=True, timeout=300
-    )
-    said, modules = json.loads(done.stdout)
+    said, heavy = run(command, "--help")
     assert "usage:" in said and "--" in said
-    assert not set(HEAVY) & set(modules)
+    assert not heavy
+
+
+@pytest.mark.parametrize("dim", [263, 251])
+def test_the_doctor_is_light_on_a_folder(dim, tmp_path):
+    said, heavy = run("datasets_scripts.doctor", str(files.humanml3d_folder(tmp_path / "data", dim=dim)), "--quiet")
+    assert "new_joint_vecs" in said
+    assert not heavy

@@ -492,6 +492,15 @@ def test_features_of_another_skeleton_are_refused(function) -> None:
         function(np.zeros((10, 251)))
 
 
+def test_numpy_and_torch_recover_the_same_joints():
+    features = mr.joints_to_features(moving_body(seed=3, frames=60))
+    for kind in (np.float32, np.float64):
+        joints = mr.features_to_joints(features.astype(kind))
+        assert joints.dtype == kind
+        tensor = torch.from_numpy(features.astype(kind))
+        np.testing.assert_allclose(mr.features_to_joints(tensor).numpy(), joints, atol=1e-6)
+
+
 def test_check_features_names_what_and_where() -> None:
     features = mr.joints_to_features(rest_pose(10))
     mr.check_features(features)

@@ -16,6 +16,7 @@ from datasets_scripts.sources.amass.releases import dataset_of, trim_frames
 from datasets_scripts.sources.amass.statistics import Float32Sum
 from datasets_scripts.sources.orientation import gather
 from modeling_unimo.array_files_unimo import load_array
+from modeling_unimo.recovery_unimo import features_to_joints
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 REFERENCE_CLIP = "012314"
@@ -61,22 +62,24 @@ def check_reference(report: Report, folder: Path, reference: Path | None, statis
     limits = _STATISTICS_LIMITS["published" if statistics == "published" else "float64"]
     pairs += [(f"{name}.npy", limit) for name, limit in limits.items()]
     for name, limit in pairs:
-        due = f"at most {limit:g}"
+        expected = f"at most {limit:g}"
         if not (reference / name).is_file() or not (folder / name).is_file():
             missing = folder if (reference / name).is_file() else reference
-            report.add(f"proof: {name}", f"missing in {missing.name}/", due, WARNING)
+            report.add(f"proof: {name}", f"missing in {missing.name}/", expected, WARNING)
             continue
         try:
             ours, published = load_array(folder / name), load_array(reference / name)
         except ValueError as error:
-            report.add(f"proof: {name}", str(error), due, WRONG, "copy or make it anew")
+            report.add(f"proof: {name}", str(error), expected, WRONG, "copy or make it anew")
             continue
         if ours.shape != published.shape:
             report.add(f"proof: {name}", f"shape {ours.shape}", f"{published.shape}", WRONG, "another clip or rate")
             continue
         error_ = float(np.abs(ours.astype(np.float64) - published).max())
         remedy = "" if error_ <= limit else "these are not the published data or options; see the lines above"
-        report.add(f"proof: {name}", f"off by {error_:.1e} at most", due, OK if error_ <= limit else WRONG, remedy)
+        report.add(
+            f"proof: {name}", f"off by {error_:.1e} at most", expected, OK if error_ <= limit else WRONG, remedy
+        )
 
 
 class Evidence:
@@ -91,8 +94,6 @@ class Evidence:
 
     def add(self, name: str, features: np.ndarray) -> None:
         """Adds a finite motion (T, 263)."""
-        from modeling_unimo.motion_representation import features_to_joints
-
         self.lengths[name] = len(features)
         features = features.astype(np.float32, copy=False)
         self.float32.add(features)
@@ -158,16 +159,16 @@ class Evidence:
 
     def _rates(self, report: Report, rows: dict[str, Row]) -> None:
         """Lengths against the index, or against those of the shortest published clips."""
-        due = {
+        lengths = {
             name: row.frames - 1 for name, row in rows.items() if row.frames and dataset_of(row.key) != "humanact12"
         }
-        due = {name: frames for name, frames in (due or SHORT_CLIPS).items() if name in self.lengths}
-        if not due:
+        lengths = {name: frames for name, frames in (lengths or SHORT_CLIPS).items() if name in self.lengths}
+        if not lengths:
             return
-        off = [name for name, frames in due.items() if self.lengths[name] != frames]
-        examples = [f"{name} ({self.lengths[name]}, not {due[name]})" for name in off]
-        told = f"{len(off)} of {len(due)}" + (f": {some(examples, 3)}" if off else "")
-        ratio = float(np.median([self.lengths[name] / due[name] for name in off])) if off else 1.0
+        off = [name for name, frames in lengths.items() if self.lengths[name] != frames]
+        examples = [f"{name} ({self.lengths[name]}, not {lengths[name]})" for name in off]
+        told = f"{len(off)} of {len(lengths)}" + (f": {some(examples, 3)}" if off else "")
+        ratio = float(np.median([self.lengths[name] / lengths[name] for name in off])) if off else 1.0
         remedy = f"other rates or releases (lengths are {ratio:.2f} times those of the index)" if off else ""
         report.add("clips of another length than published", told, 0, WRONG if off else OK, remedy)
 
