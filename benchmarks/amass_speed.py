@@ -25,6 +25,7 @@ import torch
 
 from benchmarks import amass_files
 from modeling_unimo import joints_from_smpl, load_body_model
+from modeling_unimo.files_unimo import write_json
 from modeling_unimo.skeletons_unimo import HUMANML3D
 
 HUMANML3D_CLIPS = 29_232
@@ -192,10 +193,10 @@ def main(argv: list[str] | None = None) -> None:
         for thoughts in ("none", "kinematic") if kind == "folders" else ("none",):
             figures[f"{kind}, annotator {thoughts}"] = extrapolated(roots, folder, workers, thoughts)
         figures[f"{kind}, one worker"] = build(roots[clips], folder / f"{kind}-alone", 1, "--annotator", "none")
-    text = json.dumps(result(figures), indent=1)
-    print(text)
+    found = result(figures)
+    print(json.dumps(found, indent=1))
     if arguments.output is not None:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+        write_json(arguments.output, found, indent=1)
 
 
 if __name__ == "__main__":

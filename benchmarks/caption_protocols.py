@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets_scripts.captions import SPACY_MODEL, spacy_tokens
 from evaluate_unimo import functional
+from modeling_unimo.files_unimo import write_json
 
 FIGURES = {"bleu1": "bleu1", "bleu4": "bleu4", "rouge_l": "rougeL", "cider": "cider"}  # ours: the leaderboard's
 ONE_SIDED = "tm2t, references alone"  # what the leaderboard's own tm2t column does
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     published = json.loads((arguments.cases / "published.json").read_text(encoding="utf-8"))["systems"]
     command = "python -m benchmarks.caption_protocols --cases DIR --output docs/results/caption-protocols.json"
     found = results(measure(cases, arguments.protocols, arguments.spacy_model), published, command)
-    arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.output, found, indent=1)
     print("\n".join(" | ".join(row) for row in found["rows"]))
 
 

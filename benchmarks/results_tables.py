@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modeling_unimo.files_unimo import write_json, write_text
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "docs" / "results"
 _BLOCK = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
@@ -233,8 +235,7 @@ def take(name: str, results: Path) -> None:
 
 
 def _write(name: str, content: Json) -> None:
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    write_json(RESULTS / f"{name}.json", content, indent=1, ensure_ascii=False)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -255,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             continue
         outdated.append(str(page.relative_to(REPOSITORY)))
         if not arguments.check:
-            page.write_text(filled(text), encoding="utf-8")
+            write_text(page, filled(text))
     if arguments.check and outdated:
         raise SystemExit(f"outdated tables in {', '.join(outdated)}; run `make results`")
     if outdated:

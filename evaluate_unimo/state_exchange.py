@@ -7,7 +7,6 @@ evaluation left behind is ever counted, and two evaluations that use one name no
 
 import glob
 import json
-import os
 import re
 import secrets
 import time
@@ -18,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+
+from modeling_unimo.files_unimo import atomic_write
 
 _JSON = "__json__"
 
@@ -61,10 +62,8 @@ class StateExchange:
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
         rest = json.dumps({name: value for name, value in state.items() if name not in arrays})
         arrays[_JSON] = np.frombuffer(rest.encode(), np.uint8)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # its `allow_pickle` is none of ours
-        os.replace(part, path)
+        with atomic_write(path) as part:
+            np.savez(part, **arrays)  # type: ignore[arg-type]  # its `allow_pickle` is none of ours
         self.round += 1
 
     def receive(self) -> list[dict[str, Any]]:
@@ -155,7 +154,9 @@ def _remove(lock: Path) -> None:
 
 
 def _of(lock: Path) -> Iterator[Path]:
-    yield from (Path(path) for path in glob.glob(f"{glob.escape(str(lock.with_suffix('')))}*"))
+    # With the hidden files that a process killed while it wrote has left.
+    for hidden in ("", "."):
+        yield from lock.parent.glob(f"{hidden}{glob.escape(lock.stem)}*")
 
 
 def _leave(held: FileLock, lock: Path) -> None:

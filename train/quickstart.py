@@ -6,7 +6,6 @@ A stage that has finished is not run again, so a killed quickstart goes on where
 """
 
 import argparse
-import hashlib
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ from typing import Any
 
 from datasets_scripts.locks import LOCK, locked
 from modeling_unimo.command_line import command
-from modeling_unimo.files_unimo import write_json
+from modeling_unimo.files_unimo import sha256_of, write_json
 from train.engine import forecast
 from train.engine.arguments import read_yaml
 from train.engine.processes import MemoryWatch, count_gpus, start_process, stop_process, usable_cores
@@ -512,11 +511,11 @@ def versions() -> dict[str, str]:
     Returns:
         Version by name.
     """
-    digest = hashlib.sha256()
-    for package in ("modeling_unimo", "datasets_scripts", "train", "evaluate_unimo"):
-        for file in sorted((CODE.parent / package).rglob("*.py")):
-            digest.update(file.relative_to(CODE.parent).as_posix().encode() + file.read_bytes())
-    return {"code": digest.hexdigest()[:12]} | {name: version(name) for name in ("torch", "transformers", "trl")}
+    packages = ("modeling_unimo", "datasets_scripts", "train", "evaluate_unimo")
+    files = [file for package in packages for file in sorted((CODE.parent / package).rglob("*.py"))]
+    return {"code": sha256_of(files, names=True)[:12]} | {
+        name: version(name) for name in ("torch", "transformers", "trl")
+    }
 
 
 def headline(stage: Stage) -> str:
