@@ -14,7 +14,6 @@ products are avoided on purpose: autocast and TF32 would silently lower their pr
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -351,19 +350,6 @@ def matrix_to_quaternion(matrix: Array) -> Array:
 
 
 @numpy_or_torch
-def quaternion_to_rotation6d(q: Array) -> Array:
-    """Six rotation numbers of unit quaternions: the first two columns of the matrix.
-
-    Args:
-        q: Unit quaternions (..., 4), w first.
-
-    Returns:
-        Array (..., 6).
-    """
-    return torch.stack(first_columns(component_planes(q, 4, "q")), -1)
-
-
-@numpy_or_torch
 def rotation6d_to_matrix(six: Array) -> Array:
     """Rotation matrices of six rotation numbers.
 
@@ -375,48 +361,6 @@ def rotation6d_to_matrix(six: Array) -> Array:
     """
     columns = columns_from_six(component_planes(six, 6, "rotation"))
     return torch.stack([torch.stack(column, -1) for column in columns], -1)
-
-
-@numpy_or_torch
-def rotation6d_to_quaternion(six: Array) -> Array:
-    """Unit quaternions of six rotation numbers.
-
-    Args:
-        six: Two vectors (..., 6), neither unit nor perpendicular in general.
-
-    Returns:
-        Unit quaternions (..., 4), w first.
-    """
-    return matrix_to_quaternion(rotation6d_to_matrix(six))
-
-
-@numpy_or_torch
-def quaternion_continuous(q: Array) -> Array:
-    """Choose signs along time such that neighbouring quaternions lie on the same side.
-
-    Args:
-        q: Quaternions (T, ..., 4).
-
-    Returns:
-        The same rotations, (T, ..., 4).
-    """
-    signs = torch.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0).to(q.dtype)
-    signs = torch.cat((torch.ones_like(q[:1, ..., 0]), signs.cumprod(0)), 0)
-    return q * signs[..., None]
-
-
-@numpy_or_torch
-def expmap_to_quaternion(expmap: Array) -> Array:
-    """Unit quaternions of rotation vectors.
-
-    Args:
-        expmap: Rotation vectors (..., 3): axis times angle in radians.
-
-    Returns:
-        Unit quaternions (..., 4), w first.
-    """
-    angle = expmap.square().sum(-1, keepdim=True).sqrt()
-    return torch.cat(((angle / 2).cos(), 0.5 * torch.sinc(angle / (2 * math.pi)) * expmap), -1)
 
 
 @numpy_or_torch

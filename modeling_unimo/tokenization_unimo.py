@@ -174,11 +174,6 @@ class UniMoTokenizer(PreTrainedTokenizerFast):
         return MotionVocabulary.lookup(self)
 
     @property
-    def motion_token_ids(self) -> tuple[int, ...]:
-        """Id of `<Motion_i>` at position i."""
-        return self.motion_vocabulary.codes
-
-    @property
     def num_codes(self) -> int:
         """Number of motion codes the vocabulary holds."""
         return len(self.motion_vocabulary.codes)

@@ -351,7 +351,7 @@ def test_a_language_model_and_a_vqvae_become_unimo(parts, tmp_path, capsys):
     assert "0 unused, 0 missing" in capsys.readouterr().out
     model = AutoModel.from_pretrained(tmp_path / "unimo", trust_remote_code=True)
     processor = AutoProcessor.from_pretrained(tmp_path / "unimo", trust_remote_code=True)
-    assert len(processor.tokenizer.motion_token_ids) == 512
+    assert len(processor.tokenizer.motion_vocabulary.codes) == 512
     for name, folder in (("language_model", "lm"), ("motion_vqvae", "vqvae")):
         part = getattr(model, name)
         source = type(part).from_pretrained(parts / folder).state_dict()

@@ -59,7 +59,7 @@ def test_reloads_as_the_base_class_and_as_ours(family, tmp_path):
         assert loaded.special_tokens_map == tokenizer.special_tokens_map
         assert loaded.chat_template == tokenizer.chat_template
         assert len(loaded("<Motion_3>", add_special_tokens=False)["input_ids"]) == 1
-    assert ours.motion_token_ids == MotionVocabulary.lookup(tokenizer).codes
+    assert ours.motion_vocabulary.codes == MotionVocabulary.lookup(tokenizer).codes
     assert ours.num_codes == 512
 
 
