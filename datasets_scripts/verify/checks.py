@@ -3,6 +3,7 @@
 The statements of a text are first assigned to movements so that as much as possible agrees and the order told is the
 order of time; what a statement says is then compared with its movement, and a statement that finds none is wrong about
 the action or about the order. Between a clear yes and a clear no there is always a band that decides nothing.
+The bounds come from where `datasets_scripts.verify.evidence` says, unless their comment names a source.
 """
 
 from collections.abc import Callable, Mapping, Sequence
