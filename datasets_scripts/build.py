@@ -255,7 +255,11 @@ def build(arguments: argparse.Namespace) -> BuildSummary:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line.
+
+    Returns:
+        The parser.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--source", required=True, choices=SOURCES)
     parser.add_argument("--data_dir", help="folder of the source's data (not for synthetic)")
@@ -361,7 +365,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns 0, or 2 where the input cannot be used."""
+    """Runs the command; returns 0, or 2 where the input cannot be used.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status.
+    """
     parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.source in _NEEDS_DATA and not arguments.data_dir:

@@ -296,7 +296,11 @@ def publish(configs: list[Config], repo: str, private: bool | None = None, token
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line.
+
+    Returns:
+        The parser.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--dataset", required=True, help="dataset folder, or folder with thoughts alone")
     parser.add_argument("--repo", required=True, help="owner/name, or a name under your own account")
@@ -312,7 +316,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 if nothing was published."""
+    """Run the command; returns 0, or 2 if nothing was published.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status.
+    """
     arguments = make_parser().parse_args(argv)
     folder = Path(arguments.dataset)
     try:

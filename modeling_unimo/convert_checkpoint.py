@@ -19,7 +19,11 @@ _OPTIONS = {
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Runs the command; exits with an error where the input does not fill a model exactly."""
+    """Runs the command; exits with an error where the input does not fill a model exactly.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(
         description="Convert published checkpoints to folders that load with Auto classes."
     )

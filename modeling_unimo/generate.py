@@ -143,7 +143,11 @@ def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """`python -m modeling_unimo.generate`; `SystemExit` says what is wrong with its input."""
+    """`python -m modeling_unimo.generate`; `SystemExit` says what is wrong with its input.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     run(parse_arguments(argv))
 
 

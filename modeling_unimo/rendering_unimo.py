@@ -496,6 +496,9 @@ def staged(
 
     Returns:
         What is drawn, and from where.
+
+    Raises:
+        ValueError: See :func:`render_frames`.
     """
     metres, body = drawable(joints)
     height, width = _picture_size(size)

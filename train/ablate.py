@@ -69,7 +69,14 @@ class Benchmark:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--study", required=True, choices=STUDIES)
     parser.add_argument("--seeds", type=int, default=5, help="paired seeds (default 5)")
@@ -377,7 +384,11 @@ def announce(planner: Planner) -> None:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     arguments = parse(argv)
     planner = Planner(arguments)
     sft, grpo = (

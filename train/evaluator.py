@@ -38,7 +38,11 @@ class EvaluatorArguments:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Run the script: the judge, the held-out judge, or both."""
+    """Run the script: the judge, the held-out judge, or both.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     description = "Train the text-motion evaluator and the held-out judge."
     answer_help((EvaluatorArguments,), "transformers.TrainingArguments", description, argv)
     from transformers import TrainingArguments

@@ -73,7 +73,11 @@ class GRPOArguments:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Run the script."""
+    """Run the script.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     own = (GRPOArguments, GuardArguments)
     answer_help(own, "trl.GRPOConfig", "Reinforcement learning on both tasks: GRPO, PPO, GSPO, RLOO or DPO.", argv)
     from train.reinforcement.algorithms import PolicyConfig

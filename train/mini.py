@@ -108,7 +108,11 @@ def without_code(settings: Any) -> Any:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """`python -m train.mini`; `SystemExit` says what is wrong with its input."""
+    """`python -m train.mini`; `SystemExit` says what is wrong with its input.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", default="runs/quickstart", help="folder of a finished quickstart")
     parser.add_argument("--output", default=SHIPPED_MODEL, type=Path, help="default: where the package looks for it")

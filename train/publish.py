@@ -220,7 +220,11 @@ def failure(folder: Path, repo: str, error: Exception, private: bool | None = No
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", required=True, help="a run (its unimo/ is published) or the folder of one model")
     parser.add_argument("--repo", required=True, help="owner/name, or a name under your own account")

@@ -31,7 +31,14 @@ READING_NATS = 16.0
 
 @lru_cache(maxsize=50_000)
 def has_words(text: str) -> bool:
-    """Whether there is anything the evaluator can embed: a model may well answer with digits or dots alone."""
+    """Whether the evaluator can embed a text: a model may answer with digits or dots alone.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Whether it has words.
+    """
     try:
         return bool(tokenize_caption(text))
     except ValueError:
@@ -91,11 +98,29 @@ class Reward:
         return values
 
     def can_score(self, answer: "Answer") -> bool:
-        """Whether an answer is scored, or gets the floor."""
+        """Whether an answer is scored, or gets the floor.
+
+        Args:
+            answer: The answer.
+
+        Returns:
+            Whether it is scored.
+        """
         return answer.valid
 
     def score(self, answers: Sequence["Answer"], **columns: Sequence[Any]) -> list[float]:
-        """Rewards of answers that can be scored, at least one; `columns` are those of the class, by name."""
+        """Score answers.
+
+        Args:
+            answers: At least one answer that can be scored.
+            **columns: The dataset's columns that the class names.
+
+        Returns:
+            Reward of each.
+
+        Raises:
+            NotImplementedError: In the base class.
+        """
         raise NotImplementedError
 
 
@@ -263,15 +288,21 @@ PAPER = tuple(name for name, reward in REWARDS.items() if reward.weight)
 
 
 def parse_weights(text: str) -> dict[str, float]:
-    """The rewards in use and their weights, from `"name=weight,name=weight"` over the usual ones.
+    """Read weights of rewards, from `"name=weight,name=weight"` over the defaults.
 
-    A reward that is named with weight 0 is still computed and logged, but does not count.
-
-    Raises:
-        ValueError: not of that form, no such reward, a weight that is not a finite number, or none that counts.
+    A reward with weight 0 is still computed and logged, but does not count.
 
     >>> parse_weights("length_closeness=0.5, format_reward=0")["format_reward"]
     0.0
+
+    Args:
+        text: The weights.
+
+    Returns:
+        Weight by name.
+
+    Raises:
+        ValueError: Not of that form, an unknown reward, a weight that is not finite, or none above 0.
     """
     named: dict[str, float] = {}
     for word in filter(None, (word.strip() for word in text.split(","))):
@@ -312,6 +343,9 @@ def make_rewards(
         references_by: where a motion has several captions, whether `caption_similarity` counts the nearest one or the
             mean over all.
         reader: the frozen model of `self_consistency`, which shares `processor`.
+
+    Returns:
+        The rewards.
 
     Raises:
         ValueError: `self_consistency` without a reader.

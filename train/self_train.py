@@ -32,7 +32,14 @@ SAMPLING = ("candidates", "temperature", "new_captions", "captions_from", "train
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="folder of the supervised model to begin with")
     parser.add_argument("--vqvae", required=True, help="folder of the motion VQ-VAE")
@@ -221,7 +228,11 @@ def run_rounds(arguments: argparse.Namespace, run: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     arguments = parse(argv)
     run = Path(arguments.output)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -78,7 +78,11 @@ class SFTArguments:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Run the script."""
+    """Run the script.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     own = (SFTArguments, GuardArguments)
     answer_help(own, "trl.SFTConfig", "Supervised fine-tuning on chain-of-thought data.", argv)
     from trl import SFTConfig

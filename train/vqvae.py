@@ -37,7 +37,11 @@ class VQVAEArguments:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Run the script."""
+    """Run the script.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     answer_help((VQVAEArguments,), "transformers.TrainingArguments", "Train the motion VQ-VAE.", argv)
     from transformers import TrainingArguments
 

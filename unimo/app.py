@@ -225,7 +225,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Serves the page until it is interrupted; `SystemExit` says what is wrong with the input."""
+    """Serves the page until it is interrupted; `SystemExit` says what is wrong with the input.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     from modeling_unimo.generate import load_model
 
     arguments = parse_arguments(argv)

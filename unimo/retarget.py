@@ -89,7 +89,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """`SystemExit` says what is wrong with the input."""
+    """`SystemExit` says what is wrong with the input.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     from datasets_scripts.sources.bvh import check_up, read_joint_map
 
     arguments = parse_arguments(argv)

@@ -251,7 +251,11 @@ def _plain(text: str) -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line.
+
+    Returns:
+        The parser.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
@@ -268,7 +272,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 for input that cannot be used."""
+    """Run the command; returns 0, or 2 for input that cannot be used.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status.
+    """
     arguments = make_parser().parse_args(argv)
     output = Path(arguments.output)
     try:

@@ -396,7 +396,11 @@ def _write_lines(path: Path, rows: Iterable[dict]) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line.
+
+    Returns:
+        The parser.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
@@ -429,7 +433,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, 1 if Blender failed for some clips, or 2 for input that cannot be used."""
+    """Run the command; returns 0, 1 if Blender failed for some clips, or 2 for input that cannot be used.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status.
+    """
     parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.renderer != "blender":

@@ -95,6 +95,12 @@ def format_tag(tag: Mapping[str, Any]) -> str:
 
     >>> format_tag({"evaluator": "judge", "libraries": {"numpy": "2.0"}})
     'evaluator: judge | numpy 2.0'
+
+    Args:
+        tag: The tag.
+
+    Returns:
+        Text.
     """
     parts = [f"{name}: {value}" for name, value in tag.items() if name != "libraries"]
     parts += [f"{name} {version}" for name, version in tag.get("libraries", {}).items()]

@@ -69,14 +69,21 @@ def answer_help(dataclass_types: Sequence[type], trainer: str, description: str,
 
 
 def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None = None) -> tuple[Any, ...]:
-    """Read `--config FILE.yaml` and `--key value` overrides into the dataclasses.
+    """Read `--config FILE.yaml` and `--key value` overrides into dataclasses.
 
     Settings of the Trainer that would have no effect are refused, and what `accelerate launch` set that a recipe
     decides is overruled (`train.engine.launch`).
 
+    Args:
+        dataclass_types: The dataclasses.
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        One object of each dataclass.
+
     Raises:
-        SystemExit: the file is missing or no YAML mapping, a key is not a field of any of the dataclasses, a value is
-            not allowed (the message names the nearest that is), or a setting has no effect.
+        SystemExit: The file is missing or not a YAML mapping, a key is not a field of any of the dataclasses, a value
+            is not allowed (the message names the nearest that is), or a setting has no effect.
     """
     from transformers import TrainingArguments
     from trl import TrlParser
@@ -109,8 +116,11 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None 
 def check_choices(part: Any) -> None:
     """Refuse a value outside a field's choices; the parser only checks values of the command line.
 
+    Args:
+        part: The dataclass object.
+
     Raises:
-        SystemExit: naming field, value, the nearest choice and all of them.
+        SystemExit: With field, value, the nearest choice and all of them.
     """
     hints = get_type_hints(type(part))
     for field in fields(part):
@@ -134,8 +144,16 @@ def require_range(
 ) -> None:
     """Refuse numbers of a dataclass that are out of range or NaN, for its `__post_init__`.
 
+    Args:
+        settings: The dataclass object.
+        *names: Fields to check.
+        least: Smallest value allowed.
+        above: Bound that values must exceed.
+        most: Largest value allowed.
+        below: Bound that values must not reach.
+
     Raises:
-        ValueError: naming the field, the range and its value.
+        ValueError: With the field, the range and its value.
     """
     limits = {">=": least, ">": above, "<=": most, "<": below}
     allowed = " and ".join(f"{sign} {limit:g}" for sign, limit in limits.items() if math.isfinite(limit))
@@ -165,15 +183,28 @@ def refuse_decided(training: "TrainingArguments", decided: Mapping[str, Any], wh
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:
-    """The names of all fields of the dataclasses."""
+    """Names of all fields of dataclasses.
+
+    Args:
+        dataclass_types: The dataclasses.
+
+    Returns:
+        The names.
+    """
     return {field.name for cls in dataclass_types for field in fields(cls)}
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
+    """Read a YAML file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
 
     Raises:
-        SystemExit: the file is missing or not valid YAML.
+        SystemExit: The file is missing or not valid YAML.
     """
     if not path.is_file():
         raise SystemExit(f"error: no config file at {path}")
@@ -185,10 +216,17 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_config_file(path: Path, known: set[str]) -> dict[str, Any]:
-    """Load a YAML mapping whose keys are all in `known`.
+    """Read a YAML mapping and check its keys.
+
+    Args:
+        path: The file.
+        known: Keys that are allowed.
+
+    Returns:
+        The mapping.
 
     Raises:
-        SystemExit: the file cannot be read, is no mapping, or has an unknown key (with the nearest known one).
+        SystemExit: The file cannot be read, is not a mapping, or has an unknown key (with the nearest known one).
     """
     config = read_yaml(path)
     if not isinstance(config, dict):
@@ -200,16 +238,29 @@ def check_config_file(path: Path, known: set[str]) -> dict[str, Any]:
 
 
 def did_you_mean(key: Any, known: Iterable[str]) -> str:
-    """The end of a refusal of `key`: the nearest of the known names, empty where none is near."""
+    """End of an error message about an unknown name.
+
+    Args:
+        key: The name.
+        known: Known names.
+
+    Returns:
+        The nearest known name as a question; empty if none is near.
+    """
     near = difflib.get_close_matches(str(key), sorted(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_settings(settings: dict[str, Any], config_class: "type[PreTrainedConfig]", name: str) -> None:
-    """Refuse keys of a nested mapping that `config_class` does not know; it would keep them and use its default.
+    """Refuse unknown keys of a nested mapping; the configuration class would keep them and use its defaults.
+
+    Args:
+        settings: The mapping.
+        config_class: The configuration class.
+        name: Name of the mapping.
 
     Raises:
-        SystemExit: a key is unknown; the message names it, the mapping and the nearest known one.
+        SystemExit: With the key, the mapping and the nearest known key.
     """
     known = {*config_class().to_dict(), "attn_implementation"} - {"model_type", "transformers_version"}
     for key in settings:
@@ -218,7 +269,19 @@ def check_settings(settings: dict[str, Any], config_class: "type[PreTrainedConfi
 
 
 def require_splits(dataset: "DatasetDict", path: str, *names: str) -> "DatasetDict":
-    """`dataset` itself when it has every split of `names`; else `SystemExit` naming the one that is missing."""
+    """Check that a dataset has splits.
+
+    Args:
+        dataset: The dataset.
+        path: Its folder, for the message.
+        *names: The splits.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        SystemExit: With the split that is missing.
+    """
     for name in names:
         if name not in dataset:
             raise SystemExit(
@@ -228,7 +291,19 @@ def require_splits(dataset: "DatasetDict", path: str, *names: str) -> "DatasetDi
 
 
 def require_folder(path: str, what: str, made_by: str) -> Path:
-    """`path` as a Path when it is a folder; else `SystemExit` naming what was expected there and what makes it."""
+    """Check that a folder exists.
+
+    Args:
+        path: The folder.
+        what: What it should hold, for the message.
+        made_by: The command that makes it.
+
+    Returns:
+        The path.
+
+    Raises:
+        SystemExit: With what was expected there and what makes it.
+    """
     folder = Path(path)
     if not folder.is_dir():
         raise SystemExit(f"error: no {what} at {folder}; make it with `{made_by}`")

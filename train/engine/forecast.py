@@ -110,7 +110,11 @@ def _probe() -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line: `--probe` prints a step time, `--record RUN` writes a recipe's timing."""
+    """The command line: `--probe` prints a step time, `--record RUN` writes a recipe's timing.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--probe", action="store_true", help="print the seconds of a probe step in this process")

@@ -23,7 +23,16 @@ if os.getppid() == int(sys.argv[1]):
 
 
 def start_process(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen:
-    """Start a command that writes to a log, and that on Linux is terminated when this process dies."""
+    """Start a command that writes to a log; on Linux it is terminated when this process dies.
+
+    Args:
+        command: The command.
+        log: File for its output.
+        environment: Its environment.
+
+    Returns:
+        The process.
+    """
     if sys.platform == "linux":
         command = [sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
     with log.open("w", encoding="utf-8") as file:
@@ -31,7 +40,11 @@ def start_process(command: Sequence[str], log: Path, environment: Mapping[str, s
 
 
 def stop_process(process: subprocess.Popen) -> None:
-    """End a process and all it has started; those that do not end within five seconds are killed."""
+    """Stop a process and all it has started; those that do not end within five seconds are killed.
+
+    Args:
+        process: The process.
+    """
     if process.poll() is not None:
         return
     parent = psutil.Process(process.pid)
@@ -52,6 +65,7 @@ class MemoryWatch(threading.Thread):
         self.process, self.peak_mb = psutil.Process(pid), 0.0
 
     def run(self) -> None:
+        """Measure until the process ends."""
         while True:
             try:
                 members = [self.process, *self.process.children(recursive=True)]
@@ -69,15 +83,22 @@ class MemoryWatch(threading.Thread):
 
 
 def usable_cores() -> int:
-    """How many cores this process may use (all of the machine's where the system does not tell)."""
+    """Number of cores this process may use (all of the machine's if the system does not tell).
+
+    Returns:
+        The number.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @lru_cache
 def count_gpus() -> int:
-    """How many GPUs torch sees, whatever `CUDA_VISIBLE_DEVICES` and the platform are.
+    """Number of GPUs that torch sees, whatever `CUDA_VISIBLE_DEVICES` and the platform are.
 
-    Asked in a process of its own, so that the memory torch takes is free again.
+    Asked in a separate process, so that the memory torch takes is free again.
+
+    Returns:
+        The number.
     """
     source = "import torch; print(torch.cuda.device_count())"
     done = subprocess.run([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, check=True)

@@ -22,8 +22,12 @@ class PushesAtEnd(Trainer):
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Open the repository.
 
+        Args:
+            token: See `Trainer.init_hf_repo`.
+            private: Likewise.
+
         Raises:
-            SystemExit: it cannot be written to, or the settings ask for checkpoints, which are never pushed.
+            SystemExit: It cannot be written to, or the settings ask for checkpoints, which are never pushed.
         """
         args = self.args
         if args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
@@ -47,7 +51,14 @@ class PushesAtEnd(Trainer):
 
 
 def repo_of(training: TrainingArguments) -> str:
-    """Name of the repository of a stage: `hub_model_id`, else that of its folder."""
+    """Repository of a stage: `hub_model_id`, else the name of its folder.
+
+    Args:
+        training: The Trainer's settings.
+
+    Returns:
+        Name of the repository.
+    """
     return training.hub_model_id or Path(training.output_dir).absolute().name
 
 
@@ -55,6 +66,9 @@ def keep_token_from_files(training: TrainingArguments) -> None:
     """Move a token given as `hub_token` to where the Hub's client looks for it.
 
     The Trainer pickles its arguments into every checkpoint.
+
+    Args:
+        training: The Trainer's settings, changed in place.
     """
     if training.hub_token:
         os.environ["HF_TOKEN"], training.hub_token = training.hub_token, None

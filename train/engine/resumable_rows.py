@@ -27,7 +27,15 @@ class ResumableRows(Dataset):
     redrawn = False  # whether that first batch was drawn by this process
 
     def draw(self, count: int, index: int) -> int:
-        """A number below `count` for the row `index`."""
+        """Draw a random number for a row.
+
+        Args:
+            count: Upper bound, exclusive.
+            index: The row.
+
+        Returns:
+            The number.
+        """
         if get_worker_info() is None:
             return int(torch.randint(0, count, ()))
         return int(np.random.default_rng((self.seed, self.epoch, index)).integers(count))
@@ -48,16 +56,23 @@ class ResumableRows(Dataset):
         return rows
 
     def save_draws(self, path: Path) -> None:
-        """Keep with a checkpoint what drawing on from it needs."""
+        """Save with a checkpoint what is needed to continue drawing.
+
+        Args:
+            path: Folder of the checkpoint.
+        """
         saved = torch.get_rng_state()
         before = saved if self._before is None else self._before  # None: workers draw
         save_file({"saved": saved, "before": before.clone()}, path)
 
     def restore_draws(self, path: Path) -> None:
-        """Let the next batch be the one that was fetched ahead of the checkpoint `path` belongs to.
+        """Continue with the batch after those that the checkpoint had fetched.
+
+        Args:
+            path: Folder of the checkpoint.
 
         Raises:
-            FileNotFoundError: nothing was kept there.
+            FileNotFoundError: Nothing was saved there.
         """
         self._pending = load_file(path)
 

@@ -8,7 +8,11 @@ from modeling_unimo.command_line import command
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command: prints where the report is."""
+    """Run the command: prints where the report is.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(prog="python -m train.report", description=__doc__)
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
     arguments = parser.parse_args(argv)

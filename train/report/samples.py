@@ -91,7 +91,11 @@ def write_samples(run: Path, seed: int) -> None:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
     parser.add_argument("--seed", type=int, default=0)

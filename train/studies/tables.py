@@ -28,7 +28,14 @@ class Difference:
     half_width: float | None
 
     def verdict(self, better: int) -> str:
-        """Returns "better", "worse", or "" if the interval includes zero."""
+        """Judge the difference.
+
+        Args:
+            better: 1 if higher is better, -1 if lower is.
+
+        Returns:
+            "better", "worse", or "" if the interval includes zero.
+        """
         if self.half_width is None or abs(self.mean) <= self.half_width:
             return ""
         return "better" if self.mean * better > 0 else "worse"
@@ -37,8 +44,15 @@ class Difference:
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     """Mean of ours - theirs, seed by seed, with the 95% t-interval.
 
+    Args:
+        ours: Value of each seed.
+        theirs: Value of each seed, in the same order.
+
+    Returns:
+        The difference.
+
     Raises:
-        ValueError: different counts, or none.
+        ValueError: Different counts, or none.
     """
     if len(ours) != len(theirs) or not len(ours):
         raise ValueError(f"paired values must have the same length >= 1, got {len(ours)} and {len(theirs)}")
@@ -47,7 +61,14 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
 
 
 def half_width(values: Sequence[float] | np.ndarray) -> float | None:
-    """Half-width of the 95% t-interval of a mean over seeds; None for one value."""
+    """Half-width of the 95% t-interval of a mean over seeds.
+
+    Args:
+        values: Value of each seed.
+
+    Returns:
+        The half-width; None for one value.
+    """
     if len(values) < 2:
         return None
     from scipy import stats
@@ -56,7 +77,14 @@ def half_width(values: Sequence[float] | np.ndarray) -> float | None:
 
 
 def scores(path: Path) -> Scores:
-    """The scores of one evaluation (`results.json` of evaluate_unimo.run), flat."""
+    """Read the scores of one evaluation.
+
+    Args:
+        path: `results.json` of evaluate_unimo.run.
+
+    Returns:
+        Flat scores.
+    """
     results = json.loads(path.read_text(encoding="utf-8"))
     found: Scores = {}
     for task in TASK_KEYS:
@@ -94,6 +122,9 @@ def rows(baseline: str, results: Mapping[str, Sequence[Scores]]) -> list[dict[st
     Args:
         baseline: name of the arm that the others are compared with.
         results: scores of each arm, one per seed, in the same order for all.
+
+    Returns:
+        The rows.
     """
     order = list(dict.fromkeys(key for arm in results.values() for score in arm for key in score))
     table = []

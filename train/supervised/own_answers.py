@@ -28,7 +28,14 @@ AT_ONCE = 32  # captions answered between two writes
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name, text in (("model", "supervised model"), ("vqvae", "motion VQ-VAE"), ("dataset", "dataset")):
         parser.add_argument(f"--{name}", required=True, help=f"folder of the {text}")
@@ -228,7 +235,11 @@ def sample(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     arguments = parse(argv)
     with exit_on_error():
         sample(arguments)

@@ -158,7 +158,11 @@ def _film_suffix() -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line.
+
+    Returns:
+        The parser.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
@@ -182,7 +186,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 for input that cannot be used."""
+    """Run the command; returns 0, or 2 for input that cannot be used.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status.
+    """
     arguments = make_parser().parse_args(argv)
     try:
         if arguments.command == "prepare":
