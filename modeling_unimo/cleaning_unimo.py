@@ -80,7 +80,7 @@ def clean_joints(
             max(float(slides(clip[:, leg[2:]], pins[:, side]).max(initial=0.0)) for side, leg in enumerate(_LEGS))
         )
     largest = float(np.linalg.norm(after - before, axis=-1).max())
-    return after.astype(np.float32), CleaningReport(*ratios, *ways, largest)
+    return after.astype(np.float32), CleaningReport(ratios[0], ratios[1], ways[0], ways[1], largest)
 
 
 def _held(joints: np.ndarray, pins: np.ndarray, fps: float, max_shift: float) -> np.ndarray:

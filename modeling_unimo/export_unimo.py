@@ -170,7 +170,7 @@ def _save_skeleton(
         write_text(path, csv_text(joints * skeleton.unit_scale, fps, called))
         return
     if suffix == SMPL_SUFFIX:
-        arrays = smpl_parameters(joints, fps, output_fps)
+        arrays: dict[str, Any] = smpl_parameters(joints, fps, output_fps)
         with atomic_write(path) as part:
             np.savez_compressed(part, **arrays)
         return

@@ -46,7 +46,9 @@ def skinned_figure(motion: RigidMotion) -> SkinnedFigure:
     lowest = min(places[end, 1] - radius * scale for end, radius in surfaces)
     rest, places = rest - [0.0, lowest, 0.0], places - [0.0, lowest, 0.0]
     carriers = _carriers(body, skeleton)
-    points, normals, shares = [], [], []
+    points: list[np.ndarray] = []
+    normals: list[np.ndarray] = []
+    shares: list[np.ndarray] = []
     triangles: list[list[np.ndarray]] = [[] for _ in SIDE_COLORS]
     for start, end, radius, end_radius, side in body.capsules:
         triangles[side].append(_TRIANGLES + sum(map(len, points)))

@@ -106,7 +106,7 @@ def foot_shifts(feet: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarray:
         held = np.concatenate((np.zeros((1, 3)), -np.cumsum(moved, 0)))
         shifts[start:stop] = held - held.mean(0)
     fade = max(1, round(_BLEND * fps))
-    edges = [(0, None, spans[0][0])] if spans else []
+    edges: list[tuple[int, int | None, int | None]] = [(0, None, spans[0][0])] if spans else []
     edges += [(before[1], before[1] - 1, after[0]) for before, after in zip(spans, spans[1:], strict=False)]
     edges += [(spans[-1][1], spans[-1][1] - 1, None)] if spans else []
     for first, left, right in edges:
