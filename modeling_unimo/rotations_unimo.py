@@ -364,6 +364,21 @@ def rotation6d_to_matrix(six: Array) -> Array:
 
 
 @numpy_or_torch
+def quaternion_continuous(q: Array) -> Array:
+    """Choose signs along time such that neighbouring quaternions lie on the same side.
+
+    Args:
+        q: Quaternions (T, ..., 4).
+
+    Returns:
+        The same rotations, (T, ..., 4).
+    """
+    signs = torch.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0).to(q.dtype)
+    signs = torch.cat((torch.ones_like(q[:1, ..., 0]), signs.cumprod(0)), 0)
+    return q * signs[..., None]
+
+
+@numpy_or_torch
 def quaternion_to_euler(q: Array, order: str = "zxy") -> Array:
     """Euler angles of unit quaternions, with R = R(first) R(second) R(third).
 
