@@ -136,6 +136,83 @@ def _planted_table(content: Json) -> Table:
     return ["", "planted errors", "found", "precision", "true texts contradicted"], rows
 
 
+def _of(row: str, figure: str, digits: int = 3, scale: float = 1.0) -> Callable[[Json], str]:
+    def cell(rows: Json) -> str:
+        value = rows[row][figure]
+        return number({name: part * scale for name, part in value.items()}, digits)
+
+    return cell
+
+
+def _over(row: str, base: str, figure: str, digits: int = 3) -> Callable[[Json], str]:
+    def cell(rows: Json) -> str:
+        ours, theirs = rows[row][figure], rows[base][figure]
+        return f"{_mean(ours) / _mean(theirs):.2f} ({number(ours, digits)} of {number(theirs, digits)})"
+
+    return cell
+
+
+def _pair(first: str, second: str, figure: str) -> Callable[[Json], str]:
+    return lambda rows: f"{number(rows[first][figure])}; {number(rows[second][figure])}"
+
+
+# Label, goal, the rows it needs, and how to read the cell from the rows of evaluate_unimo.beyond's results.json.
+BEYOND: list[tuple[str, str, tuple[str, ...], Callable[[Json], str]]] = [
+    (
+        "timelines of 2 to 6 captions: R@1 of segments over single clips'",
+        "≥ 0.90",
+        ("segments", "single clips"),
+        _over("segments", "single clips", "r_precision_top1"),
+    ),
+    *(
+        (
+            f"peak {name} within 0.2 s of a seam over that inside real motion",
+            goal,
+            ("seams",),
+            _of("seams", f"{name}_of_real", 2),
+        )
+        for name, goal in (("velocity", ""), ("acceleration", ""), ("jerk", "≤ 1.3"))
+    ),
+    (
+        "frames in which a foot skates: timelines; single clips",
+        "",
+        ("segments", "single clips"),
+        _pair("segments", "single clips", "skating_ratio"),
+    ),
+    (
+        "most that the lowest foot floats or sinks over a minute, cm",
+        "≤ 3",
+        ("minutes",),
+        _of("minutes", "drift_m", 1, 100),
+    ),
+    *(
+        line
+        for task, told in (("continue", "continue from the first fifth"), ("fill", "fill between the outer quarters"))
+        for line in (
+            (f"{told}: FID over real motion's", "≤ 2", (task, "real"), _over(task, "real", "fid", 4)),
+            (f"{told}: R@1 over real motion's", "", (task, "real"), _over(task, "real", "r_precision_top1")),
+            (f"{told}: Diversity; of real motion", "", (task, "real"), _pair(task, "real", "diversity")),
+            (f"{told}: ADE, m", "", (task,), _of(task, "ade_m")),
+            (f"{told}: FDE, m", "", (task,), _of(task, "fde_m")),
+        )
+    ),
+    ("fill: pose error in the last frame of the gap, cm", "≤ 3", ("fill",), _of("fill", "end_pose_m", 1, 100)),
+    (
+        "hard split's captions, R@1: a timeline of their clauses; one answer",
+        "reported",
+        ("long captions, a timeline", "long captions, one answer"),
+        _pair("long captions, a timeline", "long captions, one answer", "r_precision_top1"),
+    ),
+]
+
+
+def _beyond_table(content: Json) -> Table:
+    """Motion beyond one clip, as evaluate_unimo.beyond measures it; a killed run has some of the lines."""
+    rows = content["results"]["rows"]
+    lines = [[label, goal, cell(rows)] for label, goal, needed, cell in BEYOND if set(needed) <= set(rows)]
+    return ["", "goal", "measured"], lines
+
+
 def _interval(share: Json) -> str:
     low, high = share["ci95"]
     return f"{share['share']:.3f} [{low:.3f}, {high:.3f}]".replace(" ", "\N{NO-BREAK SPACE}")
@@ -165,6 +242,7 @@ _TABLES = {
     "study": _study_table,
     "shares": _shares_table,
     "planted": _planted_table,
+    "beyond": _beyond_table,
     "table": _plain_table,
     "summary": _summary_table,
 }

@@ -256,3 +256,50 @@ def tokenize_caption(text: str, backend: str = "table") -> list[str]:
     if not tokens:
         raise ValueError(f"caption {text[:80]!r} holds no word")
     return tokens
+
+
+_CLAUSE = re.compile(r",? (?:and )?(?:then|finally) ")
+# Words that point back to an earlier clause, without which they say nothing.
+_POINTS_BACK = re.compile(r"\b(?:same|as many|other|again)\b")
+_SUBJECT = re.compile(r"^(?:an? (?:\w+ )?person|the (?:\w+ )?person|someone(?: (?!\w+s\b)\w+)?)(?: first)? ")
+
+
+def split_clauses(caption: str) -> list[str]:
+    """The clauses of a caption that tells one thing after another: "a person walks", "sits down".
+
+    Args:
+        caption: Clauses joined by "then" or "finally".
+
+    Returns:
+        At least one clause, without the full stop.
+    """
+    return _CLAUSE.split(caption.strip().rstrip("."))
+
+
+def joined_clauses(clauses: list[str]) -> str | None:
+    """Clauses behind the first as a caption of their own.
+
+    Args:
+        clauses: Some of `split_clauses`, without the first.
+
+    Returns:
+        A sentence about a person, or None where a clause points back to what is missing.
+    """
+    return None if _POINTS_BACK.search(" ".join(clauses)) else f"a person {', then '.join(clauses)}."
+
+
+def caption_clauses(caption: str) -> list[str]:
+    """A long caption as captions of one thing each.
+
+    Args:
+        caption: Clauses joined by "then" or "finally".
+
+    Returns:
+        A caption for each clause; none where there is a single clause, or one that cannot stand alone.
+    """
+    first, *others = split_clauses(caption)
+    subject = _SUBJECT.match(first)
+    if not others or not subject:
+        return []
+    alone = [joined_clauses([clause]) for clause in (first[subject.end() :], *others)]
+    return [] if None in alone else [clause for clause in alone if clause]

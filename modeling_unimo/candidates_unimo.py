@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from .inference_unimo import batches_by_length, evaluating
-from .processing_unimo import MAX_TEXT_CHARACTERS, Answer, UniMoProcessor
+from .processing_unimo import MAX_TEXT_CHARACTERS, Answer, Given, UniMoProcessor
 
 # Logits that a batch holds at most: 0.5 GB of float32, whatever the vocabulary.
 _MOST_LOGITS = 2**27
@@ -32,7 +32,7 @@ PROBES = (
 # A reading that is worth choosing by tells three of four pairs of motions apart; chance tells one of two.
 LEAST_SHARE = 0.75
 
-Request = tuple[str, str | None, Sequence[int] | None]  # task, text, codes, as of `UniMoProcessor.rows`
+Request = tuple[str, str | None, Sequence[int] | Given | None]  # task, text, codes, as of `UniMoProcessor.rows`
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def score_answers(
             other,
             [answers[row].thought for row in rows],
             [str(requests[row][1]) if task == "t2m" else answers[row].caption for row in rows],
-            [answers[row].codes if task == "t2m" else requests[row][2] or [] for row in rows],
+            [answers[row].codes if task == "t2m" else _codes(requests[row]) for row in rows],
             batch_size,
         )
         scores[rows] = [reading.score for reading in readings]
@@ -199,3 +199,9 @@ def recognised_share(
     own = scores.diagonal()
     gain = own[:, None] + own[None, :] - scores - scores.T
     return float((gain[np.triu_indices(count, 1)] > 0).mean())
+
+
+def _codes(request: Request) -> Sequence[int]:
+    """The codes that an m2t request describes."""
+    codes = request[2]
+    return [] if codes is None or isinstance(codes, Given) else codes

@@ -78,6 +78,8 @@ class MotionVQVAEConfig(StrictConfig):
         architecture: "hierarchical" as published, or "patch": one convolution over `stride_t ** down_t` frames, every
             residual block at code rate and a transposed convolution back, which learns faster for the same time.
         patch_kernel: kernel of the patch convolutions, `downsample` or `2 * downsample` frames (None: the latter).
+        causal_decoder: the decoder's residual blocks look at earlier codes alone, twice as far back, so that frames
+            can be given out a few codes after their own (`stream_motion`) instead of dozens.
         reconstruction_loss: l1_smooth | l1 | l2.
         commitment_weight: weight of the commitment loss.
         position_weight: extra weight on local joint positions (the published code calls this term "velocity").
@@ -108,6 +110,7 @@ class MotionVQVAEConfig(StrictConfig):
     reset_threshold: float = 1.0
     architecture: str = "hierarchical"
     patch_kernel: int | None = None
+    causal_decoder: bool = False
     reconstruction_loss: str = "l1_smooth"
     commitment_weight: float = 0.02
     position_weight: float = 0.5

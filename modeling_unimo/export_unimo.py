@@ -52,6 +52,7 @@ def save_motion(
     output_fps: float | None = None,
     names: str | None = None,
     unit: str | None = None,
+    segments: Sequence[tuple[float, float, str]] = (),
 ) -> Path:
     """Write one motion; the suffix says how.
 
@@ -73,6 +74,7 @@ def save_motion(
         output_fps: frames per second of the file, 20 to 120; default: `fps`. Rotations are resampled by slerp.
         names: how a skeleton's joints are called, one of `JOINT_NAMES`; default: "smpl".
         unit: of length of a BVH file, "m" or "cm"; default: "m".
+        segments: (start, end, text) in seconds of the parts it was written in, marked in `.html`.
 
     Returns:
         The path written.
@@ -99,7 +101,7 @@ def save_motion(
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".html":
-        save_html(path, [{"joints": joints, "label": ""}], fps=fps, title=text, caption=thought)
+        save_html(path, [{"joints": joints, "label": ""}], fps=fps, title=text, caption=thought, segments=segments)
     elif suffix == ".mp4":
         save_mp4(path, iter_frames(joints, fps=fps), fps=fps)
     elif suffix == ".gif":

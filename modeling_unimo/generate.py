@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .processing_unimo import UniMoProcessor
 
 
-DESCRIBE_OPTIONS = ("start", "end", "body_model", "joint_map", "up", "fps")
+DESCRIBE_OPTIONS = ("start", "end", "timeline", "body_model", "joint_map", "up", "fps")
 
 
 def parse_arguments(argv: list[str] | None = None, direction: str | None = None) -> argparse.Namespace:
@@ -63,6 +63,7 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         group = parser.add_argument_group("from motion to text")
         group.add_argument("--start", type=float, default=0.0, help="second to start at")
         group.add_argument("--end", type=float, help="second to stop at; default: the end")
+        group.add_argument("--timeline", action="store_true", help="say what happens when, in a motion of any length")
         group.add_argument(
             "--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average"
         )
@@ -113,6 +114,33 @@ def load_model(name: str | None) -> tuple[UniMoForConditionalGeneration, UniMoPr
     return model.to(device).eval(), UniMoProcessor.from_pretrained(name)
 
 
+def read_whole_motion(
+    path: Path,
+    body_model: Path | None = None,
+    joint_map: Path | None = None,
+    up: str | None = None,
+    fps: float | None = None,
+) -> np.ndarray:
+    """Raw features (T, D) of a motion file of any kind; options as of `unimo describe`.
+
+    Raises:
+        FileNotFoundError: no such file, or no such body model.
+        ValueError: the file is no motion.
+    """
+    # SMPL parameters and BVH belong to the data side, which only the commands reach over to.
+    from datasets_scripts.sources.bvh import bvh_to_features, read_joint_map
+    from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
+
+    if path.suffix.lower() == ".bvh":
+        return bvh_to_features(path, read_joint_map(joint_map) if joint_map else None, up or "auto", fps)
+    if is_smpl_file(path):
+        features, notes = smpl_to_features(path, body_model)
+        for note in notes:
+            print(f"{path.name}: {note}", file=sys.stderr)
+        return features
+    return load_motion(path)
+
+
 def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
     """Raw features (T, D) of the part of the file `arguments.describe` between `--start` and `--end`.
 
@@ -120,20 +148,8 @@ def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
         FileNotFoundError: no such file, or no such body model.
         ValueError: the file is no motion, or the part is empty.
     """
-    # SMPL parameters and BVH belong to the data side, which only this command reaches over to.
-    from datasets_scripts.sources.bvh import bvh_to_features, read_joint_map
-    from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
-
     path, start, end = arguments.describe, arguments.start, arguments.end
-    if path.suffix.lower() == ".bvh":
-        joint_map = read_joint_map(arguments.joint_map) if arguments.joint_map else None
-        features = bvh_to_features(path, joint_map, arguments.up or "auto", arguments.fps)
-    elif is_smpl_file(path):
-        features, notes = smpl_to_features(path, arguments.body_model)
-        for note in notes:
-            print(f"{path.name}: {note}", file=sys.stderr)
-    else:
-        features = load_motion(path)
+    features = read_whole_motion(path, arguments.body_model, arguments.joint_map, arguments.up, arguments.fps)
     last = len(features) if end is None else round(end * fps)
     part = features[round(start * fps) : last] if start >= 0 and last >= 0 else features[:0]
     if not len(part):
@@ -183,11 +199,15 @@ def run(arguments: argparse.Namespace) -> None:
             return
         fps = processor.feature_extractor.fps
         features = read_motion(arguments, fps)
+        if arguments.timeline:
+            for start, end, caption in model.describe_timeline(features, processor, seed=arguments.seed, **settings):
+                print(f"{arguments.start + start:6.1f} to {arguments.start + end:.1f} s  {caption}")
+            return
         longest = processor.max_motion_codes * processor.feature_extractor.unit_length
         if len(features) > longest:
             raise ValueError(
                 f"{arguments.describe}: {len(features) / fps:g} seconds; at most {longest / fps:g} are described at "
-                "once. Choose a part with --start and --end."
+                "once. Choose a part with --start and --end, or take --timeline."
             )
         description = model.describe_motion([features], processor, **settings)[0]
         print_answer(description, arguments.candidates)

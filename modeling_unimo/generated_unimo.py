@@ -77,6 +77,7 @@ class GeneratedMotion:
             output_fps=output_fps,
             names=names,
             unit=unit,
+            segments=self.segments,
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -85,7 +86,7 @@ class GeneratedMotion:
 
     def _repr_html_(self) -> str:
         track = {"joints": self.joints, "label": self.text}
-        return player_html([track], fps=self.fps, title=self.text, caption=self.thought)
+        return player_html([track], fps=self.fps, title=self.text, caption=self.thought, segments=self.segments)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, PreTra
 from transformers.cache_utils import DynamicLayer
 
 from .inputs_unimo import as_int
-from .processing_unimo import UniMoProcessor
+from .processing_unimo import MOTION_TASKS, UniMoProcessor
 
 # What a row may write next. Each state is one row of a table of allowed tokens.
 (
@@ -85,9 +85,9 @@ class AnswerGrammar(LogitsProcessor):
         if len(num_codes) != len(tasks):
             raise ValueError(f"num_codes has {len(num_codes)} entries for {len(tasks)} prompts.")
         for row, (task, count) in enumerate(zip(tasks, num_codes, strict=True)):
-            if count is not None and (task != "t2m" or not 1 <= count <= processor.max_motion_codes):
+            if count is not None and (task not in MOTION_TASKS or not 1 <= count <= processor.max_motion_codes):
                 raise ValueError(
-                    f"num_codes of row {row} is {count} for {task}; only t2m answers have codes, 1 to "
+                    f"num_codes of row {row} is {count} for {task}; only motions have codes, 1 to "
                     f"{processor.max_motion_codes} of them."
                 )
         given = [0] * len(tasks) if given_codes is None else list(given_codes)
@@ -95,15 +95,16 @@ class AnswerGrammar(LogitsProcessor):
             raise ValueError(f"given_codes has {len(given)} entries for {len(tasks)} prompts.")
         for row, (task, known, count) in enumerate(zip(tasks, given, num_codes, strict=True)):
             most = most_codes if count is None else count
-            if known and (task != "t2m" or not 0 < known < most):
+            if known and (task not in MOTION_TASKS or not 0 < known < most):
                 raise ValueError(
-                    f"row {row} ({task}) begins with {known} given codes; only t2m answers have codes, here fewer "
-                    f"than {most} given ones."
+                    f"row {row} ({task}) begins with {known} given codes; only motions have codes, here fewer than "
+                    f"{most} given ones."
                 )
         # Of each motion: its exact number, or one more than is given.
         fewest = [count or known + 1 for count, known in zip(num_codes, given, strict=True)]
         least = max(fewest, default=1)
-        longest = max(least, most_codes if "t2m" in tasks else 0, self.max_answer_tokens if "m2t" in tasks else 0)
+        motions = [task in MOTION_TASKS for task in tasks]
+        longest = max(least, most_codes if any(motions) else 0, 0 if all(motions) else self.max_answer_tokens)
         self.thoughts, frame = processor.thoughts, _frame(processor)
         self.max_new_tokens = longest + frame + (self.max_thought_tokens if self.thoughts else 0)
         if max_new_tokens is not None:
@@ -112,7 +113,7 @@ class AnswerGrammar(LogitsProcessor):
         self.prompt_length = prompt_length
         tensor = {"dtype": torch.long, "device": device}
         vocabulary = processor.vocabulary
-        self._is_motion = torch.tensor([task == "t2m" for task in tasks], device=device)
+        self._is_motion = torch.tensor(motions, device=device)
         self._min_codes = torch.tensor(fewest, **tensor)
         self._max_codes = torch.tensor([count or most_codes for count in num_codes], **tensor)
         self._think_end = vocabulary.think_end

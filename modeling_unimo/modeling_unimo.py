@@ -19,7 +19,7 @@ from .inference_unimo import batches_by_length, evaluating
 from .inputs_unimo import as_int, as_motions, as_number, as_texts
 from .modeling_motion_vqvae import MotionVQVAEModel
 from .motion_representation import features_to_joints, skeleton_for
-from .processing_unimo import Answer, UniMoProcessor
+from .processing_unimo import GIVEN_TASKS, Answer, Given, UniMoProcessor
 from .sampling_unimo import FOLLOWED, AnswerWriter, can_write, draw_keys, random_numbers
 from .streaming_unimo import StreamingMixin
 from .timeline_unimo import TimelineMixin
@@ -183,7 +183,7 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         self,
         tasks: str | Sequence[str],
         texts: Sequence[str | None] | None,
-        codes_list: Sequence[Sequence[int] | None] | None,
+        codes_list: Sequence[Sequence[int] | Given | None] | None,
         processor: UniMoProcessor,
         grammar: bool = True,
         durations: Sequence[float | None] | None = None,
@@ -199,15 +199,15 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         think: bool | None = None,
         **generate_kwargs: Any,
     ) -> list[list[Answer]]:
-        """Answers to requests of both tasks, mixed as they come.
+        """Answers to requests of all tasks, mixed as they come.
 
         Args:
-            tasks: "t2m" or "m2t", one for all requests or one each.
-            texts: descriptions of the t2m requests (None elsewhere).
-            codes_list: codes of the m2t requests (None elsewhere).
+            tasks: one of the processor's tasks for all requests, or one each.
+            texts: descriptions (None for m2t requests).
+            codes_list: codes of the m2t requests, what is `Given` to continue and fill (None for t2m requests).
             processor: prompts, grammar and parsing.
             grammar: sample under the answer grammar, so that every answer is valid; False: freely.
-            durations: seconds of each t2m answer, None where free.
+            durations: seconds of each motion that is written, None where free or, to fill, given with the request.
             beginnings: codes that each t2m answer is made to begin with (empty: none). The thought comes before them;
                 they are part of the answer and of its duration, and at least one code is written behind them.
             num_samples: answers a request.
@@ -243,6 +243,8 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         requests = processor.rows(tasks, texts, codes_list)
         if not requests:
             return []
+        if candidates > 1 and any(task in GIVEN_TASKS for task, _, _ in requests):
+            raise ValueError("candidates are read in the other direction, which tasks with given motion do not have")
         num_codes: list[int | None] = [None] * len(requests)
         if durations is not None:
             if not grammar:
@@ -250,6 +252,11 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
             if len(durations) != len(requests):
                 raise ValueError(f"got {len(durations)} durations for {len(requests)} requests")
             num_codes = [None if d is None else processor.codes_of_duration(d) for d in durations]
+        if grammar:
+            num_codes = [
+                shown.count if isinstance(shown, Given) and count is None else count
+                for (_, _, shown), count in zip(requests, num_codes, strict=True)
+            ]
         given = self._given_ids(beginnings, requests, processor, grammar)
         prompts = [processor.prompt_ids(*request) for request in requests]
         # All of a prompt takes one pass through the model, and so does every single code.
@@ -376,7 +383,7 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
     @staticmethod
     def _given_ids(
         beginnings: Sequence[Sequence[int]] | None,
-        requests: Sequence[tuple[str, str | None, Sequence[int] | None]],
+        requests: Sequence[Request],
         processor: UniMoProcessor,
         grammar: bool,
     ) -> list[list[int]]:

@@ -154,14 +154,18 @@ _ACTIVATIONS: dict[str, Any] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
 
 
 class ResidualBlock(nn.Module):
-    """norm, activation, dilated convolution, norm, activation, 1x1 convolution, plus the input."""
+    """norm, activation, dilated convolution, norm, activation, 1x1 convolution, plus the input.
 
-    def __init__(self, config: MotionVQVAEConfig, dilation: int):
+    A causal one looks at steps before its own alone, twice as far back.
+    """
+
+    def __init__(self, config: MotionVQVAEConfig, dilation: int, causal: bool = False):
         super().__init__()
         width = config.width
+        self.before = 2 * dilation if causal else 0
         self.activation = _ACTIVATIONS[config.activation]
         self.norm1 = _norm(config.norm, width)
-        self.conv1 = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.conv1 = nn.Conv1d(width, width, 3, padding=0 if causal else dilation, dilation=dilation)
         self.norm2 = _norm(config.norm, width)
         self.conv2 = nn.Conv1d(width, width, 1)
 
@@ -176,7 +180,7 @@ class ResidualBlock(nn.Module):
             (B, C, T).
         """
         hidden = self.activation(self.norm1(x, mask))
-        hidden = self.conv1(_apply(mask, hidden))
+        hidden = self.conv1(F.pad(_apply(mask, hidden), (self.before, 0)))
         hidden = self.activation(self.norm2(hidden, mask))
         # The 1x1 convolution mixes no frames, so it needs no mask; what follows masks again.
         return x + self.conv2(hidden)
@@ -185,14 +189,16 @@ class ResidualBlock(nn.Module):
 class ResidualStack(nn.Module):
     """Residual blocks, the widest dilation first (in encoder and decoder alike, as published).
 
-    `reach` is how far to either side a step looks, None where a norm looks at all of them.
+    `reach` is how many steps before and after its own a step looks at, None where a norm looks at all of them.
     """
 
-    def __init__(self, config: MotionVQVAEConfig):
+    def __init__(self, config: MotionVQVAEConfig, causal: bool = False):
         super().__init__()
-        self.reach = None if config.norm == "GN" else sum(config.dilation_growth_rate**n for n in range(config.depth))
-        growth = config.dilation_growth_rate
-        self.blocks = nn.ModuleList(ResidualBlock(config, growth**level) for level in reversed(range(config.depth)))
+        dilations = [config.dilation_growth_rate**level for level in reversed(range(config.depth))]
+        self.blocks = nn.ModuleList(ResidualBlock(config, dilation, causal) for dilation in dilations)
+        self.reach: tuple[int, int] | None = (2 * sum(dilations), 0) if causal else (sum(dilations), sum(dilations))
+        if config.norm == "GN":
+            self.reach = None
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Apply all blocks.
@@ -255,7 +261,7 @@ class HierarchicalDecoder(nn.Module):
         width = config.width
         self.stride = config.stride_t
         self.input = nn.Conv1d(config.code_dim, width, 3, padding=1)
-        self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
+        self.stacks = nn.ModuleList(ResidualStack(config, config.causal_decoder) for _ in range(config.down_t))
         self.ups = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(config.down_t))
         self.hidden = nn.Conv1d(width, width, 3, padding=1)
         self.output = nn.Conv1d(width, config.feature_dim, 3, padding=1)
@@ -267,7 +273,7 @@ class HierarchicalDecoder(nn.Module):
         for stack in self.stacks:
             if stack.reach is None:
                 return None
-            first, last = (first - 1) // self.stride - stack.reach, (last + 1) // self.stride + stack.reach
+            first, last = (first - 1) // self.stride - stack.reach[0], (last + 1) // self.stride + stack.reach[1]
         return 1 - first, last + 1
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -331,21 +337,24 @@ class PatchDecoder(nn.Module):
         kernel = config.patch_kernel or 2 * config.downsample
         padding = (kernel - config.downsample) // 2
         self.input = nn.Conv1d(config.code_dim, config.width, 3, padding=1)
-        self.stacks = nn.ModuleList(ResidualStack(config) for _ in range(config.down_t))
+        self.stacks = nn.ModuleList(ResidualStack(config, config.causal_decoder) for _ in range(config.down_t))
         self.patch = nn.ConvTranspose1d(
             config.width, config.feature_dim, kernel, stride=config.downsample, padding=padding
         )
 
     @property
     def reach(self) -> tuple[int, int] | None:
-        reaches = [stack.reach for stack in self.stacks]
-        if None in reaches:
-            return None
+        before, after = 1, 1  # input
+        for stack in self.stacks:
+            if stack.reach is None:
+                return None
+            before, after = before + stack.reach[0], after + stack.reach[1]
         # Frame t takes part in codes (t + padding - kernel + 1) / downsample to (t + padding) / downsample.
         kernel, padding = self.patch.kernel_size[0], self.patch.padding[0]
-        inside = 1 + sum(reaches)
-        before, after = (kernel - 1 - padding) // self.downsample, (self.downsample - 1 + padding) // self.downsample
-        return inside + before, inside + after
+        return (
+            before + (kernel - 1 - padding) // self.downsample,
+            after + (self.downsample - 1 + padding) // self.downsample,
+        )
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Decode latents patch by patch.

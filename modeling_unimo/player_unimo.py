@@ -34,7 +34,14 @@ cursor:pointer}
 .unimo-player .um-bar button[aria-pressed=true]{border-color:var(--um-accent);color:var(--um-accent)}
 .unimo-player .um-play{width:38px;padding:0!important;display:grid;place-items:center}
 .unimo-player .um-play svg{width:14px;height:14px;fill:currentColor}
-.unimo-player .um-seek{flex:1 1 60px;min-width:60px;margin:0;accent-color:var(--um-accent);height:30px}
+.unimo-player .um-line{position:relative;flex:1 1 60px;min-width:60px;display:grid}
+.unimo-player .um-seek{width:100%;min-width:0;margin:0;accent-color:var(--um-accent);height:30px}
+.unimo-player .um-mark{position:absolute;top:0;height:100%;border-left:2px solid var(--um-trail);opacity:.7;
+pointer-events:none}
+.unimo-player .um-now{position:absolute;left:10px;bottom:8px;max-width:calc(100% - 20px);padding:1px 7px;
+border-radius:6px;background:var(--um-panel);color:var(--um-ink);font-size:13px;pointer-events:none;opacity:.92;
+overflow-wrap:anywhere}
+.unimo-player .um-now:empty{display:none}
 .unimo-player .um-time{min-width:84px;color:var(--um-soft);font-size:13px;font-variant-numeric:tabular-nums;
 white-space:nowrap;text-align:right}
 """
@@ -83,17 +90,26 @@ class Track {
     this.context = canvas.getContext("2d");
     this.shape = C.bodies[source.body];
     this.stride = this.shape.joints * 3;
-    this.joints = decode(source);
     this.data = "";
+    this.hold(decode(source), fps);
+    this.count = this.shape.joints + this.shape.between.length + this.shape.beyond.length;
+    this.points = new Float32Array(this.count * 3);
+    this.flat = new Float32Array(this.count * 4);
+    this.raster = document.createElement("canvas");
+    this.dim = document.createElement("canvas");
+    this.soft = document.createElement("canvas");
+  }
+
+  // Show these joints from now on: all of a motion, or as much of it as there is.
+  hold(joints, fps) {
+    this.joints = joints;
+    this.frames = joints.length / this.stride;
     this.path = smoothPath(this.joints, this.stride, this.frames, fps);
     const heights = Array.from({length: this.frames}, (_, t) => this.joints[t * this.stride + 1]);
     heights.sort((a, b) => a - b);
     const median = heights[heights.length >> 1];
     for (let t = 0; t < this.frames; t++) this.path[t * 3 + 1] = 0.5 * this.path[t * 3 + 1] + 0.4 * median;
     this.ground = -C.sole * this.scale;
-    this.count = this.shape.joints + this.shape.between.length + this.shape.beyond.length;
-    this.points = new Float32Array(this.count * 3);
-    this.flat = new Float32Array(this.count * 4);
     this.middle = [0, 0, 0];
     let low = [1e9, 1e9, 1e9], high = [-1e9, -1e9, -1e9];
     this.reach = 0;
@@ -108,9 +124,6 @@ class Track {
     }
     for (let c = 0; c < 3; c++) this.middle[c] = 0.5 * (low[c] + high[c]);
     this.span = 0.5 * Math.hypot(high[0] - low[0], high[1] - low[1], high[2] - low[2]);
-    this.raster = document.createElement("canvas");
-    this.dim = document.createElement("canvas");
-    this.soft = document.createElement("canvas");
   }
 
   pose(frame) {
@@ -352,6 +365,7 @@ class Player {
     const source = JSON.parse(root.querySelector(".um-data").textContent);
     const canvases = root.querySelectorAll("canvas");
     this.fps = source.fps;
+    this.segments = source.segments;
     this.tracks = source.tracks.map((t, i) => new Track(t, source.fps, canvases[i]));
     this.last = Math.max(...this.tracks.map(t => t.frames)) - 1;
     this.time = 0; this.speed = 1; this.playing = false; this.visible = false; this.wanted = !still.matches;
@@ -391,9 +405,16 @@ class Player {
     group = time;
     this.button = make("button", {type: "button", className: "um-play", innerHTML: PLAY,
       onclick: () => { this.wanted = !this.playing; this.play(this.wanted); }});
+    group = make("div", {className: "um-line"});
+    // The thumb of a range input stops half its width, about 8 pixels, before either end.
+    for (const [start] of this.segments) if (start > 0) {
+      const share = Math.min(start * this.fps / Math.max(this.last, 1), 1);
+      make("span", {className: "um-mark"}).style.left = `calc(8px + ${share} * (100% - 16px))`;
+    }
     this.seek = make("input", {type: "range", className: "um-seek", min: 0, max: this.last, step: 1, value: 0,
       oninput: () => { this.wanted = false; this.play(false); this.go(+this.seek.value); }});
     this.seek.setAttribute("aria-label", "Time");
+    group = time;
     this.clock = make("span", {className: "um-time"});
     group = tools;
     const speed = make("select", {title: "Speed", onchange: () => { this.speed = +speed.value; }});
@@ -408,6 +429,8 @@ class Player {
       onclick: () => this.toggle("trail")});
     this.label();
     this.tracks.forEach(t => { t.canvas.title = HINT; });
+    this.told = Object.assign(document.createElement("span"), {className: "um-now"});
+    this.root.querySelector(".um-view").append(this.told);
   }
 
   label() {
@@ -437,6 +460,14 @@ class Player {
   }
 
   scale(factor) { this.zoom = clamp(this.zoom * factor, 0.3, 6); this.dirty = true; wake(); }
+  // A motion that is still being written: the joints so far, and whether more will come.
+  show(joints, more) {
+    this.tracks[0].hold(joints, this.fps);
+    this.last = this.tracks[0].frames - 1;
+    this.seek.max = this.last;
+    this.more = more; this.dirty = true;
+    wake();
+  }
   play(on) {
     if (on && this.time >= this.last) this.time = 0;
     this.playing = on; this.rest = 0; this.label(); wake();
@@ -491,7 +522,9 @@ class Player {
 
   tick(seconds) {
     if (this.playing && this.visible) {
-      if (this.time >= this.last) {
+      if (this.time >= this.last && this.more) {
+        this.rest = 0;
+      } else if (this.time >= this.last) {
         // Hold the last pose for a moment, then start again.
         this.rest += seconds;
         if (this.rest > 0.7) { this.time = 0; this.rest = 0; this.dirty = true; }
@@ -525,6 +558,9 @@ class Player {
     }
     const now = Math.round(this.time);
     this.seek.value = now;
+    const segment = this.segments.find(([start, end]) => this.time / this.fps >= start && this.time / this.fps < end);
+    const told = segment ? segment[2] : "";
+    if (this.told.textContent !== told) this.told.textContent = told;
     const text = (this.time / this.fps).toFixed(1) + " / " + (this.last / this.fps).toFixed(1) + " s";
     this.clock.textContent = text;
     this.seek.setAttribute("aria-valuetext", text);

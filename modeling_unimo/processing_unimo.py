@@ -18,16 +18,42 @@ from .tokenization_unimo import MotionVocabulary, Tag, TextEscape, end_of_turn, 
 from .words_unimo import UnknownWordsWarning, unknown_words, unknown_words_message
 
 TASKS = ("t2m", "m2t")
+# Tasks of models that were also taught to go on from a motion, or to fill in what is missing between two.
+GIVEN_TASKS = ("continue", "fill")
+# Tasks whose answer is a motion.
+MOTION_TASKS = ("t2m", *GIVEN_TASKS)
 MAX_TEXT_CHARACTERS = 2000
 
 # Short on purpose: at small scale the prompt is a good part of every sequence.
 SYSTEM_PROMPTS = {
     "t2m": "Think how the body moves, then write the motion.",
     "m2t": "Think how the body moves, then describe the motion.",
+    "continue": "Think how the body moves, then write how the motion goes on.",
+    "fill": "Think how the body moves, then write the motion between.",
 }
-PROMPTS_WITHOUT_THOUGHTS = {"t2m": "Write the motion.", "m2t": "Describe the motion."}
+PROMPTS_WITHOUT_THOUGHTS = {
+    "t2m": "Write the motion.",
+    "m2t": "Describe the motion.",
+    "continue": "Write how the motion goes on.",
+    "fill": "Write the motion between.",
+}
 # Stands for the user's text while the fixed part of a prompt is rendered; no template contains it.
 _PLACEHOLDER = "UniMoUserContent"
+
+
+@dataclass(frozen=True)
+class Given:
+    """The motion that a "continue" or "fill" request shows beside its text.
+
+    Attributes:
+        before: codes before what is to be written, at least one.
+        after: codes behind it, at least one to fill, none to continue.
+        count: codes to write between them, to fill.
+    """
+
+    before: Sequence[int]
+    after: Sequence[int] = ()
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +74,14 @@ class Answer:
 
 
 class UniMoProcessor(ProcessorMixin):
-    """Prompts, completions and answers of both tasks, over a feature extractor and a tokenizer with motion tokens.
+    """Prompts, completions and answers of all tasks, over a feature extractor and a tokenizer with motion tokens.
 
-    Tasks are `"t2m"` (text to motion) and `"m2t"` (motion to text). An answer is
+    Tasks are `"t2m"` (text to motion) and `"m2t"` (motion to text), for models that were taught them also `"continue"`
+    (text and the motion before, to what follows) and `"fill"` (text and the motion on either side, to what is between;
+    the number of codes to write stands in the prompt). An answer is
 
-        t2m: `<think>` thought `</think><Motion>` 1 to `max_motion_codes` codes `</Motion>` end of turn
         m2t: `<think>` thought `</think><Answer>` caption `</Answer>` end of turn
+        others: `<think>` thought `</think><Motion>` 1 to `max_motion_codes` codes `</Motion>` end of turn
 
     with neither thought nor caption blank; with `thoughts=False` an answer starts behind `</think>`. Text is escaped
     on its way in and unescaped on its way out, so that for any text the control ids of a prompt are exactly the
@@ -63,13 +91,14 @@ class UniMoProcessor(ProcessorMixin):
         feature_extractor: `MotionFeatureExtractor`, the statistics of the VQ-VAE.
         tokenizer: `UniMoTokenizer`, or a base tokenizer after `extend_vocabulary`.
         chat_template: replaces the tokenizer's.
-        system_prompts: {"t2m": .., "m2t": ..}, replaces the built-in wording.
+        system_prompts: {"t2m": .., "m2t": ..}, replaces the built-in wording; of other tasks where given.
         thoughts: whether answers think before they answer, as in the paper; False for the comparison without.
         optional_thoughts: whether the model was taught to answer both ways, so that `thinking` offers the other one.
         max_motion_codes: most codes of a motion (49 codes are 196 frames, 9.8 s).
         max_thought_tokens: most tokens of a thought that is generated under the grammar.
         max_answer_tokens: most tokens of a caption that is generated under the grammar.
         taught_words: words of the captions that the model learned from (`words_unimo.taught_words`); None: not known.
+        tasks: what the model was taught, "t2m" and "m2t" at least.
 
     Raises:
         ValueError: the tokenizer has no motion vocabulary, no usable chat template, or pads with an end token.
@@ -85,6 +114,7 @@ class UniMoProcessor(ProcessorMixin):
         "max_thought_tokens",
         "max_answer_tokens",
         "taught_words",
+        "tasks",
     )
 
     def __init__(
@@ -99,13 +129,24 @@ class UniMoProcessor(ProcessorMixin):
         max_answer_tokens: int = 96,
         taught_words: Sequence[str] | None = None,
         optional_thoughts: bool = False,
+        tasks: Sequence[str] = TASKS,
     ):
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template or tokenizer.chat_template)
         self.thoughts, self.optional_thoughts = thoughts, optional_thoughts
+        self.tasks = [task for task in (*TASKS, *GIVEN_TASKS) if task in tasks]
+        if len(self.tasks) != len(tasks) or not {*TASKS} <= {*tasks}:
+            raise ValueError(
+                f"tasks are {', '.join((*TASKS, *GIVEN_TASKS))}, the first two always; got "
+                f"{', '.join(map(str, tasks))}"
+            )
         built_in = SYSTEM_PROMPTS if thoughts else PROMPTS_WITHOUT_THOUGHTS
-        self.system_prompts = dict(built_in if system_prompts is None else system_prompts)
-        if set(self.system_prompts) != set(TASKS):
-            raise ValueError(f"system_prompts has the keys {sorted(self.system_prompts)}; it needs {sorted(TASKS)}.")
+        given = built_in if system_prompts is None else system_prompts
+        if not {*TASKS} <= set(given) <= set(built_in):
+            raise ValueError(
+                f"system_prompts has the keys {sorted(given)}; it needs {sorted(TASKS)}, and may have "
+                f"{', '.join(GIVEN_TASKS)}."
+            )
+        self.system_prompts = {task: given.get(task, built_in[task]) for task in self.tasks}
         self.max_motion_codes = as_int("max_motion_codes", max_motion_codes, 1)
         self.max_thought_tokens = as_int("max_thought_tokens", max_thought_tokens, 1)
         self.max_answer_tokens = as_int("max_answer_tokens", max_answer_tokens, 1)
@@ -143,7 +184,8 @@ class UniMoProcessor(ProcessorMixin):
             )
         other = copy.copy(self)
         other.thoughts = bool(think)
-        other.system_prompts = dict(SYSTEM_PROMPTS if think else PROMPTS_WITHOUT_THOUGHTS)
+        built_in = SYSTEM_PROMPTS if think else PROMPTS_WITHOUT_THOUGHTS
+        other.system_prompts = {task: built_in[task] for task in self.tasks}
         for rendered in ("_frames", "_empty_motion_prompt"):
             other.__dict__.pop(rendered, None)
         return other
@@ -244,35 +286,37 @@ class UniMoProcessor(ProcessorMixin):
         Returns:
             Texts in any order.
         """
-        return [*SYSTEM_PROMPTS.values(), "system", "user", "assistant"]
+        return [*(SYSTEM_PROMPTS[task] for task in TASKS), "system", "user", "assistant"]
 
-    def messages(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> list[dict[str, str]]:
+    def messages(
+        self, task: str, text: str | None = None, codes: Sequence[int] | Given | None = None
+    ) -> list[dict[str, str]]:
         """The conversation that asks for an answer: a system and a user turn.
 
         Args:
-            task: "t2m" or "m2t".
-            text: the description, for t2m (ignored for m2t).
-            codes: the motion, for m2t (ignored for t2m).
+            task: One of `tasks`.
+            text: The description (ignored for m2t).
+            codes: The motion, for m2t; what is `Given` to continue or fill (ignored for t2m).
 
         Returns:
             Two messages, each with the keys "role" and "content".
 
         Raises:
-            ValueError: unknown task; text missing, blank or over 2,000 characters; codes missing, too many, or no
-                codes of this vocabulary.
+            ValueError: a task that the model was not taught; text missing, blank or over 2,000 characters; codes
+                missing, too many, or no codes of this vocabulary.
         """
         return [
             {"role": "system", "content": self.system_prompts[self._task(task)]},
             {"role": "user", "content": self._request(task, text, codes)},
         ]
 
-    def prompt(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> str:
+    def prompt(self, task: str, text: str | None = None, codes: Sequence[int] | Given | None = None) -> str:
         """`messages` rendered, up to where the assistant's answer begins. Raises what `messages` raises.
 
         Args:
-            task: "t2m" or "m2t".
-            text: The description, for t2m.
-            codes: The motion, for m2t.
+            task: One of `tasks`.
+            text: The description (ignored for m2t).
+            codes: The motion, for m2t; what is `Given` to continue or fill.
 
         Returns:
             The prompt as a string.
@@ -286,9 +330,9 @@ class UniMoProcessor(ProcessorMixin):
         """The answer to learn, to the end of the turn.
 
         Args:
-            task: "t2m" or "m2t".
+            task: one of `tasks`.
             thought: what is thought before answering (ignored by a processor without thoughts).
-            codes: the motion, for t2m (ignored for m2t).
+            codes: the motion that is written (ignored for m2t).
             caption: the description, for m2t (ignored for t2m).
 
         Returns:
@@ -297,8 +341,8 @@ class UniMoProcessor(ProcessorMixin):
         Raises:
             ValueError: thought or caption blank, codes missing, too many, or no codes of this vocabulary.
         """
-        if self._task(task) == "t2m":
-            return f"{self._thought(thought)}{self._request('m2t', None, codes)}{self._end_of_turn}"
+        if self._task(task) in MOTION_TASKS:
+            return f"{self._thought(thought)}{self._motion(codes)}{self._end_of_turn}"
         described = self._text(caption, "caption", limit=None)
         return f"{self._thought(thought)}{Tag.ANSWER_START}{described}{Tag.ANSWER_END}{self._end_of_turn}"
 
@@ -307,20 +351,29 @@ class UniMoProcessor(ProcessorMixin):
             return ""
         return f"{Tag.THINK_START}{self._text(thought, 'thought', limit=None)}{Tag.THINK_END}"
 
-    def prompt_ids(self, task: str, text: str | None = None, codes: Sequence[int] | None = None) -> list[int]:
+    def prompt_ids(self, task: str, text: str | None = None, codes: Sequence[int] | Given | None = None) -> list[int]:
         """Ids of `prompt`; codes become ids directly. Raises what `messages` raises.
 
         Args:
-            task: "t2m" or "m2t".
-            text: The description, for t2m.
-            codes: The motion, for m2t.
+            task: One of `tasks`.
+            text: The description (ignored for m2t).
+            codes: The motion, for m2t; what is `Given` to continue or fill.
 
         Returns:
             Token ids.
         """
         if self._task(task) == "t2m":
             return self._encode(self.prompt(task, text))
-        return self._insert_codes(self._empty_motion_prompt, codes)
+        if task == "m2t":
+            return self._insert_codes(self._empty_motion_prompt, codes)
+        given = self._given(task, codes)
+        before, after = self._frames[task]
+        ids = self._encode(before + self._beside(task, text, given, "", "") + after)
+        if task == "fill":
+            ids = self._insert_codes(ids, given.after)
+        # Of two motions the first: the second, filled by now, does not count.
+        place = ids.index(self._vocabulary.motion_start) + 1
+        return [*ids[:place], *self.code_ids(given.before), *ids[place:]]
 
     def completion_ids(
         self, task: str, thought: str, codes: Sequence[int] | None = None, caption: str | None = None
@@ -347,19 +400,21 @@ class UniMoProcessor(ProcessorMixin):
         thought: str,
         caption: str | None = None,
         codes: Sequence[int] | None = None,
+        given: Given | None = None,
     ) -> dict[str, list[int]]:
         """Encode one supervised example. Raises what `messages` and `completion` raise.
 
         Args:
-            task: "t2m" or "m2t"; it decides which of `caption` and `codes` is asked and which is answered.
+            task: One of `tasks`; it decides which of `caption` and `codes` is asked and which is answered.
             thought: The thought before the answer (ignored by a processor without thoughts).
             caption: The description.
             codes: The motion.
+            given: What stands beside the caption, to continue or fill.
 
         Returns:
             `input_ids` of prompt and completion, and `completion_mask`, 1 for the ids of the completion.
         """
-        prompt = self.prompt_ids(task, caption, codes)
+        prompt = self.prompt_ids(task, caption, given if task in GIVEN_TASKS else codes)
         completion = self.completion_ids(task, thought, codes, caption)
         return {
             "input_ids": prompt + completion,
@@ -370,15 +425,15 @@ class UniMoProcessor(ProcessorMixin):
         self,
         tasks: str | Sequence[str],
         texts: Sequence[str | None] | None = None,
-        codes_list: Sequence[Sequence[int] | None] | None = None,
+        codes_list: Sequence[Sequence[int] | Given | None] | None = None,
         return_tensors: str | None = "pt",
     ) -> BatchEncoding:
         """A batch of prompts, tasks mixed as they come, padded on the left.
 
         Args:
             tasks: one for all rows, or one a row.
-            texts: descriptions of the t2m rows (None elsewhere).
-            codes_list: codes of the m2t rows (None elsewhere).
+            texts: descriptions of the rows (None for m2t).
+            codes_list: codes of the m2t rows, what is `Given` to continue and fill (None for t2m).
 
         Returns:
             `input_ids`, `attention_mask` (B, L).
@@ -404,14 +459,14 @@ class UniMoProcessor(ProcessorMixin):
     def rows(
         tasks: str | Sequence[str],
         texts: Sequence[str | None] | None,
-        codes_list: Sequence[Sequence[int] | None] | None,
-    ) -> list[tuple[str, str | None, Sequence[int] | None]]:
+        codes_list: Sequence[Sequence[int] | Given | None] | None,
+    ) -> list[tuple[str, str | None, Sequence[int] | Given | None]]:
         """Rows of a batch from columns, one of which may be missing.
 
         Args:
             tasks: One task for all rows, or one each.
             texts: Description of each row, or None.
-            codes_list: Codes of each row, or None.
+            codes_list: Codes of each row, what is `Given`, or None.
 
         Returns:
             (task, text, codes) of each row.
@@ -460,7 +515,7 @@ class UniMoProcessor(ProcessorMixin):
         Args:
             answer: What was generated after the prompt: ids (up to the end of turn, which must be there; only padding
                 may follow) or a string (whose end of turn may be missing, since decoders drop special tokens).
-            task: "t2m" or "m2t".
+            task: One of `tasks`.
 
         Returns:
             What was read; an invalid answer carries no codes and no caption.
@@ -484,7 +539,7 @@ class UniMoProcessor(ProcessorMixin):
         """Pieces are ids of control tokens and the texts between them."""
         known = self._vocabulary
         opening, closing = (
-            (known.motion_start, known.motion_end) if task == "t2m" else (known.answer_start, known.answer_end)
+            (known.motion_start, known.motion_end) if task in MOTION_TASKS else (known.answer_start, known.answer_end)
         )
         head = [known.think_start, None, known.think_end, opening] if self.thoughts else [opening]
         for place, expected in enumerate(head):
@@ -573,7 +628,7 @@ class UniMoProcessor(ProcessorMixin):
     def _frames(self) -> dict[str, tuple[str, str]]:
         """What the template puts before and after the user's content, rendered once a task."""
         frames = {}
-        for task in TASKS:
+        for task in self.tasks:
             turns = [
                 {"role": "system", "content": self.system_prompts[task]},
                 {"role": "user", "content": _PLACEHOLDER},
@@ -590,17 +645,44 @@ class UniMoProcessor(ProcessorMixin):
         before, after = self._frames["m2t"]
         return self._encode(f"{before}{Tag.MOTION_START}{Tag.MOTION_END}{after}")
 
-    @staticmethod
-    def _task(task: str) -> str:
-        if task not in TASKS:
-            raise ValueError(f'task must be "t2m" (text to motion) or "m2t" (motion to text), got {task!r}')
+    def _task(self, task: str) -> str:
+        if task not in self.tasks:
+            known = {"t2m": "text to motion", "m2t": "motion to text"}
+            taught = " or ".join(f'"{name}" ({known[name]})' if name in known else f'"{name}"' for name in self.tasks)
+            raise ValueError(f"task must be {taught}, got {task!r}")
         return task
 
-    def _request(self, task: str, text: str | None, codes: Sequence[int] | None) -> str:
+    def _request(self, task: str, text: str | None, codes: Sequence[int] | Given | None) -> str:
         """The user's turn as a string."""
         if task == "t2m":
             return self._text(text, "text", MAX_TEXT_CHARACTERS)
-        return Tag.MOTION_START + "".join(map(motion_token, self._codes(codes))) + Tag.MOTION_END
+        if task == "m2t":
+            return self._motion(codes)
+        given = self._given(task, codes)
+        after = self._codes_string(given.after) if task == "fill" else ""
+        return self._beside(task, text, given, self._codes_string(given.before), after)
+
+    def _beside(self, task: str, text: str | None, given: Given, before: str, after: str) -> str:
+        """The user's turn of a request that shows motion beside its text."""
+        shown = f"{self._text(text, 'text', MAX_TEXT_CHARACTERS)}{Tag.MOTION_START}{before}{Tag.MOTION_END}"
+        return shown if task == "continue" else f"{shown}{given.count}{Tag.MOTION_START}{after}{Tag.MOTION_END}"
+
+    def _given(self, task: str, codes: Sequence[int] | Given | None) -> Given:
+        if not isinstance(codes, Given):
+            raise ValueError(f'the task "{task}" needs what is Given, got {type(codes).__name__}')
+        self._codes(codes.before)
+        if task == "fill":
+            self._codes(codes.after)
+            as_int("count", codes.count, 1, self.max_motion_codes)
+        elif len(codes.after) or codes.count is not None:
+            raise ValueError('the task "continue" has nothing behind what is written; give before alone')
+        return codes
+
+    def _motion(self, codes: Sequence[int] | Given | None) -> str:
+        return Tag.MOTION_START + self._codes_string(codes) + Tag.MOTION_END
+
+    def _codes_string(self, codes: Sequence[int] | Given | None) -> str:
+        return "".join(map(motion_token, self._codes(codes)))
 
     def _text(self, text: str | None, name: str, limit: int | None) -> str:
         if not isinstance(text, str):
@@ -611,8 +693,8 @@ class UniMoProcessor(ProcessorMixin):
             raise ValueError(f"the {name} has {len(text):,} characters, the limit is {limit:,}; shorten it")
         return self.escape_text(text.strip())
 
-    def _codes(self, codes: Sequence[int] | np.ndarray | torch.Tensor | None) -> list[int]:
-        if codes is None:
+    def _codes(self, codes: Sequence[int] | np.ndarray | torch.Tensor | Given | None) -> list[int]:
+        if codes is None or isinstance(codes, Given):
             raise ValueError("the codes of the motion are missing")
         array = codes.detach().cpu().numpy() if isinstance(codes, torch.Tensor) else np.asarray(codes)
         if array.ndim != 1 or not 1 <= len(array) <= self.max_motion_codes:
@@ -624,11 +706,13 @@ class UniMoProcessor(ProcessorMixin):
             raise ValueError(f"codes must be integers in [0, {self.num_codes - 1}], got {array.tolist()[:8]}")
         return array.tolist()
 
-    def code_ids(self, codes: Sequence[int] | np.ndarray | torch.Tensor) -> list[int]:
+    def code_ids(self, codes: Sequence[int] | np.ndarray | torch.Tensor | Given | None) -> list[int]:
         """Ids of the tokens of codes. Raises what `messages` raises."""
         return [self._vocabulary.codes[code] for code in self._codes(codes)]
 
-    def _insert_codes(self, ids: list[int], codes: Sequence[int] | np.ndarray | torch.Tensor | None) -> list[int]:
+    def _insert_codes(
+        self, ids: list[int], codes: Sequence[int] | np.ndarray | torch.Tensor | Given | None
+    ) -> list[int]:
         """`ids` with the ids of codes between the tags of an empty motion."""
         place = len(ids) - 1 - ids[::-1].index(self._vocabulary.motion_end)
         return [*ids[:place], *self.code_ids(codes), *ids[place:]]

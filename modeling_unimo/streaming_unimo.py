@@ -110,8 +110,8 @@ class StreamingMixin:
         texts = as_texts(text)
         if len(texts) != 1:
             raise ValueError(f"stream_motion writes one motion, got {len(texts)} texts; use stream_motions")
-        parts = self.stream_motions(texts, processor, [duration], [seed], **generate_kwargs)
-        return (part.joints for part in parts if len(part.joints))
+        steps = self.stream_motions(texts, processor, [duration], [seed], **generate_kwargs)
+        return (part.joints for parts in steps for part in parts if len(part.joints))
 
     def stream_motions(
         self,
@@ -123,7 +123,7 @@ class StreamingMixin:
         max_motion_codes: int | None = None,
         max_new_tokens: int | None = None,
         **generate_kwargs: Any,
-    ) -> Iterator[StreamedPart]:
+    ) -> Iterator[list[StreamedPart]]:
         """Several motions as their codes come, written together; each is what `generate_motion` writes for it alone.
 
         Args:
@@ -135,7 +135,8 @@ class StreamingMixin:
             **generate_kwargs: do_sample, temperature, top_k, top_p.
 
         Returns:
-            An iterator of parts; between two of them one token of each motion is written.
+            An iterator over the tokens that are written, each time one of every motion, with the news of each: an
+            empty list where there are none, as while the model thinks.
 
         Raises:
             ValueError: What `generate_motion` refuses, or a setting that needs the whole answer.
@@ -181,12 +182,13 @@ class StreamingMixin:
         writer = AnswerWriter(self.language_model, processor, inputs, rules, 1, numbers, **settings)
         return self._streamed(writer, processor)
 
-    def _streamed(self, writer: AnswerWriter, processor: UniMoProcessor) -> Iterator[StreamedPart]:
+    def _streamed(self, writer: AnswerWriter, processor: UniMoProcessor) -> Iterator[list[StreamedPart]]:
         code_of = {id_: code for code, id_ in enumerate(processor.vocabulary.codes)}
         decoders = {row: StreamDecoder(self.motion_vqvae, processor) for row in range(len(writer.parts))}
         began: set[int] = set()
         with evaluating(self):
             for _ in writer.steps():
+                parts = []
                 for row in list(decoders):
                     if not writer.parts[row]:
                         continue
@@ -198,4 +200,5 @@ class StreamingMixin:
                         del decoders[row]
                     if len(joints) or done or row not in began:
                         began.add(row)
-                        yield StreamedPart(row, joints, thought, done)
+                        parts.append(StreamedPart(row, joints, thought, done))
+                yield parts

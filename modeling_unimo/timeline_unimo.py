@@ -1,7 +1,8 @@
 """Motion beyond one clip: continued, edited, filled in, written and described as a timeline.
 
-A model of clips writes longer motion a part at a time. What is known is put in front of what it writes: the answer is
-made to begin with the last codes there are, and the model goes on from them. All codes are then decoded together.
+A model of clips writes longer motion a part at a time. One that was taught to continue and to fill is shown what there
+is in its prompt. For any other, what is known is put in front of what it writes: the answer is made to begin with the
+last codes there are, and the model goes on from them. All codes are then decoded together.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from .inference_unimo import evaluating
 from .inputs_unimo import as_int, as_number
 from .joining_unimo import follow_path, meet, seam_jerk
 from .modeling_motion_vqvae import MotionVQVAEModel
-from .processing_unimo import UniMoProcessor
+from .processing_unimo import Given, UniMoProcessor
 
 MAX_SEGMENTS = 200
 # Codes before a part that the model is shown, where its own do not take their room.
@@ -39,6 +40,16 @@ class _Known:
     codes: list[int]
     lead: int
     text: str
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """A part that is to be written: the codes around it, what happens in it, and how many codes it takes if set."""
+
+    text: str
+    count: int | None
+    before: Sequence[int] = ()
+    after: Sequence[int] = ()
 
 
 class TimelineMixin:
@@ -80,18 +91,36 @@ class TimelineMixin:
             ValueError: a motion of another skeleton or frame rate, or too short; a blank text; a duration that does
                 not fit.
         """
-        known = self._known(motion, processor, "the motion", from_end=True)
-        count = self._codes_to_add(duration, processor, "duration")
-        processor.messages("t2m", text)
-        processor.warn_of_unknown_words([text])
-        thought, new = self._continued(known.codes, text, count, processor, seed, **generate_kwargs)
-        shown = self._shown(known.codes)
-        decoded = self._decoded([*shown, *new], processor)
-        seam = len(shown) * processor.feature_extractor.unit_length
-        added = meet(decoded[seam:], (known.features[-1], decoded[seam - 1]), None)
-        features = np.concatenate([known.features, added])
-        segments = self._segments(processor, [(len(known.features), known.text), (len(added), text)])
-        return self._as_motion(text, thought, [*known.codes, *new], features, processor, segments)
+        return self.continue_motions([motion], [text], processor, [duration], seed, **generate_kwargs)[0]
+
+    def continue_motions(
+        self,
+        motions: Sequence[Any],
+        texts: Sequence[str],
+        processor: UniMoProcessor,
+        durations: Sequence[float | None] | None = None,
+        seed: int | None = None,
+        **generate_kwargs: Any,
+    ) -> list[GeneratedMotion]:
+        """Several motions that go on, written together; arguments, results and errors as of `continue_motion`."""
+        durations = [None] * len(texts) if durations is None else durations
+        knowns, gaps = [], []
+        for motion, text, duration in zip(motions, texts, durations, strict=True):
+            knowns.append(self._known(motion, processor, "the motion", from_end=True))
+            count = None if duration is None else self._codes_to_add(duration, processor)
+            gaps.append(_Gap(text, count, knowns[-1].codes))
+        written = self._written(gaps, processor, seed, **generate_kwargs)
+        unit, continued = processor.feature_extractor.unit_length, []
+        for known, gap, ((thought, new),) in zip(knowns, gaps, written, strict=True):
+            shown = self._shown(known.codes)
+            decoded = self._decoded([*shown, *new], processor)
+            seam = len(shown) * unit
+            added = meet(decoded[seam:], (known.features[-1], decoded[seam - 1]), None)
+            features = np.concatenate([known.features, added])
+            segments = self._segments(processor, [(len(known.features), known.text), (len(added), gap.text)])
+            codes = [*known.codes, *new]
+            continued.append(self._as_motion(gap.text, thought, codes, features, processor, segments))
+        return continued
 
     def edit_motion(
         self,
@@ -127,11 +156,10 @@ class TimelineMixin:
         unit, total = processor.feature_extractor.unit_length, len(known.features)
         first, last = self._span(start, end, total, processor)
         count = -(-(last - first) // unit)
-        self._check_fits(count, processor, f"the part from {first / self._fps(processor):g} s on")
-        processor.messages("t2m", text)
-        processor.warn_of_unknown_words([text])
+        self._check_fits(count, processor, "the part")
         before, after = known.codes[: first // unit], known.codes[first // unit + count :]
-        written = self._candidates(before, text, count, processor, seed, candidates, **generate_kwargs)
+        gap = _Gap(text, count, before, after)
+        (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
         best: tuple[float, str, list[int], np.ndarray] | None = None
         for thought, new in written:
             part = self._between(known.features[:first], before, new, after, known.features[last:], processor)
@@ -177,28 +205,46 @@ class TimelineMixin:
             ValueError: a motion of another skeleton or frame rate, or too short; a blank text; a duration that does
                 not fit.
         """
-        left = self._known(before, processor, "the motion before", from_end=True)
-        right = self._known(after, processor, "the motion after", from_end=False)
-        count = self._codes_to_add(duration, processor, "duration")
-        if count is None:
-            raise ValueError("duration must be a number of seconds, got None")
-        processor.messages("t2m", text)
-        processor.warn_of_unknown_words([text])
-        written = self._candidates(left.codes, text, count, processor, seed, candidates, **generate_kwargs)
-        best: tuple[float, str, list[int], np.ndarray] | None = None
-        for thought, new in written:
-            part = self._between(left.features, left.codes, new, right.codes, right.features, processor)
-            whole = np.concatenate([left.features, part, right.features])
-            seams = [len(left.features), len(left.features) + len(part)]
-            cost = self._cost(whole, seams, 0.0, processor)
-            if best is None or cost < best[0]:
-                best = cost, thought, new, whole
-        assert best is not None
-        _, thought, new, whole = best
-        lengths = [len(left.features), count * processor.feature_extractor.unit_length, len(right.features)]
-        segments = self._segments(processor, list(zip(lengths, (left.text, text, right.text), strict=True)))
-        codes = [*left.codes, *new, *right.codes]
-        return self._as_motion(text, thought, codes, whole, processor, segments)
+        return self.fill_motions(
+            [before], [after], [text], processor, [duration], seed, candidates, **generate_kwargs
+        )[0]
+
+    def fill_motions(
+        self,
+        befores: Sequence[Any],
+        afters: Sequence[Any],
+        texts: Sequence[str],
+        processor: UniMoProcessor,
+        durations: Sequence[float],
+        seed: int | None = None,
+        candidates: int = CANDIDATES,
+        **generate_kwargs: Any,
+    ) -> list[GeneratedMotion]:
+        """Several gaps filled, written together; arguments, results and errors as of `fill_motion`."""
+        sides, gaps = [], []
+        for before, after, text, duration in zip(befores, afters, texts, durations, strict=True):
+            left = self._known(before, processor, "the motion before", from_end=True)
+            right = self._known(after, processor, "the motion after", from_end=False)
+            sides.append((left, right))
+            gaps.append(_Gap(text, self._codes_to_add(duration, processor), left.codes, right.codes))
+        written = self._written(gaps, processor, seed, candidates, **generate_kwargs)
+        filled = []
+        for (left, right), gap, ways in zip(sides, gaps, written, strict=True):
+            best: tuple[float, str, list[int], np.ndarray] | None = None
+            for thought, new in ways:
+                part = self._between(left.features, left.codes, new, right.codes, right.features, processor)
+                whole = np.concatenate([left.features, part, right.features])
+                seams = [len(left.features), len(left.features) + len(part)]
+                cost = self._cost(whole, seams, 0.0, processor)
+                if best is None or cost < best[0]:
+                    best = cost, thought, new, whole
+            assert best is not None
+            _, thought, new, whole = best
+            lengths = [len(left.features), len(new) * processor.feature_extractor.unit_length, len(right.features)]
+            segments = self._segments(processor, list(zip(lengths, (left.text, gap.text, right.text), strict=True)))
+            codes = [*left.codes, *new, *right.codes]
+            filled.append(self._as_motion(gap.text, thought, codes, whole, processor, segments))
+        return filled
 
     # ---------------------------------------------------------------- timelines
 
@@ -230,25 +276,45 @@ class TimelineMixin:
             ValueError: no segments or more than 200, a blank text, or a duration that does not fit; the message names
                 the segment.
         """
-        plan = self._plan(segments, processor)
-        processor.warn_of_unknown_words([text for text, _ in plan])
-        codes: list[int] = []
-        counts: list[int] = []
-        thoughts: list[str] = []
-        for index, (text, count) in enumerate(plan):
-            own_seed = None if seed is None else (as_int("seed", seed, -(2**63), 2**64 - 1) + index) % 2**64
-            thought, new = self._continued(codes, text, count, processor, own_seed, **generate_kwargs)
-            codes += new
-            counts.append(len(new))
-            thoughts.append(thought)
-        if loop:
-            codes = self._closed_loop(codes, counts[-1], plan[-1][0], processor, seed, candidates, **generate_kwargs)
-        unit = processor.feature_extractor.unit_length
-        features = self._decoded_round(codes, processor) if loop else self._decoded(codes, processor)
-        texts = [text for text, _ in plan]
-        parts = [(count * unit, text) for count, text in zip(counts, texts, strict=True)]
-        told = self._segments(processor, parts)
-        return self._as_motion(" ".join(texts), "\n".join(thoughts), codes, features, processor, told)
+        return self.generate_timelines([segments], processor, loop, seed, candidates, **generate_kwargs)[0]
+
+    def generate_timelines(
+        self,
+        timelines: Iterable[Iterable[tuple[str, float | None]]],
+        processor: UniMoProcessor,
+        loop: bool = False,
+        seed: int | None = None,
+        candidates: int = CANDIDATES,
+        **generate_kwargs: Any,
+    ) -> list[GeneratedMotion]:
+        """Several timelines, written together; arguments, results and errors as of `generate_timeline`."""
+        plans = [self._plan(segments, processor) for segments in timelines]
+        seed = None if seed is None else as_int("seed", seed, -(2**63), 2**64 - 1)
+        codes: list[list[int]] = [[] for _ in plans]
+        counts: list[list[int]] = [[] for _ in plans]
+        thoughts: list[list[str]] = [[] for _ in plans]
+        for index in range(max(map(len, plans), default=0)):
+            rows = [row for row, plan in enumerate(plans) if index < len(plan)]
+            gaps = [_Gap(*plans[row][index], codes[row]) for row in rows]
+            # Of its own for each part: a text that comes again is to be drawn anew.
+            own_seed = None if seed is None else (seed + index) % 2**64
+            written = self._written(gaps, processor, own_seed, **generate_kwargs)
+            for row, ((thought, new),) in zip(rows, written, strict=True):
+                codes[row] = codes[row] + new
+                counts[row].append(len(new))
+                thoughts[row].append(thought)
+        lines = []
+        for row, plan in enumerate(plans):
+            all_codes, texts = codes[row], [text for text, _ in plan]
+            if loop:
+                last = _Gap(texts[-1], counts[row][-1])
+                all_codes = self._closed_loop(all_codes, last, processor, seed, candidates, **generate_kwargs)
+            features = (self._decoded_round if loop else self._decoded)(all_codes, processor)
+            unit = processor.feature_extractor.unit_length
+            told = self._segments(processor, [(n * unit, text) for n, text in zip(counts[row], texts, strict=True)])
+            thought = "\n".join(thoughts[row])
+            lines.append(self._as_motion(" ".join(texts), thought, all_codes, features, processor, told))
+        return lines
 
     def describe_timeline(
         self,
@@ -318,44 +384,48 @@ class TimelineMixin:
             codes = self.motion_vqvae.encode(clip[None]).codes[0].tolist()
         return _Known(features, codes, lead, text)
 
-    def _continued(
+    def _written(
         self,
-        codes: Sequence[int],
-        text: str,
-        count: int | None,
+        gaps: Sequence[_Gap],
         processor: UniMoProcessor,
         seed: int | None,
+        ways: int = 1,
         **generate_kwargs: Any,
-    ) -> tuple[str, list[int]]:
-        """Thought and codes of what comes after `codes`."""
-        return self._candidates(codes, text, count, processor, seed, 1, **generate_kwargs)[0]
-
-    def _candidates(
-        self,
-        codes: Sequence[int],
-        text: str,
-        count: int | None,
-        processor: UniMoProcessor,
-        seed: int | None,
-        candidates: int,
-        **generate_kwargs: Any,
-    ) -> list[tuple[str, list[int]]]:
-        """Thoughts and codes of several ways to go on, `count` codes each or as many as the model likes."""
-        room = processor.max_motion_codes - (count or 1)
-        beginning = list(codes[-min(CONTEXT_CODES, room) :]) if codes and room else []
-        seconds = None if count is None else (len(beginning) + count) * processor.seconds_per_code
+    ) -> list[list[tuple[str, list[int]]]]:
+        """Thought and codes of each gap, in so many ways."""
+        ways = as_int("candidates", ways, 1)
+        tasks: list[str] = []
+        shown: list[Given | None] = []
+        beginnings: list[list[int]] = []
+        durations: list[float | None] = []
+        for gap in gaps:
+            processor.messages("t2m", gap.text)
+            task = "t2m"
+            given: Given | None = None
+            beginning: list[int] = []
+            near, after, count = list(gap.before[-CONTEXT_CODES:]), list(gap.after[:CONTEXT_CODES]), gap.count
+            if near and after and count and "fill" in processor.tasks:
+                task, given = "fill", Given(near, after, count)
+            elif near and "continue" in processor.tasks:
+                task, given = "continue", Given(near)
+            else:
+                room = processor.max_motion_codes - (count or 1)
+                beginning = near[-room:] if room else []
+            tasks.append(task)
+            shown.append(given)
+            beginnings.append(beginning)
+            seconds = processor.seconds_per_code
+            durations.append(None if count is None else (len(beginning) + count) * seconds)
+        processor.warn_of_unknown_words([gap.text for gap in gaps])
+        texts = [gap.text for gap in gaps]
         answers = self.generate_answers(
-            "t2m",
-            [text],
-            None,
-            processor,
-            durations=[seconds],
-            beginnings=[beginning],
-            num_samples=as_int("candidates", candidates, 1),
-            seed=seed,
+            tasks, texts, shown, processor, durations=durations, beginnings=beginnings, num_samples=ways, seed=seed,
             **generate_kwargs,
-        )[0]
-        return [(answer.thought, answer.codes[len(beginning) :]) for answer in answers]
+        )  # fmt: skip
+        return [
+            [(answer.thought, answer.codes[len(beginning) :]) for answer in several]
+            for several, beginning in zip(answers, beginnings, strict=True)
+        ]
 
     def _shown(self, codes: Sequence[int]) -> list[int]:
         """The last codes, as many as it takes for the last frames to be decoded as in the whole."""
@@ -408,20 +478,20 @@ class TimelineMixin:
     def _closed_loop(
         self,
         codes: list[int],
-        last: int,
-        text: str,
+        last: _Gap,
         processor: UniMoProcessor,
         seed: int | None,
         candidates: int,
         **generate_kwargs: Any,
     ) -> list[int]:
         """Codes whose end, up to a second of the last part, is written anew to lead back to the beginning."""
-        count = min(max(1, last // 2), round(1 / processor.seconds_per_code), len(codes) - 1)
+        count = min(max(1, (last.count or 1) // 2), round(1 / processor.seconds_per_code), len(codes) - 1)
         if count < 1:
             return codes
         kept, unit = codes[:-count], processor.feature_extractor.unit_length
-        ways = [codes[-count:]]
-        ways += [new for _, new in self._candidates(kept, text, count, processor, seed, candidates, **generate_kwargs)]
+        gap = _Gap(last.text, count, kept, codes)
+        (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
+        ways = [codes[-count:], *(new for _, new in written)]
 
         def cost(new: list[int]) -> float:
             features = self._decoded_round([*kept, *new], processor)
@@ -455,11 +525,9 @@ class TimelineMixin:
             raise ValueError(f"a timeline has 1 to {MAX_SEGMENTS} segments, got none")
         return plan
 
-    def _codes_to_add(self, duration: float | None, processor: UniMoProcessor, name: str) -> int | None:
-        if duration is None:
-            return None
+    def _codes_to_add(self, duration: float, processor: UniMoProcessor) -> int:
         count = processor.codes_of_duration(duration)
-        self._check_fits(count, processor, name)
+        self._check_fits(count, processor, "duration")
         return count
 
     @staticmethod

@@ -57,6 +57,7 @@ def player_html(
     title: str | None = None,
     caption: str | None = None,
     assets: bool = True,
+    segments: Sequence[tuple[float, float, str]] = (),
 ) -> str:
     """A player as an HTML fragment.
 
@@ -66,6 +67,7 @@ def player_html(
         fps: frames a second of all tracks.
         height: of the picture, in CSS pixels.
         title, caption: texts above the picture, escaped.
+        segments: (start, end, text) in seconds of parts, which are marked on the time bar and named while they play.
         assets: include style and script. Pass False where :func:`player_assets` is on the page once.
 
     Returns:
@@ -86,7 +88,8 @@ def player_html(
         heading += f'<div class="um-title">{html.escape(title)}</div>'
     if caption:
         heading += f'<div class="um-caption">{html.escape(caption)}</div>'
-    data = _script_json({"fps": fps, "tracks": encoded})
+    parts = [[float(start), float(end), str(text)] for start, end, text in segments]
+    data = _script_json({"fps": fps, "tracks": encoded, "segments": parts})
     views = "".join(
         f'<div class="um-view"><canvas tabindex="0" role="img" aria-label="{html.escape(_describe(track, fps))}"'
         f' style="height:{int(height)}px"></canvas>'
@@ -151,6 +154,7 @@ def save_html(
     height: int = 480,
     title: str | None = None,
     caption: str | None = None,
+    segments: Sequence[tuple[float, float, str]] = (),
 ) -> Path:
     """Write a player as a page of its own; raises what :func:`player_html` raises.
 
@@ -161,11 +165,12 @@ def save_html(
         height: Height of the picture in CSS pixels.
         title: Title above the picture, escaped.
         caption: Text above the picture, escaped.
+        segments: As for :func:`player_html`.
 
     Returns:
         The path.
     """
-    player = player_html(tracks, fps=fps, height=height, title=title, caption=caption)
+    player = player_html(tracks, fps=fps, height=height, title=title, caption=caption, segments=segments)
     page = page_html(f"<main>{player}</main>", title or "UniMo motion", _PAGE_STYLE)
     write_text(path, page)
     return Path(path)

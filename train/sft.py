@@ -50,6 +50,14 @@ class SFTArguments:
         },
     )
     added_copies: int = field(default=1, metadata={"help": "Times that each added row is in a pass over the data."})
+    continue_share: float = field(
+        default=0.0,
+        metadata={"help": "Share of the joint training that learns to continue a clip that is cut; 0: not taught."},
+    )
+    fill_share: float = field(
+        default=0.0,
+        metadata={"help": "Share of the joint training that learns to fill a gap cut into a clip; 0: not taught."},
+    )
     position_gaps: float = field(
         default=0.0,
         metadata={"help": "Mean positions skipped per token, at most; lets a new model read longer captions."},
@@ -68,8 +76,13 @@ class SFTArguments:
     )
 
     def __post_init__(self) -> None:
-        require_range(self, "t2m_only_fraction", "t2m_share", least=0, most=1)
-        require_range(self, "no_thought_share", least=0, most=1)
+        shares = ("t2m_only_fraction", "t2m_share", "continue_share", "fill_share", "no_thought_share")
+        require_range(self, *shares, least=0, most=1)
+        if self.continue_share + self.fill_share > 1:
+            raise ValueError(
+                f"continue_share and fill_share are shares of one whole, got {self.continue_share:g} and "
+                f"{self.fill_share:g}"
+            )
         require_range(self, "thought_weight", least=0, most=100)
         require_range(self, "position_gaps", least=0, most=10)
         require_range(self, "m2t_captions", least=0)

@@ -18,6 +18,16 @@ COMMANDS = {
         "Write a motion: unimo generate TEXT --model DIR --output FILE.",
     ),
     "describe": ("modeling_unimo.generate:describe", "Describe a motion file: unimo describe FILE --model DIR."),
+    "continue": ("modeling_unimo.compose:continue_", "Let a motion go on: unimo continue FILE TEXT."),
+    "edit": (
+        "modeling_unimo.compose:edit",
+        "Write one part of a motion anew: unimo edit FILE TEXT --start 2 --end 4.",
+    ),
+    "fill": ("modeling_unimo.compose:fill", "Join two motions by what happens between: unimo fill FILE FILE TEXT."),
+    "timeline": (
+        "modeling_unimo.compose:timeline",
+        'One motion for several texts in a row: unimo timeline "a person walks forward:4" "a person sits down".',
+    ),
     "convert-motion": ("unimo.convert_motion", "Write a motion file of one kind as another: convert-motion IN OUT."),
     "retarget": (
         "unimo.retarget",
@@ -29,6 +39,7 @@ COMMANDS = {
     "annotate": ("datasets_scripts.annotate", "Write a thought for every caption of a dataset."),
     "render": ("datasets_scripts.thoughts.render", "Render the motions of a dataset."),
     "look": ("datasets_scripts.thoughts.look", "Show thoughts beside their motions, claim by claim, on a page."),
+    "serve": ("unimo.serving.command", "Answer over HTTP, frame by frame: unimo serve --model DIR."),
     "evaluate": ("evaluate_unimo.run", "Score a model by the field's protocol."),
     "score": ("evaluate_unimo.score", "Score any system's motions or captions from files."),
     "compare": ("evaluate_unimo.compare", "Compare evaluations by a paired bootstrap over clips."),

@@ -105,3 +105,14 @@ def test_figures_of_new_runs_take_the_place_of_the_old(results):
     told = markdown(read("study-grpo"))
     assert "| FID, hard split (held-out judge) | 0.200" in told and "**(-0.100\xa0±\xa00.020)** |" in told
     assert "--study algorithm" in told
+
+
+def test_figures_beyond_a_clip_as_far_as_they_are_measured():
+    rows = {
+        "segments": {"r_precision_top1": {"mean": 0.9}, "skating_ratio": {"mean": 0.1}},
+        "single clips": {"r_precision_top1": {"mean": 0.75, "ci95": 0.01}, "skating_ratio": {"mean": 0.2}},
+        "minutes": {"drift_m": {"mean": 0.0213, "ci95": 0.001}},
+    }
+    columns, lines = table({"kind": "beyond", "results": {"rows": rows}})
+    assert columns == ["", "goal", "measured"]
+    assert [line[2] for line in lines] == ["1.20 (0.900 of 0.750\xa0±\xa00.010)", "0.100; 0.200", "2.1\xa0±\xa00.1"]

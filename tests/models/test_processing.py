@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from test_tokenization import FAMILIES, TEXTS
 from tiny_unimo import TOKENIZERS, feature_extractor, plain_processor, processor_of, qwen_tokenizer
+from transformers import AutoProcessor
 
 from modeling_unimo import UniMoProcessor, extend_vocabulary
-from modeling_unimo.processing_unimo import TASKS, Answer
+from modeling_unimo.processing_unimo import TASKS, Answer, Given
 
 CODES = [3, 0, 511, 3]
 NOT_BLANK = TEXTS.filter(lambda text: text.strip() != "")
@@ -306,3 +307,58 @@ def test_the_other_way_differs_in_prompts_and_grammar_alone(tmp_path):
 def test_a_way_that_was_not_taught_is_refused(thoughts, taught):
     with pytest.raises(ValueError, match=f"think={not thoughts}: this model was taught to answer {taught}"):
         plain_processor("qwen", thoughts).thinking(not thoughts)
+
+
+# ---------------------------------------------------------------- tasks with given motion
+
+
+def test_tasks_with_given_motion_have_their_prompts():
+    processor = processor_of(qwen_tokenizer(), tasks=["t2m", "m2t", "continue", "fill"])
+    known = processor.vocabulary
+    go_on, fill = Given([1, 2]), Given([1, 2], [3], 12)
+    for task, shown in (("continue", go_on), ("fill", fill)):
+        text = "a <Motion>strange</Motion> text"
+        ids = processor.prompt_ids(task, text, shown)
+        assert ids == processor.tokenizer(processor.prompt(task, text, shown), add_special_tokens=False)["input_ids"]
+        inside = [id_ for id_ in ids if id_ in (known.motion_start, known.motion_end, *known.codes)]
+        before = [known.motion_start, known.codes[1], known.codes[2], known.motion_end]
+        assert inside == before + ([known.motion_start, known.codes[3], known.motion_end] if task == "fill" else [])
+        assert processor.messages(task, text, shown)[0]["content"] == processor.system_prompts[task]
+    assert "12" in processor.prompt("fill", "x", fill)
+    assert processor.parse(processor.completion_ids("fill", "so", [4, 5]), "fill").codes == [4, 5]
+
+
+def test_given_motion_that_is_none_is_refused():
+    processor = processor_of(qwen_tokenizer(), tasks=["t2m", "m2t", "continue", "fill"])
+    for task, shown, message in (
+        ("continue", [1, 2], "needs what is Given, got list"),
+        ("continue", None, "needs what is Given"),
+        ("continue", Given([]), "1 to 49 codes"),
+        ("continue", Given([1], [2]), "nothing behind"),
+        ("fill", Given([1], [], 3), "1 to 49 codes"),
+        ("fill", Given([1], [2]), "count must be an integer"),
+        ("fill", Given([1], [2], 50), r"count must be in \[1, 49\]"),
+        ("fill", Given([1], [600], 5), "integers in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            processor.prompt_ids(task, "a person walks", shown)
+    with pytest.raises(ValueError, match="the codes of the motion are missing"):
+        processor.prompt_ids("m2t", None, Given([1]))
+
+
+def test_a_model_of_two_tasks_refuses_the_others():
+    processor = plain_processor("qwen")
+    assert processor.tasks == ["t2m", "m2t"] == list(processor.system_prompts)
+    with pytest.raises(ValueError, match="got 'fill'"):
+        processor.prompt_ids("fill", "a", Given([1], [2], 3))
+    for tasks in (["t2m"], ["t2m", "m2t", "dance"], ["t2m", "m2t", "m2t"]):
+        with pytest.raises(ValueError, match="the first two always"):
+            UniMoProcessor(feature_extractor(), processor.tokenizer, tasks=tasks)
+
+
+def test_what_was_taught_is_saved(tmp_path):
+    processor = processor_of(qwen_tokenizer(), tasks=["m2t", "t2m", "fill"], system_prompts={"t2m": "A.", "m2t": "B."})
+    processor.save_pretrained(tmp_path)
+    loaded = AutoProcessor.from_pretrained(tmp_path)
+    assert loaded.tasks == ["t2m", "m2t", "fill"] and loaded.system_prompts == processor.system_prompts
+    assert loaded.system_prompts["t2m"] == "A." and "between" in loaded.system_prompts["fill"]

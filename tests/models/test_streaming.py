@@ -12,7 +12,9 @@ SHAPES = [
     {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3},
     {"architecture": "patch", "down_t": 2, "depth": 1},
     {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 1, "patch_kernel": 4},
+    {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3, "causal_decoder": True},
     {"architecture": "hierarchical", "depth": 3},
+    {"architecture": "hierarchical", "depth": 2, "causal_decoder": True},
     {"architecture": "hierarchical", "depth": 1, "norm": "LN"},
     {"architecture": "hierarchical", "depth": 2, "norm": "BN", "down_t": 3},
 ]
@@ -43,12 +45,18 @@ def test_the_decoder_reaches_as_far_as_its_layers(shape):
     assert seen == set(range(-before, after + 1))
 
 
+def test_a_causal_decoder_waits_for_two_codes():
+    shape = {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3}
+    assert codec(**shape).decoder_reach == (15, 15)
+    assert codec(**shape, causal_decoder=True).decoder_reach == (28, 2)
+
+
 def test_a_norm_over_time_reaches_everywhere():
     assert codec(norm="GN").decoder_reach is None
     assert codec(norm="GN", architecture="patch").decoder_reach is None
 
 
-@pytest.mark.parametrize("shape", [*SHAPES[:5], {"norm": "GN", "architecture": "patch"}])
+@pytest.mark.parametrize("shape", [*SHAPES[:7], {"norm": "GN", "architecture": "patch"}])
 def test_frames_come_as_soon_as_they_are_certain(shape):
     model, processor = codec(**shape).float(), plain_processor("qwen")
     codes = torch.randint(512, (45,), generator=torch.Generator().manual_seed(2)).tolist()
@@ -77,7 +85,9 @@ def test_several_streams_are_each_its_own_motion():
     texts, seeds, durations = ["a person jumps", "x", "a person jumps"], [5, 6, 7], [1.0, None, 2.0]
     joints = {row: [] for row in range(3)}
     thoughts, done = {}, []
-    for part in model.stream_motions(texts, processor, durations, seeds):
+    steps = list(model.stream_motions(texts, processor, durations, seeds))
+    assert [] in steps  # while the model thinks
+    for part in (part for parts in steps for part in parts):
         joints[part.request].append(part.joints)
         if part.thought is not None:
             assert part.request not in thoughts

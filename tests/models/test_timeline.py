@@ -9,7 +9,8 @@ import torch
 from motions import moving_body
 from tiny_unimo import tiny_unimo
 
-from modeling_unimo import features_to_joints, joints_to_features
+from modeling_unimo import UniMoProcessor, features_to_joints, joints_to_features
+from modeling_unimo.processing_unimo import Given
 from modeling_unimo.timeline_unimo import CONTEXT_CODES, MAX_SEGMENTS, _window_starts, merged_captions
 from modeling_unimo.words_unimo import UnknownWordsWarning
 
@@ -89,7 +90,7 @@ def test_beginnings_that_cannot_be_followed_are_refused(written):
     refused("fewer than 49 given", [[1] * 49])
     refused("fewer than 5 given", [[1] * 5], durations=[1.0])
     refused("need the grammar", [[1]], grammar=False)
-    refused("only t2m answers", [[1]], tasks="m2t", texts=None, codes=[[1, 2]])
+    refused("only motions have codes", [[1]], tasks="m2t", texts=None, codes=[[1, 2]])
     refused("got num_beams", [[1]], num_beams=2)
 
 
@@ -296,3 +297,45 @@ def test_words_that_the_model_never_met_are_named(written):
     ):
         with pytest.warns(UnknownWordsWarning, match="juggles"):
             call()
+
+
+def test_a_model_that_was_taught_it_is_asked_to_continue_and_fill(written, monkeypatch):
+    model, processor, first = written
+    settings = {name: getattr(processor, name) for name in UniMoProcessor.SETTINGS if name != "system_prompts"}
+    taught = UniMoProcessor(
+        processor.feature_extractor, processor.tokenizer, **settings | {"tasks": ["t2m", "m2t", "continue", "fill"]}
+    )
+    asked = []
+    plain = model.generate_answers
+
+    def note(tasks, texts, codes_list, *arguments, **options):
+        asked.append((tasks[0], codes_list[0]))
+        return plain(tasks, texts, codes_list, *arguments, **options)
+
+    monkeypatch.setattr(model, "generate_answers", note)
+    more = model.continue_motion(first, "x", taught, duration=9.6, seed=0)
+    assert len(more.codes) == 68 and asked.pop() == ("continue", Given(first.codes[-CONTEXT_CODES:]))
+    edited = model.edit_motion(first, "x", taught, start=1.0, end=2.0, seed=0, candidates=2)
+    assert len(edited.codes) == 20 and asked.pop() == ("fill", Given(first.codes[:5], first.codes[10:18], 5))
+    tail = model.edit_motion(first, "x", taught, start=1.0, seed=0, candidates=2)
+    assert len(tail.codes) == 20 and asked.pop()[0] == "continue"
+    model.edit_motion(first, "x", taught, end=1.0, seed=0, candidates=2)
+    assert asked.pop() == ("t2m", None)
+    with pytest.raises(ValueError, match="read in the other direction"):
+        plain("continue", ["x"], [Given([1])], taught, candidates=2)
+
+
+def test_several_together_are_each_what_it_is_alone(written):
+    model, processor, first = written
+    other = walk(50)
+    both = model.continue_motions([first, other], ["x", "a person waves"], processor, [1.0, None], seed=3)
+    alone = [
+        model.continue_motion(first, "x", processor, 1.0, seed=3),
+        model.continue_motion(other, "a person waves", processor, seed=3),
+    ]
+    assert [motion.codes for motion in both] == [motion.codes for motion in alone]
+    plans = [[("a person walks", 1.0)], [("x", 1.0), ("a person waves", 0.4)]]
+    lines = model.generate_timelines(plans, processor, seed=3)
+    assert [line.codes for line in lines] == [model.generate_timeline(plan, processor, seed=3).codes for plan in plans]
+    filled = model.fill_motions([first, other], [other, first], ["x", "y"], processor, [1.0, 0.6], 3, candidates=2)
+    assert [len(motion.features) for motion in filled] == [80 + 20 + 50, 50 + 12 + 80]

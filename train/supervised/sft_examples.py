@@ -1,7 +1,7 @@
 """The supervised examples: which caption of which clip is seen when, in which task, and as which tokens."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -9,6 +9,8 @@ import numpy as np
 from datasets import Dataset
 
 from datasets_scripts.captioned_motions import CaptionedMotion
+from modeling_unimo.processing_unimo import GIVEN_TASKS
+from train.supervised.cut_examples import cut_example
 
 
 class Example(NamedTuple):
@@ -53,6 +55,8 @@ def schedule(
     fits: Callable[[Example], bool] | None = None,
     added: int = 0,
     no_thought_share: float = 0.0,
+    cut_shares: Mapping[str, float] | None = None,
+    cuttable: Callable[[int], bool] | None = None,
 ) -> list[Example]:
     """The `total` examples of a run in order: pass after pass over all motions, each time with the next caption.
 
@@ -76,6 +80,9 @@ def schedule(
         fits: Whether an example is short enough; None accepts all.
         added: Number of motions, from the last, that a model wrote itself.
         no_thought_share: Probability that an example leaves its thought out.
+        cut_shares: Share of the later examples that are of each task that clips are cut for ("continue", "fill"), in
+            the place of either other task; the order of clips and captions stays as it is without.
+        cuttable: Whether a motion is long enough to be cut; None accepts all.
 
     Returns:
         The examples.
@@ -86,6 +93,8 @@ def schedule(
     if not entries:
         raise ValueError("the dataset must hold at least one captioned motion")
     rng, thought_rng = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    cut_rng = np.random.default_rng([seed, 2])
+    shares = dict(cut_shares or {})
     first_caption = [int(rng.integers(len(entry.texts))) for entry in entries]
     most_misses = len(entries) * max(len(entry.texts) for entry in entries)
     examples: list[Example] = []
@@ -94,6 +103,11 @@ def schedule(
         for i in rng.permutation(len(entries)).tolist():
             own = i >= len(entries) - added
             task = "t2m" if counted < t2m_only or own or rng.random() < t2m_share else "m2t"
+            joint, place = counted >= t2m_only and not own, cut_rng.random()
+            for other, share in shares.items():
+                if joint and 0 <= place < share and (cuttable is None or cuttable(i)):
+                    task = other
+                place -= share
             captions = len(entries[i].texts)
             if task == "m2t" and m2t_captions:
                 captions = min(captions, m2t_captions)
@@ -181,6 +195,11 @@ def encoder(processor, entries: Sequence[CaptionedMotion], codes: Sequence[np.nd
     def encode(example: Example) -> dict[str, list[int]]:
         task, i, caption, without_thought = example
         entry, asked = entries[i], processor.thinking(False) if without_thought else processor
+        if task in GIVEN_TASKS:
+            seed = (i, caption, GIVEN_TASKS.index(task))
+            words, thought = entry.texts[caption], entry.thoughts[caption]
+            cut = cut_example(task, words, thought, codes[i], processor.seconds_per_code, seed)
+            return asked.encode_example(task, cut.thought, cut.caption, cut.codes, cut.given)
         return asked.encode_example(
             task, thought=entry.thoughts[caption], caption=entry.texts[caption], codes=codes[i].tolist()
         )

@@ -15,6 +15,7 @@ from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import MotionFeatureExtractor, MotionVQVAEModel, UniMoProcessor
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_model_type, load_model
+from modeling_unimo.processing_unimo import GIVEN_TASKS, TASKS
 from modeling_unimo.tokenization_unimo import extend_vocabulary, motion_vocabulary
 from modeling_unimo.words_unimo import taught_words
 from train.engine.arguments import check_settings, refuse_decided, require_folder, require_splits
@@ -30,6 +31,7 @@ from train.guards.base import require_sound, write_warnings
 from train.guards.stage_guards import watch_sft
 from train.supervised.added_rows import read_added_rows
 from train.supervised.backbone import BASE, NEW_BASE, backbone, check_codebook, check_positions, words_before_training
+from train.supervised.cut_examples import SHORTEST_CODES
 from train.supervised.sft_examples import (
     Example,
     check_thoughts,
@@ -126,6 +128,12 @@ def step_size(training: SFTConfig) -> int:
     return training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
 
 
+def cut_shares(arguments: "SFTArguments") -> dict[str, float]:
+    """The share of each task that clips are cut for, of those that are taught."""
+    shares = {"continue": arguments.continue_share, "fill": arguments.fill_share}
+    return {task: share for task, share in shares.items() if share}
+
+
 def training_rows(
     arguments: "SFTArguments",
     training: SFTConfig,
@@ -170,6 +178,8 @@ def training_rows(
         fits=fits if by_steps else None,
         added=added,
         no_thought_share=arguments.no_thought_share,
+        cut_shares=cut_shares(arguments),
+        cuttable=lambda i: len(codes[i]) >= SHORTEST_CODES,
     )
     rows, dropped = tokenized(encode, examples, training.max_length)
     if dropped and training.process_index == 0:
@@ -277,6 +287,7 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
             tokenizer=tokenizer,
             thoughts=arguments.thoughts,
             optional_thoughts=arguments.no_thought_share > 0,
+            tasks=[*TASKS, *cut_shares(arguments)],
         )
         validation_dataset = None
         with exit_on_error():
@@ -287,7 +298,7 @@ def train_sft(arguments: "SFTArguments", guarding: GuardArguments, training: SFT
                 processor.taught_words = taught_words(texts, words_before)
             if validated:
                 motions = vqvae.encode_motions([entry.motion for entry in held_back], extractor)
-                tasks = sorted({example.task for example in examples})
+                tasks = sorted({example.task for example in examples} - {*GIVEN_TASKS})
                 validation_dataset = validation_rows(training, processor, held_back, motions, tasks)
         if arguments.lora_rank:
             motion_ids = tokenizer.convert_tokens_to_ids(motion_vocabulary(vqvae.config.codebook_size))

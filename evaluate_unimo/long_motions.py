@@ -1,0 +1,354 @@
+"""What `evaluate_unimo.beyond` measures, repeat by repeat."""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
+from datasets_scripts.captions import caption_clauses
+from datasets_scripts.schema import load_motion_dataset
+from evaluate_unimo import functional
+from evaluate_unimo.functional.seams import DERIVATIVES, floor_drift, seam_peaks
+from evaluate_unimo.protocol import embedding_scores
+from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor, features_to_joints
+from modeling_unimo.files_unimo import write_json
+from modeling_unimo.model_loading import load_model
+from modeling_unimo.skeletons_unimo import skeleton_for
+
+GIVEN_TO_CONTINUE = 0.2  # of a clip, as in MotionGPT's prediction
+GIVEN_TO_FILL = 0.25  # at either end, as in MotionGPT's in-between
+MOST_CLAUSES = 6
+Figures = dict[str, dict[str, float]]  # row, metric
+
+
+@dataclass
+class LongMotions:
+    """One model on one split.
+
+    Attributes:
+        model, processor: what writes.
+        judge: what scores.
+        entries: captioned motions of the split.
+        hard: those of the split of long captions, or none.
+        arguments: the options of the command.
+    """
+
+    model: UniMoForConditionalGeneration
+    processor: UniMoProcessor
+    judge: TextMotionEvaluatorModel
+    entries: list[CaptionedMotion]
+    hard: list[CaptionedMotion]
+    arguments: argparse.Namespace
+
+    def measure(self, seed: int) -> Iterator[Figures]:
+        """All figures of one draw, some rows at a time.
+
+        Args:
+            seed: Of the draws.
+
+        Yields:
+            {row: {metric: value}}.
+        """
+        yield self._timelines(np.random.default_rng((seed, 0)), seed)
+        yield from self._parts(np.random.default_rng((seed, 1)), seed)
+        if self.hard:
+            yield self._long_captions(np.random.default_rng((seed, 2)), seed)
+
+    # ---------------------------------------------------------------- continue and fill
+
+    def _parts(self, rng: np.random.Generator, seed: int) -> Iterator[Figures]:
+        """Rows "continue" and "fill" beside "real", whose FID is that of one half against the other."""
+        usable = [entry for entry in self.entries if len(entry.motion) >= 8 * self._unit]
+        order = rng.permutation(len(usable))[: 2 * min(self.arguments.clips, len(usable) // 2)]
+        asked, others = ([usable[i] for i in half] for half in np.array_split(order, 2))
+        choices = [int(rng.integers(len(entry.texts))) for entry in asked]
+        texts = [entry.texts[choice] for entry, choice in zip(asked, choices, strict=True)]
+        tokens = [entry.tokens[choice] for entry, choice in zip(asked, choices, strict=True)]
+        motions = [entry.motion[: len(entry.motion) // self._unit * self._unit] for entry in asked]
+        references = self._embed([entry.motion for entry in others])
+        words = self.judge.get_text_features(tokens).cpu().numpy()
+
+        def scored(several: Sequence[np.ndarray]) -> dict[str, float]:
+            return embedding_scores(words, self._embed(several), references, self.arguments.pool_size)[0]
+
+        def of_parts(written: Sequence[Any], begins: Sequence[int], ends: Sequence[int]) -> dict[str, float]:
+            errors = [
+                displacement(motion, answer.features, begin, end)
+                for motion, answer, begin, end in zip(motions, written, begins, ends, strict=True)
+            ]
+            means = {name: float(np.mean([error[name] for error in errors])) for name in errors[0]}
+            return scored([answer.features for answer in written]) | means
+
+        yield {"real": scored(motions)}
+        cuts = [self._whole(GIVEN_TO_CONTINUE * len(motion)) for motion in motions]
+        continued = self.model.continue_motions(
+            [motion[:cut] for motion, cut in zip(motions, cuts, strict=True)],
+            texts,
+            self.processor,
+            [(len(motion) - cut) / self._fps for motion, cut in zip(motions, cuts, strict=True)],
+            seed,
+            batch_size=self.arguments.batch_size,
+        )
+        yield {"continue": of_parts(continued, cuts, [len(motion) for motion in motions])}
+        shown = [self._whole(GIVEN_TO_FILL * len(motion)) for motion in motions]
+        ends = [len(motion) - side for motion, side in zip(motions, shown, strict=True)]
+        filled = self.model.fill_motions(
+            [motion[:side] for motion, side in zip(motions, shown, strict=True)],
+            [motion[end:] for motion, end in zip(motions, ends, strict=True)],
+            texts,
+            self.processor,
+            [(end - side) / self._fps for end, side in zip(ends, shown, strict=True)],
+            seed,
+            batch_size=self.arguments.batch_size,
+        )
+        yield {"fill": of_parts(filled, shown, ends)}
+
+    # ---------------------------------------------------------------- timelines
+
+    def _timelines(self, rng: np.random.Generator, seed: int) -> Figures:
+        """Rows "segments" and "single clips" of the same captions and lengths, "seams" and "minutes"."""
+        counts = rng.integers(2, MOST_CLAUSES + 1, self.arguments.timelines)
+        plans = [[self._caption(rng) for _ in range(count)] for count in counts]
+        lines = self._written(plans, seed)
+        parts = [part for plan in plans for part in plan]
+        segments = [segment for line in lines for segment in self._segments(line)]
+        singles = self.model.generate_motion(
+            [text for text, _, _ in parts],
+            self.processor,
+            duration=[seconds for _, seconds, _ in parts],
+            seed=seed,
+            batch_size=self.arguments.batch_size,
+        )
+        words = self.judge.get_text_features([tokens for _, _, tokens in parts]).cpu().numpy()
+        pool = min(self.arguments.pool_size, len(words))
+        figures: Figures = {}
+        for row, motions in (("segments", segments), ("single clips", [motion.features for motion in singles])):
+            ranks = functional.pooled_ranks(words, self._embed(motions), pool)
+            figures[row] = functional.hits_within(np.bincount(ranks, minlength=pool), min(3, pool))
+        figures["segments"]["of_single_clips"] = (
+            figures["segments"]["r_precision_top1"] / figures["single clips"]["r_precision_top1"]
+        )
+        figures["segments"] |= functional.foot_skating([line.joints for line in lines], fps=self._fps)
+        figures["single clips"] |= functional.foot_skating([motion.joints for motion in singles], fps=self._fps)
+        figures["seams"] = self._seams(lines)
+        long_plans = []
+        for _ in range(self.arguments.long_timelines):
+            plan: list[tuple[str, float, list[str]]] = []
+            while sum(seconds for _, seconds, _ in plan) < self.arguments.long_seconds:
+                plan.append(self._caption(rng))
+            long_plans.append(plan)
+        minutes = self._written(long_plans, seed)
+        drifts = [floor_drift(line.joints, self._fps) for line in minutes]
+        figures["minutes"] = {
+            "drift_m": max(drifts),
+            "seconds": min(len(line.joints) for line in minutes) / self._fps,
+            **functional.foot_skating([line.joints for line in minutes], fps=self._fps),
+        }
+        return figures
+
+    def _written(self, plans: Sequence[Sequence[tuple[str, float, list[str]]]], seed: int) -> list[Any]:
+        asked = [[(text, seconds) for text, seconds, _ in plan] for plan in plans]
+        return self.model.generate_timelines(asked, self.processor, seed=seed, batch_size=self.arguments.batch_size)
+
+    def _seams(self, lines: Sequence[Any]) -> dict[str, float]:
+        """Peaks at seams, mean over all of them, and their ratio to peaks anywhere inside real motion."""
+        at: dict[str, list[np.ndarray]] = defaultdict(list)
+        for line in lines:
+            seams = [round(start * self._fps) for start, _, _ in line.segments[1:]]
+            for name, peaks in seam_peaks(line.joints, seams, self._fps).items():
+                at[name].append(peaks)
+        figures = {}
+        for name in DERIVATIVES:
+            peaks = np.concatenate(at[name])
+            figures[name] = float(peaks.mean())
+            figures[f"{name}_of_real"] = float(peaks.mean() / self._inside_real[name].mean())
+        return figures
+
+    @cached_property
+    def _inside_real(self) -> dict[str, np.ndarray]:
+        """Peaks in windows as long as those around a seam, one beside the other through real motion."""
+        inside: dict[str, list[np.ndarray]] = defaultdict(list)
+        for entry in self.entries[: self.arguments.clips]:
+            joints = features_to_joints(entry.motion, skeleton=skeleton_for(entry.motion.shape[1]))
+            places = range(4, len(joints) - 3, 8)
+            for name, peaks in seam_peaks(joints, places, self._fps).items():
+                inside[name].append(peaks)
+        return {name: np.concatenate(several) for name, several in inside.items()}
+
+    def _segments(self, line: Any) -> Iterator[np.ndarray]:
+        """The features of each segment; root-relative, so that each is a clip of its own."""
+        for start, end, _ in line.segments:
+            yield line.features[round(start * self._fps) : round(end * self._fps)]
+
+    def _caption(self, rng: np.random.Generator) -> tuple[str, float, list[str]]:
+        """A caption drawn, the length of its clip (as much as a later segment takes), and its words."""
+        longest = (self.processor.max_motion_codes - 1) * self.processor.seconds_per_code
+        entry = self.entries[rng.integers(len(self.entries))]
+        choice = int(rng.integers(len(entry.texts)))
+        return entry.texts[choice], min(len(entry.motion) / self._fps, longest), entry.tokens[choice]
+
+    # ---------------------------------------------------------------- long captions
+
+    def _long_captions(self, rng: np.random.Generator, seed: int) -> Figures:
+        """Rows "long captions, one answer" and "long captions, a timeline of their clauses"."""
+        chosen = []
+        for i in rng.permutation(len(self.hard)).tolist():
+            entry = self.hard[i]
+            choice = int(rng.integers(len(entry.texts)))
+            clauses = caption_clauses(entry.texts[choice])
+            if clauses:
+                chosen.append((entry.texts[choice], entry.tokens[choice], clauses))
+        chosen = chosen[: self.arguments.clips]
+        if len(chosen) < 2:
+            return {}
+        texts = [text for text, _, _ in chosen]
+        once = self.model.generate_motion(texts, self.processor, seed=seed, batch_size=self.arguments.batch_size)
+        plans = [[(clause, None) for clause in clauses] for _, _, clauses in chosen]
+        lines = self.model.generate_timelines(plans, self.processor, seed=seed, batch_size=self.arguments.batch_size)
+        words = self.judge.get_text_features([tokens for _, tokens, _ in chosen]).cpu().numpy()
+        pool = min(self.arguments.pool_size, len(words))
+        longest = self.processor.max_motion_codes * self._unit
+        figures: Figures = {}
+        for row, motions in (
+            ("long captions, one answer", once),
+            ("long captions, a timeline of their clauses", lines),
+        ):
+            ranks = functional.pooled_ranks(
+                words, self._embed([motion.features[:longest] for motion in motions]), pool
+            )
+            figures[row] = functional.hits_within(np.bincount(ranks, minlength=pool), min(3, pool))
+            figures[row] |= {"n": len(words), "longer": float(np.mean([len(m.features) > longest for m in motions]))}
+        return figures
+
+    # ---------------------------------------------------------------- details
+
+    @property
+    def _unit(self) -> int:
+        return self.processor.feature_extractor.unit_length
+
+    @property
+    def _fps(self) -> float:
+        return self.processor.feature_extractor.fps
+
+    def _whole(self, frames: float) -> int:
+        """The nearest number of frames that whole codes take, at least one code."""
+        return max(1, round(frames / self._unit)) * self._unit
+
+    def _embed(self, motions: Sequence[np.ndarray]) -> np.ndarray:
+        return self.judge.get_motion_features(list(motions)).cpu().numpy()
+
+
+def displacement(real: np.ndarray, written: np.ndarray, begin: int, end: int) -> dict[str, float]:
+    """How far a written part is from the real one.
+
+    Args:
+        real: (T, D) raw features.
+        written: (T, D), the same before `begin`.
+        begin: First frame of the part.
+        end: First frame behind it.
+
+    Returns:
+        {"ade_m": mean joint distance over the part, "fde_m": in its last frame, "end_pose_m": in its last frame with
+        root and heading of both aligned}.
+    """
+    skeleton = skeleton_for(real.shape[1])
+    ours, theirs = (np.asarray(features_to_joints(m, skeleton=skeleton)) for m in (written, real))
+    distance = np.linalg.norm(ours[begin:end] - theirs[begin:end], axis=-1).mean(-1)
+    poses = [m[end - 1, skeleton.slices["positions"]].reshape(-1, 3) for m in (written, real)]
+    return {
+        "ade_m": float(distance.mean() * skeleton.unit_scale),
+        "fde_m": float(distance[-1] * skeleton.unit_scale),
+        "end_pose_m": float(np.linalg.norm(poses[0] - poses[1], axis=-1).mean() * skeleton.unit_scale),
+    }
+
+
+def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure, and write results.json.
+
+    Args:
+        arguments: What `beyond.parse` returns.
+
+    Returns:
+        What results.json holds.
+
+    Raises:
+        ValueError: A folder of another kind, or a split that is missing or too small.
+    """
+    dataset = load_motion_dataset(arguments.dataset)
+    if arguments.split not in dataset:
+        raise ValueError(f"{arguments.dataset} has no split {arguments.split!r}, only {', '.join(dataset)}")
+    entries = captioned_motions(dataset[arguments.split])
+    model = load_model(UniMoForConditionalGeneration, arguments.model, "--model a UniMo folder").eval()
+    processor = UniMoProcessor.from_pretrained(arguments.model)
+    long_enough = sum(len(entry.motion) >= 8 * processor.feature_extractor.unit_length for entry in entries)
+    if long_enough < 4:
+        raise ValueError(
+            f"split {arguments.split!r} has {long_enough} captioned motions of 1.6 s or more, 4 are needed"
+        )
+    judge = load_model(TextMotionEvaluatorModel, arguments.evaluator, "--evaluator the folder of an evaluator").eval()
+    hard = captioned_motions(dataset[arguments.hard_split]) if arguments.hard_split in dataset else []
+    measured = LongMotions(model, processor, judge, entries, hard, arguments)
+    results: dict[str, Any] = {
+        "settings": {name: value for name, value in vars(arguments).items() if name != "output"},
+        "tasks": processor.tasks,
+        "rows": {},
+    }
+    # By content: paths are no business of whoever reads the figures.
+    for name in ("model", "evaluator"):
+        results["settings"][name] = f"sha256 {functional.fingerprint(Path(getattr(arguments, name)))}"
+    captions = [text for entry in entries for text in entry.texts]
+    results["settings"]["dataset"] = f"captions, sha256 {functional.fingerprint(captions)}"
+    output = Path(arguments.output)
+    output.mkdir(parents=True, exist_ok=True)
+    repeats: list[Figures] = []
+    for repeat in range(arguments.repeats):
+        repeats.append({})
+        for figures in measured.measure(arguments.seed + repeat):
+            repeats[-1] |= figures
+            results["rows"] = summary(repeats)
+            write_json(output / "results.json", results)  # what is measured by now survives a kill
+    return results
+
+
+def summary(repeats: Sequence[Figures]) -> dict[str, dict[str, dict[str, float]]]:
+    """Means with half-widths over repeats.
+
+    Args:
+        repeats: Figures of each.
+
+    Returns:
+        {row: {metric: {"mean", "ci95"}}}.
+    """
+    told: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for repeat in repeats:
+        for row, metrics in repeat.items():
+            told[row].append(metrics)
+    return {
+        row: {name: functional.mean_ci95([metrics[name] for metrics in several]) for name in several[0]}
+        for row, several in told.items()
+    }
+
+
+def lines(results: Mapping[str, Any]) -> list[str]:
+    """The figures as lines of text.
+
+    Args:
+        results: What `evaluate` returns.
+
+    Returns:
+        One line a row.
+    """
+    told = []
+    for row, metrics in results["rows"].items():
+        figures = ", ".join(
+            f"{name} {value['mean']:.4g}" + (f" ± {value['ci95']:.2g}" if "ci95" in value else "")
+            for name, value in metrics.items()
+        )
+        told.append(f"{row}: {figures}")
+    return told

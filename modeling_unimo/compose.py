@@ -1,0 +1,138 @@
+"""Commands for motion beyond one clip: `unimo continue`, `unimo edit`, `unimo fill` and `unimo timeline`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .command_line import exit_on_error
+from .export_unimo import SUFFIXES, motion_suffix
+from .generate import load_model, read_whole_motion
+from .words_unimo import UnknownWordsWarning
+
+
+def continue_(argv: list[str] | None = None) -> None:
+    """`unimo continue MOTION TEXT`; `SystemExit` says what is wrong with its input."""
+    parser = _parser("Let a motion go on with what a text says.")
+    parser.add_argument("motion", type=Path, help="file of the motion so far")
+    parser.add_argument("text", help="what comes next")
+    parser.add_argument("--duration", type=float, help="seconds to add (0.2 to 9.6); default: the model decides")
+    arguments = _parsed(parser, argv)
+    _run(
+        arguments,
+        lambda model, processor, settings: model.continue_motion(
+            read_whole_motion(arguments.motion), arguments.text, processor, arguments.duration, **settings
+        ),
+    )
+
+
+def edit(argv: list[str] | None = None) -> None:
+    """`unimo edit MOTION TEXT`, as `continue_`."""
+    parser = _parser("Write one part of a motion anew; the rest stays as it is.")
+    parser.add_argument("motion", type=Path, help="file of the motion")
+    parser.add_argument("text", help="what happens in the new part")
+    parser.add_argument("--start", type=float, default=0.0, help="second where the part begins")
+    parser.add_argument("--end", type=float, help="second where it ends; default: the end of the motion")
+    arguments = _parsed(parser, argv)
+    _run(
+        arguments,
+        lambda model, processor, settings: model.edit_motion(
+            read_whole_motion(arguments.motion),
+            arguments.text,
+            processor,
+            start=arguments.start,
+            end=arguments.end,
+            **settings,
+        ),
+    )
+
+
+def fill(argv: list[str] | None = None) -> None:
+    """`unimo fill BEFORE AFTER TEXT`, as `continue_`."""
+    parser = _parser("Join two motions by what happens between them.")
+    parser.add_argument("before", type=Path, help="file of the motion before")
+    parser.add_argument("after", type=Path, help="file of the motion after")
+    parser.add_argument("text", help="what happens between them")
+    parser.add_argument("--duration", type=float, default=2.0, help="seconds between them (0.2 to 9.6)")
+    arguments = _parsed(parser, argv)
+    _run(
+        arguments,
+        lambda model, processor, settings: model.fill_motion(
+            read_whole_motion(arguments.before),
+            read_whole_motion(arguments.after),
+            arguments.text,
+            processor,
+            arguments.duration,
+            **settings,
+        ),
+    )
+
+
+def timeline(argv: list[str] | None = None) -> None:
+    """`unimo timeline TEXT:SECONDS ...`, as `continue_`."""
+    parser = _parser("One motion for several texts in a row.")
+    parser.add_argument(
+        "segments", nargs="+", metavar="TEXT[:SECONDS]", help="what happens, and for how long if that is to be set"
+    )
+    parser.add_argument("--loop", action="store_true", help="let the motion end as it begins")
+    arguments = _parsed(parser, argv)
+    segments = [segment(text) for text in arguments.segments]
+    _run(
+        arguments,
+        lambda model, processor, settings: model.generate_timeline(
+            segments, processor, loop=arguments.loop, **settings
+        ),
+    )
+
+
+def segment(text: str) -> tuple[str, float | None]:
+    """Text and seconds of "a person walks:4"; without a number behind the last colon all of it is text."""
+    words, _, seconds = text.rpartition(":")
+    try:
+        return words, float(seconds)
+    except ValueError:
+        return text, None
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--model", help="folder or Hub name of a UniMo model; default: the small one that comes with the package"
+    )
+    parser.add_argument("--output", type=Path, required=True, help=f"file to write, {' '.join(SUFFIXES)}")
+    parser.add_argument("--seed", type=int, help="for the same answer every time")
+    parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
+    return parser
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    arguments = parser.parse_args(argv)
+    try:
+        motion_suffix(arguments.output)
+    except ValueError as error:
+        parser.error(f"--output: {error}")
+    if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
+        parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
+    return arguments
+
+
+def _run(arguments: argparse.Namespace, write: Callable[[Any, Any, dict[str, Any]], Any]) -> None:
+    """Load the model, let `write` make the motion, save it and say what it is."""
+    settings: dict[str, Any] = {"seed": arguments.seed}
+    if arguments.temperature is not None:
+        settings["temperature"] = arguments.temperature
+    with exit_on_error():
+        model, processor = load_model(arguments.model)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UnknownWordsWarning)
+            motion = write(model, processor, settings)
+        for warning in caught:
+            print(f"warning: {warning.message}", file=sys.stderr)
+        motion.save(arguments.output)
+    for start, end, text in motion.segments:
+        print(f"{start:6.1f} to {end:.1f} s  {text}")
+    print(f"wrote {arguments.output}: {len(motion.joints)} frames, {len(motion.joints) / motion.fps:g} s")
