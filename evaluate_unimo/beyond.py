@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from modeling_unimo.command_line import exit_on_error, positive_int
+from modeling_unimo.command_line import command, exit_on_error, positive_int
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,6 +48,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and print the figures.
 

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .command_line import exit_on_error
+from .command_line import command, exit_on_error
 from .export_unimo import SUFFIXES, motion_suffix
 from .generate import load_model, read_whole_motion
 from .words_unimo import UnknownWordsWarning
 
 
+@command
 def continue_(argv: list[str] | None = None) -> None:
     """`unimo continue MOTION TEXT`; `SystemExit` says what is wrong with its input."""
     parser = _parser("Let a motion go on with what a text says.")
@@ -30,6 +31,7 @@ def continue_(argv: list[str] | None = None) -> None:
     )
 
 
+@command
 def edit(argv: list[str] | None = None) -> None:
     """`unimo edit MOTION TEXT`, as `continue_`."""
     parser = _parser("Write one part of a motion anew; the rest stays as it is.")
@@ -51,6 +53,7 @@ def edit(argv: list[str] | None = None) -> None:
     )
 
 
+@command
 def fill(argv: list[str] | None = None) -> None:
     """`unimo fill BEFORE AFTER TEXT`, as `continue_`."""
     parser = _parser("Join two motions by what happens between them.")
@@ -72,6 +75,7 @@ def fill(argv: list[str] | None = None) -> None:
     )
 
 
+@command
 def timeline(argv: list[str] | None = None) -> None:
     """`unimo timeline TEXT:SECONDS ...`, as `continue_`."""
     parser = _parser("One motion for several texts in a row.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from modeling_unimo.command_line import exit_on_error, positive_int
+from modeling_unimo.command_line import command, exit_on_error, positive_int
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     """Run the server; `SystemExit` says what is wrong with its input."""
     parser = argparse.ArgumentParser(description="Answer requests for motions and descriptions over HTTP.")
