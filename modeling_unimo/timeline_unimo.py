@@ -21,8 +21,10 @@ from .modeling_motion_vqvae import MotionVQVAEModel
 from .processing_unimo import Given, UniMoProcessor
 
 MAX_SEGMENTS = 200
-# Codes before a part that the model is shown, where its own do not take their room.
+# Codes on either side of a part that a model is shown which was taught to continue and fill.
 CONTEXT_CODES = 8
+# Codes that any other model's answer is made to begin with: with more of them it writes on what was asked for before.
+PREFIX_CODES = 4
 # Answers written for a gap, of which the one that meets what follows best is taken.
 CANDIDATES = 8
 # What a push of the root by 1 m/s costs against a jerk of 1 km/s^3 at the seam.
@@ -410,7 +412,7 @@ class TimelineMixin:
                 task, given = "continue", Given(near)
             else:
                 room = processor.max_motion_codes - (count or 1)
-                beginning = near[-room:] if room else []
+                beginning = near[-min(PREFIX_CODES, room) :] if room else []
             tasks.append(task)
             shown.append(given)
             beginnings.append(beginning)

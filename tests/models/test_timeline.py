@@ -11,7 +11,7 @@ from tiny_unimo import tiny_unimo
 
 from modeling_unimo import UniMoProcessor, features_to_joints, joints_to_features
 from modeling_unimo.processing_unimo import Given
-from modeling_unimo.timeline_unimo import CONTEXT_CODES, MAX_SEGMENTS, _window_starts, merged_captions
+from modeling_unimo.timeline_unimo import CONTEXT_CODES, MAX_SEGMENTS, PREFIX_CODES, _window_starts, merged_captions
 from modeling_unimo.words_unimo import UnknownWordsWarning
 
 
@@ -210,7 +210,7 @@ def test_each_part_sees_the_codes_before_it(written, monkeypatch):
 
     monkeypatch.setattr(model, "generate_answers", note)
     line = model.generate_timeline([("x", 2.0), ("y", 1.0), ("z", 9.6)], processor, seed=0)
-    assert seen == [[], line.codes[10 - CONTEXT_CODES : 10], line.codes[14:15]]
+    assert seen == [[], line.codes[10 - PREFIX_CODES : 10], line.codes[14:15]]
 
 
 def test_a_loop_ends_as_it_begins(written):
