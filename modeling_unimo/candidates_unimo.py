@@ -153,7 +153,7 @@ def score_answers(
             other,
             [answers[row].thought for row in rows],
             [str(requests[row][1]) if task == "t2m" else answers[row].caption for row in rows],
-            [answers[row].codes if task == "t2m" else _codes(requests[row]) for row in rows],
+            [answers[row].codes if task == "t2m" else described_codes(requests[row]) for row in rows],
             batch_size,
         )
         scores[rows] = [reading.score for reading in readings]
@@ -201,7 +201,7 @@ def recognised_share(
     return float((gain[np.triu_indices(count, 1)] > 0).mean())
 
 
-def _codes(request: Request) -> Sequence[int]:
+def described_codes(request: Request) -> Sequence[int]:
     """The codes that an m2t request describes."""
     codes = request[2]
     return [] if codes is None or isinstance(codes, Given) else codes

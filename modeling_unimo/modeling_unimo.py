@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, BatchEncoding, GenerationMixin, LogitsProcessorList, PreTrainedModel
 
-from .candidates_unimo import LEAST_SHARE, PROBES, Request, recognised_share, score_answers
+from .candidates_unimo import LEAST_SHARE, PROBES, Request, described_codes, recognised_share, score_answers
 from .configuration_unimo import UniMoConfig
 from .generated_unimo import GeneratedMotion, MotionDescription
 from .generation_unimo import AnswerGrammar, default_generation_config
@@ -415,10 +415,11 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
             return
         self._read_tasks.add(task)
         pairs: dict[str, tuple[Sequence[int], str]] = {}  # by caption, so that no two are the same
-        for (_, text, codes), answer in answered:
+        for request, answer in answered:
             if len(pairs) < len(PROBES):
-                caption = str(text) if task == "t2m" else answer.caption
-                pairs.setdefault(caption, (answer.codes if task == "t2m" else codes or [], answer.thought))
+                caption = str(request[1]) if task == "t2m" else answer.caption
+                codes = answer.codes if task == "t2m" else described_codes(request)
+                pairs.setdefault(caption, (codes, answer.thought))
         if len(pairs) < len(PROBES):
             written = self.generate_answers("t2m", PROBES, None, processor, seed=0, batch_size=batch_size)
             pairs = {text: (answer.codes, answer.thought) for text, (answer,) in zip(PROBES, written, strict=True)}
