@@ -200,7 +200,7 @@ def run(arguments: argparse.Namespace) -> None:
         fps = processor.feature_extractor.fps
         features = read_motion(arguments, fps)
         if arguments.timeline:
-            for start, end, caption in model.describe_timeline(features, processor, seed=arguments.seed, **settings):
+            for start, end, caption in model.describe_timeline(features, processor, **settings):
                 print(f"{arguments.start + start:6.1f} to {arguments.start + end:.1f} s  {caption}")
             return
         longest = processor.max_motion_codes * processor.feature_extractor.unit_length

@@ -90,6 +90,7 @@ class StreamingMixin:
         processor: UniMoProcessor,
         duration: float | None = None,
         seed: int | None = None,
+        think: bool | None = None,
         **generate_kwargs: Any,
     ) -> Iterator[np.ndarray]:
         """The joints of the motion that `generate_motion` writes for a text, as its codes come.
@@ -99,6 +100,7 @@ class StreamingMixin:
             processor: The processor that belongs to the model.
             duration: Seconds, as for `generate_motion`.
             seed: Seed of the draws.
+            think: Whether to think first, as for `generate_motion`; without, the first frames come sooner.
             **generate_kwargs: do_sample, temperature, top_k, top_p, and budgets.
 
         Returns:
@@ -110,7 +112,7 @@ class StreamingMixin:
         texts = as_texts(text)
         if len(texts) != 1:
             raise ValueError(f"stream_motion writes one motion, got {len(texts)} texts; use stream_motions")
-        steps = self.stream_motions(texts, processor, [duration], [seed], **generate_kwargs)
+        steps = self.stream_motions(texts, processor, [duration], [seed], think, **generate_kwargs)
         return (part.joints for parts in steps for part in parts if len(part.joints))
 
     def stream_motions(
@@ -119,6 +121,7 @@ class StreamingMixin:
         processor: UniMoProcessor,
         durations: Sequence[float | None] | None = None,
         seeds: Sequence[int | None] | None = None,
+        think: bool | None = None,
         max_thought_tokens: int | None = None,
         max_motion_codes: int | None = None,
         max_new_tokens: int | None = None,
@@ -131,6 +134,7 @@ class StreamingMixin:
             processor: The processor that belongs to the model.
             durations: Seconds of each motion, None where the model decides.
             seeds: Seed of each motion, None for one from torch's global state.
+            think: Whether to think first; None: as the processor is set.
             max_thought_tokens, max_motion_codes, max_new_tokens: Budgets; None: the processor's.
             **generate_kwargs: do_sample, temperature, top_k, top_p.
 
@@ -142,6 +146,7 @@ class StreamingMixin:
             ValueError: What `generate_motion` refuses, or a setting that needs the whole answer.
         """
         self._check_loaded()
+        processor = processor.thinking(think)
         generate_kwargs = {name: as_number(value) for name, value in generate_kwargs.items()}
         settings = self._writer_settings(generate_kwargs)
         if settings is None:

@@ -24,6 +24,7 @@ def server():
     engine = Engine(*tiny_unimo(), most_waiting=128, most_together=16)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen(128)  # who comes before the server has started waits
     config = uvicorn.Config(create_app(engine), log_level="error", timeout_graceful_shutdown=5)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)

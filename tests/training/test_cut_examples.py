@@ -8,7 +8,7 @@ from tiny_data import entries
 from tiny_unimo import processor_of, qwen_tokenizer
 
 from train.supervised.cut_examples import SHORTEST_CODES, SHOWN_CODES, caption_part, cut_example, thought_part
-from train.supervised.sft_examples import encoder, schedule
+from train.supervised.sft_examples import Example, encoder, schedule
 
 THOUGHT = "Slumped. At 0.4 s two kicks. At 3.0 s left hand up. At 5.6 s two jumps forward. End at 8.4 s, facing front."
 CAPTION = "the person first kicks twice, then raises the left hand and finally does two jumps forward."
@@ -91,11 +91,11 @@ def test_shares_take_the_place_of_other_tasks_and_change_nothing_else():
         some, motions, 100, 0.5, seed=3, cut_shares={"continue": 0.3, "fill": 0.2}, cuttable=lambda i: i != 2
     )
     assert plain[:100] == mixed[:100]
-    assert [(i, caption) for _, i, caption in plain] == [(i, caption) for _, i, caption in mixed]
-    counts = Counter(task for task, _, _ in mixed[100:])
+    assert [example[1:] for example in plain] == [example[1:] for example in mixed]
+    counts = Counter(example.task for example in mixed[100:])
     assert 55 < counts["continue"] < 95 and 30 < counts["fill"] < 70
-    assert all(i != 2 for task, i, _ in mixed if task in ("continue", "fill"))
-    assert {task for task, _, _ in schedule(some, 40, 0, 0.5, seed=3, cut_shares={"fill": 1.0})} == {"fill"}
+    assert all(example.motion != 2 for example in mixed if example.task in ("continue", "fill"))
+    assert {example.task for example in schedule(some, 40, 0, 0.5, seed=3, cut_shares={"fill": 1.0})} == {"fill"}
 
 
 def test_cut_examples_become_tokens():
@@ -105,7 +105,7 @@ def test_cut_examples_become_tokens():
     encode = encoder(processor, some, codes)
     known = processor.vocabulary
     for task in ("continue", "fill"):
-        example = encode((task, 1, 0))
+        example = encode(Example(task, 1, 0))
         ids = example["input_ids"]
         begin = example["completion_mask"].index(1)
         answer = processor.parse(ids[begin:], task)
