@@ -501,7 +501,7 @@ def test_processes_that_do_not_fit_together(tmp_path):
     with pytest.raises(ValueError, match=r"looked for process 0 in .* for 0\.1 seconds: it is not there"):
         distributed(tmp_path, 1, timeout=0.1).compute(**paired())
     first = distributed(tmp_path, 0, name="foot_skating", fps=10.0)
-    with pytest.raises(ValueError, match="another evaluation uses 'x' in .*; give each its own"):
+    with pytest.raises(ValueError, match="another evaluation uses .x. in .*; give another one"):
         distributed(tmp_path, 0, name="foot_skating")
     distributed(tmp_path, 1, name="foot_skating").compute(joints=CASES["foot_skating"][0]["joints"])
     with pytest.raises(ValueError, match='process 1 has the options .*"fps": 20.0.* process 0 has .*"fps": 10.0'):
