@@ -77,7 +77,7 @@ class Clip:
     @cached_property
     def joints(self) -> np.ndarray:
         """Joints (T, J, 3) of the features, computed once for whoever looks at the body."""
-        from modeling_unimo.motion_representation import features_to_joints
+        from modeling_unimo.recovery_unimo import features_to_joints
         from modeling_unimo.skeletons_unimo import skeleton_for
 
         return np.asarray(features_to_joints(self.features, skeleton_for(self.features.shape[1])))

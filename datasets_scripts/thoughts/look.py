@@ -127,7 +127,7 @@ def choose_clips(dataset: str | Path, split: str = "train", number: int = 12, se
 def _read_clip(
     row: dict[str, Any], features: np.ndarray, records: dict[int, ThoughtRecord | None]
 ) -> ShownClip | Skipped:
-    from modeling_unimo.motion_representation import features_to_joints
+    from modeling_unimo.recovery_unimo import features_to_joints
 
     fault = find_render_fault(row["id"], features, row["fps"])
     if fault is not None:

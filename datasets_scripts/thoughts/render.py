@@ -200,7 +200,7 @@ def find_render_fault(clip_id: str, features: np.ndarray, fps: float) -> Skipped
 
 def render_clip(job: RenderJob) -> Skipped | int:
     """Draw one clip into its file; returns the number of frames drawn, or why there is no file."""
-    from modeling_unimo.motion_representation import features_to_joints
+    from modeling_unimo.recovery_unimo import features_to_joints
 
     fault = find_render_fault(job.id, job.features, job.fps)
     if fault is not None:

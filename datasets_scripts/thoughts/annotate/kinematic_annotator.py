@@ -116,7 +116,7 @@ def write(reading: Reading, key: str = "") -> str:
 def _joints(motion: np.ndarray) -> np.ndarray:
     motion = np.asarray(motion)
     if motion.ndim == 2 and motion.shape[1] == HUMANML3D.feature_dim:
-        from modeling_unimo.motion_representation import features_to_joints
+        from modeling_unimo.recovery_unimo import features_to_joints
 
         return features_to_joints(motion)
     if motion.ndim == 3:

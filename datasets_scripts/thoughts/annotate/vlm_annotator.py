@@ -230,7 +230,7 @@ def joints_of(motion: np.ndarray) -> np.ndarray:
     """
     motion = np.asarray(motion)
     if motion.ndim == 2 and motion.shape[1] == HUMANML3D.feature_dim:
-        from modeling_unimo.motion_representation import features_to_joints
+        from modeling_unimo.recovery_unimo import features_to_joints
 
         return features_to_joints(motion)
     if motion.ndim == 3 and motion.shape[1:] == (HUMANML3D.num_joints, 3):

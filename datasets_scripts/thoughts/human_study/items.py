@@ -88,7 +88,7 @@ def choose_items(dataset: str | Path, split: str, number: int, seed: int) -> lis
         ValueError: not of 22 joints, or fewer such clips than `number`.
     """
     from datasets_scripts.captioned_motions import motion_views
-    from modeling_unimo.motion_representation import features_to_joints
+    from modeling_unimo.recovery_unimo import features_to_joints
 
     if number < 2:
         raise ValueError(f"number must be >= 2, got {number}")
