@@ -447,6 +447,8 @@ class Measured:
 def measure_planted(measured: Measured, limit: int, seed: int, sources: Sequence[str] = SOURCES) -> None:
     """Plant `limit` errors of each kind into the texts of each source of the synthetic test split."""
     rng = random.Random(seed)
+    # Retellings draw for themselves, so that the samples of captions and thoughts stay those of earlier measurements.
+    draws = {source: rng for source in sources} | {"retellings": random.Random(f"{seed} retellings")}
     borrowed: dict[str, dict[str, list[str]]] = {source: defaultdict(list) for source in sources}
     missing = {(source, kind): limit for source in sources for kind in KINDS}
     index, annotator = -1, KinematicAnnotator(seed)
@@ -466,7 +468,9 @@ def measure_planted(measured: Measured, limit: int, seed: int, sources: Sequence
                     if not missing[source, kind]:
                         continue
                     spans = motion.spans if source == "thoughts" else None
-                    error = plant(kind, plan, rng.choice(told[source]), rng, borrowed[source], spans)
+                    error = plant(
+                        kind, plan, draws[source].choice(told[source]), draws[source], borrowed[source], spans
+                    )
                     if error is not None:
                         errors.append((source, error))
                 for text in told[source]:
