@@ -204,7 +204,7 @@ def test_a_clip_without_a_body_is_passed_over(tmp_path):
         (["--number", 1], ">= 2"),
         (["--raters", 0], ">= 1"),
         (["--split", "train"], "no split"),
-        (["--size", 4], "size is 4"),
+        (["--size", 4], "got 4"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused(arguments, message, folder, tmp_path, capsys):

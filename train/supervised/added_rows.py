@@ -1,14 +1,18 @@
 """Rows that a model wrote itself and may learn from: captions with the thought and the codes it answered."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets_scripts.captioned_motions import CaptionedMotion
 from modeling_unimo.files_unimo import atomic_write
+
+if TYPE_CHECKING:
+    from datasets_scripts.captioned_motions import CaptionedMotion
 
 
 def write_added_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -26,6 +30,8 @@ def read_added_rows(path: str | Path, num_codes: int) -> tuple[list[CaptionedMot
     Raises:
         ValueError: No row, or one that is not of this form; the message names its line.
     """
+    from datasets_scripts.captioned_motions import CaptionedMotion
+
     entries: list[CaptionedMotion] = []
     codes: list[np.ndarray] = []
     with open(path, encoding="utf-8") as file:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.recombine import recombined
 from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.sources.synthetic.generator import new_captions
@@ -177,6 +176,7 @@ def sample(arguments: argparse.Namespace) -> dict[str, Any]:
     from tqdm.auto import tqdm
     from transformers import AutoModelForCausalLM
 
+    from datasets_scripts.captioned_motions import captioned_motions
     from modeling_unimo import MotionVQVAEModel, UniMoForConditionalGeneration, UniMoProcessor
     from modeling_unimo.model_loading import load_model
 
