@@ -61,9 +61,9 @@ def test_render_motion_is_the_frame_renderer():
     ("arguments", "message"),
     [
         ({"renderer": "povray"}, "renderer must be one of"),
-        ({"style": "smpl"}, "style is 'smpl'"),
-        ({"views": ("back",)}, "view is"),
-        ({"size": 3}, "size is 3"),
+        ({"style": "smpl"}, "style must be one of"),
+        ({"views": ("back",)}, "view must be one of"),
+        ({"size": 3}, "got 3"),
     ],
 )
 def test_render_motion_refuses_impossible_settings(arguments, message):
