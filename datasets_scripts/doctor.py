@@ -17,7 +17,7 @@ import numpy as np
 from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
 from datasets_scripts.schema import CAPTION, FPS, NOTE, Clip
 from datasets_scripts.sources.amass.proof import Evidence, check_reference, find_reference
-from datasets_scripts.sources.body_check import BodyError
+from datasets_scripts.sources.body_check import BodyError, check_numbers
 from datasets_scripts.sources.humanml3d import (
     RULES,
     SPLIT_FILES,
@@ -206,6 +206,7 @@ def _check_motions(
             spoilt.append(name)
             continue
         try:
+            check_numbers(motion)
             check_clip(Clip(name, motion.astype(np.float32), []))
         except BodyError as error:
             bodies.append(f"{name} ({error})")

@@ -18,7 +18,7 @@ import numpy as np
 
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import CAPTION, FPS, NOTE, Caption, Clip, Skipped
-from datasets_scripts.sources.body_check import BodyError, check_body, check_features
+from datasets_scripts.sources.body_check import BodyError, check_body, check_features, check_numbers
 from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
 from datasets_scripts.sources.conversion import note
 from datasets_scripts.sources.reading import read_text
@@ -306,13 +306,12 @@ def _convert(job: _Job, layout: Layout, rules: ClipRules, subclips: str, subclip
         return [*texts.skipped, Skipped(name, "NaN or infinite values", motion.name)]
     if not texts.captions:
         return [*texts.skipped, Skipped(name, "no usable caption", text.name)]
-    clip = Clip(name, features.astype(np.float32), texts.captions, split, layout.name, subclip_fps)
-    unusual: list[str] = []
-    if len(features):
-        try:
-            unusual = check_clip(clip)
-        except BodyError as error:
-            return [*texts.skipped, Skipped(name, "no body of a person", str(error))]
+    try:
+        check_numbers(features)  # before float32, which may not hold them
+        clip = Clip(name, features.astype(np.float32), texts.captions, split, layout.name, subclip_fps)
+        unusual = check_clip(clip) if len(features) else []
+    except BodyError as error:
+        return [*texts.skipped, Skipped(name, "no body of a person", str(error))]
     rows = make_rows(clip, rules, subclips)
     return [
         *texts.skipped,
