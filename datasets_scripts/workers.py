@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -91,10 +91,9 @@ class _Worker:
         theirs.close()
 
     def __call__(self, item: Any) -> Any:
-        message = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
         try:
-            self.connection.send_bytes(message)
-            result, error = pickle.loads(self.connection.recv_bytes())
+            self.connection.send(item)
+            result, error = self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
             raise ChildProcessError(
@@ -126,25 +125,23 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
-            item = pickle.loads(connection.recv_bytes())
+            item = connection.recv()
         except EOFError:
             return
         try:
-            answer = pickle.dumps((function(item), None), pickle.HIGHEST_PROTOCOL)
+            # An answer that cannot be sent fails before anything of it is.
+            connection.send((function(item), None))
         except Exception as error:
-            answer = _picklable(error, traceback.format_exc())
-        connection.send_bytes(answer)
+            connection.send((None, (_sendable(error), traceback.format_exc())))
 
 
-def _picklable(error: Exception, text: str) -> bytes:
-    """An error as an answer; one that cannot be pickled and read again goes as a RuntimeError with its words."""
-    answer: tuple[None, tuple[Exception, str]] = (None, (error, text))
+def _sendable(error: Exception) -> Exception:
+    """The error, or where it cannot be sent and received again, a RuntimeError with its words."""
     try:
-        message = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-        pickle.loads(message)
-        return message
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+        return error
     except Exception:
-        return pickle.dumps((None, (RuntimeError(f"{type(error).__name__}: {error}"), text)), pickle.HIGHEST_PROTOCOL)
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _end_with_parent() -> None:

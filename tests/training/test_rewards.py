@@ -256,7 +256,12 @@ def test_weights_go_by_name():
     weights = parse_weights(" length_closeness = 0.5,format_reward=0 ")
     assert list(weights) == [*NAMES, "length_closeness"]
     assert weights["length_closeness"] == 0.5 and weights["format_reward"] == 0 and weights["motion_similarity"] == 1
-    every = make_rewards(PROCESSOR, MotionScorer(tiny_vqvae(), feature_extractor(), tiny_judge()), REWARDS, reader=tiny_unimo()[0].language_model)
+    every = make_rewards(
+        PROCESSOR,
+        MotionScorer(tiny_vqvae(), feature_extractor(), tiny_judge()),
+        REWARDS,
+        reader=tiny_unimo()[0].language_model,
+    )
     assert [reward.__name__ for reward in every] == list(REWARDS)
 
 
