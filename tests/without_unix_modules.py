@@ -20,4 +20,6 @@ def _hiding(name: str, globals: Any = None, locals: Any = None, fromlist: Any = 
     return _import(name, globals, locals, fromlist, level)
 
 
-builtins.__import__ = _hiding
+def pytest_load_initial_conftests() -> None:
+    """Called where this is loaded with `-p`, before anything of the project is imported."""
+    builtins.__import__ = _hiding

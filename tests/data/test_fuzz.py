@@ -509,7 +509,8 @@ def test_motions_to_describe(folder: Path, data: bytes, archived: bytes) -> None
     for name, content in (("motion.npy", data), ("motion.npz", archived)):
         path = folder / name
         path.write_bytes(content)
-        asked = argparse.Namespace(describe=path, start=0.0, end=None, body_model=None)
+        unset = dict.fromkeys(("end", "body_model", "joint_map", "up", "fps"))
+        asked = argparse.Namespace(describe=path, start=0.0, **unset)
         features = read_or_refused(generate.read_motion, asked, 20.0, named=name, memory=True)
         assert features is None or np.isfinite(features).all()
 
