@@ -6,8 +6,10 @@ A stage that has finished is not run again, so a killed quickstart goes on where
 """
 
 import argparse
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -464,10 +466,14 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
         peak_mb: Peak memory.
 
     Raises:
-        SystemExit: The stage failed, or ran another number of processes.
+        OSError: The stage failed on a disk that is full, which its log may have had no room to say.
+        SystemExit: The stage failed for another reason, or ran another number of processes.
     """
     if returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
+        if shutil.disk_usage(log.parent).free < 2**20:
+            print(tail, file=sys.stderr)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log.parent.parent))
         raise SystemExit(f"{tail}\nerror: stage {stage.name} failed (exit {returncode}); whole log: {log}")
     if stage.training:
         summary = json.loads((stage.folder / "training_summary.json").read_text(encoding="utf-8"))
