@@ -95,6 +95,8 @@ class Sampler:
     ) -> list[list[Answer]]:
         """Generate several answers for each request; called in the main process.
 
+        Of several answers each is chosen among candidates of its own, so that they differ as single ones do.
+
         Args:
             task: "t2m" or "m2t".
             count: Answers a request.
@@ -105,8 +107,6 @@ class Sampler:
 
         Returns:
             Answers in the order of the requests.
-
-        Of several answers each is chosen among candidates of its own, so that they differ as single ones do.
 
         Raises:
             ValueError: The model refuses a request.

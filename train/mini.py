@@ -53,7 +53,7 @@ def make_mini(run: str | Path, output: str | Path = SHIPPED_MODEL) -> Path:
 
     Args:
         run: Folder of the quickstart, with `unimo/` and `metrics.json`.
-        output: Folder to write; one that is there is replaced.
+        output: Folder to write; files of the same names are replaced, others stay.
 
     Returns:
         The folder.
@@ -74,8 +74,7 @@ def make_mini(run: str | Path, output: str | Path = SHIPPED_MODEL) -> Path:
     size = sum(tensor.nbytes for tensor in weights.values())
     if size > MOST_BYTES:
         raise ValueError(f"{model}: the weights take {size / 2**20:.1f} MB in bfloat16, at most 15 are shipped")
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
+    output.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         shutil.copyfile(model / name, output / name)
     for name in ("config.json", "processor_config.json"):
