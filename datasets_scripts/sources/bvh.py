@@ -15,7 +15,7 @@ from datasets_scripts.sources.bvh_format import Bvh, BvhError, parse_bvh, read_b
 from datasets_scripts.sources.bvh_skeleton import begins_at_rest, joint_positions, position_votes, read_joints
 from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, guarded, make_rows
-from datasets_scripts.sources.conversion import UnusableClip, convert, note
+from datasets_scripts.sources.conversion import UnusableClip, convert, hold_pose, is_still, note
 from datasets_scripts.sources.orientation import SAMPLES, UPS, Convention, Evidence, gather, settle
 from datasets_scripts.sources.reading import read_text
 from datasets_scripts.workers import map_in_order
@@ -63,7 +63,7 @@ def to_joints(bvh: Bvh, joint_map: dict[str, str] | None = None, up: str = "auto
 def bvh_to_features(
     path: str | Path, joint_map: dict[str, str] | None = None, up: str = "auto", fps: float | None = None
 ) -> np.ndarray:
-    """Raw features (T, 263) of a BVH file at 20 fps, on HumanML3D's skeleton.
+    """Raw features (T, 263) of a BVH file at 20 fps, on HumanML3D's skeleton; a file of one pose gives four frames.
 
     Args:
         path: the file.
@@ -73,7 +73,7 @@ def bvh_to_features(
 
     Raises:
         FileNotFoundError: no such file.
-        BvhError: the file cannot be read or mapped, is no body, or is shorter than five frames at 20 fps.
+        BvhError: the file cannot be read or mapped, is no body, or moves in fewer than five frames at 20 fps.
     """
     from modeling_unimo.motion_representation import joints_to_features
 
@@ -83,7 +83,9 @@ def bvh_to_features(
     except BvhError as error:
         raise BvhError(f"{path}: {error}") from None
     if len(joints) < 5:
-        raise BvhError(f"{path}: {len(joints)} frames at 20 fps; at least 5 are needed")
+        if not is_still(joints):
+            raise BvhError(f"{path}: {len(joints)} frames at 20 fps; at least 5 are needed")
+        joints = hold_pose(joints, 5)
     return joints_to_features(joints, target_offsets=HUMANML3D.default_offsets).astype(np.float32)
 
 
@@ -134,7 +136,8 @@ def iter_clips(
     Args:
         data_dir: the folder.
         joint_map: {HumanML3D joint: joint in the file}, or a JSON file with it.
-        rules: lengths to keep; by default nothing is dropped but clips below 0.4 s, and long ones are cropped.
+        rules: lengths to keep; by default nothing is dropped but motions below 0.4 s, and long ones are cropped; a
+            file of one pose is held for the shortest length.
         subclips: see `clips.make_rows`.
         up: the axis that points up, or "auto": decided once for all files of a rig.
         facing: "corrected", or "published" for features like those of the official datasets; see
@@ -243,7 +246,7 @@ def _convert(
     try:
         bvh = read_bvh(job.path, fps)
         joints, notes = _joints(bvh, joint_map, job.votes)
-        joints, changed = convert(joints, bvh.fps, job.convention, rules.min_frames)
+        joints, changed = convert(joints, bvh.fps, job.convention, rules.min_frames, hold=True)
     except BvhError as error:
         return [Skipped(job.name, "unreadable BVH", str(error))]
     except UnusableClip as error:

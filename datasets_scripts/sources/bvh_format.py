@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets_scripts.schema import FPS
 from datasets_scripts.sources.clips import check_fps
 from datasets_scripts.sources.reading import read_text
 
@@ -91,7 +92,7 @@ def parse_bvh(text: str, fps: float | None = None, max_frames: int | None = None
         raise BvhError("the hierarchy is followed by no line MOTION: the file is cut")
     first = text.count("\n", 0, match.end()) + 1
     lines = text[match.end() :].split("\n")
-    frames, frame_time, begin = _header(lines, first, fps)
+    frames, seconds, begin = _header(lines, first)
     columns = sum(len(names) for names in bvh.channels)
     if columns == 0:
         raise BvhError("no joint has CHANNELS: nothing in the file moves")
@@ -101,12 +102,25 @@ def parse_bvh(text: str, fps: float | None = None, max_frames: int | None = None
         places = np.unique(np.linspace(0, frames - 2, max_frames).astype(int)[:, None] + [0, 1])
         rows, frames = [rows[place] for place in places], len(places)
     bvh.values = _frames(rows, frames, columns, complete, bvh.notes)
-    bvh.frame_time = frame_time
+    bvh.frame_time = _frame_time(seconds, len(bvh.values), fps)
     return bvh
 
 
-def _header(lines: list[str], first: int, fps: float | None) -> tuple[int, float, int]:
-    """Number of frames, seconds a frame, and the index of the line after "Frame Time:"."""
+def _frame_time(word: str, frames: int, fps: float | None) -> float:
+    """Seconds a frame; one pose has no rate, whatever its file says."""
+    if fps is None and frames == 1:
+        return 1 / FPS
+    if fps is None:
+        seconds = _number(word, "Frame Time")
+        try:
+            fps = check_fps(1 / seconds if seconds else math.inf)
+        except ValueError as error:
+            raise BvhError(f"Frame Time is {word} seconds per frame ({error}); give the rate with --fps") from None
+    return 1 / fps
+
+
+def _header(lines: list[str], first: int) -> tuple[int, str, int]:
+    """Number of frames, what is said to be seconds a frame, and the index of the line after "Frame Time:"."""
     head = "\n".join(lines[:40])
     match = re.match(r"\s*Frames\s*:\s*(\S+)\s+Frame\s+Time\s*:\s*(\S+)", head, re.IGNORECASE)
     if match is None:
@@ -117,15 +131,7 @@ def _header(lines: list[str], first: int, fps: float | None) -> tuple[int, float
         raise BvhError(f"Frames must be a whole number, got {match.group(1)!r}") from None
     if frames < 1:
         raise BvhError(f"Frames is {frames}: the file holds no motion")
-    if fps is None:
-        seconds = _number(match.group(2), "Frame Time")
-        try:
-            fps = check_fps(1 / seconds if seconds else math.inf)
-        except ValueError as error:
-            raise BvhError(
-                f"Frame Time is {match.group(2)} seconds per frame ({error}); give the rate with --fps"
-            ) from None
-    return frames, 1 / fps, head[: match.end()].count("\n") + 1
+    return frames, match.group(2), head[: match.end()].count("\n") + 1
 
 
 def _frames(rows: list[tuple[int, str]], frames: int, columns: int, complete: bool, notes: list[str]) -> np.ndarray:

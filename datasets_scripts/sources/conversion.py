@@ -20,7 +20,7 @@ class UnusableClip(Exception):
 
 
 def convert(
-    joints: np.ndarray, fps: float, convention: Convention, min_frames: int | None = None
+    joints: np.ndarray, fps: float, convention: Convention, min_frames: int | None = None, hold: bool = False
 ) -> tuple[np.ndarray, list[str]]:
     """Joints as the features take them.
 
@@ -28,8 +28,8 @@ def convert(
         joints: (T, 22, 3) in any axes and unit.
         fps: their frames per second.
         convention: how they are written.
-        min_frames: features that the clip must have (one fewer than joints) to be a row, in which something moves;
-            None for any number, also of a still body.
+        min_frames: features that the clip must have (one fewer than joints) to be a row; None for any number.
+        hold: a shorter clip in which nothing moves is held for so many.
 
     Returns:
         Joints (T', 22, 3), float32, Y up, at 20 fps, and notes on what was changed or is unusual.
@@ -42,18 +42,18 @@ def convert(
     except BodyError as error:
         reason, _, detail = str(error).partition(", ")
         raise UnusableClip(reason, detail) from error
-    if (
-        min_frames is not None
-        and len(joints)
-        and np.ptp(joints, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(joints[0]).max()))
-    ):
-        raise UnusableClip("nothing moves in the clip", f"{len(joints)} frames")
     if joints.dtype not in (np.float32, np.float64):
         joints = joints.astype(np.float32)
     try:
         joints = resample(joints, fps)
     except ValueError as error:
         raise UnusableClip("cannot be converted", str(error)) from error
+    notes = []
+    if is_still(joints):
+        notes = [f"nothing moves in the clip ({len(joints)} frames at {FPS:g} fps)"]
+        if hold and min_frames is not None and len(joints) < min_frames + 1:
+            joints = hold_pose(joints, min_frames + 1)
+            notes = [f"nothing moves in the clip (one pose, held for {min_frames} frames)"]
     if min_frames is not None and len(joints) < min_frames + 1:
         raise UnusableClip(
             f"too short (fewer than {min_frames} frames)", f"{max(len(joints) - 1, 0)} frames at {FPS:g} fps"
@@ -64,7 +64,17 @@ def convert(
         unusual = check_body(joints, FPS)
     except BodyError as error:
         raise UnusableClip("no body of a person", str(error)) from error
-    return joints, [note for note in (bridged, placed) if note] + unusual
+    return joints, notes + [note for note in (bridged, placed) if note] + unusual
+
+
+def is_still(joints: np.ndarray) -> bool:
+    """Whether all frames of joints (T, J, 3) are one pose in one place, to the precision of a file's numbers."""
+    return len(joints) > 0 and bool(np.ptp(joints, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(joints[0]).max())))
+
+
+def hold_pose(joints: np.ndarray, frames: int) -> np.ndarray:
+    """The first pose of joints (T, J, 3) for `frames` frames."""
+    return np.repeat(joints[:1], frames, axis=0)
 
 
 def place_toes(joints: np.ndarray) -> tuple[np.ndarray, str]:

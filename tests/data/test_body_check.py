@@ -260,7 +260,8 @@ def test_one_clip_that_disagrees_is_told_and_does_not_turn_the_source() -> None:
     ("body", "reason"),
     [
         (WALK, ""),
-        (np.repeat(WALK[:1], 60, axis=0), "nothing moves"),
+        (np.repeat(WALK[:1], 5, axis=0), "too short"),
+        (np.zeros((60, 22, 3)), "no body of a person"),
         (WALK[:5], "too short"),
         (np.where(np.arange(60)[:, None, None] == 3, np.nan, WALK), "NaN or infinite values"),
         (with_bone("wrist", 5.0), "no body of a person"),

@@ -1,12 +1,13 @@
 """The BVH source: reading any file, finding the 22 joints under any names, and real files from three places."""
 
 import json
+import re
 
 import motion_files as files
 import numpy as np
 import pytest
 
-from datasets_scripts.schema import CLIP, Clip, Skipped
+from datasets_scripts.schema import CLIP, NOTE, Clip, Skipped
 from datasets_scripts.sources import bvh
 from datasets_scripts.sources.bvh import BvhError, parse_bvh
 from datasets_scripts.sources.clips import ClipRules
@@ -319,13 +320,41 @@ def test_workers_change_nothing(tmp_path) -> None:
         np.testing.assert_array_equal(one.features, other.features)
 
 
-def test_a_clip_in_which_nothing_moves_is_skipped(tmp_path) -> None:
-    text = files.bvh_text(speed=0)
-    head, frames = text.split("Frame Time: 0.0500000\n")
-    first = frames.splitlines()[0]
-    (tmp_path / "still.bvh").write_text(head + "Frame Time: 0.0500000\n" + "\n".join([first] * 60) + "\n")
+@pytest.mark.parametrize(
+    ("frames", "seconds", "kept", "told"),
+    [
+        (60, "0.05", 59, "60 frames at 20 fps"),
+        (5, "0.05", 8, "one pose, held for 8 frames"),
+        (1, "0.05", 8, "one pose, held for 8 frames"),
+        (1, "1", 8, "one pose, held for 8 frames"),  # one pose has no rate
+        (1, "0", 8, "one pose, held for 8 frames"),
+    ],
+)
+def test_a_file_in_which_nothing_moves_is_kept_and_told(tmp_path, frames, seconds, kept, told) -> None:
+    (tmp_path / "still.bvh").write_text(still_bvh(frames, seconds))
     files.write_captions(tmp_path, [{"id": "still", "caption": "a person stands still."}])
-    assert [item.reason for item in bvh.iter_clips(tmp_path) if item.kind == CLIP] == ["nothing moves in the clip"]
+    items = list(bvh.iter_clips(tmp_path))
+    (clip,) = [item for item in items if isinstance(item, Clip)]
+    (note,) = [item for item in items if isinstance(item, Skipped) and item.kind in (CLIP, NOTE)]
+    assert (note.reason, note.detail) == ("nothing moves in the clip", told)
+    assert clip.features.shape == (kept, 263) and np.ptp(clip.features, axis=0).max() == 0
+    head, feet = features_to_joints(clip.features)[0, [15, 10], 1]
+    assert head - feet > 1.2
+    assert len(bvh.bvh_to_features(tmp_path / "still.bvh")) == max(frames - 1, 4)
+
+
+def still_bvh(frames: int, seconds: str) -> str:
+    head, rows = files.bvh_text(speed=0).split("Frame Time: 0.0500000\n")
+    head = re.sub(r"Frames: \d+", f"Frames: {frames}", head)
+    return head + f"Frame Time: {seconds}\n" + "\n".join(rows.splitlines()[:1] * frames) + "\n"
+
+
+def test_a_file_shorter_than_a_frame_is_its_first_pose(tmp_path) -> None:
+    (tmp_path / "short.bvh").write_text(files.bvh_text(frames=2, fps=30))
+    assert bvh.bvh_to_features(tmp_path / "short.bvh").shape == (4, 263)
+    (tmp_path / "short.bvh").write_text(files.bvh_text(frames=4))
+    with pytest.raises(BvhError, match="4 frames at 20 fps; at least 5"):
+        bvh.bvh_to_features(tmp_path / "short.bvh")
 
 
 def test_long_clips_are_cropped_split_or_dropped(tmp_path) -> None:

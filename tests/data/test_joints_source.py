@@ -172,7 +172,6 @@ def test_hash_splits_have_the_right_shares_whatever_the_order() -> None:
 BAD_CLIPS = {
     "wrong joint count or shape": np.zeros((60, 24, 3), np.float32),
     "NaN or infinite values": np.full((60, 22, 3), np.nan, np.float32),
-    "nothing moves in the clip": np.tile(files.joints(1), (60, 1, 1)),
     "too short (fewer than 40 frames)": files.joints(30),
     "too long (more than 199 frames)": files.joints(300),
     "no body of a person": np.arange(60, dtype=np.float32)[:, None, None] * np.ones((60, 22, 3), np.float32),
@@ -190,6 +189,15 @@ def test_a_bad_clip_is_listed_and_costs_no_other(tmp_path, reason: str) -> None:
     captioned(tmp_path, ["good", "bad"])
     clips, reasons = outcome(tmp_path)
     assert list(clips) == ["good"] and reasons == {"bad": reason}
+
+
+def test_a_clip_in_which_nothing_moves_is_kept_and_told(tmp_path) -> None:
+    np.save(tmp_path / "still.npy", np.tile(files.joints(1), (60, 1, 1)))
+    np.save(tmp_path / "pose.npy", files.joints(1))
+    captioned(tmp_path, ["still", "pose"])
+    clips, reasons = outcome(tmp_path)
+    assert list(clips) == ["still"]
+    assert reasons == {"still": "nothing moves in the clip", "pose": "too short (fewer than 40 frames)"}
 
 
 def test_pickled_and_cut_arrays_are_refused(tmp_path) -> None:
