@@ -78,8 +78,9 @@ class MotionVQVAEConfig(StrictConfig):
         architecture: "hierarchical" as published, or "patch": one convolution over `stride_t ** down_t` frames, every
             residual block at code rate and a transposed convolution back, which learns faster for the same time.
         patch_kernel: kernel of the patch convolutions, `downsample` or `2 * downsample` frames (None: the latter).
-        causal_decoder: the decoder's residual blocks look at earlier codes alone, twice as far back, so that frames
-            can be given out a few codes after their own (`stream_motion`) instead of dozens.
+        decoder_lookahead: how many later steps each stack of the decoder's residual blocks may look at (None: as many
+            as they take, as published). Blocks that would exceed it look twice as far back instead, so that frames can
+            be given out a few codes after their own (`stream_motion`) instead of dozens.
         reconstruction_loss: l1_smooth | l1 | l2.
         commitment_weight: weight of the commitment loss.
         position_weight: extra weight on local joint positions (the published code calls this term "velocity").
@@ -110,7 +111,7 @@ class MotionVQVAEConfig(StrictConfig):
     reset_threshold: float = 1.0
     architecture: str = "hierarchical"
     patch_kernel: int | None = None
-    causal_decoder: bool = False
+    decoder_lookahead: int | None = None
     reconstruction_loss: str = "l1_smooth"
     commitment_weight: float = 0.02
     position_weight: float = 0.5
@@ -140,6 +141,8 @@ class MotionVQVAEConfig(StrictConfig):
                 f"patch_kernel must be {self.downsample} or {2 * self.downsample} (once or twice a code's frames); "
                 f"got {self.patch_kernel!r}"
             )
+        if self.decoder_lookahead is not None:
+            _require_whole("decoder_lookahead", self.decoder_lookahead, 0)
         _require_number("ema_decay", self.ema_decay, 0, 1, exclusive=True)
         for name in (
             "reset_threshold",

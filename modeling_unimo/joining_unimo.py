@@ -5,6 +5,8 @@ jump at a seam is the pose: the kept frames are the given ones, the new ones com
 take over the difference at the seam and let it fade, as games blend animations (inertialisation; Bollo, GDC 2018).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .motion_representation import features_to_joints, root_trajectory, skeleton_for
@@ -14,6 +16,9 @@ from .skeletons_unimo import Skeleton
 FADE_FRAMES = 10
 # Frames around a seam that are looked at.
 _SEAM_FRAMES = 4
+# Frames on either side of a seam that are smoothed, and the low-pass filter (binomial, of 5 frames).
+_SMOOTHED_FRAMES = 5
+_LOW_PASS = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def _fade(frames: int) -> np.ndarray:
@@ -44,6 +49,32 @@ def meet(
             part = met[rows][:frames]
             part[:, :-4] += (kept - decoded)[None, :-4] * _fade(frames)
     return met
+
+
+def smooth_seams(features: np.ndarray, seams: Sequence[int], cyclic: bool = False) -> np.ndarray:
+    """Features that are smoothed where parts meet, fully at a seam and less and less away from it.
+
+    Args:
+        features: (T, D) raw features.
+        seams: Frames at which a new part begins.
+        cyclic: Whether the last frame is followed by the first.
+
+    Returns:
+        (T, D). Foot contacts, which are no quantity to smooth, stay as they are.
+    """
+    side = len(_LOW_PASS) // 2
+    padded = np.pad(features, ((side, side), (0, 0)), mode="wrap" if cyclic else "edge")
+    low = sum(weight * padded[shift : shift + len(features)] for shift, weight in enumerate(_LOW_PASS))
+    share = np.zeros(len(features))
+    for seam in seams:
+        distance = np.abs(np.arange(len(features)) + 0.5 - seam)
+        if cyclic:
+            distance = np.minimum(distance, len(features) - distance)
+        near = 0.5 + 0.5 * np.cos(np.pi * np.minimum(distance / _SMOOTHED_FRAMES, 1))
+        share = np.maximum(share, near)
+    smoothed = features.copy()
+    smoothed[:, :-4] += (share[:, None] * (low - features))[:, :-4].astype(features.dtype)
+    return smoothed
 
 
 def follow_path(new: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:

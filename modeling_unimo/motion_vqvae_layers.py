@@ -189,16 +189,23 @@ class ResidualBlock(nn.Module):
 class ResidualStack(nn.Module):
     """Residual blocks, the widest dilation first (in encoder and decoder alike, as published).
 
-    `reach` is how many steps before and after its own a step looks at, None where a norm looks at all of them.
+    `lookahead` is how many steps after its own a step may look at, None for as many as the blocks take; the blocks
+    that would exceed it, those of the widest dilations, are causal. `reach` is how many steps before and after its own
+    a step looks at, None where a norm looks at all of them.
     """
 
-    def __init__(self, config: MotionVQVAEConfig, causal: bool = False):
+    def __init__(self, config: MotionVQVAEConfig, lookahead: int | None = None):
         super().__init__()
-        dilations = [config.dilation_growth_rate**level for level in reversed(range(config.depth))]
-        self.blocks = nn.ModuleList(ResidualBlock(config, dilation, causal) for dilation in dilations)
-        self.reach: tuple[int, int] | None = (2 * sum(dilations), 0) if causal else (sum(dilations), sum(dilations))
-        if config.norm == "GN":
-            self.reach = None
+        dilations = [config.dilation_growth_rate**level for level in range(config.depth)]
+        before = after = 0
+        causal = []
+        for dilation in dilations:
+            causal.append(lookahead is not None and after + dilation > lookahead)
+            before, after = (before + 2 * dilation, after) if causal[-1] else (before + dilation, after + dilation)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(config, *block) for block in reversed(list(zip(dilations, causal, strict=True)))
+        )
+        self.reach: tuple[int, int] | None = None if config.norm == "GN" else (before, after)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Apply all blocks.
@@ -261,7 +268,7 @@ class HierarchicalDecoder(nn.Module):
         width = config.width
         self.stride = config.stride_t
         self.input = nn.Conv1d(config.code_dim, width, 3, padding=1)
-        self.stacks = nn.ModuleList(ResidualStack(config, config.causal_decoder) for _ in range(config.down_t))
+        self.stacks = nn.ModuleList(ResidualStack(config, config.decoder_lookahead) for _ in range(config.down_t))
         self.ups = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(config.down_t))
         self.hidden = nn.Conv1d(width, width, 3, padding=1)
         self.output = nn.Conv1d(width, config.feature_dim, 3, padding=1)
@@ -337,7 +344,7 @@ class PatchDecoder(nn.Module):
         kernel = config.patch_kernel or 2 * config.downsample
         padding = (kernel - config.downsample) // 2
         self.input = nn.Conv1d(config.code_dim, config.width, 3, padding=1)
-        self.stacks = nn.ModuleList(ResidualStack(config, config.causal_decoder) for _ in range(config.down_t))
+        self.stacks = nn.ModuleList(ResidualStack(config, config.decoder_lookahead) for _ in range(config.down_t))
         self.patch = nn.ConvTranspose1d(
             config.width, config.feature_dim, kernel, stride=config.downsample, padding=padding
         )

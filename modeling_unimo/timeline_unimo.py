@@ -16,7 +16,7 @@ import torch
 from .generated_unimo import GeneratedMotion
 from .inference_unimo import evaluating
 from .inputs_unimo import as_int, as_number
-from .joining_unimo import follow_path, meet, seam_jerk
+from .joining_unimo import follow_path, meet, seam_jerk, smooth_seams
 from .modeling_motion_vqvae import MotionVQVAEModel
 from .processing_unimo import Given, UniMoProcessor
 
@@ -313,6 +313,8 @@ class TimelineMixin:
                 all_codes = self._closed_loop(all_codes, last, processor, seed, candidates, **generate_kwargs)
             features = (self._decoded_round if loop else self._decoded)(all_codes, processor)
             unit = processor.feature_extractor.unit_length
+            seams = [unit * sum(counts[row][:index]) for index in range(0 if loop else 1, len(counts[row]))]
+            features = smooth_seams(features, seams, cyclic=loop)
             told = self._segments(processor, [(n * unit, text) for n, text in zip(counts[row], texts, strict=True)])
             thought = "\n".join(thoughts[row])
             lines.append(self._as_motion(" ".join(texts), thought, all_codes, features, processor, told))

@@ -5,7 +5,7 @@ import pytest
 from motions import moving_body
 
 from modeling_unimo import features_to_joints, joints_to_features
-from modeling_unimo.joining_unimo import FADE_FRAMES, follow_path, meet, seam_jerk
+from modeling_unimo.joining_unimo import FADE_FRAMES, follow_path, meet, seam_jerk, smooth_seams
 
 
 def features(seed: int, frames: int = 41, **body) -> np.ndarray:
@@ -64,3 +64,18 @@ def test_jerk_is_seen_where_it_is():
     assert seam_jerk(broken, [20], 20.0) > 5 * seam_jerk(smooth, [20], 20.0)
     assert seam_jerk(broken, [10], 20.0) == pytest.approx(seam_jerk(smooth, [10], 20.0))
     assert seam_jerk(smooth, [], 20.0) == 0
+
+
+def test_seams_are_smoothed_and_nothing_else():
+    joined = np.concatenate([features(4), features(5)])
+    smoothed = smooth_seams(joined, [40])
+    assert seam_jerk(smoothed, [40], 20.0) < 0.7 * seam_jerk(joined, [40], 20.0)
+    assert np.array_equal(smoothed[:34], joined[:34]) and np.array_equal(smoothed[46:], joined[46:])
+    assert np.array_equal(smoothed[:, -4:], joined[:, -4:])
+    assert np.array_equal(smooth_seams(joined, []), joined)
+
+
+def test_a_loop_is_smoothed_where_it_begins_again():
+    joined = features(4)
+    turned = np.roll(smooth_seams(joined, [0], cyclic=True), 20, axis=0)
+    np.testing.assert_allclose(turned, smooth_seams(np.roll(joined, 20, axis=0), [20]), atol=1e-6)

@@ -12,9 +12,10 @@ SHAPES = [
     {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3},
     {"architecture": "patch", "down_t": 2, "depth": 1},
     {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 1, "patch_kernel": 4},
-    {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3, "causal_decoder": True},
+    {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3, "decoder_lookahead": 0},
+    {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3, "decoder_lookahead": 1},
     {"architecture": "hierarchical", "depth": 3},
-    {"architecture": "hierarchical", "depth": 2, "causal_decoder": True},
+    {"architecture": "hierarchical", "depth": 2, "decoder_lookahead": 0},
     {"architecture": "hierarchical", "depth": 1, "norm": "LN"},
     {"architecture": "hierarchical", "depth": 2, "norm": "BN", "down_t": 3},
 ]
@@ -45,10 +46,19 @@ def test_the_decoder_reaches_as_far_as_its_layers(shape):
     assert seen == set(range(-before, after + 1))
 
 
-def test_a_causal_decoder_waits_for_two_codes():
+@pytest.mark.parametrize(
+    ("lookahead", "reach"),
+    [(None, (15, 15)), (0, (28, 2)), (1, (27, 3)), (3, (27, 3)), (4, (24, 6)), (13, (15, 15)), (100, (15, 15))],
+)
+def test_a_decoder_waits_for_as_many_codes_as_it_may_look_ahead(lookahead, reach):
     shape = {"architecture": "patch", "down_t": 1, "stride_t": 4, "depth": 3}
-    assert codec(**shape).decoder_reach == (15, 15)
-    assert codec(**shape, causal_decoder=True).decoder_reach == (28, 2)
+    assert codec(**shape, decoder_lookahead=lookahead).decoder_reach == reach
+
+
+@pytest.mark.parametrize("lookahead", [-1, 1.5, True, "1"])
+def test_a_lookahead_is_a_number_of_steps(lookahead):
+    with pytest.raises(ValueError, match="decoder_lookahead must be an integer >= 0, got"):
+        MotionVQVAEConfig(decoder_lookahead=lookahead)
 
 
 def test_a_norm_over_time_reaches_everywhere():
@@ -56,7 +66,7 @@ def test_a_norm_over_time_reaches_everywhere():
     assert codec(norm="GN", architecture="patch").decoder_reach is None
 
 
-@pytest.mark.parametrize("shape", [*SHAPES[:7], {"norm": "GN", "architecture": "patch"}])
+@pytest.mark.parametrize("shape", [*SHAPES[:8], {"norm": "GN", "architecture": "patch"}])
 def test_frames_come_as_soon_as_they_are_certain(shape):
     model, processor = codec(**shape).float(), plain_processor("qwen")
     codes = torch.randint(512, (45,), generator=torch.Generator().manual_seed(2)).tolist()
