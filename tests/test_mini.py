@@ -15,6 +15,7 @@ from train.mini import make_mini
 from unimo.cli import app
 
 METRICS = {
+    "config": "train/configs/quickstart/mini.yaml",
     "seed": 0,
     "t2m": {name: {"r_precision_top1": {"mean": 0.9}, "fid": {"mean": 0.02}} for name in ("real", "grpo")},
     "m2t": {"grpo": {"bleu1": {"mean": 0.8}}},
@@ -56,7 +57,7 @@ def test_a_finished_run_becomes_a_folder_without_code(tmp_path):
     assert weights.keys() == whole.keys()
     assert all(torch.equal(weights[name], whole[name].bfloat16()) for name in whole if whole[name].is_floating_point())
     assert "auto_map" not in (output / "config.json").read_text()
-    assert "--seed 0" in (output / "README.md").read_text()
+    assert "mini.yaml --seed 0" in (output / "README.md").read_text()
     UniMoForConditionalGeneration.from_pretrained(output)
 
 

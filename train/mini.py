@@ -1,4 +1,4 @@
-"""The small model that comes with the package, from a finished run: `python -m train.mini --run runs/quickstart`.
+"""The small model that comes with the package, from a finished run: `python -m train.mini --run runs/mini`.
 
 Its weights are stored in bfloat16 and computed in float32. It holds no code, since the package itself is installed
 where it is found; a model for the Hub is published with `python -m train.publish` instead.
@@ -32,13 +32,13 @@ tags:
 
 # UniMo, small
 
-The quickstart's model: {parameters:.1f} million parameters, taught on generated motion of everyday actions alone. It
-is here so that the commands and the app answer at once, without training and without a network. It knows the words of
-those captions and no others, and says so when it is asked with other words.
+A model of {parameters:.1f} million parameters, taught on generated motion of everyday actions alone. It is here so
+that the commands and the app answer at once, without training and without a network. It knows the words of those
+captions and no others, and says so when it is asked with other words.
 
 | | |
 | --- | --- |
-| made by | `python -m train.quickstart --seed {seed}`, then `python -m train.mini` |
+| made by | `python -m train.quickstart --config {config} --seed {seed}`, then `python -m train.mini` |
 | weights | bfloat16, {megabytes:.1f} MB |
 | R-Precision top-1, of real motion's | {r_precision:.3f} of {r_precision_real:.3f} |
 | FID, of real motion's | {fid:.4f} of {fid_real:.4f} |
@@ -49,7 +49,7 @@ Figures are those of the run before its weights were rounded, by the protocol in
 
 
 def make_mini(run: str | Path, output: str | Path = SHIPPED_MODEL) -> Path:
-    """Write the model of a finished quickstart as the one that the package carries.
+    """Write the model of a finished quickstart (`train/configs/quickstart/mini.yaml`) as the package's own.
 
     Args:
         run: Folder of the quickstart, with `unimo/` and `metrics.json`.
@@ -88,6 +88,7 @@ def card(metrics: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
     """Card of the shipped model, with the figures that the run measured."""
     real, motion, text = metrics["t2m"]["real"], metrics["t2m"]["grpo"], metrics["m2t"]["grpo"]
     return CARD.format(
+        config=metrics["config"],
         seed=metrics["seed"],
         parameters=sum(tensor.numel() for tensor in weights.values()) / 1e6,
         megabytes=sum(tensor.nbytes for tensor in weights.values()) / 2**20,
@@ -113,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
         argv: Arguments; None takes those of the process.
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", default="runs/quickstart", help="folder of a finished quickstart")
+    parser.add_argument("--run", default="runs/mini", help="folder of a finished quickstart")
     parser.add_argument("--output", default=SHIPPED_MODEL, type=Path, help="default: where the package looks for it")
     arguments = parser.parse_args(argv)
     with exit_on_error():

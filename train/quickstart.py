@@ -647,7 +647,9 @@ def run_all(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], ru
         if stage.training:
             curves[stage.name] = json.loads((stage.folder / "curves.json").read_text(encoding="utf-8"))
     write_json(run / "curves.json", curves, indent=None)
-    metrics = gather_metrics(stages, run, arguments.seed)
+    recipe = Path(arguments.config).resolve()
+    shown = recipe.relative_to(CODE.parent).as_posix() if recipe.is_relative_to(CODE.parent) else recipe.name
+    metrics = gather_metrics(stages, run, arguments.seed) | {"config": shown}
     write_json(run / "metrics.json", metrics)
     write_unimo_card(run / "unimo", run / "grpo", metrics)
     report = write_report(run)
