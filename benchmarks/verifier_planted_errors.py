@@ -123,7 +123,9 @@ _TOWARD = {
 _RELATED = re.compile(r"does the same|walks back the same way|as many times")
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _TIMES = ("never", "once", "twice", "three times", "four times")
-_COUNT = re.compile(r"\b(?:once|twice|(?:three|four) times|one|two|three|four|five|six|seven|eight)\b")
+_COUNT = re.compile(
+    r"\b(?:once|twice|(?:three|four) times|one(?! (?:leg|foot)\b)|two|three|four|five|six|seven|eight)\b"
+)
 _COUNTED = re.compile(
     r"\b(jumping jack|kick|punch|throw|bend|hop|lunge|squat|raise|circle|jump|step|wave|clap)(?:es|s)?\b"
 )
@@ -261,7 +263,7 @@ def _reordered(plan: Plan, told: Told, rng: random.Random) -> Planted | None:
         # "does the same with the other hand" would mean something else behind another clause.
         if any(_RELATED.search(clause) for clause in told.clauses[index : index + 3]):
             continue
-        if told.joints[index + 1] == " and ":
+        if told.joints[index + 1] in (" and ", ", "):
             continue
         one, two = plan.segments[index : index + 2]
         alone = all(plan.segments.count(segment) == 1 for segment in (one, two))

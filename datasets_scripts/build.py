@@ -298,7 +298,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--language",
         choices=synthetic.LANGUAGES,
         default="plain",
-        help="wide: two more captions a clip, in the forms in which people write (default: plain)",
+        help="wide: three more captions a clip, in the forms in which people write (default: plain)",
     )
     group = parser.add_argument_group("lengths, in frames (default: the source's)")
     group.add_argument(

@@ -93,7 +93,8 @@ _IRREGULAR = {
 _ACT_PHRASES = {
     "jack": "jumping jack|jumping jacks|star jump|star jumps",
     "sidestep": "side step|side steps|side stepping|side stepped|side shuffle|side shuffles",
-    "sit": "take a seat|takes a seat|took a seat|taking a seat|sit down|sits down|sat down|sitting down|have a seat",
+    "sit": "take a seat|takes a seat|took a seat|taking a seat|sit down|sits down|sat down|sitting down|have a seat|"
+    "has a seat|had a seat|having a seat",
     "stand": "stand up|stands up|stood up|standing up|get up|gets up|got up|getting up|gets to his feet|"
     "gets to her feet|gets to their feet|get to their feet|back to standing|to standing|returns to standing|"
     "returns to a standing|stand back up|stands back up|get back up|gets back up|back up to standing|"

@@ -228,7 +228,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "throw": (_rule("other", obj="part|it"),),
     "meet": (_rule("clap", part="arm"), _rule("other")),
     "touch": (_rule("pick", where="floor"), _rule("other")),
-    "pick": (_rule("pick", where="floor|down"), _rule("other", text="grab|collect"), _rule("take")),
+    "pick": (
+        _rule("leg", obj="part", part="leg|knee", no_where="floor"),
+        _rule("pick", where="floor|down"),
+        _rule("other", text="grab|collect"),
+        _rule("take"),
+    ),
     "point": (_rule("other"),),
     # -- the legs ----------------------------------------------------------------------------------------------------
     # A hop that names no foot is any small jump.

@@ -23,6 +23,7 @@ from datasets_scripts.sources.synthetic.language import (
     captions,
     clause,
     count_agrees,
+    filled,
     hip_heading,
     mirrored,
     relation,
@@ -39,6 +40,7 @@ from datasets_scripts.sources.synthetic.motion import (
     Segment,
     animate,
 )
+from datasets_scripts.sources.synthetic.other_words import OTHER_WORDS, TITLES
 from datasets_scripts.sources.synthetic.retelling import _VERBS, retell, slip
 from datasets_scripts.verify import verify
 from modeling_unimo.motion_representation import HUMANML3D, features_to_joints, joints_to_features
@@ -143,7 +145,7 @@ def test_wide_language_adds_captions_and_changes_none():
         assert one.features.tobytes() == other.features.tobytes()
         texts = [caption.text for caption in other.captions]
         assert other.captions[: len(one.captions)] == one.captions and len(set(texts)) == len(texts)
-        assert len(texts) - len(one.captions) == (0 if other.split in ("test_hard", "test_attributes") else 2)
+        assert len(texts) - len(one.captions) == (0 if other.split in ("test_hard", "test_attributes") else 3)
         assert all(re.fullmatch(r"[a-z ,]+\.?", text) and "  " not in text for text in texts)
 
 
@@ -158,16 +160,34 @@ def test_retellings_are_true_and_of_many_forms(clips):
     assert len(flagged) <= 0.02 * len(texts) and read >= 0.98 * len(texts), flagged
     for form in (r"^(a|the) \w+ is \w+ing\b", r"^(\w+ )?person \w+ing\b", r"\b(walked|turned|raised|kicked)\b",
                  r" before \w+ing\b", r"\b(a few|several|a couple of)\b", r"\b(his|her|their) (left|right)\b",
-                 r"[a-z]$"):  # fmt: skip
+                 r"[a-z]$", r"^(walk|turn|jump|kick)\b", r"^(he|she|someone)\b"):  # fmt: skip
         assert any(re.search(form, text) for text in texts), form
 
 
 def test_every_verb_of_the_captions_has_its_tenses():
     for segment in every_segment():
         plan = Plan(((Segment("sit"),) if segment.action == "stand" else ()) + (segment,))
-        for style in (*DETAILED, MEDIUM):
-            words = clause(plan, len(plan.segments) - 1, style).removeprefix("slowly ").removeprefix("quickly ")
-            assert words.split()[0] in _VERBS
+        told = [clause(plan, len(plan.segments) - 1, style) for style in (*DETAILED, MEDIUM)]
+        told += [filled(wording.text, segment) for wording in OTHER_WORDS[segment.action] if wording.fits(segment)]
+        for words in told:
+            assert words.removeprefix("slowly ").removeprefix("quickly ").split()[0] in _VERBS, words
+            second = re.search(r"\band ([a-z]+s)\b", words)
+            assert second is None or second[1] in _VERBS or second[1] == "legs", words
+
+
+@pytest.mark.parametrize("action", CHOICES)
+def test_other_words_are_true_and_read(action):
+    segments = [segment for segment in every_segment() if segment.action == action]
+    opening = "sit down, " if action == "stand" else ""
+    for segment in segments[:: max(1, len(segments) // 3)]:
+        motion = animate(Plan(((Segment("sit"),) if opening else ()) + (segment,)))
+        if motion is None:
+            continue
+        told = [filled(wording.text, segment) for wording in OTHER_WORDS[action] if wording.fits(segment)]
+        told = [f"a person {text}." for text in told]
+        told += [filled(title, segment) for title in TITLES[action]]
+        for checked in verify([opening + text for text in told], motion.joints):
+            assert checked.claims and not checked.contradicted, checked
 
 
 def test_a_slip_exchanges_two_letters_of_a_few_texts():

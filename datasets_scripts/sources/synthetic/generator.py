@@ -19,7 +19,7 @@ from datasets_scripts.sources.synthetic.motion import FPS, MANNERS, SPEEDS, Moti
 from datasets_scripts.sources.synthetic.retelling import retellings
 
 LANGUAGES = ("plain", "wide")  # wide: further captions in the forms that people use
-RETELLINGS = 2  # of each clip in wide language, beside its five or so captions
+RETELLINGS = 3  # of each clip in wide language, beside its five or so captions
 SPLITS = ("train", "validation", "test", "test_hard", "test_attributes")
 ATTRIBUTES = ("side", "count", "direction", "speed", "angle")
 POOL_SIZE = 8

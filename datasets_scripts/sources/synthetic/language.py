@@ -14,6 +14,7 @@ from datasets_scripts.sources.synthetic.motion import FPS, Plan, Segment
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _TIMES = ("", "once", "twice", "three times", "four times")
 _SPEED_ADVERB = {"slow": "slowly", "normal": "", "fast": "quickly"}
+_PACE = {"slow": "slow ", "normal": "", "fast": "quick "}
 _TURN_NOUN = {45: "slight", 90: "quarter", 180: "half", 360: "full"}
 _TURN_ADVERB = {45: "slightly", 90: "a quarter", 180: "halfway", 360: "all the way around"}
 _ARC_NOUN = {90: "a quarter circle", 180: "a half circle"}
@@ -208,16 +209,26 @@ MIRRORED_ACTIONS = frozenset(_SAME_AGAIN)
 DETAILED, MEDIUM, PLAIN = (0, 1, 2), 3, 4
 
 
-def _phrase(segment: Segment, style: int, times: str = "") -> str:
-    action, count = segment.action, segment.count
-    kind = "jump" if action == "jump_forward" else action
-    both = segment.side == "both"
-    text = _WORDINGS[action][style].format(
+def filled(text: str, segment: Segment, times: str = "") -> str:
+    """A wording with its placeholders filled.
+
+    Args:
+        text: The wording.
+        segment: What it tells.
+        times: How often, instead of the segment's count.
+
+    Returns:
+        The words, separated by single spaces.
+    """
+    count, both = segment.count, segment.side == "both"
+    kind = "jump" if segment.action == "jump_forward" else segment.action
+    text = text.format(
         t=times or _TIMES[min(count, 4)],
         n=_NUMBERS[count],
         p="" if count == 1 else "s",
         es="" if count == 1 else "es",
         side=segment.side,
+        far=_OTHER[segment.side],
         hand="both hands" if both else f"the {segment.side} hand",
         arm="both arms" if both else f"the {segment.side} arm",
         limb="both arms" if both else "an arm",
@@ -229,13 +240,32 @@ def _phrase(segment: Segment, style: int, times: str = "") -> str:
         turn=_TURN_NOUN.get(segment.angle, ""),
         around=_TURN_ADVERB.get(segment.angle, ""),
         arc=_ARC_NOUN.get(segment.angle, ""),
+        pace=_PACE[segment.speed],
     )
-    text = " ".join(text.split())
+    return " ".join(text.split())
+
+
+def paced(text: str, segment: Segment, before: bool) -> str:
+    """A clause with the adverb of its speed, if it has one, before its verb or at its end.
+
+    Args:
+        text: The clause.
+        segment: What it tells.
+        before: Whether the adverb stands before the verb.
+
+    Returns:
+        The clause.
+    """
     adverb = _SPEED_ADVERB[segment.speed]
-    if adverb and style in DETAILED:
-        # Two adverbs in a row read badly: "slowly bows deeply", not "bows deeply slowly".
-        text = f"{adverb} {text}" if style == 1 or segment.size else f"{text} {adverb}"
-    return text
+    if not adverb:
+        return text
+    return f"{adverb} {text}" if before else f"{text} {adverb}"
+
+
+def _phrase(segment: Segment, style: int, times: str = "") -> str:
+    text = filled(_WORDINGS[segment.action][style], segment, times)
+    # Two adverbs in a row read badly: "slowly bows deeply", not "bows deeply slowly".
+    return paced(text, segment, style == 1 or bool(segment.size)) if style in DETAILED else text
 
 
 def mirrored(segment: Segment) -> Segment:
@@ -426,7 +456,6 @@ def count_agrees(segment: Segment, joints: np.ndarray) -> bool:
 # -- thoughts -------------------------------------------------------------------------------------------------------
 
 _DIRECTIONS = ("front", "front left", "left", "back left", "back", "back right", "right", "front right")
-_PACE = {"slow": "slow ", "normal": "", "fast": "quick "}
 _THOUGHT_MANNER = {
     "": "",
     "tired": "Slumped, head down. ",
