@@ -147,12 +147,6 @@ def test_budgets_name_recipes_and_options_that_exist(path, tmp_path):
     run.parse(["--model", folder, "--dataset", folder, "--evaluator", folder, "--output", folder, *words("evaluate")])
 
 
-def test_the_wide_budgets_differ_in_the_language_alone():
-    plain, wide = (read_config(TRAIN / "configs" / "quickstart" / f"{name}.yaml") for name in ("quickstart", "wide"))
-    assert wide["data"].pop("language") == "wide"
-    assert wide == plain
-
-
 # ------------------------------------------------------------------------------------------------- the paper's numbers
 
 
