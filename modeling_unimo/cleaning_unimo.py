@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arrays_unimo import Array
-from .foot_lock_unimo import FREE, carried_shift, foot_pins, foot_shifts, skating, slides, solve_leg
+from .foot_lock_unimo import (
+    FREE,
+    carried_shift,
+    faded_between,
+    foot_pins,
+    skating,
+    slides,
+    solve_leg,
+    standing_shifts,
+)
 from .rigid_motion_unimo import to_numpy
 from .skeletons_unimo import HUMANML3D, check_joints
 
@@ -85,7 +94,10 @@ def clean_joints(
 
 def _held(joints: np.ndarray, pins: np.ndarray, fps: float, max_shift: float) -> np.ndarray:
     """Joints whose standing feet stand; the body goes along with what both feet have in common."""
-    shifts = np.stack([foot_shifts(joints[:, leg[2:]], pins[:, side], fps) for side, leg in enumerate(_LEGS)], 1)
+    feet = [joints[:, leg[2:]] for leg in _LEGS]
+    shifts = np.stack(
+        [faded_between(standing_shifts(foot, pin), pin, fps) for foot, pin in zip(feet, pins.T, strict=True)], 1
+    )
     length = np.linalg.norm(shifts, axis=-1, keepdims=True)
     shifts = shifts * np.minimum(1.0, max_shift / np.maximum(length, 1e-12))
     carried = carried_shift(shifts, pins, fps)

@@ -35,7 +35,7 @@ def foot_pins(feet: np.ndarray, fps: float, speed: float = CONTACT_SPEED) -> np.
     low = feet[..., 1] < feet[..., 1].min(0) + CONTACT_HEIGHT
     stands = low & (slowest < speed)
     pins = np.where(stands[:, 1], TOE, np.where(stands[:, 0], ANKLE, FREE))
-    for start, stop in _spans(pins != FREE):
+    for start, stop in contact_spans(pins):
         if (stop - start) / fps < _SHORTEST:
             pins[start:stop] = FREE
     return pins
@@ -83,34 +83,39 @@ def skating(
     return float(skates.any(1).mean()), float(ways[touching].sum()), int(touching.sum())
 
 
-def foot_shifts(feet: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarray:
-    """How far a foot must be moved so that what stands of it stands still.
+def standing_shifts(feet: np.ndarray, pins: np.ndarray) -> np.ndarray:
+    """How far a standing foot must be moved so that what stands of it stands still; zero between contacts.
 
-    Only across the ground. Where contact passes from heel to toes the shift goes on as it is, so that nothing jumps;
-    between contacts it fades. Each contact is held in its mean place, which moves the foot least.
+    Only across the ground. Where contact passes from heel to toes the shift goes on as it is, so that nothing jumps.
+    Each contact is held in its mean place, which moves the foot least.
 
     Args:
         feet: (T, 2, 3) ankle and toe joint.
         pins: (T,) as `foot_pins` returns them.
-        fps: frames per second.
 
     Returns:
         (T, 3) shifts, in the unit of `feet`.
     """
     shifts = np.zeros((len(feet), 3))
-    spans = _spans(pins != FREE)
-    for start, stop in spans:
+    for start, stop in contact_spans(pins):
         pinned = pins[start + 1 : stop]
         steps = feet[start + 1 : stop] - feet[start : stop - 1]
         moved = np.take_along_axis(steps, pinned[:, None, None], 1)[:, 0] * _ACROSS
         held = np.concatenate((np.zeros((1, 3)), -np.cumsum(moved, 0)))
         shifts[start:stop] = held - held.mean(0)
+    return shifts
+
+
+def faded_between(shifts: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarray:
+    """Shifts (T, 3) of standing frames that rise before each contact and fade after it; short gaps are bridged."""
+    shifts = shifts.copy()
+    spans = contact_spans(pins)
     fade = max(1, round(_BLEND * fps))
     edges: list[tuple[int, int | None, int | None]] = [(0, None, spans[0][0])] if spans else []
     edges += [(before[1], before[1] - 1, after[0]) for before, after in zip(spans, spans[1:], strict=False)]
     edges += [(spans[-1][1], spans[-1][1] - 1, None)] if spans else []
     for first, left, right in edges:
-        last = len(feet) if right is None else right
+        last = len(shifts) if right is None else right
         frames = np.arange(first, last)
         if left is not None and right is not None and last - first <= 2 * fade:
             share = _ease((frames - left) / (right - left))[:, None]
@@ -121,6 +126,11 @@ def foot_shifts(feet: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarray:
         if right is not None:
             shifts[first:last] += _ease(1 - (right - frames) / fade)[:, None] * shifts[right]
     return shifts
+
+
+def contact_spans(pins: np.ndarray) -> list[tuple[int, int]]:
+    """(first frame, behind the last) of each contact of one foot's pins (T,)."""
+    return _spans(pins != FREE)
 
 
 def carried_shift(shifts: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarray:
@@ -137,29 +147,6 @@ def carried_shift(shifts: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarra
     weights = np.where(pins != FREE, 1.0, 0.0) + 1e-3
     carried = (weights[..., None] * shifts).sum(1) / weights.sum(1)[:, None]
     return _smooth(carried, max(1, round(_BLEND * fps)))
-
-
-def lowered_hips(hips: np.ndarray, targets: np.ndarray, lengths: np.ndarray, fps: float) -> np.ndarray:
-    """How far a body must sink so that its legs reach where its feet are held.
-
-    Args:
-        hips: (T, L, 3) tops of the legs, Y up.
-        targets: (T, L, 3) where their ankles shall be.
-        lengths: (L,) lengths of the stretched legs.
-        fps: frames per second.
-
-    Returns:
-        (T,) distances >= 0 that rise and fall smoothly.
-    """
-    way = targets - hips
-    across = np.square(way[..., [0, 2]]).sum(-1)
-    room = np.sqrt(np.maximum(np.square(_REACH * lengths) - across, 0.0))
-    sinks = np.maximum(-way[..., 1] - room, 0.0)
-    # Where a foot is out of reach sideways, sinking helps little and would look worse than a sliding foot.
-    needed = np.where(across < np.square(0.9 * lengths), sinks, 0.0).max(-1)
-    reach = max(1, round(_BLEND * fps))
-    around = np.stack([np.roll(np.pad(needed, reach), shift)[reach:-reach] for shift in range(-reach, reach + 1)])
-    return np.maximum(_smooth(around.max(0)[:, None], reach)[:, 0], needed)
 
 
 def solve_leg(

@@ -13,9 +13,10 @@ import numpy as np
 
 from datasets_scripts.sources.bvh_skeleton import spine_joints
 from datasets_scripts.sources.rigs import SPINE, ancestors
-from modeling_unimo.foot_lock_unimo import FREE, carried_shift, foot_pins, foot_shifts, lowered_hips, slides, solve_leg
+from modeling_unimo.foot_lock_unimo import FREE, foot_pins, slides, solve_leg
 from modeling_unimo.rigid_motion_unimo import fit_rigid_motion
 from modeling_unimo.skeletons_unimo import HUMANML3D
+from unimo.foot_holding import Legs, hold_feet
 from unimo.rig import Rig, descends, leg_length
 
 _SIDES = ("left", "right")
@@ -39,6 +40,8 @@ class RetargetReport:
 
     Attributes:
         bone_degrees: (largest, mean) angle between the bones of the motion and of the rig.
+        furthest_bone: the bone of the largest angle, as "left_hip to left_knee".
+        body_moved: largest way in metres, at the size of the moving body, that holding feet moved the whole body.
         slide_before, slide_after: largest way in metres, at the size of the moving body, that a foot slides in one
             contact, without and with feet held.
         sink_before, sink_after: how far in metres the toes get below where the lowest standing toes are.
@@ -46,6 +49,8 @@ class RetargetReport:
     """
 
     bone_degrees: tuple[float, float]
+    furthest_bone: str
+    body_moved: float
     slide_before: float
     slide_after: float
     sink_before: float
@@ -56,9 +61,10 @@ class RetargetReport:
         largest, mean = self.bone_degrees
         slides, sinks = (self.slide_before, self.slide_after), (self.sink_before, self.sink_after)
         return (
-            f"bone directions differ by {mean:.2f} degrees on average, {largest:.2f} at most\n"
+            f"bone directions differ by {mean:.2f} degrees on average, {largest:.2f} at most ({self.furthest_bone})\n"
             f"feet in {self.contacts} contacts slide {100 * slides[0]:.1f} cm at most before, {100 * slides[1]:.1f} "
-            f"after holding them; sink {100 * sinks[0]:.1f} cm before, {100 * sinks[1]:.1f} cm after"
+            f"after holding them; sink {100 * sinks[0]:.1f} cm before, {100 * sinks[1]:.1f} cm after\n"
+            f"the body moved by {100 * self.body_moved:.1f} cm at most for it"
         )
 
 
@@ -149,9 +155,10 @@ class _Retargeting:
         pelvis = pelvis + self._to_ground(positions)
         turns, positions = self._pose(pelvis)
         before = self._feet(positions)
+        moved = 0.0
         if foot_lock:
-            turns, positions = self._hold_feet(turns, positions, pelvis)
-        report = self._report(before, positions)
+            turns, positions, moved = self._hold_feet(turns, positions, pelvis)
+        report = self._report(before, positions, moved)
         back = self.axes.T
         return RetargetedMotion(
             sorted(self.world), self.carrier, back @ turns @ self.axes, positions @ self.axes, report
@@ -244,28 +251,24 @@ class _Retargeting:
     # ------------------------------------------------------------------------------------------------------------ feet
     def _hold_feet(
         self, turns: np.ndarray, positions: np.ndarray, pelvis: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Rotations and positions with feet held, and how far the body was moved at most."""
         names, feet, pins = self.rig.joints, self._feet(positions), self._pins()
-        shifts = np.stack([foot_shifts(feet[:, side], pins[:, side], self.fps) for side in range(2)], 1)
-        ground = self._ground(feet, pins)
-        lowest = feet[..., 1].min(2) + shifts[..., 1]
-        shifts[..., 1] += np.maximum(ground - lowest, 0.0)
-        carried = carried_shift(shifts, pins, self.fps)
-        pelvis = pelvis + carried
-        hips = np.stack([positions[:, names[f"{side}_hip"]] for side in _SIDES], 1) + carried[:, None]
-        targets = feet[:, :, 0] + shifts
-        lengths = np.array([self._leg(side) for side in _SIDES])
-        # Lengths of the algorithm are those of a grown person.
-        sinks = lowered_hips(hips / self.scale, targets / self.scale, lengths / self.scale, self.fps) * self.scale
-        pelvis = pelvis - np.stack((0 * sinks, sinks, 0 * sinks), -1)
-        turns, positions = self._pose(pelvis)
+        if not (pins != FREE).any():
+            return turns, positions, 0.0
+        hips, knees, ankles = (
+            np.stack([positions[:, names[f"{side}_{part}"]] for side in _SIDES], 1)
+            for part in ("hip", "knee", "ankle")
+        )
+        forward = np.stack([self.turns[:, _INDEX[f"{side}_hip"], :, 2] for side in _SIDES], 1)
+        legs = Legs(hips / self.scale, knees / self.scale, ankles / self.scale, forward)
+        ground = self._ground(feet, pins) / self.scale
+        root, shifts = hold_feet(legs, feet / self.scale, pins, ground, self.fps)
+        held_knees, held_ankles = solve_leg(hips, knees, ankles, ankles + shifts * self.scale, forward)
         for number, side in enumerate(_SIDES):
-            hip, knee, ankle = (positions[:, names[f"{side}_{part}"]] for part in ("hip", "knee", "ankle"))
-            forward = self.turns[:, _INDEX[f"{side}_hip"], :, 2]
-            knees, ankles = solve_leg(hip, knee, ankle, targets[:, number], forward)
-            self._aim(names[f"{side}_hip"], names[f"{side}_knee"], knees - hip)
-            self._aim(names[f"{side}_knee"], names[f"{side}_ankle"], ankles - knees)
-        return self._pose(pelvis)
+            self._aim(names[f"{side}_hip"], names[f"{side}_knee"], held_knees[:, number] - hips[:, number])
+            self._aim(names[f"{side}_knee"], names[f"{side}_ankle"], held_ankles[:, number] - held_knees[:, number])
+        return *self._pose(pelvis + root * self.scale), float(np.linalg.norm(root, axis=-1).max())
 
     def _ground(self, feet: np.ndarray, pins: np.ndarray) -> float:
         """Height below which no foot joint goes: that of the lowest standing ones."""
@@ -274,12 +277,8 @@ class _Retargeting:
             float(feet[stands].min(1)[:, 1].mean()) - 0.01 * self.scale if stands.any() else float(feet[..., 1].min())
         )
 
-    def _leg(self, side: str) -> float:
-        hip, knee, ankle = (self.rest[self.rig.joints[f"{side}_{part}"]] for part in ("hip", "knee", "ankle"))
-        return float(np.linalg.norm(hip - knee) + np.linalg.norm(knee - ankle))
-
     # ---------------------------------------------------------------------------------------------------------- report
-    def _report(self, before: np.ndarray, positions: np.ndarray) -> RetargetReport:
+    def _report(self, before: np.ndarray, positions: np.ndarray, moved: float) -> RetargetReport:
         pins, after = self._pins(), self._feet(positions)
         slid = [
             float(np.concatenate([slides(feet[:, side], pins[:, side]) for side in range(2)]).max(initial=0.0))
@@ -288,9 +287,11 @@ class _Retargeting:
         contacts = sum(len(slides(after[:, side], pins[:, side])) for side in range(2))
         ground = self._ground(before, pins)
         sunk = [max(0.0, ground - float(feet[..., 1].min())) for feet in (before, after)]
-        angles = self._angles(positions)
+        bones, angles = self._angles(positions)
         return RetargetReport(
             bone_degrees=(float(angles.max()), float(angles.mean())),
+            furthest_bone=bones[int(angles.max(0).argmax())],
+            body_moved=moved,
             slide_before=slid[0] / self.scale,
             slide_after=slid[1] / self.scale,
             sink_before=sunk[0] / self.scale,
@@ -298,17 +299,18 @@ class _Retargeting:
             contacts=contacts,
         )
 
-    def _angles(self, positions: np.ndarray) -> np.ndarray:
-        """(T, B) degrees between the bones of the motion and of the rig."""
+    def _angles(self, positions: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Names of the bones, and (T, B) degrees between those of the motion and of the rig."""
         names = self.rig.joints
-        angles = []
+        bones, angles = [], []
         for bone, tip in _BONES:
             if descends(self.rig, names, bone, tip):
                 ours = positions[:, names[tip]] - positions[:, names[bone]]
                 theirs = self.source[:, _INDEX[tip]] - self.source[:, _INDEX[bone]]
                 sine = np.linalg.norm(np.cross(ours, theirs), axis=-1)
+                bones.append(f"{bone} to {tip}")
                 angles.append(np.degrees(np.arctan2(sine, (ours * theirs).sum(-1))))
-        return np.stack(angles, 1)
+        return bones, np.stack(angles, 1)
 
 
 def _matrices(quaternions: np.ndarray) -> np.ndarray:

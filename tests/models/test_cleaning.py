@@ -6,7 +6,7 @@ import pytest
 from bodies import FPS, ramp, standing, travel
 from evaluate_unimo.functional import foot_skating
 from modeling_unimo.cleaning_unimo import clean_joints
-from modeling_unimo.foot_lock_unimo import ANKLE, FREE, TOE, foot_pins, foot_shifts, lowered_hips, solve_leg
+from modeling_unimo.foot_lock_unimo import ANKLE, FREE, TOE, faded_between, foot_pins, solve_leg, standing_shifts
 from modeling_unimo.generated_unimo import GeneratedMotion
 from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
 
@@ -112,7 +112,7 @@ def test_shifts_hold_the_foot_fade_and_never_jump() -> None:
     feet = np.cumsum(random.normal(scale=0.003, size=(80, 2, 3)), 0)
     pins = np.full(80, FREE)
     pins[10:20], pins[20:30], pins[34:45], pins[70:76] = ANKLE, TOE, TOE, ANKLE
-    shifts = foot_shifts(feet, pins, 20)
+    shifts = faded_between(standing_shifts(feet, pins), pins, 20)
     held = feet + shifts[:, None]
     for start, stop, pin in ((10, 20, ANKLE), (20, 30, TOE), (34, 45, TOE), (70, 76, ANKLE)):
         assert np.abs(held[start:stop, pin][:, [0, 2]] - held[start, pin][[0, 2]]).max() < 1e-12
@@ -133,11 +133,3 @@ def test_the_leg_reaches_with_its_own_lengths() -> None:
     assert np.abs(np.linalg.norm(knees - ankles, axis=-1) - np.hypot(0.4, 0.05)).max() < 1e-9
     far = solve_leg(hip, knee, ankle, hip + [0, -5, 0], forward)[1]
     assert np.abs(far - hip - [0, -0.999 * (np.hypot(0.4, 0.1) + np.hypot(0.4, 0.05)), 0]).max() < 1e-2
-
-
-def test_hips_sink_just_as_far_as_the_legs_need() -> None:
-    hips = np.tile([0.0, 0.9, 0.0], (40, 1, 1))
-    targets = np.zeros((40, 1, 3))
-    targets[20, 0, 1] = -0.05
-    sinks = lowered_hips(hips, targets, np.array([0.9]), 20)
-    assert (sinks >= 0).all() and sinks[20] >= 0.05 and sinks[5] < 1e-3 and np.abs(np.diff(sinks)).max() < 0.03
