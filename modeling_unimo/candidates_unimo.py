@@ -12,11 +12,16 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from .generation_unimo import answer_cache, filled_cache, has_plain_layers
 from .inference_unimo import batches_by_length, evaluating
 from .processing_unimo import MAX_TEXT_CHARACTERS, Answer, Given, UniMoProcessor
 
 # Logits that a batch holds at most: 0.5 GB of float32, whatever the vocabulary.
 _MOST_LOGITS = 2**27
+# Tokens that a CPU reads at once: of more, what a layer hands to the next no longer stays in the processor's cache.
+_TOKENS_ON_CPU = 2048
+# Tokens that reading a common beginning once has to save: it takes a pass through the model of its own.
+_WORTH_SHARING = 64
 
 # Captions that tell a model which reads from one that does not, where too few requests come together to measure it by.
 PROBES = (
@@ -73,7 +78,8 @@ def read_completions(
         processor: The processor that belongs to it.
         task: "m2t" reads thought and caption after the codes, "t2m" thought and codes after the caption.
         thoughts, captions, codes_list: One entry each a completion.
-        batch_size: Completions read at once, at most; fewer where their logits would take more than 0.5 GB.
+        batch_size: Completions read at once, at most; fewer on a CPU, which reads long batches more slowly, and
+            where their logits would take more than 0.5 GB.
 
     Returns:
         One reading a completion, the same alone and in any batch up to rounding.
@@ -88,33 +94,59 @@ def read_completions(
     if not examples:
         return []
     think_end = processor.vocabulary.think_end
+    rows_ids = [example["input_ids"] for example in examples]
     lengths = [(len(example["input_ids"]), sum(example["completion_mask"])) for example in examples]
-    longest = max(kept for _, kept in lengths) + 1
-    rows_at_once = _MOST_LOGITS // (longest * language_model.get_output_embeddings().weight.shape[0])
+    longest, most_kept = max(lengths)[0], max(kept for _, kept in lengths) + 1
+    at_once = min(batch_size, _MOST_LOGITS // (most_kept * language_model.get_output_embeddings().weight.shape[0]))
+    if language_model.device.type == "cpu":
+        at_once = min(at_once, _TOKENS_ON_CPU // longest)
     readings: list[Reading | None] = [None] * len(examples)
     with evaluating(language_model):
-        for rows in batches_by_length(lengths, max(1, min(batch_size, rows_at_once))):
-            inputs = processor.pad([examples[row]["input_ids"] for row in rows]).to(language_model.device)
-            ids, mask = inputs["input_ids"], inputs["attention_mask"]
-            kept = max(lengths[row][1] for row in rows)
+        shared, states = _read_beginning(language_model, rows_ids, min(length - kept for length, kept in lengths) - 1)
+        for rows in batches_by_length(lengths, max(1, at_once)):
+            width, first = lengths[rows[0]][0], min(lengths[row][0] - lengths[row][1] for row in rows)
+            # Padded at the end, where what is padding comes after all that is read: no mask, no positions.
+            padded = [rows_ids[row] + [processor.pad_id] * (width - lengths[row][0]) for row in rows]
+            ids = torch.tensor(padded, device=language_model.device)
+            several = [
+                (keys.expand(len(rows), -1, -1, -1), values.expand(len(rows), -1, -1, -1)) for keys, values in states
+            ]
             logits = language_model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-                logits_to_keep=kept + 1,
-                use_cache=False,
-            ).logits[:, -kept - 1 : -1]
-            targets = ids[:, -kept:]
+                input_ids=ids[:, shared:],
+                past_key_values=filled_cache(several) if shared else None,
+                logits_to_keep=width - first + 1,
+                use_cache=bool(shared),
+            ).logits[:, :-1]
             wide = logits if logits.dtype == torch.float64 else logits.float()
-            chosen = wide.gather(-1, targets[..., None]).squeeze(-1)
+            chosen = wide.gather(-1, ids[:, first:, None]).squeeze(-1)
             log_probs = (chosen - wide.logsumexp(-1)).double().cpu().numpy()
             for place, row in enumerate(rows):
-                completion = examples[row]["input_ids"][-lengths[row][1] :]
+                length, kept = lengths[row]
+                completion = rows_ids[row][-kept:]
                 thinking = completion.index(think_end) + 1 if processor.thoughts else 0
-                of_row = log_probs[place, -len(completion) :]
+                of_row = log_probs[place, length - kept - first : length - first]
                 sums = float(of_row[:thinking].sum()), float(of_row[thinking:].sum())
-                readings[row] = Reading(*sums, thinking, len(completion) - thinking)
+                readings[row] = Reading(*sums, thinking, kept - thinking)
     return [reading for reading in readings if reading is not None]
+
+
+def _read_beginning(
+    language_model: PreTrainedModel, rows: Sequence[Sequence[int]], most: int
+) -> tuple[int, list[tuple[torch.Tensor, torch.Tensor]]]:
+    """What all rows begin with, up to `most` tokens, read once: its length and keys and values of each layer.
+
+    No length and no layers where reading it with every row is as good.
+    """
+    shared = 0
+    while shared < most and all(row[shared] == rows[0][shared] for row in rows):
+        shared += 1
+    text_config = language_model.config.get_text_config(decoder=True)
+    if (len(rows) - 1) * shared < _WORTH_SHARING or not has_plain_layers(text_config):
+        return 0, []
+    cache = answer_cache(text_config)
+    beginning = torch.tensor([list(rows[0][:shared])], device=language_model.device)
+    language_model(input_ids=beginning, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return shared, [(layer.keys, layer.values) for layer in cache.layers]
 
 
 def score_answers(

@@ -28,9 +28,11 @@ def by_hand(model, processor, task, thought, caption, codes):
     return sum(values[:split]), sum(values[split:]), split, len(values) - split
 
 
+@pytest.mark.parametrize("worth", [1, 10**9], ids=["beginning read once", "read with every row"])
 @pytest.mark.parametrize("task", ["t2m", "m2t"])
 @pytest.mark.parametrize("family", sorted(TOKENIZERS))
-def test_reading_is_teacher_forcing_alone_and_in_a_batch(family, task):
+def test_reading_is_teacher_forcing_alone_and_in_a_batch(family, task, worth, monkeypatch):
+    monkeypatch.setattr(candidates_unimo, "_WORTH_SHARING", worth)
     model, processor = tiny_unimo(family)
     model = copy.deepcopy(model.language_model).double()
     columns = (THOUGHTS, TEXTS, CODES)
@@ -57,6 +59,25 @@ def test_logits_of_a_batch_are_bounded(monkeypatch):
     hook.remove()
     assert rows == [1, 1, 1]
     assert [reading.score for reading in found] == pytest.approx([reading.score for reading in expected], rel=1e-5)
+
+
+def test_the_beginning_is_read_once_and_a_cpu_reads_little_at_once(monkeypatch):
+    monkeypatch.setattr(candidates_unimo, "_WORTH_SHARING", 1)
+    model, processor = tiny_unimo()
+    shapes = []
+    hook = model.language_model.register_forward_pre_hook(
+        lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    read_completions(model.language_model, processor, "m2t", THOUGHTS * 2, TEXTS * 2, CODES * 2)
+    # The template and the tag before the first code, which differs.
+    beginning = processor.prompt_ids("m2t", None, [7]).index(processor.code_ids([7])[0])
+    assert shapes[0] == (1, beginning) and [rows for rows, _ in shapes[1:]] == [6]
+    longest = beginning + shapes[1][1]
+    del shapes[:]
+    monkeypatch.setattr(candidates_unimo, "_TOKENS_ON_CPU", 2 * longest)
+    read_completions(model.language_model, processor, "m2t", THOUGHTS * 2, TEXTS * 2, CODES * 2)
+    hook.remove()
+    assert [rows for rows, _ in shapes] == [1, 2, 2, 2]
 
 
 def test_answers_of_both_tasks_are_scored_in_their_places():
