@@ -40,7 +40,7 @@ ANNOTATORS = ("kinematic", "none")
 _NEEDS_DATA = SOURCES[1:]
 _READ = {"data_dir", "annotator", "workers", "subclips", "min_frames", "max_frames", "crop_frames", "long_clips"}
 _OPTIONS = {  # of each source, beside those of all
-    "synthetic": {"num_train", "num_validation", "num_test", "num_hard", "attribute_pools", "language"},
+    "synthetic": {"num_train", "num_validation", "num_test", "num_hard", "attribute_pools", "num_vague", "language"},
     "joints": {*_READ, "up", "facing", "fps"},
     "bvh": {*_READ, "up", "facing", "fps", "joint_map"},
     "smpl": {*_READ, "up", "facing", "fps", "body_model"},
@@ -111,6 +111,7 @@ def make_source(arguments: argparse.Namespace) -> Source:
             "test": arguments.num_test,
             "hard": arguments.num_hard,
             "attribute_pools": arguments.attribute_pools,
+            "vague": arguments.num_vague,
         }
         clips: Iterator[Clip | Skipped] = synthetic.iter_clips(
             **counts, seed=arguments.seed, language=arguments.language
@@ -119,6 +120,8 @@ def make_source(arguments: argparse.Namespace) -> Source:
         card = f"Generated motion of everyday actions with captions and thoughts (seed {arguments.seed})."
         if arguments.language == "wide":
             card += " Two captions of most clips are in the forms in which people write, a few with a slip of the pen."
+        if arguments.num_vague:
+            card += " The split test_vague has captions that tell goals and leave the movement open."
         return Source(clips, total, HUMANML3D.feature_dim, card, annotate=False)
     folder = Path(arguments.data_dir)
     arguments.facing = arguments.facing or ("published" if arguments.source == "amass" else "corrected")
@@ -293,6 +296,12 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--num_hard", type=non_negative_int, default=400, help="clips of the split test_hard")
     group.add_argument(
         "--attribute_pools", type=non_negative_int, default=40, help="pools of 8 clips in test_attributes"
+    )
+    group.add_argument(
+        "--num_vague",
+        type=non_negative_int,
+        default=0,
+        help="clips of the split test_vague, whose captions tell goals; training clips then get one such caption",
     )
     group.add_argument(
         "--language",

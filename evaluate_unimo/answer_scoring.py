@@ -13,13 +13,13 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import protocol
 from evaluate_unimo.answer_files import CaptionAnswers, MotionAnswers, saved_settings
 from evaluate_unimo.evaluation import caption_options, load_judges, load_splits, located, pool_length, tag_of
-from evaluate_unimo.options import HARD_SPLITS
+from evaluate_unimo.options import OTHER_SPLITS
 from evaluate_unimo.push import shown_name
 from evaluate_unimo.results import gather, write_results
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.files_unimo import sha256_of
 
-MOTION_TASKS = ("t2m", *HARD_SPLITS)
+MOTION_TASKS = ("t2m", *OTHER_SPLITS)
 DRAWS = {"split": "test", "seed": 0, "halves": False, "pool_size": 32}  # and what they are without a run's settings
 
 
@@ -92,11 +92,11 @@ def score_motions(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     real_side = protocol.RealSide(entries, load_judges(arguments, device, entries[0].motion.shape[1]))
-    task = next((task for task, split in HARD_SPLITS.items() if split == arguments.split), "t2m")
+    task = next((task for task, split in OTHER_SPLITS.items() if split == arguments.split), "t2m")
     scored: dict[str, list[protocol.Scored]] = {task: []}
     for sample in range(motions.samples):
         seed = arguments.seed + sample
-        if task == "t2m_attributes":
+        if task in ("t2m_attributes", "t2m_vague"):
             drawn = protocol.draw_in_order(entries, seed)
         else:
             drawn = protocol.draw(entries, seed, arguments.halves)
@@ -105,6 +105,8 @@ def score_motions(
         if task == "t2m_attributes":
             pool_size = pool_length([entry.id for entry in entries])
             scored[task].append(protocol.score_attribute_pools(real_side, drawn, made, pool_size))
+        elif task == "t2m_vague":
+            scored[task].append(protocol.score_admissible(real_side, drawn, made))
         else:
             scored[task].append(protocol.score_motions(real_side, drawn, made, arguments.pool_size))
     if task == "t2m" and motions.samples > protocol.MULTIMODALITY_TIMES:

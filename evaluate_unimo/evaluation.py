@@ -23,7 +23,7 @@ from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional, protocol, sampling
 from evaluate_unimo.answer_files import AnswerWriter
 from evaluate_unimo.distributed import ProcessGroup
-from evaluate_unimo.options import FOLDERS, HARD_SPLITS, MODELS
+from evaluate_unimo.options import FOLDERS, MODELS, OTHER_SPLITS
 from evaluate_unimo.push import shown_name
 from evaluate_unimo.results import LISTED, Repeats, gather, write_results
 from modeling_unimo import MotionVQVAEModel, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
@@ -166,7 +166,7 @@ def load_inputs(arguments: argparse.Namespace, group: ProcessGroup) -> Inputs:
         FileNotFoundError: A folder is missing.
         ValueError: A folder of another kind, a split that is missing or empty, or two skeletons.
     """
-    hard = {task: split for task, split in HARD_SPLITS.items() if task in arguments.tasks}
+    hard = {task: split for task, split in OTHER_SPLITS.items() if task in arguments.tasks}
     splits = load_splits(arguments, {"t2m": arguments.split, **hard})
     width = splits["t2m"][0].motion.shape[1]
     sampler = load_sampler(arguments, group)
@@ -271,7 +271,7 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
         members = members[:limit]
         real_side, save = protocol.RealSide(members, judges), None
         if arguments.save_motions:
-            split = HARD_SPLITS.get(task, arguments.split)
+            split = OTHER_SPLITS.get(task, arguments.split)
             settings: dict[str, Any] = {"split": split, "seed": arguments.seed, "halves": halves}
             settings["pool_size"] = arguments.pool_size
             settings |= {"unknown_words": unknown[task]} if task in unknown else {}
@@ -280,6 +280,8 @@ def plan_jobs(arguments: argparse.Namespace, inputs: Inputs) -> list[Job]:
         repeats = arguments.repeats if task == "t2m" else arguments.hard_repeats or arguments.repeats
         if task == "t2m_attributes":
             add(task, repeats, sampling.attribute_pools_repeat, real_side, pool_size=pool, save=save)
+        elif task == "t2m_vague":
+            add(task, repeats, sampling.vague_repeat, real_side, save=save)
         else:
             add(task, repeats, sampling.text_to_motion_repeat, real_side, halves=halves, pool_size=pool, save=save)
     if "t2m" in arguments.tasks and arguments.multimodality:

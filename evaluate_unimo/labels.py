@@ -53,6 +53,8 @@ METRICS = {
     "consistency_decided": Metric("of it: claims decided", 0, 1, share=True),
     "consistency_unread": Metric("of it: sentences unread", 0, 1, share=True),
     "consistency_claims": Metric("of it: number of claims", 0, 0),
+    "admissible": Metric("Does what the caption admits", +1, 1, share=True),
+    "admissible_other": Metric("of it: what another caption admits", 0, 1, share=True),
     "fid": Metric("FID", -1),
     "mm_dist": Metric("MM-Dist", -1),
     "diversity": Metric("Diversity"),
@@ -78,6 +80,7 @@ TASKS = {
     "t2m_attributes": Task(
         "text-to-motion", "Text to motion, pools that differ in one attribute", "test_attributes", "attribute pools"
     ),
+    "t2m_vague": Task("text-to-motion", "Text to motion, captions that tell goals", "test_vague", "vague captions"),
     "m2t": Task("motion-to-text", "Motion to text", "test", "motion to text"),
 }
 MODELS = {"real": "real motion", "sft": "after SFT", "grpo": "after GRPO"}

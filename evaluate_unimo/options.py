@@ -9,7 +9,8 @@ from modeling_unimo.command_line import positive_int
 
 MODELS = ("model", "vqvae", "evaluator", "held_out_evaluator")  # folders, or names on the Hub
 FOLDERS = (*MODELS, "dataset", "bertscore")
-HARD_SPLITS = {"t2m_hard": "test_hard", "t2m_attributes": "test_attributes"}  # task: split
+OTHER_SPLITS = {"t2m_hard": "test_hard", "t2m_attributes": "test_attributes", "t2m_vague": "test_vague"}  # by task
+HARD_TASKS = ("t2m_hard", "t2m_attributes")  # those that every synthetic dataset has a split for
 
 
 def add_protocol_options(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from datasets_scripts.captioned_motions import CaptionedMotion
 from datasets_scripts.captions import SPACY_MODEL
 from datasets_scripts.verify import Verification
 from evaluate_unimo import functional
+from evaluate_unimo.admissible import does_admissible
 from evaluate_unimo.embeddings import Embeddings
 from evaluate_unimo.instruction_accuracy import check_features, count_claims, headline
 
@@ -307,6 +308,48 @@ def score_attribute_pools(
             _add(result[side], name, scores | {"n": len(rows)})
             if side == "generated" and name == "main":
                 clips |= {metric: _spread(ranks <= k, rows, len(entries)) for k, metric in enumerate(scores)}
+    return Scored(result, clips)
+
+
+def score_admissible(real_side: RealSide, drawn: Draw, motions: Sequence[Any], keep: Keep | None = None) -> Scored:
+    """Share of the motions that do something their caption admits, where captions tell goals.
+
+    Args:
+        real_side: The split.
+        drawn: What was asked, every entry in order.
+        motions: Features (T, D) of each answer, None for an invalid one, which does nothing that is admitted.
+        keep: Receives each answer.
+
+    Returns:
+        For real and for generated motion `admissible` and, with the caption of the next entry in place of its own,
+        `admissible_other`: what is reached by chance. `n` counts the entries.
+
+    Raises:
+        ValueError: A caption that does not tell goals.
+    """
+    texts = texts_of(real_side.entries, drawn)
+    if keep is not None:
+        keep(_asked(real_side.entries, drawn, motions))
+    others = [*texts[1:], *texts[:1]]
+    sides: dict[str, list[np.ndarray | None]] = {
+        "real": [real_side.entries[row].motion for row in drawn.asked],
+        "generated": [None if motion is None else torch.as_tensor(motion).numpy(force=True) for motion in motions],
+    }
+    result: dict[str, dict[str, Any]] = {}
+    clips: dict[str, list[Any]] = {"ids": [real_side.entries[row].id for row in drawn.asked]}
+    for side, of_side in sides.items():
+        done = {
+            name: [
+                float(motion is not None and does_admissible(text, motion))
+                for text, motion in zip(asked, of_side, strict=True)
+            ]
+            for name, asked in (("admissible", texts), ("admissible_other", others))
+        }
+        result[side] = {name: sum(values) / len(values) for name, values in done.items()} | {"n": len(texts)}
+        if side == "generated":
+            valid = [float(motion is not None) for motion in of_side]
+            clips |= {"valid": valid, "admissible": done["admissible"]}
+            result[side]["valid"] = sum(valid) / len(valid)
     return Scored(result, clips)
 
 

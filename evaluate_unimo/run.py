@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets_scripts.locks import locked_output
-from evaluate_unimo.options import FOLDERS, HARD_SPLITS, add_protocol_options, check_folders
+from evaluate_unimo.options import FOLDERS, HARD_TASKS, OTHER_SPLITS, add_protocol_options, check_folders
 from modeling_unimo.command_line import boolean, command, exit_on_error, non_negative_int, positive_int
 
 
@@ -40,9 +40,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--tasks",
         nargs="+",
-        choices=("t2m", *HARD_SPLITS, "m2t"),
+        choices=("t2m", *OTHER_SPLITS, "m2t"),
         default=["t2m", "m2t"],
-        help="t2m_hard and t2m_attributes are on the splits test_hard and test_attributes (default: t2m m2t)",
+        help="t2m_hard, t2m_attributes and t2m_vague are on the splits test_hard, test_attributes and test_vague "
+        "(default: t2m m2t)",
     )
     parser.add_argument("--split", default="test")
     parser.add_argument("--repeats", type=positive_int, default=20, help="repeats with other draws (published: 20)")
@@ -100,7 +101,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be > 0, got {arguments.temperature:g}")
     if arguments.hard and "t2m" in arguments.tasks:
-        arguments.tasks = list(dict.fromkeys([*arguments.tasks, *HARD_SPLITS]))
+        arguments.tasks = list(dict.fromkeys([*arguments.tasks, *HARD_TASKS]))
     return arguments
 
 

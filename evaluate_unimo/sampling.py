@@ -212,6 +212,25 @@ def attribute_pools_repeat(
     return protocol.score_attribute_pools(real_side, drawn, motions, pool_size, keep)
 
 
+def vague_repeat(
+    sampler: Sampler, real_side: protocol.RealSide, seed: int, keep: protocol.Keep | None = None
+) -> protocol.Scored:
+    """Generate for every entry of a split whose captions tell goals, and check whether what is done serves them.
+
+    Args:
+        sampler: The model.
+        real_side: The split.
+        seed: Of the draws and the sampling.
+        keep: Receives each answer.
+
+    Returns:
+        The scores.
+    """
+    drawn = protocol.draw_in_order(real_side.entries, seed)
+    motions = sampler.motions(protocol.texts_of(real_side.entries, drawn), seed)
+    return protocol.score_admissible(real_side, drawn, motions, keep)
+
+
 def multimodality_repeat(
     sampler: Sampler,
     entries: Sequence[CaptionedMotion],

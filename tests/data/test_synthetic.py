@@ -17,6 +17,7 @@ from datasets_scripts.sources.synthetic.generator import (
     held_out,
     iter_clips,
 )
+from datasets_scripts.sources.synthetic.goals import readings
 from datasets_scripts.sources.synthetic.language import (
     DETAILED,
     MEDIUM,
@@ -129,6 +130,7 @@ def test_rows_are_complete():
         ({"train": -1}, "must not be negative"),
         ({"attribute_pools": -2}, "must not be negative"),
         ({"seed": -1}, "must not be negative"),
+        ({"vague": -1}, "test_vague must not be negative, got -1"),
         ({"language": "french"}, "language must be one of plain, wide, got 'french'"),
     ],
 )
@@ -147,6 +149,22 @@ def test_wide_language_adds_captions_and_changes_none():
         assert other.captions[: len(one.captions)] == one.captions and len(set(texts)) == len(texts)
         assert len(texts) - len(one.captions) == (0 if other.split in ("test_hard", "test_attributes") else 3)
         assert all(re.fullmatch(r"[a-z ,]+\.?", text) and "  " not in text for text in texts)
+
+
+def test_captions_that_tell_goals_come_on_request_and_change_nothing_else():
+    sizes = {"train": 24, "validation": 4, "test": 3, "hard": 1, "attribute_pools": 1}
+    plain, asked = list(iter_clips(**sizes)), list(iter_clips(**sizes, vague=5))
+    vague = asked[len(plain) :]
+    assert [clip.split for clip in vague] == ["test_vague"] * 5 and len({clip.id for clip in vague}) == 5
+    told = 0
+    for one, other in zip(plain, asked, strict=False):
+        assert one.features.tobytes() == other.features.tobytes()
+        assert other.captions[: len(one.captions)] == one.captions
+        more = other.captions[len(one.captions) :]
+        assert len(more) <= (one.split in ("train", "validation"))
+        told += sum(bool(readings(caption.text)) for caption in more)
+    assert 5 <= told < 28
+    assert all(readings(caption.text) for clip in vague for caption in clip.captions)
 
 
 def test_retellings_are_true_and_of_many_forms(clips):

@@ -16,7 +16,9 @@ from tiny_unimo import tiny_unimo, tiny_vqvae
 
 from datasets_scripts.hub.upload import Pushed, remember
 from datasets_scripts.schema import Caption, Clip, write_dataset
+from datasets_scripts.sources.synthetic.generator import iter_clips
 from evaluate_unimo import functional, sampling
+from evaluate_unimo.answer_scoring import score
 from evaluate_unimo.embeddings import load as load_embeddings
 from evaluate_unimo.embeddings import path_of
 from evaluate_unimo.evaluation import evaluate, pool_length
@@ -24,6 +26,7 @@ from evaluate_unimo.protocol import Scored
 from evaluate_unimo.push import push, shown_name
 from evaluate_unimo.results import Repeats, markdown, summarise
 from evaluate_unimo.run import main, parse
+from evaluate_unimo.score import parse as parse_score
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -279,6 +282,22 @@ def test_tasks_and_limits_of_the_hard_splits(stages, tmp_path):
     results = run(stages, tmp_path / "b", *more, "--hard", "--tasks", "t2m")
     assert results["t2m"]["generated"]["n"] == 3  # of six motions, whose other half is compared with
     assert results["t2m_attributes"]["generated"]["n"] == 4  # one whole pool
+
+
+def test_captions_that_tell_goals_are_scored_by_what_is_done(stages, tmp_path):
+    counts = {"train": 2, "validation": 0, "test": 2, "hard": 0, "attribute_pools": 0, "vague": 3}
+    write_dataset(iter_clips(**counts), tmp_path / "data")
+    more = ("--tasks", "t2m_vague", "--repeats", "2", "--save_motions", str(tmp_path / "saved"))
+    results = run(stages, tmp_path / "out", "--dataset", str(tmp_path / "data"), *more)
+    real, generated = results["t2m_vague"]["real"], results["t2m_vague"]["generated"]
+    assert real["admissible"] == {"mean": 1.0, "ci95": 0.0} and real["admissible_other"]["mean"] < 1
+    assert generated["admissible"]["mean"] < 1 and generated["valid"]["mean"] == 1 and generated["n"] == 3
+    clips = json.loads((tmp_path / "out" / "clips.json").read_text())["t2m_vague"]
+    assert len(clips["ids"]) == 3 and clips["admissible"]["count"] == [2, 2, 2]
+    assert "| | admissible | admissible_other | n | valid |" in markdown(results)
+    saved = ("--motions", str(tmp_path / "saved" / "test_vague"), "--dataset", str(tmp_path / "data"))
+    again = score(parse_score([*saved, "--evaluator", str(stages / "evaluator")]))
+    assert again["t2m_vague"] == results["t2m_vague"]
 
 
 def test_answers_without_thoughts_of_a_model_that_was_taught_both(stages, tmp_path):

@@ -2,7 +2,8 @@
 
 Splits: train, validation and test share one distribution; `test_hard` has longer sequences, combinations of action,
 side, count and manner that no other split contains, and captions that leave out what can be worked out;
-`test_attributes` has pools of eight clips that differ in one attribute only.
+`test_attributes` has pools of eight clips that differ in one attribute only. On request there is `test_vague`, whose
+captions tell goals and leave the movement open, and one such caption for each training clip that serves goals.
 """
 
 import itertools
@@ -14,6 +15,7 @@ import numpy as np
 
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import Caption, Clip
+from datasets_scripts.sources.synthetic import goals
 from datasets_scripts.sources.synthetic.language import MIRRORED_ACTIONS, captions, mirrored, relation, thought
 from datasets_scripts.sources.synthetic.motion import FPS, MANNERS, SPEEDS, Motion, Plan, Segment, animate
 from datasets_scripts.sources.synthetic.retelling import retellings
@@ -23,6 +25,8 @@ RETELLINGS = 3  # of each clip in wide language, beside its five or so captions
 SPLITS = ("train", "validation", "test", "test_hard", "test_attributes")
 ATTRIBUTES = ("side", "count", "direction", "speed", "angle")
 POOL_SIZE = 8
+VAGUE = "test_vague"
+_VAGUE_STREAM = len(SPLITS) + 1  # of draws; len(SPLITS) itself is that of `new_captions`
 
 _SIDES = ("left", "right")
 _WITH_BOTH = ("left", "right", "both")
@@ -103,7 +107,10 @@ _CUMULATIVE = {actions: _weights(actions) for actions in (_STANDING, _SEATED)}
 
 
 def _draw_segment(rng: np.random.Generator, actions: tuple[str, ...]) -> Segment:
-    action = actions[int(np.searchsorted(_CUMULATIVE[actions], rng.random()))]
+    return _draw_details(rng, actions[int(np.searchsorted(_CUMULATIVE[actions], rng.random()))])
+
+
+def _draw_details(rng: np.random.Generator, action: str) -> Segment:
     choice = CHOICES[action]
     speed = "normal"
     if choice.paced:
@@ -161,12 +168,16 @@ def _draw_plan(rng: np.random.Generator, hard: bool) -> Plan:
         count = 4 if rng.random() < 0.5 else 5
     else:
         count = 1 + int(np.searchsorted((0.30, 0.74, 0.97), rng.random()))
-    segments = _draw_segments(rng, count, manner, hard)
+    return _timed(rng, _draw_segments(rng, count, manner, hard), manner)
+
+
+def _timed(rng: np.random.Generator, segments: list[Segment], manner: str) -> Plan:
+    """A plan of actions with drawn pauses and sizes of movement."""
     return Plan(
         tuple(segments),
         manner,
         lead=1 + int(rng.integers(2)),
-        gaps=tuple(int(gap) for gap in rng.integers(0, 2, count - 1)),
+        gaps=tuple(int(gap) for gap in rng.integers(0, 2, len(segments) - 1)),
         tail=1 + int(rng.integers(2)),
         amplitude=float(rng.uniform(0.93, 1.07)),
         sway_phase=float(rng.uniform(0.0, 2 * np.pi)),
@@ -193,6 +204,36 @@ def draw_clip(rng: np.random.Generator, hard: bool = False) -> tuple[Plan, Motio
             if motion is not None:
                 return plan, motion
             plan = replace(plan, segments=plan.segments[:-1])
+
+
+def draw_goals(rng: np.random.Generator) -> tuple[list[goals.Goal], Plan, Motion]:
+    """Draw goals and one of the motions that serve them.
+
+    Args:
+        rng: Of all draws.
+
+    Returns:
+        One to `goals.MOST_GOALS` goals, the plan of the motion, and the motion.
+    """
+    while True:
+        count = 1 + int(np.searchsorted((0.3, 0.8), rng.random()))
+        drawn = [goals.GOALS[place] for place in rng.permutation(len(goals.GOALS))[:count].tolist()]
+        segments = [_draw_details(rng, _pick(rng, goal.actions)) for goal in drawn]
+        repeated = any(one.action == other.action for one, other in itertools.pairwise(segments))
+        if repeated or any(held_out(segment, "") for segment in segments):
+            continue
+        plan = _timed(rng, segments, "")
+        motion = animate(plan)
+        if motion is not None:
+            return drawn, plan, motion
+
+
+def _goal_captions(rng: np.random.Generator, plan: Plan) -> list[str]:
+    """A caption that tells what a plan may be for, or none where one of its actions serves no goal."""
+    served = [[goal for goal in goals.GOALS if segment.action in goal.actions] for segment in plan.segments]
+    if len(served) > goals.MOST_GOALS or not all(served):
+        return []
+    return goals.captions([several[int(rng.integers(len(several)))] for several in served], rng, count=1)
 
 
 def _clip(name: str, split: str, plan: Plan, motion: Motion, texts: list[str]) -> Clip:
@@ -293,8 +334,9 @@ def iter_clips(
     attribute_pools: int = 40,
     seed: int = 0,
     language: str = "plain",
+    vague: int = 0,
 ) -> Iterator[Clip]:
-    """Yield the clips of every split in order; each depends only on (seed, split, index) and the language.
+    """Yield the clips of every split in order; each depends only on (seed, split, index), the language and `vague`.
 
     Args:
         train, validation, test, hard: Number of clips.
@@ -302,6 +344,8 @@ def iter_clips(
         seed: Of all draws.
         language: "plain", or "wide" for `RETELLINGS` more captions of each clip of the first three splits, in the
             forms in which people write.
+        vague: Number of clips of `VAGUE`. With any, clips of the first two splits whose actions all serve goals have
+            one more caption, which tells goals: a model cannot know the words from elsewhere.
 
     Yields:
         The clips; motions and the captions before those of "wide" are the same in both languages.
@@ -312,7 +356,7 @@ def iter_clips(
     if language not in LANGUAGES:
         raise ValueError(f"synthetic data: language must be one of {', '.join(LANGUAGES)}, got {language!r}")
     sizes = dict(zip(SPLITS, (train, validation, test, hard, attribute_pools), strict=True))
-    for name, value in {**sizes, "seed": seed}.items():
+    for name, value in {**sizes, VAGUE: vague, "seed": seed}.items():
         if value < 0:
             raise ValueError(f"synthetic data: {name} must not be negative, got {value}")
     for number, split in enumerate(SPLITS):
@@ -331,4 +375,10 @@ def iter_clips(
                 texts = texts[:4]
             elif language == "wide":
                 texts = [*texts, *retellings(plan, rng, RETELLINGS, texts)]
+            if vague and split in ("train", "validation"):
+                texts = [*texts, *_goal_captions(np.random.default_rng((seed, _VAGUE_STREAM, number, index)), plan)]
             yield _clip(f"{split}-{index:05d}", split, plan, motion, texts)
+    for index in range(vague):
+        rng = np.random.default_rng((seed, _VAGUE_STREAM, index))
+        drawn, plan, motion = draw_goals(rng)
+        yield _clip(f"{VAGUE}-{index:05d}", VAGUE, plan, motion, goals.captions(drawn, rng))
