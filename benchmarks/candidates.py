@@ -1,8 +1,9 @@
 """What choosing among candidates gains, by which reading, and what it costs.
 
-`python -m benchmarks.candidates --run runs/quickstart --output docs/results/candidates.json` samples N answers for
-captions of the hard split and of the test split and for motions of the test split, chooses among them by every score
-that the model's own readings make, and has the judges score what was chosen. All scores choose among the same answers.
+`python -m benchmarks.candidates --run runs/quickstart` samples N answers for captions of the hard split and of the
+test split and for motions of the test split, chooses among them by every score that the model's own readings make, and
+has the judges score what was chosen. All scores choose among the same answers. What it writes, `candidates.json` and
+`candidates-captions.json` in docs/results, `benchmarks.results_tables` shows.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
+from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional
 from evaluate_unimo.instruction_accuracy import check_features, headline
@@ -24,6 +26,7 @@ from modeling_unimo.candidates_unimo import Reading, read_completions
 from modeling_unimo.files_unimo import write_json
 
 JUDGES = {"held-out judge": "evaluator_held_out", "judge": "evaluator"}
+CAPTION_FIGURES = {"BLEU@1": "bleu1", "BLEU@4": "bleu4", "ROUGE-L": "rouge_l", "CIDEr": "cider"}
 THOUGHTS = 4  # of a caption's candidates, that are averaged over
 TIMED = 32  # captions of the timing
 SCORES = {  # of a motion or caption: what chooses, and how it is computed from the readings of the candidates
@@ -211,9 +214,18 @@ def measure_motions(
 
 
 def measure_captions(
-    model: Any, processor: UniMoProcessor, entries: Sequence[CaptionedMotion], candidates: int, seed: int
+    model: Any,
+    processor: UniMoProcessor,
+    judges: Mapping[str, Any],
+    entries: Sequence[CaptionedMotion],
+    candidates: int,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
-    """BLEU, ROUGE-L and CIDEr of the descriptions that each score chooses."""
+    """BLEU, ROUGE-L and CIDEr of the descriptions that each score chooses, and R@1 of these among motions."""
+    motions = {
+        name: judge.get_motion_features([entry.motion for entry in entries]).numpy(force=True)
+        for name, judge in judges.items()
+    }
     codes = model.encode_motions([entry.motion for entry in entries], processor)
     answers = model.generate_answers("m2t", None, codes, processor, num_samples=candidates, seed=seed)
     rows = [(a.caption, of, a) for of, several in zip(codes, answers, strict=True) for a in several]
@@ -223,7 +235,13 @@ def measure_captions(
     for name, best in chosen(scores).items():
         captions = [several[place].caption for several, place in zip(answers, best.tolist(), strict=True)]
         corpus = functional.caption_scores(captions, references).corpus
-        found[name] = {figure: float(corpus[figure]) for figure in ("bleu1", "bleu4", "rouge_l", "cider")}
+        found[name] = {label: float(corpus[figure]) for label, figure in CAPTION_FIGURES.items()}
+        for judged, embedded in motions.items():
+            texts = judges[judged].get_text_features([tokenize_caption(caption) for caption in captions])
+            ranks = functional.r_precision(
+                texts.numpy(force=True), embedded, top_k=1, pool_size=min(32, len(captions))
+            )
+            found[name][f"{judged}: R@1"] = float(ranks["r_precision_top1"])
     return found
 
 
@@ -246,8 +264,17 @@ def measure_time(model: Any, processor: UniMoProcessor, texts: Sequence[str], ca
     return {"one": one, "best": best, "times": best / one, "reading_share": (best - written) / best}
 
 
-def results(measured: dict[str, Any], arguments: argparse.Namespace, command: str) -> dict[str, Any]:
-    """The figures as `benchmarks.results_tables` shows them: a line a score, the splits side by side."""
+def results(measured: dict[str, Any], arguments: argparse.Namespace, command: str) -> dict[str, dict[str, Any]]:
+    """The figures as `benchmarks.results_tables` shows them, by the name of the file: a line a score.
+
+    Args:
+        measured: What was measured, by split, "m2t" for descriptions.
+        arguments: The options of the command.
+        command: The command that makes them again.
+
+    Returns:
+        "candidates", the splits side by side, and "candidates-captions", where the test split was among them.
+    """
     motions = {name: measured[name] for name in ("test_hard", "test") if name in measured}
     figures = ["held-out judge: R@1", "judge: R@1", "held-out judge: FID", "instruction accuracy"]
     rows = []
@@ -259,25 +286,42 @@ def results(measured: dict[str, Any], arguments: argparse.Namespace, command: st
         ]
         rows.append([name, *cells])
     spent = measured["seconds"]
-    return {
-        "kind": "table",
-        "title": f"Best of {arguments.candidates} by the model's own reading",
-        "tag": "candidates",
-        "protocol": (
-            f"{arguments.captions} captions of each split, {arguments.candidates} candidates each at the model's "
-            f"temperature, seed {arguments.seed}; every score chooses among the same candidates. "
-            f"{TIMED} captions take {spent['times']:.1f} times as long with {arguments.candidates} candidates as with "
-            f"one, {spent['reading_share']:.0%} of it reading (best of three runs, {measured['machine']})"
-        ),
-        "commands": [command],
-        "columns": [
-            "chosen by",
-            *(f"{split.replace('test_hard', 'hard').replace('_', ' ')}, {f}" for split in motions for f in figures),
-        ],
-        "rows": rows,
-        "scores": SCORES,
-        "measured": measured,
+    sampled = (
+        f"{arguments.candidates} candidates each at the model's temperature, seed {arguments.seed}; every score "
+        "chooses among the same candidates"
+    )
+    split_names = {split: split.replace("test_hard", "hard").replace("_", " ") for split in motions}
+    made = {
+        "candidates": {
+            "kind": "table",
+            "title": f"Best of {arguments.candidates} by the model's own reading",
+            "tag": "candidates",
+            "protocol": (
+                f"{arguments.captions} captions of each split, {sampled}. {TIMED} captions take "
+                f"{spent['times']:.1f} times as long with {arguments.candidates} candidates as with one, "
+                f"{spent['reading_share']:.0%} of it reading (best of three runs, {measured['machine']})"
+            ),
+            "commands": [command],
+            "columns": ["chosen by", *(f"{split_names[split]}, {f}" for split in motions for f in figures)],
+            "rows": rows,
+            "scores": SCORES["t2m"],
+            "measured": {name: found for name, found in measured.items() if name != "m2t"},
+        }
     }
+    if "m2t" in measured:
+        columns = list(measured["m2t"]["one sample"])
+        made["candidates-captions"] = {
+            "kind": "table",
+            "title": f"Best of {arguments.candidates} descriptions",
+            "tag": "candidates",
+            "protocol": f"{arguments.captions} motions of the test split, {sampled}",
+            "commands": [command],
+            "columns": ["chosen by", *columns],
+            "rows": [[name, *(f"{of[figure]:.3f}" for figure in columns)] for name, of in measured["m2t"].items()],
+            "scores": SCORES["m2t"],
+            "measured": measured["m2t"],
+        }
+    return made
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -289,7 +333,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=8)
     parser.add_argument("--splits", nargs="+", default=["test_hard", "test"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--output", type=Path, default=Path("docs/results"), help="folder of the JSON files to write")
     return parser.parse_args(argv)
 
 
@@ -310,18 +354,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         with torch.no_grad():
             measured[split] = measure_motions(model, processor, judges, entries, arguments.candidates, arguments.seed)
             if split == "test":
-                measured["m2t"] = measure_captions(model, processor, entries, arguments.candidates, arguments.seed)
+                measured["m2t"] = measure_captions(
+                    model, processor, judges, entries, arguments.candidates, arguments.seed
+                )
         texts = [entry.texts[0] for entry in entries[:TIMED]]
     measured["seconds"] = measure_time(model, processor, texts, arguments.candidates)
-    command = (
-        f"python -m benchmarks.candidates --run {Path('runs') / 'quickstart'} --output docs/results/candidates.json"
-    )
-    found = results(measured, arguments, command)
-    write_json(arguments.output, found)
-    for line in [found["columns"], *found["rows"]]:
-        print(" | ".join(line))
-    for name, scores in measured.get("m2t", {}).items():
-        print(name, " ".join(f"{figure} {value:.4f}" for figure, value in scores.items()))
+    command = f"python -m benchmarks.candidates --run runs/quickstart --captions {arguments.captions}"
+    for name, content in results(measured, arguments, command).items():
+        write_json(arguments.output / f"{name}.json", content)
+        for line in [content["columns"], *content["rows"]]:
+            print(" | ".join(line))
     print(measured["seconds"])
 
 

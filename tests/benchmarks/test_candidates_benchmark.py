@@ -25,17 +25,19 @@ def run(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore:candidates are chosen")  # random weights read nothing
 def test_a_line_for_every_score(run, tmp_path, monkeypatch):
     monkeypatch.setattr(candidates, "TIMED", 2)
-    output = tmp_path / "candidates.json"
-    candidates.main(["--run", str(run), "--captions", "4", "--candidates", "3", "--output", str(output)])
-    found = json.loads(output.read_text())
+    candidates.main(["--run", str(run), "--captions", "4", "--candidates", "3", "--output", str(tmp_path)])
+    found, captions = (json.loads((tmp_path / f"candidates{of}.json").read_text()) for of in ("", "-captions"))
     assert [row[0] for row in found["rows"]] == ["real motion", *candidates.SCORES["t2m"]]
     for split in ("test_hard", "test"):
         assert set(found["measured"][split]) == {"real motion", *candidates.SCORES["t2m"]}
         assert found["measured"][split]["real motion"]["judge: FID"] == pytest.approx(0, abs=1e-6)
-    assert set(found["measured"]["m2t"]) == set(candidates.SCORES["m2t"])
+    assert [row[0] for row in captions["rows"]] == list(captions["measured"]) == list(candidates.SCORES["m2t"])
+    assert {"BLEU@1", "BLEU@4", "CIDEr", "held-out judge: R@1"} <= set(captions["columns"])
     assert found["measured"]["seconds"]["best"] > 0
-    columns, rows = results_tables.table(found)
-    assert len({len(columns), *map(len, rows)}) == 1 and "held-out judge: R@1" in columns[1]
+    for content in (found, captions):
+        columns, rows = results_tables.table(content)
+        assert len({len(columns), *map(len, rows)}) == 1
+    assert "held-out judge: R@1" in results_tables.table(found)[0][1]
 
 
 def test_scores_from_log_probabilities():
