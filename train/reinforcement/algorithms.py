@@ -59,6 +59,12 @@ def prompts_drawn(training: GRPOConfig) -> int:
     """The prompts of a whole run: those of each time that answers are sampled, as often as its steps need.
 
     Where answers serve several iterations, more than are used.
+
+    Args:
+        training: GRPO's settings.
+
+    Returns:
+        How many prompts.
     """
     batches = training.max_steps * training.gradient_accumulation_steps
     samplings = math.ceil(batches / training.steps_per_generation)
@@ -66,19 +72,36 @@ def prompts_drawn(training: GRPOConfig) -> int:
 
 
 def pairs_a_step(training: GRPOConfig) -> int:
-    """The prompts whose answers a GRPO step learns from, which are the pairs a DPO step learns from."""
+    """The prompts whose answers a GRPO step learns from, which are the pairs a DPO step learns from.
+
+    Args:
+        training: GRPO's settings.
+
+    Returns:
+        How many prompts, over all processes.
+    """
     batch = training.per_device_train_batch_size * training.world_size
     return batch * training.gradient_accumulation_steps // training.num_generations
 
 
 def cycle_steps(training: GRPOConfig) -> int:
-    """Optimiser steps until answers are sampled anew and no sampled answer is left over."""
+    """Optimiser steps until answers are sampled anew and no sampled answer is left over.
+
+    Args:
+        training: GRPO's settings.
+
+    Returns:
+        How many steps.
+    """
     passes = training.steps_per_generation * training.num_iterations
     return math.lcm(passes, training.gradient_accumulation_steps) // training.gradient_accumulation_steps
 
 
 def check_save_steps(training: GRPOConfig) -> None:
     """Refuse checkpoints in the middle of a generation cycle, whose answers are in none and cannot be resumed.
+
+    Args:
+        training: GRPO's settings.
 
     Raises:
         SystemExit: with the nearest step count that is at the end of one.
@@ -104,6 +127,9 @@ def check_off_policy(training: GRPOConfig) -> None:
 
     Then TRL keeps no log-probabilities of the sampling policy, and neither ratios of sequences nor their clipping act.
 
+    Args:
+        training: GRPO's settings.
+
     Raises:
         SystemExit: with settings under which they do.
     """
@@ -120,6 +146,9 @@ def check_off_policy(training: GRPOConfig) -> None:
 def check_ppo(training: GRPOConfig) -> None:
     """Refuse what has no meaning where every token has an advantage of its own.
 
+    Args:
+        training: GRPO's settings.
+
     Raises:
         SystemExit: naming the setting.
     """
@@ -132,6 +161,12 @@ def check_ppo(training: GRPOConfig) -> None:
 
 def check_pairs(training: GRPOConfig) -> int:
     """How many of the pairs of a DPO step each process has.
+
+    Args:
+        training: GRPO's settings.
+
+    Returns:
+        Pairs of a process.
 
     Raises:
         SystemExit: they cannot be shared out evenly over the processes.
@@ -158,6 +193,9 @@ def settings_for(
         training: GRPO's, changed in place where it is returned.
         dpo_beta: DPO's own temperature; a KL weight of GRPO is another quantity.
         max_length: tokens of the longest prompt with its answer, so that DPO cuts none.
+
+    Returns:
+        The settings, of the class that the trainer takes.
 
     Raises:
         SystemExit: DPO's pairs of a step cannot be shared out evenly over the processes.
@@ -221,7 +259,17 @@ def make_trainer(
 ) -> StageTrainer:
     """The trainer of an algorithm; DPO's dataset holds pairs, the others' prompts that rewards are called for.
 
-    `gae_lambda` and `value_learning_rate` are PPO's, see `MotionPPOTrainer`.
+    Args:
+        algorithm: "grpo", "ppo", "gspo", "rloo" or "dpo".
+        model: The policy.
+        settings: As `settings_for` gives them.
+        train_dataset: The pairs or prompts.
+        tokenizer: That of the policy.
+        rewards: Reward functions; DPO calls none.
+        gae_lambda, value_learning_rate: PPO's, see `MotionPPOTrainer`.
+
+    Returns:
+        The trainer.
     """
     common = {"model": model, "args": settings, "train_dataset": train_dataset, "processing_class": tokenizer}
     if algorithm == "dpo":

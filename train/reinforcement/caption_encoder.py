@@ -61,7 +61,15 @@ class CaptionEncoder:
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str], batch_size: int = 64) -> torch.Tensor:
-        """Sentences -> (N, E) float32 embeddings, in the order given; what is too long for the encoder is cut off."""
+        """Sentences -> (N, E) float32 embeddings, in the order given; what is too long for the encoder is cut off.
+
+        Args:
+            texts: The sentences, N of them.
+            batch_size: Sentences read at once.
+
+        Returns:
+            Embeddings (N, E), float32.
+        """
         rows: dict[int, torch.Tensor] = {}
         for chosen in batches_by_length([len(text) for text in texts], batch_size):
             rows.update(zip(chosen, self._embed([texts[i] for i in chosen]), strict=True))

@@ -83,6 +83,10 @@ GENERATED = SAMPLED | {
 def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> None:
     """Stop, before anything is loaded, where two settings exclude each other.
 
+    Args:
+        arguments: The options of the stage.
+        training: GRPO's settings.
+
     Raises:
         SystemExit: the message names both and what to change.
     """
@@ -128,6 +132,10 @@ def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> N
 def require_finite(model: PreTrainedModel, path: str) -> None:
     """Refuse a network whose weights are not finite: none of its scores would be.
 
+    Args:
+        model: The network.
+        path: Where it was loaded from.
+
     Raises:
         ValueError: naming the first one.
     """
@@ -138,6 +146,11 @@ def require_finite(model: PreTrainedModel, path: str) -> None:
 
 def require_codebook(processor: Any, vqvae: MotionVQVAEModel, arguments: "GRPOArguments") -> None:
     """Refuse a VQ-VAE whose codes are not those of the policy's vocabulary.
+
+    Args:
+        processor: The policy's.
+        vqvae: The VQ-VAE.
+        arguments: The options of the stage, which name both folders.
 
     Raises:
         ValueError: with both sizes.
@@ -151,6 +164,10 @@ def require_codebook(processor: Any, vqvae: MotionVQVAEModel, arguments: "GRPOAr
 
 def require_reference(arguments: "GRPOArguments", model: PreTrainedModel) -> None:
     """Refuse a reference that is not there or has another vocabulary than the policy.
+
+    Args:
+        arguments: The options of the stage, which name the reference.
+        model: The policy.
 
     Raises:
         FileNotFoundError, ValueError: what is wrong with it.
@@ -185,6 +202,9 @@ def load_inputs(
 
     Args:
         reads: also load what `self_consistency` reads motions with: the reference, a second copy of the policy.
+
+    Returns:
+        What the run reads.
 
     Raises:
         ValueError, OSError: an input that is missing, damaged or does not belong to the others.
@@ -228,6 +248,11 @@ def load_inputs(
 
 def train_grpo(arguments: "GRPOArguments", guarding: GuardArguments, training: GRPOConfig) -> None:
     """Train and save the policy with its processor, and the assembled UniMo where that is asked for.
+
+    Args:
+        arguments: The options of the stage.
+        guarding: The options of its guards.
+        training: GRPO's settings.
 
     Raises:
         SystemExit: an input or a setting is refused, a guard ends the training, or it ends without a model.
@@ -333,7 +358,19 @@ def policy_trainer(
     processor: Any,
     rewards: Sequence[RewardFunction],
 ) -> StageTrainer:
-    """The algorithm's trainer; TRL loads the reference from the path the policy's configuration names."""
+    """The algorithm's trainer; TRL loads the reference from the path the policy's configuration names.
+
+    Args:
+        arguments: The options of the stage.
+        model: The policy.
+        settings: As `settings_for` gives them.
+        data: Prompts, or pairs for DPO.
+        processor: That of the policy.
+        rewards: Reward functions.
+
+    Returns:
+        The trainer.
+    """
     own = model.config.name_or_path
     model.config.name_or_path = arguments.reference_model or own
     trainer = make_trainer(
@@ -360,6 +397,18 @@ def preferences(
     weights: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     """DPO's pairs: those an earlier start of this run made, else chosen from answers sampled now.
+
+    Args:
+        arguments: The options of the stage.
+        training: GRPO's settings.
+        model: The policy.
+        processor: Its processor.
+        rows: Prompts, as `draw_prompts` makes them.
+        rewards: Reward functions.
+        weights: Of each reward, by name.
+
+    Returns:
+        The pairs, as `choose_pairs` makes them.
 
     Raises:
         ValueError: no prompt has answers that differ enough.

@@ -60,14 +60,28 @@ class MotionScorer:
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Code sequences -> raw features (4 L, D) of each; nothing is remembered."""
+        """Code sequences -> raw features (4 L, D) of each; nothing is remembered.
+
+        Args:
+            rows: Codes of each motion.
+
+        Returns:
+            Features of each, (4 L, D) for L codes.
+        """
         # On a CPU padding costs what motion costs: batches of nearly equal lengths take two thirds of the time.
         batch_size = 16 if self.vqvae.device.type == "cpu" else 128
         with self._autocast():
             return self.vqvae.decode_motions(rows, self.feature_extractor, batch_size, return_tensors="pt")
 
     def embed_codes(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Code sequences -> (N, E) unit-length motion embeddings of what they decode to."""
+        """Code sequences -> (N, E) unit-length motion embeddings of what they decode to.
+
+        Args:
+            rows: Codes of each motion.
+
+        Returns:
+            Embeddings (N, E).
+        """
 
         def embed(missing: list[Codes]) -> Tensor:
             motions = self.decode(missing)
@@ -83,7 +97,14 @@ class MotionScorer:
         return self._embed([tuple(row) for row in rows], self._motions, embed)
 
     def embed_tokens(self, captions: Sequence[Sequence[str]]) -> Tensor:
-        """Captions as word/POS tokens -> (N, E) unit-length text embeddings."""
+        """Captions as word/POS tokens -> (N, E) unit-length text embeddings.
+
+        Args:
+            captions: Word/POS tokens of each caption.
+
+        Returns:
+            Embeddings (N, E).
+        """
 
         def embed(missing: list[Tokens]) -> Tensor:
             with self._autocast():
@@ -94,6 +115,12 @@ class MotionScorer:
     def embed_captions(self, texts: Sequence[str]) -> Tensor:
         """Captions -> (N, E) unit-length embeddings to compare captions by: the caption encoder's where there is one.
 
+        Args:
+            texts: The captions.
+
+        Returns:
+            Embeddings (N, E).
+
         Raises:
             ValueError: without a caption encoder, a caption that holds no word.
         """
@@ -102,7 +129,14 @@ class MotionScorer:
         return self._embed(list(texts), self._captions, self.caption_encoder.embed)
 
     def physics(self, rows: Sequence[Sequence[int]]) -> list[Physics]:
-        """Figures of what code sequences decode to, decoded together with `embed_codes`."""
+        """Figures of what code sequences decode to, decoded together with `embed_codes`.
+
+        Args:
+            rows: Codes of each motion.
+
+        Returns:
+            Figures of each.
+        """
         self.embed_codes(rows)
         return [self._physics[tuple(row)] for row in rows]
 

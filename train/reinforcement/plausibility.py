@@ -30,6 +30,12 @@ class Physics:
 def measure(features: np.ndarray) -> Physics:
     """`Physics` of raw features (T, 263 or 251), T of at least two frames.
 
+    Args:
+        features: (T, D).
+
+    Returns:
+        The figures.
+
     Raises:
         ValueError: features of no known skeleton, of one frame, or not finite.
     """
@@ -49,6 +55,13 @@ def plausibility(motion: Physics, reference: Physics) -> float:
 
     Measured against the reference because a jump has more jerk than standing; more still or smoother than the
     reference is not better than 1, so that standing still does not pay.
+
+    Args:
+        motion: Figures of the motion.
+        reference: Those of what it is compared with.
+
+    Returns:
+        Mean over the figures of the reference's over the motion's, each at most 1.
 
     >>> round(plausibility(Physics(0.3, 0.0, 60.0), Physics(0.1, 0.0, 80.0)), 3)
     0.833

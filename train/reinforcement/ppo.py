@@ -63,19 +63,34 @@ class Critic(nn.Module):
         self.optimizer = torch.optim.AdamW(self.parameters(), lr=learning_rate, weight_decay=0.0)
 
     def forward(self, states: Tensor) -> Tensor:
-        """States (B, T, H), of any precision -> values (B, T) float32."""
+        """States (B, T, H), of any precision -> values (B, T) float32.
+
+        Args:
+            states: (B, T, H).
+
+        Returns:
+            Values (B, T).
+        """
         with torch.autocast(states.device.type, enabled=False):
             return states.float() @ self.weight + self.bias
 
     def save(self, path: Path) -> None:
-        """Write weights and the optimizer's state as one safetensors file."""
+        """Write weights and the optimizer's state as one safetensors file.
+
+        Args:
+            path: The file.
+        """
         tensors = {f"weight.{name}": value for name, value in self.state_dict().items()}
         for place, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{place}.{name}": value for name, value in state.items()}
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
 
     def load(self, path: Path) -> None:
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Args:
+            path: The file.
+        """
         tensors = load_file(path)
         weights = {n.removeprefix("weight."): value for n, value in tensors.items() if n.startswith("weight.")}
         self.load_state_dict(weights)

@@ -71,14 +71,30 @@ def sample_answers(
 
 
 def end_ids(model: PreTrainedModel, processor: Any) -> list[int]:
-    """The ids that end an answer: the template's end of turn and those the model declares."""
+    """The ids that end an answer: the template's end of turn and those the model declares.
+
+    Args:
+        model: The policy.
+        processor: Its processor.
+
+    Returns:
+        The ids, sorted.
+    """
     declared = model.generation_config.eos_token_id
     declared = [] if declared is None else [declared] if isinstance(declared, int) else declared
     return sorted({processor.end_id, processor.tokenizer.eos_token_id, *declared})
 
 
 def trimmed(ids: Sequence[int], settings: GenerationConfig) -> list[int]:
-    """Generated ids up to their end token, which stays; all of them where there is none."""
+    """Generated ids up to their end token, which stays; all of them where there is none.
+
+    Args:
+        ids: Generated ids.
+        settings: Whose `eos_token_id` are the end tokens.
+
+    Returns:
+        The ids of the answer.
+    """
     ends = [i for i, id_ in enumerate(ids) if id_ in settings.eos_token_id]
     return list(ids[: ends[0] + 1] if ends else ids)
 
@@ -149,14 +165,27 @@ def choose_pairs(
 
 
 def write_pairs(folder: str | Path, pairs: Sequence[Mapping[str, Any]], counts: Mapping[str, Any]) -> None:
-    """Keep the pairs with the run, so that one that is resumed learns from the same."""
+    """Keep the pairs with the run, so that one that is resumed learns from the same.
+
+    Args:
+        folder: Of the run.
+        pairs: The pairs.
+        counts: How many there were of what.
+    """
     write_json(Path(folder) / COUNTS, counts)
     with atomic_write(Path(folder) / PAIRS) as part, open(part, "w", encoding="utf-8") as file:
         file.writelines(json.dumps(pair) + "\n" for pair in pairs)
 
 
 def read_pairs(folder: str | Path) -> list[dict[str, Any]] | None:
-    """The pairs an earlier start of the run has made; None where there are none."""
+    """The pairs an earlier start of the run has made; None where there are none.
+
+    Args:
+        folder: Of the run.
+
+    Returns:
+        The pairs, or None.
+    """
     path = Path(folder) / PAIRS
     return list(_lines(path)) if path.is_file() else None
 

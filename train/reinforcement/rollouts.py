@@ -23,7 +23,14 @@ Rollouts = Callable[[list, GRPOTrainer], dict[str, Any]]
 
 
 def can_sample(trainer: GRPOTrainer) -> bool:
-    """Whether `group_rollouts` may sample for this trainer: nothing is asked for that only TRL's ways do."""
+    """Whether `group_rollouts` may sample for this trainer: nothing is asked for that only TRL's ways do.
+
+    Args:
+        trainer: TRL's trainer.
+
+    Returns:
+        Whether it may.
+    """
     elsewhere = trainer.args.use_vllm or trainer.args.use_transformers_continuous_batching
     whole = trainer.accelerator.distributed_type in WHOLE_WEIGHTS
     return whole and not elsewhere and can_write(trainer.accelerator.unwrap_model(trainer.model))
@@ -36,6 +43,9 @@ def group_rollouts(processor: Any, ends: Sequence[int], never: Sequence[int] = (
         processor: whose tokenizer and template the prompts go through.
         ends: ids that end an answer.
         never: ids that no token has.
+
+    Returns:
+        The function for the trainer's `rollout_func`.
     """
 
     def sample(prompts: list, trainer: GRPOTrainer) -> dict[str, Any]:
@@ -66,6 +76,15 @@ def sample_freely(
     never: Sequence[int] = (),
 ) -> list[list[int]]:
     """`num_samples` answers to each of the left-padded prompts, drawn by torch's global state.
+
+    Args:
+        model: The policy.
+        processor: Its processor.
+        inputs: `input_ids` and `attention_mask` (B, L) of the prompts.
+        num_samples: Answers a prompt.
+        max_new_tokens: Tokens of an answer, at most.
+        ends: Ids that end an answer.
+        never: Ids that are never written.
 
     Returns:
         B * num_samples lists of ids, the answers of a prompt beside each other, each up to and with one of `ends` or
