@@ -203,7 +203,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
         return Stage(f"evaluate_{name}", command, folder, ("grpo", *judges))
 
     hard = ["--hard"] if synthetic else []
-    # The same model answering in other ways, once and under the grammar alone.
+    # The model before GRPO, and the last one answering in other ways: once, and under the grammar alone.
     once = ["--repeats", "1", "--m2t_repeats", "1", "--free", "0"]
     best_of = ["--candidates", str(CANDIDATES), "--t2m_limit", str(CANDIDATES_LIMIT)]
     best_of += ["--tasks", "t2m_hard" if synthetic else "t2m"]
@@ -220,7 +220,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
             "sft_model": sft, "vqvae": vqvae, "evaluator": evaluator, "held_out_evaluator": held_out,
             "unimo_output_dir": str(run / "unimo"),
         }),
-        score("sft", "sft", *hard),
+        score("sft", "sft", *hard, *once),
         score("grpo", "grpo", *hard),
         score("candidates", "grpo", *once, *best_of),
         *plain,
