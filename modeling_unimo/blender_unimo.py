@@ -1,4 +1,4 @@
-"""Blender as a separate process: found, run and asked to turn a GLB file into FBX.
+"""Blender as a separate process: found, run, given scripts, and asked to turn a GLB file into FBX.
 
 Blender's Python needs another numpy than this package and must never be imported here.
 """
@@ -101,19 +101,33 @@ def glb_to_fbx(glb: bytes, target: Path, fps: float) -> None:
         FileNotFoundError: no Blender.
         BlenderError: it failed, or its Python lacks numpy, which its glTF importer needs.
     """
-    start = blender_words()
     with tempfile.TemporaryDirectory(prefix="unimo-fbx-") as name:
         source, made = Path(name, "motion.glb"), Path(name, "motion.fbx")
         source.write_bytes(glb)
-        script = Path(name, "to_fbx.py")
-        script.write_text(_TO_FBX, encoding="utf-8")
-        words = (*start, "--python", str(script), "--", str(source), str(made), repr(float(fps)))
-        try:
-            done = run_blender(words, _START_SECONDS, {"TMPDIR": name})
-        except subprocess.TimeoutExpired as error:
-            raise BlenderError(
-                f"Blender had not written FBX after {_START_SECONDS} s.{last_words(error.stdout)}"
-            ) from error
-        if done.returncode or not made.is_file():
-            raise BlenderError(f"Blender ended with status {done.returncode} and no FBX.{last_words(done.stdout)}")
+        run_script(_TO_FBX, (str(source), str(made), repr(float(fps))), made, "written FBX")
         shutil.copyfile(made, target)
+
+
+def run_script(script: str, words: Sequence[str], made: Path, what: str) -> None:
+    """Runs a script in Blender that makes a file.
+
+    Args:
+        script: Python for Blender.
+        words: what it finds behind "--".
+        made: the file it makes, in an empty folder that Blender may use for its own, too.
+        what: what it has done then, for messages.
+
+    Raises:
+        FileNotFoundError: no Blender.
+        BlenderError: it failed or took too long.
+    """
+    file = made.with_name("script.py")
+    file.write_text(script, encoding="utf-8")
+    try:
+        done = run_blender(
+            (*blender_words(), "--python", str(file), "--", *words), _START_SECONDS, {"TMPDIR": str(made.parent)}
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BlenderError(f"Blender had not {what} after {_START_SECONDS} s.{last_words(error.stdout)}") from error
+    if done.returncode or not made.is_file():
+        raise BlenderError(f"Blender ended with status {done.returncode} and has not {what}.{last_words(done.stdout)}")

@@ -17,6 +17,7 @@ from .joint_names_unimo import joint_names
 from .rendering_unimo import contact_sheet, iter_frames, save_gif, save_mp4, save_png
 from .rigid_motion_unimo import fit_rigid_motion, skeleton_of, to_numpy
 from .skeletons_unimo import Skeleton, check_features, check_joints
+from .smpl_mesh_unimo import load_body_mesh, smpl_vertices
 from .smpl_parameters_unimo import smpl_parameters
 from .usd_unimo import save_usd
 from .visualization_unimo import save_html
@@ -52,12 +53,14 @@ def save_motion(
     output_fps: float | None = None,
     names: str | None = None,
     unit: str | None = None,
+    body_model: str | Path | None = None,
     segments: Sequence[tuple[float, float, str]] = (),
 ) -> Path:
     """Write one motion; the suffix says how.
 
     ``.npy``: the features alone. ``.npz``: features, joints, fps, and codes, text and thought where given (no pickle;
-    strings are 0-d unicode arrays). ``.smpl.npz``: SMPL-H parameters as AMASS stores them (see `smpl_parameters`).
+    strings are 0-d unicode arrays). ``.smpl.npz``: SMPL-H parameters as AMASS stores them (see `smpl_parameters`),
+    with a body model also ``vertices`` (T, V, 3) float32 and ``faces`` (F, 3), in the same axes.
     ``.bvh``, ``.glb``, ``.fbx``, ``.usd``, ``.usda``: a skeleton in T-pose with rotations solved from the joints (see
     `fit_rigid_motion`), in metres; all but BVH with a figure that it moves. ``.csv``: the joints, metres.
     ``.html``: a page that plays the motion. ``.mp4``, ``.gif``: a film. ``.png``: a sheet of its poses.
@@ -74,6 +77,8 @@ def save_motion(
         output_fps: frames per second of the file, 20 to 120; default: `fps`. Rotations are resampled by slerp.
         names: how a skeleton's joints are called, one of `JOINT_NAMES`; default: "smpl".
         unit: of length of a BVH file, "m" or "cm"; default: "m".
+        body_model: file of SMPL, SMPL-H or SMPL-X whose rest pose SMPL parameters are relative to, and whose surface
+            is written beside them; default: the average skeleton, without a surface.
         segments: (start, end, text) in seconds of the parts it was written in, marked in `.html`.
 
     Returns:
@@ -83,11 +88,11 @@ def save_motion(
         ValueError: an unknown suffix, joints or features that are no motion, a frame rate not above 0, or an option
             that is none of its values or does not apply to the format.
         ImportError: an extra is missing: "gltf" for `.glb` and `.fbx`, "usd", or "video" for `.mp4` and `.gif`.
-        FileNotFoundError, BlenderError: `.fbx` without a working Blender.
+        FileNotFoundError, BlenderError: `.fbx` without a working Blender, or no such body model.
     """
     path = Path(path)
     suffix = motion_suffix(path)
-    _check_options(suffix, output_fps, names, unit)
+    _check_options(suffix, output_fps, names, unit, body_model)
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be > 0, got {fps}")
     joints = to_numpy(joints, np.float32)
@@ -108,17 +113,22 @@ def save_motion(
         save_gif(path, iter_frames(joints, fps=fps), fps=fps)
     elif suffix == ".png":
         save_png(path, contact_sheet(joints, fps=fps))
+    elif suffix == SMPL_SUFFIX:
+        _save_smpl(path, joints, fps, output_fps, body_model)
     else:
         _save_skeleton(path, suffix, joints, skeleton, fps, text, thought, output_fps, names or "smpl", unit or "m")
     return path
 
 
-def _check_options(suffix: str, output_fps: float | None, names: str | None, unit: str | None) -> None:
+def _check_options(
+    suffix: str, output_fps: float | None, names: str | None, unit: str | None, body_model: str | Path | None
+) -> None:
     turned = (*RIGID_SUFFIXES, SMPL_SUFFIX)
     for name, value, suffixes in (
         ("output_fps", output_fps, turned),
         ("names", names, RIGID_SUFFIXES),
         ("unit", unit, (".bvh",)),
+        ("body_model", body_model, (SMPL_SUFFIX,)),
     ):
         if value is not None and suffix not in suffixes:
             raise ValueError(f"{name} applies to {', '.join(suffixes)}, not to {suffix}")
@@ -154,6 +164,19 @@ def _save_arrays(
         np.savez_compressed(part, **arrays)
 
 
+def _save_smpl(
+    path: Path, joints: np.ndarray, fps: float, output_fps: float | None, body_model: str | Path | None
+) -> None:
+    if body_model is None:
+        arrays: dict[str, Any] = smpl_parameters(joints, fps, output_fps)
+    else:
+        mesh = load_body_mesh(body_model)
+        arrays = smpl_parameters(joints, fps, output_fps, mesh.body)
+        arrays |= {"vertices": smpl_vertices(mesh, arrays["poses"], arrays["trans"]), "faces": mesh.faces}
+    with atomic_write(path) as part:
+        np.savez_compressed(part, **arrays)
+
+
 def _save_skeleton(
     path: Path,
     suffix: str,
@@ -170,11 +193,6 @@ def _save_skeleton(
     called = joint_names(skeleton, names)
     if suffix == ".csv":
         write_text(path, csv_text(joints * skeleton.unit_scale, fps, called))
-        return
-    if suffix == SMPL_SUFFIX:
-        arrays: dict[str, Any] = smpl_parameters(joints, fps, output_fps)
-        with atomic_write(path) as part:
-            np.savez_compressed(part, **arrays)
         return
     motion, rate = fit_rigid_motion(joints), fps
     if output_fps is not None:

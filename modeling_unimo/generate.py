@@ -17,12 +17,16 @@ import numpy as np
 from .command_line import boolean, command, exit_on_error, positive_int
 from .export_unimo import SUFFIXES, motion_suffix
 from .inputs_unimo import load_motion
+from .skeletons_unimo import HUMANML3D
 from .words_unimo import UnknownWordsWarning, unknown_words_message
 
 if TYPE_CHECKING:
     from .modeling_unimo import GeneratedMotion, MotionDescription, UniMoForConditionalGeneration
     from .processing_unimo import UniMoProcessor
 
+
+RIG_SUFFIXES = (".bvh", ".glb", ".fbx", ".usd", ".usda", ".usdc")
+"""Formats of skeletons of any kind, whose joints and axes may have to be told."""
 
 DESCRIBE_OPTIONS = ("start", "end", "timeline", "body_model", "joint_map", "up", "fps")
 
@@ -59,7 +63,9 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         group.add_argument("--duration", type=float, help="seconds (0.2 to 9.8); default: the model decides")
     if direction != "generate":
         name = "--describe" if direction is None else "describe"
-        inputs.add_argument(name, type=Path, metavar="MOTION", help=".npy, .npz, .bvh or SMPL parameters (.npz, .pt)")
+        inputs.add_argument(
+            name, type=Path, metavar="MOTION", help="a motion file as `unimo convert-motion` reads them"
+        )
         group = parser.add_argument_group("from motion to text")
         group.add_argument("--start", type=float, default=0.0, help="second to start at")
         group.add_argument("--end", type=float, help="second to stop at; default: the end")
@@ -67,9 +73,9 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         group.add_argument(
             "--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average"
         )
-        group.add_argument("--joint_map", type=Path, help="of BVH: JSON file {HumanML3D joint: joint in the file}")
-        group.add_argument("--up", help="of BVH: axis that points up, such as z; write --up=-y for Y down")
-        group.add_argument("--fps", type=float, help="of BVH: frames per second, in place of the file's own")
+        group.add_argument("--joint_map", type=Path, help="of a rig: JSON file {HumanML3D joint: joint in the file}")
+        group.add_argument("--up", help="of a rig: axis that points up, such as z; write --up=-y for Y down")
+        group.add_argument("--fps", type=float, help="of a rig: frames per second, in place of the file's own")
     arguments = parser.parse_args(argv)
     if arguments.text is not None:
         if arguments.output is None:
@@ -85,9 +91,9 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         parser.error("--output and --duration belong to --text")
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
-    bvh_only = [f"--{name}" for name in ("joint_map", "up", "fps") if getattr(arguments, name, None) is not None]
-    if arguments.describe is not None and bvh_only and arguments.describe.suffix.lower() != ".bvh":
-        parser.error(f"{', '.join(bvh_only)} apply to BVH files, not to {arguments.describe}")
+    rigs_only = [f"--{name}" for name in ("joint_map", "up", "fps") if getattr(arguments, name, None) is not None]
+    if arguments.describe is not None and rigs_only and arguments.describe.suffix.lower() not in RIG_SUFFIXES:
+        parser.error(f"{', '.join(rigs_only)} apply to {', '.join(RIG_SUFFIXES)}, not to {arguments.describe}")
     return arguments
 
 
@@ -124,15 +130,25 @@ def read_whole_motion(
     """Raw features (T, D) of a motion file of any kind; options as of `unimo describe`.
 
     Raises:
-        FileNotFoundError: no such file, or no such body model.
+        FileNotFoundError: no such file, no such body model, or FBX without Blender.
+        ImportError: USD without usd-core.
+        BlenderError: Blender cannot read an FBX file.
         ValueError: the file is no motion.
     """
-    # SMPL parameters and BVH belong to the data side, which only the commands reach over to.
+    # SMPL parameters and rigs belong to the data side, which only the commands reach over to.
     from datasets_scripts.sources.bvh import bvh_to_features, read_joint_map
     from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
+    from unimo.motion_files import read_motion_file
 
-    if path.suffix.lower() == ".bvh":
-        return bvh_to_features(path, read_joint_map(joint_map) if joint_map else None, up or "auto", fps)
+    names = read_joint_map(joint_map) if joint_map else None
+    suffix = path.suffix.lower()
+    if suffix == ".bvh":
+        return bvh_to_features(path, names, up or "auto", fps)
+    if suffix in RIG_SUFFIXES or suffix == ".csv":
+        motion = read_motion_file(path, names, up or "auto", fps)
+        for note in motion.notes:
+            print(f"{path.name}: {note}", file=sys.stderr)
+        return motion.features_for_model(HUMANML3D.feature_dim, HUMANML3D.fps)
     if is_smpl_file(path):
         features, notes = smpl_to_features(path, body_model)
         for note in notes:

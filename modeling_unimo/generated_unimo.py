@@ -64,6 +64,7 @@ class GeneratedMotion:
         output_fps: float | None = None,
         names: str | None = None,
         unit: str | None = None,
+        body_model: str | Path | None = None,
     ) -> None:
         """Write the motion; the suffix of `path` says how. See `save_motion` for suffixes and options."""
         save_motion(
@@ -77,6 +78,7 @@ class GeneratedMotion:
             output_fps=output_fps,
             names=names,
             unit=unit,
+            body_model=body_model,
             segments=self.segments,
         )
 

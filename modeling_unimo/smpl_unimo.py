@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,17 +96,7 @@ def load_body_model(path: str | Path) -> BodyModel:
 
 @functools.lru_cache(maxsize=8)
 def _load_body_model(path: Path, modified: int) -> BodyModel:
-    try:
-        if path.suffix.lower() == ".npz":
-            there = member_names(path)
-            arrays = {key: read_member(path, key) for key in _NEEDED if key in there}
-        else:
-            arrays = load_restricted_pickle(path.read_bytes())
-            if not isinstance(arrays, dict):
-                raise ValueError(f"it holds {type(arrays).__name__}, not a dictionary of arrays")
-            arrays = {key: _dense(arrays[key]) for key in _NEEDED if key in arrays}
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: unreadable body model ({error}); download it again") from error
+    arrays = read_body_arrays(path, _NEEDED)
     missing = [key for key in _NEEDED if key not in arrays]
     if missing:
         raise ValueError(f"{path}: not a body model of the SMPL family: it lacks {', '.join(missing)}")
@@ -125,6 +115,24 @@ def _load_body_model(path: Path, modified: int) -> BodyModel:
     regressor = regressor[:NUM_JOINTS].astype(np.float64)
     directions = np.tensordot(regressor, directions.astype(np.float64), 1)
     return BodyModel(kind, regressor @ template.astype(np.float64), directions)
+
+
+def read_body_arrays(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of a body model file that it holds of some names.
+
+    Raises:
+        ValueError: the file is cut, or holds other things than arrays.
+    """
+    try:
+        if path.suffix.lower() == ".npz":
+            there = member_names(path)
+            return {key: read_member(path, key) for key in keys if key in there}
+        arrays = load_restricted_pickle(path.read_bytes())
+        if not isinstance(arrays, dict):
+            raise ValueError(f"it holds {type(arrays).__name__}, not a dictionary of arrays")
+        return {key: _dense(arrays[key]) for key in keys if key in arrays}
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: unreadable body model ({error}); download it again") from error
 
 
 def joints_from_smpl(

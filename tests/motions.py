@@ -3,7 +3,7 @@
 import numpy as np
 
 from modeling_unimo.motion_representation import HUMANML3D, Skeleton, forward_kinematics
-from modeling_unimo.rotations_unimo import quaternion_multiply
+from modeling_unimo.rotations_unimo import quaternion_multiply, quaternion_rotate
 
 
 def yaw_quaternion(angle: np.ndarray) -> np.ndarray:
@@ -44,6 +44,25 @@ def moving_body(
     step = 0.04 / skeleton.unit_scale * np.stack((np.sin(heading), 0.2 * np.sin(3 * heading), np.cos(heading)), -1)
     height = np.array((0, 0.9 / skeleton.unit_scale, 0))
     return forward_kinematics(local, np.cumsum(step, 0) + height, offsets, skeleton)
+
+
+def rigid_body(seed: int, frames: int, sway: float) -> np.ndarray:
+    """Joints whose bones are rigid and whose pelvis and chest are too: a BVH-like hierarchy, every joint turning."""
+    random = np.random.default_rng(seed)
+    shape = moving_body(seed, 1, sway=0.2)[0]
+    seconds = np.arange(frames)[:, None] / 20
+    world = np.zeros((frames, 22, 4))
+    joints = np.zeros((frames, 22, 3))
+    joints[:, 0] = np.cumsum(random.normal(0, 0.02, (frames, 3)), 0) + (0, 0.9, 0)
+    world[:, 0] = yaw_quaternion(2 * seconds[:, 0])
+    for joint in HUMANML3D.order:
+        parent = HUMANML3D.parents[joint]
+        joints[:, joint] = joints[:, parent] + quaternion_rotate(world[:, parent], shape[None, joint] - shape[parent])
+        vector = sway * random.normal(size=3) * np.sin(random.uniform(0.5, 3, 3) * seconds + random.uniform(0, 6, 3))
+        angle = np.linalg.norm(vector, axis=-1, keepdims=True)
+        local = np.concatenate((np.cos(angle), np.sinc(angle / np.pi) * vector), -1)
+        world[:, joint] = quaternion_multiply(world[:, parent], local)
+    return joints
 
 
 def turn(joints: np.ndarray, angle: float | np.ndarray) -> np.ndarray:

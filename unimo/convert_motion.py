@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modeling_unimo.bvh_unimo import UNITS
 from modeling_unimo.command_line import command, exit_on_error
-from modeling_unimo.export_unimo import SUFFIXES, save_motion
+from modeling_unimo.export_unimo import SMPL_SUFFIX, SUFFIXES, motion_suffix, save_motion
 from modeling_unimo.joint_names_unimo import JOINT_NAMES
 from unimo.motion_files import READ_SUFFIXES, read_motion_file
 
@@ -22,11 +22,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--names", choices=JOINT_NAMES, help="names of the joints to write; default: smpl")
     parser.add_argument("--unit", choices=UNITS, help="of length, of BVH to write; default: m")
     parser.add_argument(
-        "--joint_map", type=Path, help="of BVH and GLB to read: JSON file {HumanML3D joint: joint in the file}"
+        "--joint_map", type=Path, help="of a rig to read: JSON file {HumanML3D joint: joint in the file}"
     )
     parser.add_argument("--up", default="auto", help="of the input: axis that points up; write --up=-y for Y down")
     parser.add_argument("--fps", type=float, help="of the input: frames per second, in place of the file's own")
-    parser.add_argument("--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average")
+    parser.add_argument(
+        "--body_model",
+        type=Path,
+        help="SMPL(-H, -X) file of SMPL parameters to read, or to write with vertices; default: an average body",
+    )
     return parser.parse_args(argv)
 
 
@@ -54,6 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             output_fps=arguments.output_fps,
             names=arguments.names,
             unit=arguments.unit,
+            body_model=arguments.body_model if motion_suffix(arguments.output) == SMPL_SUFFIX else None,
             **motion.words,
         )
         print(f"wrote {arguments.output}: {len(motion.joints)} frames at {motion.fps:g} fps read")

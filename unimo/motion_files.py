@@ -15,17 +15,20 @@ import numpy as np
 
 from datasets_scripts.sources.body_check import check_numbers
 from datasets_scripts.sources.bvh_format import read_bvh
-from datasets_scripts.sources.bvh_skeleton import read_joints
+from datasets_scripts.sources.bvh_skeleton import place_joints, read_joints
 from datasets_scripts.sources.clips import check_fps, resample
 from datasets_scripts.sources.conversion import place_toes
 from datasets_scripts.sources.orientation import gather, metres_per_unit
 from datasets_scripts.sources.reading import check_regular, read_text
+from datasets_scripts.sources.rigs import map_joints
 from datasets_scripts.sources.smpl import is_smpl_file, read_smpl
 from datasets_scripts.sources.smpl import to_joints as smpl_joints
+from modeling_unimo.generate import RIG_SUFFIXES
 from modeling_unimo.inputs_unimo import load_motion
 from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, check_joints, skeleton_for
+from unimo.scenes import USD_SUFFIXES, read_fbx_skeleton, read_usd_skeleton
 
-READ_SUFFIXES = (".npy", ".npz", ".bvh", ".glb", ".csv", ".pt", ".pth", ".pkl")
+READ_SUFFIXES = (".npy", ".npz", *RIG_SUFFIXES, ".csv", ".pt", ".pth", ".pkl")
 LARGEST = 512 << 20
 """Bytes of the largest file that is read as one motion."""
 
@@ -83,15 +86,17 @@ def read_motion_file(
     """Reads one motion; the suffix says how.
 
     Args:
-        path: `.npy` or `.npz` as `load_motion` reads them, SMPL parameters (`.npz`, `.pt`, `.pkl`), `.bvh` and
-            `.glb` of any rig, or `.csv` as `save_motion` writes it.
-        joint_map: of BVH and GLB: {HumanML3D joint: joint in the file}, where names do not tell.
-        up: of BVH, GLB and SMPL parameters: the axis that points up, or "auto".
+        path: `.npy` or `.npz` as `load_motion` reads them, SMPL parameters (`.npz`, `.pt`, `.pkl`), `.bvh`, `.glb`,
+            `.fbx`, `.usd`, `.usda` and `.usdc` of any rig, or `.csv` as `save_motion` writes it.
+        joint_map: of rigs: {HumanML3D joint: joint in the file}, where names do not tell.
+        up: of rigs and SMPL parameters: the axis that points up, or "auto".
         fps: frames per second in place of the file's own; of `.npy`, which holds none, default the skeleton's.
         body_model: of SMPL parameters: file of a body model; default the average skeleton.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, or `.fbx` without Blender.
+        ImportError: USD without usd-core.
+        BlenderError: Blender cannot read an `.fbx`.
         ValueError: another suffix, or a file that is no motion; the message names it.
     """
     path = Path(path)
@@ -112,6 +117,8 @@ def read_motion_file(
         return _read_bvh(path, joint_map, up, fps)
     if suffix == ".glb":
         return _read_glb(path, joint_map, up, fps)
+    if suffix in (".fbx", *USD_SUFFIXES):
+        return _read_scene(path, joint_map, up, fps)
     if suffix == ".csv":
         return _read_csv(path, fps)
     if is_smpl_file(path):
@@ -169,8 +176,29 @@ def _read_glb(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: flo
         raise ValueError(f"{path}: {error}") from error
 
 
-def upright_metres(joints: np.ndarray, fps: float, up: str = "auto") -> tuple[np.ndarray, list[str]]:
+def _read_scene(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: float | None) -> MotionFile:
+    try:
+        skeleton = read_fbx_skeleton(path) if path.suffix.lower() == ".fbx" else read_usd_skeleton(path)
+        rate = check_fps(fps or _round_rate(skeleton.fps))
+        check_numbers(skeleton.positions)
+        found, reading = map_joints(skeleton, skeleton.positions, joint_map)
+        joints = place_joints(skeleton, skeleton.positions, found)
+        joints, notes = upright_metres(joints, rate, skeleton.up if up == "auto" else up, "metres")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return MotionFile(joints, rate, notes=[note for note in (reading, *notes) if note])
+
+
+def upright_metres(
+    joints: np.ndarray, fps: float, up: str = "auto", unit: str | None = None
+) -> tuple[np.ndarray, list[str]]:
     """Joints (T, 22, 3) of a file's axes and unit as Y up, left on the left, metres, with notes on what was changed.
+
+    Args:
+        joints: the joints.
+        fps: frames per second.
+        up: the axis that points up, or "auto": by how the body stands.
+        unit: "metres" where the file says so; None: by the length of the legs.
 
     Raises:
         ValueError: NaN, absurd numbers or legs without length.
@@ -178,9 +206,9 @@ def upright_metres(joints: np.ndarray, fps: float, up: str = "auto") -> tuple[np
     check_numbers(joints)
     evidence = gather([joints], fps)[0]
     convention = evidence.decide(up)
-    scale = metres_per_unit(evidence.legs[0] if evidence.legs else 0.0)
+    scale = 1.0 if unit else metres_per_unit(evidence.legs[0] if evidence.legs else 0.0)
     joints, placed = place_toes(convention.apply(joints * scale))
-    notes = [f"{convention}, {evidence.unit()}: {len(joints)} frames at {fps:g} fps", placed]
+    notes = [f"{convention}, {unit or evidence.unit()}: {len(joints)} frames at {fps:g} fps", placed]
     return joints, [note for note in notes if note]
 
 

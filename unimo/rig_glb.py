@@ -27,6 +27,7 @@ from modeling_unimo.rotations_unimo import matrix_to_quaternion, quaternion_cont
 from unimo.motion_files import LARGEST
 from unimo.retargeting import RetargetedMotion
 from unimo.rig import Rig
+from unimo.scenes import even_times
 
 _JSON, _BIN = 0x4E4F534A, 0x004E4942
 _FLOAT = 5126
@@ -163,10 +164,7 @@ def read_glb_motion(
         times, values = (_array(source, sampler[key]) for key in ("input", "output"))
         tracks[place[channel["target"]["node"]], channel["target"]["path"]] = times[:, 0], values
     every = np.unique(np.concatenate([times for times, _ in tracks.values()]).round(6))
-    if len(every) < 2:
-        raise ValueError("its animation has fewer than 2 frames")
-    step = float(np.median(np.diff(every)))
-    grid = every[0] + np.arange(round((every[-1] - every[0]) / step) + 1) * step
+    grid, step = even_times(every)
     positions = _animated(source, tracks, grid)
     joints, placed = place_toes(rig.convention.apply(place_joints(rig, positions, rig.joints)))
     name = animation.get("name", "without a name")

@@ -1,5 +1,6 @@
 """Motion files of every kind read as joints in metres, and `unimo convert-motion` from one to another."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,20 +8,30 @@ import pytest
 from character_rigs import character, glb_bytes, glb_document
 from motion_files import bvh_text, joints
 
+from datasets_scripts.sources.clips import resample
 from modeling_unimo.export_unimo import save_motion
+from modeling_unimo.generate import read_whole_motion
+from modeling_unimo.joint_names_unimo import JOINT_NAMES
 from modeling_unimo.motion_representation import features_to_joints, joints_to_features
-from modeling_unimo.skeletons_unimo import KIT
+from modeling_unimo.skeletons_unimo import HUMANML3D, KIT
 from unimo.convert_motion import main
 from unimo.motion_files import read_motion_file
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".glb", ".csv", ".smpl.npz"])
+@pytest.mark.parametrize(
+    "suffix",
+    [".npz", ".bvh", ".glb", ".usd", ".usda", ".csv", ".smpl.npz", pytest.param(".fbx", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("fps", [20, 30])
 def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, fps: float) -> None:
     if suffix == ".smpl.npz" and fps != 20:
         pytest.skip("SMPL parameters become joints at 20 fps")
-    if suffix == ".glb":
+    if suffix in (".glb", ".fbx"):
         pytest.importorskip("pygltflib")
+    if suffix in (".usd", ".usda"):
+        pytest.importorskip("pxr")
+    if suffix == ".fbx" and shutil.which("blender") is None:
+        pytest.skip("FBX files need Blender")
     clip = joints(60, fps)
     motion = read_motion_file(save_motion(tmp_path / f"clip{suffix}", clip, fps=fps))
     assert motion.fps == pytest.approx(fps, rel=1e-6) and motion.joints.shape == clip.shape
@@ -28,6 +39,57 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, fps: float) -
         assert np.abs(motion.joints[:, 0] - clip[:, 0]).max() < 1e-3
         return
     assert np.linalg.norm(motion.joints - clip, axis=-1).max() < 1e-3
+    assert bone_degrees(motion.joints, clip) < 0.1
+
+
+def bone_degrees(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Largest angle between the bones of two motions (T, 22, 3)."""
+    parents = list(HUMANML3D.parents)
+    one, other = ((clip - clip[:, parents])[:, 1:] for clip in (ours, theirs))
+    sine = np.linalg.norm(np.cross(one, other), axis=-1)
+    return float(np.degrees(np.arctan2(sine, (one * other).sum(-1))).max())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_rigid_motion_is_read_back_from_usd(tmp_path: Path, seed: int) -> None:
+    """Bodies of any proportions in any pose, under any scheme of names, at any rate."""
+    pytest.importorskip("pxr")
+    from motions import rigid_body
+
+    names, fps = list(JOINT_NAMES)[seed], (20, 24, 29.97, 60)[seed]
+    clip = rigid_body(seed, 25, 0.3)
+    clip[..., 1] += 2.0
+    motion = read_motion_file(save_motion(tmp_path / "clip.usd", clip, fps=fps, names=names), up="y")
+    assert motion.fps == pytest.approx(fps)
+    assert np.linalg.norm(motion.joints - clip, axis=-1).max() < 1e-3 and bone_degrees(motion.joints, clip) < 0.1
+
+
+@pytest.mark.parametrize("suffix", [".usda", ".glb", ".csv"])
+def test_describe_reads_what_convert_motion_reads(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip({".usda": "pxr", ".glb": "pygltflib", ".csv": "csv"}[suffix])
+    clip = joints(60, 30)
+    features = read_whole_motion(save_motion(tmp_path / f"clip{suffix}", clip, fps=30))
+    expected = joints_to_features(resample(clip, 30, 20), target_offsets=HUMANML3D.default_offsets)
+    assert features.dtype == np.float32 and np.abs(features - expected).max() < 1e-2
+
+
+def test_usd_in_centimetres_and_z_up_under_a_moved_parent(tmp_path: Path) -> None:
+    pytest.importorskip("pxr")
+    from pxr import Gf, Usd, UsdGeom
+
+    clip = joints(40, 30)
+    path = save_motion(tmp_path / "clip.usda", clip, fps=30)
+    stage = Usd.Stage.Open(str(path))
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
+    UsdGeom.SetStageMetersPerUnit(stage, 0.01)
+    root = UsdGeom.Xformable(stage.GetDefaultPrim())
+    root.AddTranslateOp().Set(Gf.Vec3d(300, 0, 0))
+    root.AddRotateXOp().Set(90.0)
+    root.AddScaleOp().Set(Gf.Vec3f(100, 100, 100))
+    stage.GetRootLayer().Save()
+    motion = read_motion_file(path)
+    assert np.linalg.norm(motion.joints - clip - [3.0, 0, 0], axis=-1).max() < 1e-3
+    assert any("Z up, metres" in note for note in motion.notes)
 
 
 def test_features_and_words_are_kept(tmp_path: Path) -> None:
@@ -79,6 +141,40 @@ def test_convert_with_names_unit_and_rate(tmp_path: Path, capsys: pytest.Capture
     assert np.linalg.norm(back.joints[::3] - joints(61), axis=-1).max() < 1e-3
 
 
+def test_usd_without_one_moving_skeleton_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pxr")
+    from pxr import Sdf, Usd
+
+    good = save_motion(tmp_path / "good.usda", joints(20))
+
+    def changed(name: str, change) -> Path:
+        layer = Sdf.Layer.CreateAnonymous(".usda")
+        layer.TransferContent(Sdf.Layer.FindOrOpen(str(good)))
+        stage = Usd.Stage.Open(layer)
+        change(stage)
+        layer.Export(str(tmp_path / name))
+        return tmp_path / name
+
+    def twice(stage) -> None:
+        Sdf.CopySpec(stage.GetRootLayer(), "/motion", stage.GetRootLayer(), "/other")
+        binding = stage.GetPrimAtPath("/other/skeleton").GetRelationship("skel:animationSource")
+        binding.SetTargets(["/other/skeleton/animation"])
+
+    cases = [
+        (changed("none.usda", lambda stage: stage.RemovePrim("/motion/skeleton")), "holds no skeleton of 12 or more"),
+        (
+            changed("still.usda", lambda stage: stage.RemovePrim("/motion/skeleton/animation")),
+            r"no animation in it moves the skeleton \(/motion/skeleton\)",
+        ),
+        (changed("two.usda", twice), r"holds 2 moving skeletons \(/motion/skeleton, /other/skeleton\)"),
+    ]
+    (tmp_path / "cut.usda").write_bytes(good.read_bytes()[:5000])
+    cases.append((tmp_path / "cut.usda", "usd-core cannot read it"))
+    for path, message in cases:
+        with pytest.raises(ValueError, match=f"{path.name}: .*{message}"):
+            read_motion_file(path)
+
+
 def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     def written(name: str, content: bytes | str) -> Path:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -96,6 +192,8 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
         (written("zero.bvh", bvh_text(frames=5).replace("Frames: 5", "Frames: 0")), "zero.bvh: Frames is 0"),
         (written("a.glb", "glTF and much more than that"), "a.glb: glTF version"),
         (written("still.glb", glb_bytes(still, data)), "still.glb: no animation in it moves the skeleton"),
+        (written("a.usd", "#!/bin/sh"), "a.usd: is not a USD file"),
+        (written("text.fbx", "; FBX 7.7.0 project file"), "text.fbx: is not a binary FBX file"),
         (written("a.csv", "x,y\n1,2\n"), "a.csv: its first line must be time,pelvis_x"),
         (written("b.csv", ""), "b.csv: its first line must be"),
         (written("c.csv", good[0] + "\n"), "c.csv: a clip needs at least 2 frames"),

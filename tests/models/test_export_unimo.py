@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from bvh_reader import read_bvh
-from motions import moving_body, yaw_quaternion
+from motions import moving_body, rigid_body
 
 from modeling_unimo import export_unimo
 from modeling_unimo.export_unimo import save_motion
@@ -20,26 +20,6 @@ from modeling_unimo.motion_representation import (
     joints_to_features,
 )
 from modeling_unimo.rigid_motion_unimo import fit_rigid_motion
-from modeling_unimo.rotations_unimo import quaternion_multiply, quaternion_rotate
-
-
-def rigid_body(seed: int, frames: int, sway: float) -> np.ndarray:
-    """Joints whose bones are rigid and whose pelvis and chest are too: a BVH-like hierarchy, every joint turning."""
-    random = np.random.default_rng(seed)
-    shape = moving_body(seed, 1, sway=0.2)[0]
-    seconds = np.arange(frames)[:, None] / 20
-    world = np.zeros((frames, 22, 4))
-    joints = np.zeros((frames, 22, 3))
-    joints[:, 0] = np.cumsum(random.normal(0, 0.02, (frames, 3)), 0) + (0, 0.9, 0)
-    world[:, 0] = yaw_quaternion(2 * seconds[:, 0])
-    for joint in HUMANML3D.order:
-        parent = HUMANML3D.parents[joint]
-        joints[:, joint] = joints[:, parent] + quaternion_rotate(world[:, parent], shape[None, joint] - shape[parent])
-        vector = sway * random.normal(size=3) * np.sin(random.uniform(0.5, 3, 3) * seconds + random.uniform(0, 6, 3))
-        angle = np.linalg.norm(vector, axis=-1, keepdims=True)
-        local = np.concatenate((np.cos(angle), np.sinc(angle / np.pi) * vector), -1)
-        world[:, joint] = quaternion_multiply(world[:, parent], local)
-    return joints
 
 
 def matched(names: list[str], positions: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import pytest
 from bvh_reader import read_bvh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_export_unimo import matched, rigid_body
+from motions import rigid_body
+from test_export_unimo import matched
 
 from modeling_unimo.blender_unimo import BlenderError, blender_words, run_blender
 from modeling_unimo.export_unimo import RIGID_SUFFIXES, save_motion
@@ -180,7 +181,7 @@ def test_fbx_of_a_blender_that_fails_shows_what_it_printed(tmp_path: Path, monke
     blender.write_text("#!/bin/sh\necho no module named numpy\nexit 3\n", encoding="utf-8")
     blender.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    with pytest.raises(BlenderError, match="status 3 and no FBX. It printed:\nno module named numpy"):
+    with pytest.raises(BlenderError, match="status 3 and has not written FBX. It printed:\nno module named numpy"):
         save_motion(tmp_path / "clip.fbx", rigid_body(0, 5, 0.3))
     assert [path.name for path in tmp_path.iterdir()] == ["blender"]
 
