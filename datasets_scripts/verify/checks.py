@@ -125,7 +125,15 @@ class Checker:
         self._judged: dict[tuple[Statement, Movement], list[_Finding]] = {}
 
     def check(self, text: str, statements: Sequence[Statement]) -> list[Claim]:
-        """The claims of all statements of a text, in its order."""
+        """Test the statements of a text against the motion.
+
+        Args:
+            text: The text.
+            statements: What was read in it.
+
+        Returns:
+            The claims of all statements, in the order of the text.
+        """
         chosen, bounds = self._assign(statements)
         repeated = self._used_twice(statements, chosen)
         claims: list[Claim] = []
@@ -160,7 +168,14 @@ class Checker:
     # -- which movement a statement speaks of -----------------------------------------------------------------------
 
     def candidates(self, statement: Statement) -> list[Movement]:
-        """Movements that a statement may speak of."""
+        """Movements that a statement may speak of.
+
+        Args:
+            statement: Of a kind that has movements.
+
+        Returns:
+            The movements found of that kind.
+        """
         kind = f"{statement.gait} {statement.kind}".strip()
         if statement.kind == "raise" and statement.level in ("waist", "chest"):
             kind = "low raise"
@@ -542,7 +557,9 @@ def _direction(statement: Statement, movement: Movement, evidence: Evidence) -> 
         # Left and right may be those of the viewer's path or of the walker's: only the other side contradicts them.
         modest |= {"left", "right", "sideways"}
     if any(way in movement.unlike for way in stated if way not in modest):
-        clear = movement.sure or statement.kind == "raise"
+        # Whether a body that goes to the left jumps or shuffles may be open; that it does not go to the right is not.
+        opposite = any(_OPPOSITE.get(way or "") in movement.directions for way in stated if way not in modest)
+        clear = movement.sure or statement.kind == "raise" or (statement.kind == "jump" and opposite)
         return _Finding("direction", said, shown, "contradicted" if clear else "undecided")
     if all(way in movement.directions for way in stated):
         return _Finding("direction", said, shown, "holds")

@@ -88,7 +88,14 @@ class Sentence:
 
 
 def read(text: str) -> list[Sentence]:
-    """The sentences of `text` in order; those that hold no letter at all are left out."""
+    """Read what a text states.
+
+    Args:
+        text: Free English, thoughts with control tags among it.
+
+    Returns:
+        Its sentences in order; those that hold no letter at all are left out.
+    """
     plain = without_tags(text)
     memory = _Memory()
     return [

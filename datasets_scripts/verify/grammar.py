@@ -82,11 +82,25 @@ class Clause:
     fronted: bool = False
 
     def of(self, *categories: str) -> list[Mark]:
-        """The marks of some categories."""
+        """The marks of some categories.
+
+        Args:
+            categories: As in `lexicon.PHRASES`.
+
+        Returns:
+            The marks in order of the text.
+        """
         return [mark for mark in self.marks if mark.category in categories]
 
     def values(self, *categories: str) -> set[str]:
-        """The values of some categories, as names."""
+        """The values of some categories, as names.
+
+        Args:
+            categories: As in `lexicon.PHRASES`.
+
+        Returns:
+            Each value once.
+        """
         return {str(mark.value) for mark in self.of(*categories)}
 
     @property
@@ -101,7 +115,14 @@ class Clause:
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Start and stop of the sentences of a text that hold a letter of any script."""
+    """Divide a text into sentences.
+
+    Args:
+        text: The text.
+
+    Returns:
+        (start, stop) of each sentence that holds a letter of any script, in characters.
+    """
     edges, last = [], 0
     for match in _SENTENCE_END.finditer(text):
         before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
@@ -120,12 +141,27 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def without_tags(text: str) -> str:
-    """The text with control tags blanked out, which stand for no words; every offset stays."""
+    """Blank out control tags, which stand for no words.
+
+    Args:
+        text: The text.
+
+    Returns:
+        A text of the same length, so that every offset stays.
+    """
     return _TAG.sub(lambda match: " " * len(match[0]), text)
 
 
 def clauses(text: str, start: int, stop: int) -> list[Clause]:
-    """The clauses of the sentence at `start`..`stop` of a text."""
+    """Divide a sentence into clauses.
+
+    Args:
+        text: The text without tags.
+        start, stop: Where the sentence stands in it.
+
+    Returns:
+        Its clauses in order; the offsets of their marks are those of the text.
+    """
     return _clauses(_roles(_neighbours(_marks(text, start, stop))))
 
 

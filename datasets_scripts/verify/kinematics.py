@@ -107,7 +107,14 @@ class Span:
         return slice(self.start, self.stop)
 
     def overlap(self, other: "Span") -> int:
-        """Number of frames both have."""
+        """Count the frames that both have.
+
+        Args:
+            other: Another span of the same clip.
+
+        Returns:
+            Number of frames.
+        """
         return max(0, min(self.stop, other.stop) - max(self.start, other.start))
 
 
@@ -117,6 +124,9 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
     Args:
         joints: (T, 22, 3) in metres, Y up, in the joint order of HumanML3D.
         fps: frames per second.
+
+    Returns:
+        The measurements.
 
     Raises:
         ValueError: if the joints have another shape, fewer than two frames, values that are not finite, or a body
@@ -193,7 +203,15 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
 
 
 def smooth(series: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian smoothing along the first axis with the ends held (`sigma` in frames)."""
+    """Smooth along the first axis with a Gaussian, the ends held.
+
+    Args:
+        series: (T, ...).
+        sigma: Standard deviation in frames.
+
+    Returns:
+        (T, ...).
+    """
     radius = int(3.0 * sigma + 0.5)
     if radius < 1:
         return series
@@ -212,9 +230,16 @@ def smooth(series: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def quantile(series: np.ndarray, share: float) -> np.ndarray:
-    """The value (...) under which `share` of the frames of `series` (T, ...) lie, without interpolation.
+    """The value under which a share of the frames lie, without interpolation.
 
     An order statistic is all that is needed here, and `np.quantile` costs ten times as much on a short series.
+
+    Args:
+        series: (T, ...).
+        share: Between 0 and 1.
+
+    Returns:
+        (...).
     """
     index = min(int(share * len(series)), len(series) - 1)
     return np.partition(series, index, axis=0)[index]
@@ -224,6 +249,17 @@ def spans_above(series: np.ndarray, enter: float, leave: float, min_frames: int 
     """Maximal spans where `series` (T,) stays above `leave` and somewhere reaches `enter` (hysteresis).
 
     Spans closer than `max_gap` frames are joined; then those shorter than `min_frames` are dropped.
+
+    Args:
+        series: (T,).
+        enter, leave: Bounds in the unit of the series.
+        min_frames, max_gap: In frames.
+
+    Returns:
+        The spans in order of time.
+
+    Raises:
+        ValueError: `leave` exceeds `enter`.
     """
     if leave > enter:
         raise ValueError(f"leave ({leave}) must not exceed enter ({enter})")
@@ -244,6 +280,13 @@ def swings(series: np.ndarray, reversal: float) -> list[tuple[int, int, float]]:
 
     A turning point counts when the series comes back from it by at least `reversal`; smaller wiggles are ignored, and
     so is what precedes the first stretch of at least that size.
+
+    Args:
+        series: (T,).
+        reversal: In the unit of the series.
+
+    Returns:
+        The stretches in order of time.
     """
     values = series.tolist()
     low = high = 0
@@ -271,6 +314,15 @@ def oscillations(points: np.ndarray, fps: float, reversal: float, slow: float = 
     Movement slower than about `slow` seconds (the rise and fall of the limb) is taken off first; the path is then read
     along each of its principal axes, and two swings of at least `reversal` (in the path's unit) are one cycle. The
     axis with the most cycles wins: what is left of a fast rise may be larger than a small wave, but comes only once.
+
+    Args:
+        points: (T, 3).
+        fps: Frames per second.
+        reversal: In the unit of the points.
+        slow: Seconds.
+
+    Returns:
+        The cycles, and a unit vector (3,).
     """
     quick = points - smooth(points, slow * fps)
     quick = quick - quick.mean(0)
@@ -281,7 +333,16 @@ def oscillations(points: np.ndarray, fps: float, reversal: float, slow: float = 
 
 
 def changing_span(series: np.ndarray, first: int, last: int, share: float = 0.1) -> Span:
-    """The part of a monotone stretch `first..last` in which all but `share` at either end of its change happens."""
+    """The part of a monotone stretch in which all of its change happens but a share at either end.
+
+    Args:
+        series: (T,).
+        first, last: First and last frame of the stretch.
+        share: Of the change, left out at either end.
+
+    Returns:
+        The frames of the part.
+    """
     part = series[first : last + 1]
     progress = (part - part[0]) / (part[-1] - part[0])
     start = int(np.argmax(progress >= share))
@@ -290,7 +351,15 @@ def changing_span(series: np.ndarray, first: int, last: int, share: float = 0.1)
 
 
 def steps(m: Measurements, span: Span) -> int:
-    """Number of steps in `span`: how often the feet pass each other along the direction of travel."""
+    """Count steps: how often the feet pass each other along the direction of travel.
+
+    Args:
+        m: The measurements.
+        span: Frames to count in.
+
+    Returns:
+        Number of steps.
+    """
     velocity = m.velocity[span.slice].mean(0)
     length = float(np.hypot(*velocity))
     if length < 1e-6:

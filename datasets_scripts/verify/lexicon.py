@@ -33,6 +33,7 @@ _ACTS = {
     "jump": "jump leap vault spring",
     "bounce": "bounce",
     "hop": "hop",
+    "dribble": "dribble",
     "kick": "kick punt",
     "lunge": "lunge",
     "squat": "squat",
@@ -64,7 +65,7 @@ _ACTS = {
     # Read, but nothing that joints could settle.
     "other": "dance gesture guide call respond slash climb swim cross scratch wipe drink eat play shake nod "
     "wobble twist swipe hit chop pull pour open close exercise stop pause act pretend mimic motion clean "
-    "wash dribble catch swoop greet beckon fight block dodge shrug rub stir relax shift bat stack interact dig drag "
+    "wash catch swoop greet beckon fight block dodge shrug rub stir relax shift bat stack interact dig drag "
     "carry brush pat clasp fall trip slide wiggle flap roll sweep rest fold fence squeeze set wrap "
     "strum talk signal salute flex rock shimmy crouch-walk skate row swat slap scrub knock adjust check "
     "tie unscrew screw smoke laugh cry juggle sneeze cough curtsy pirouette twerk",

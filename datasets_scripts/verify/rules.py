@@ -52,7 +52,14 @@ class Rule:
     gives: Mapping[str, Any] = field(default_factory=dict)
 
     def fits(self, frame: Frame) -> bool:
-        """Whether all conditions hold for a frame."""
+        """Whether all conditions hold for a frame.
+
+        Args:
+            frame: A verb with its roles.
+
+        Returns:
+            Whether they do.
+        """
         wanted = (
             (self.part, frame.parts),
             (self.where, frame.where),
@@ -170,6 +177,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _rule("jump", where="up|around|in place"),
         _rule("other"),
     ),
+    # Who dribbles somewhere goes there.
+    "dribble": (_rule("travel", where="forward|backward"), _rule("other")),
     "stay": (_rule("travel", gives={"negated": True}),),
     # -- the hands ---------------------------------------------------------------------------------------------------
     "lift": (
@@ -301,7 +310,14 @@ GIVES_WAY: tuple[tuple[str, frozenset[str]], ...] = tuple(
 
 
 def kind_of(frame: Frame) -> tuple[str, Mapping[str, Any]]:
-    """The kind that a frame states, and the attributes that follow from it."""
+    """The kind of statement that a frame makes.
+
+    Args:
+        frame: A verb with its roles.
+
+    Returns:
+        The kind, and the attributes that follow from it.
+    """
     rules = RULES.get(frame.verb)
     if rules is None:
         return frame.verb, {}

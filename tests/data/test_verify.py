@@ -142,6 +142,11 @@ def test_a_sum_is_no_ones_count():
         ("does a small hop", ["jump"]),
         ("hops on one leg", ["hop"]),
         ("performs a cartwheel", ["invert"]),
+        ("picks up the left foot", ["leg"]),
+        ("picks up a box with the left hand", ["take"]),
+        ("basketball, forward dribble", ["travel"]),
+        ("dribbles the ball with the right hand", ["other"]),
+        ("the man has a seat", ["sit"]),
     ],
 )
 def test_the_role_of_a_word_decides(text, expected):
@@ -160,6 +165,18 @@ def test_a_vague_way_is_contradicted_by_the_other_side_alone():
     assert contradicted("a person walks forward and a little to the right.", "walk") == set()
     assert contradicted("a person walks slightly backward.", "walk") == {"direction"}
     assert contradicted("a person sidesteps a bit to the left.", "sidestep")
+
+
+def test_a_jump_that_is_not_sure_still_goes_one_way():
+    """Low hops aside may be jumps or a shuffle; that they go to the left is clear."""
+    seconds = np.arange(60) / 20.0
+    flight = (seconds[:, None] - [0.6, 1.3, 2.0]) / 0.3
+    up = np.where((flight > 0) & (flight < 1), 0.16 * flight * (1 - flight), 0.0).sum(axis=1)
+    path = np.stack([np.interp(seconds, [0.6, 2.4], [0.0, 1.2]), up, 0 * up], axis=-1)
+    left, right = verify([f"a person hops sideways to the {side}." for side in ("left", "right")],
+                         bodies.standing(60) + path[:, None])  # fmt: skip
+    assert [claim.verdict for claim in left.claims] == ["undecided", "holds"]
+    assert [claim.verdict for claim in right.claims] == ["undecided", "contradicted"]
 
 
 def test_an_arm_that_is_held_somewhere_is_looked_for_at_any_time():

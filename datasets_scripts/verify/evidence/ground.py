@@ -73,12 +73,26 @@ class Ground:
         self.frames = m.num_frames
 
     def near(self, seconds: float) -> int:
-        """Seconds in frames."""
+        """Seconds in frames.
+
+        Args:
+            seconds: A duration.
+
+        Returns:
+            The nearest whole number of frames.
+        """
         return round(seconds * self.fps)
 
     @staticmethod
     def unsure(found: list[Movement]) -> list[Movement]:
-        """The same movements as something that they may also be called."""
+        """The same movements as something that they may also be called.
+
+        Args:
+            found: Movements of another kind.
+
+        Returns:
+            Copies that are not sure.
+        """
         return [replace(movement, sure=False) for movement in found]
 
     # -- the way ----------------------------------------------------------------------------------------------------

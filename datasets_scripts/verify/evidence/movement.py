@@ -45,6 +45,14 @@ def series_of(kind: str, spans: list[tuple[Span, bool]], gap: int) -> list[Movem
     """Repetitions, each with whether it is sure, closer than `gap` frames as one movement with a count.
 
     Unsure repetitions widen the count downward.
+
+    Args:
+        kind: Of the movements.
+        spans: Frames of each repetition, and whether it is sure.
+        gap: Frames between two series at least.
+
+    Returns:
+        The series in order of time.
     """
     runs: list[list[tuple[Span, bool]]] = []
     for span, sure in sorted(spans, key=lambda item: item[0].start):
@@ -60,7 +68,16 @@ def series_of(kind: str, spans: list[tuple[Span, bool]], gap: int) -> list[Movem
 
 
 def dips(series: np.ndarray, span: Span, reversal: float) -> list[Span]:
-    """Divide a span at the valleys between peaks of `series` that are `reversal` apart."""
+    """Divide a span at the valleys between the peaks of a series.
+
+    Args:
+        series: (T,).
+        span: Frames to divide.
+        reversal: How far the series falls between two peaks, in its unit.
+
+    Returns:
+        The parts, a peak in each.
+    """
     turning = swings(series[span.slice], reversal)
     cuts = [span.start + last for _, last, change in turning[:-1] if change < 0]
     if turning and turning[0][2] > 0 and turning[0][0] > 2:
@@ -77,6 +94,14 @@ def named_way(
 
     `ahead` and `left` are metres in the body's own directions; `net` those as the body faced at first: somebody who
     turns left and walks on walks "to the left" as well as "forward".
+
+    Args:
+        ahead, left: Metres.
+        turned: Degrees, positive to the left.
+        net: Metres ahead and to the left.
+
+    Returns:
+        The names that fit, and those that clearly do not.
     """
     length = max(float(np.hypot(ahead, left)), 1e-6)
     names, unlike = set(), set()
