@@ -53,6 +53,13 @@ class BlenderRenderer:
     def iter_frames(self, staging: Staging, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         """Draw the frames `indices` of a staged clip, each (H, W * views, 3) uint8.
 
+        Args:
+            staging: What is drawn, and from where.
+            indices: Of the frames.
+
+        Yields:
+            The frames in the order of the indices.
+
         Raises:
             BlenderError: it ended with an error, took too long or left no frames.
         """
@@ -109,6 +116,9 @@ def find_blender(
         executable: path or name of `blender`; by default the one on PATH.
         python: a Python of a separate environment with the `bpy` module, used instead.
         samples, threads: see `BlenderRenderer`.
+
+    Returns:
+        The renderer.
 
     Raises:
         FileNotFoundError: none was found; the message says how to get one.

@@ -78,7 +78,11 @@ class Page:
     skipped: list[Skipped] = field(default_factory=list)
 
     def verdicts(self) -> dict[str, int]:
-        """Number of claims on the page, by verdict."""
+        """Number of claims on the page, by verdict.
+
+        Returns:
+            {verdict: number}.
+        """
         counts = dict.fromkeys(VERDICTS, 0)
         for clip in self.clips:
             for caption in clip.captions:
@@ -92,6 +96,15 @@ def choose_clips(dataset: str | Path, split: str = "train", number: int = 12, se
 
     Clips that cannot be shown or measured (NaN, fewer than two frames, no body) are skipped with a reason and others
     take their place.
+
+    Args:
+        dataset: Folder of the dataset.
+        split: Name of the split.
+        number: Of clips.
+        seed: Of the choice.
+
+    Returns:
+        The page.
 
     Raises:
         FileNotFoundError: no such dataset or split.
@@ -154,6 +167,14 @@ def check_thoughts(captions: Sequence[ShownCaption], joints: np.ndarray, fps: fl
 
     A thought about a part with an invalid time, or shorter than two frames, stays unchecked.
 
+    Args:
+        captions: With the times of their parts.
+        joints: (T, 22, 3) in metres, Y up.
+        fps: Frames per second.
+
+    Returns:
+        The captions with the claims of their thoughts.
+
     Raises:
         ValueError: the motion cannot be measured.
     """
@@ -182,6 +203,9 @@ def page_of(page: Page, shows: Sequence[str] = ("player",)) -> str:
     Args:
         page: what is shown.
         shows: "player", "sheet" or both.
+
+    Returns:
+        HTML.
 
     Raises:
         ValueError: `shows` is empty or names something else.
@@ -236,7 +260,15 @@ def _origin(record: ThoughtRecord | None) -> str:
 
 
 def mark_claims(text: str, claims: Sequence[Claim]) -> list[tuple[str, str]]:
-    """`text` in pieces, each with the worst verdict of the claims made by its words, "" if there are none."""
+    """`text` in pieces, each with the worst verdict of the claims made by its words, "" if there are none.
+
+    Args:
+        text: The text.
+        claims: What was read in it.
+
+    Returns:
+        (piece, verdict) in the order of the text.
+    """
     places = sorted({0, len(text), *(min(max(p, 0), len(text)) for c in claims for p in (c.start, c.stop))})
     pieces = []
     for first, last in zip(places[:-1], places[1:], strict=True):

@@ -99,7 +99,14 @@ def iter_motion(
     camera: str = "follow",
     blender: BlenderRenderer | None = None,
 ) -> Iterator[np.ndarray]:
-    """As `render_motion`, frame by frame: thousands of frames are never in memory at once."""
+    """As `render_motion`, frame by frame: thousands of frames are never in memory at once.
+
+    Args:
+        joints, views, size, style, renderer, fps, camera, blender: See `render_motion`.
+
+    Yields:
+        Frames (H, W * views, 3) uint8.
+    """
     if renderer == "capsules":
         return iter_frames(joints, size, views, camera, fps, style)
     if renderer != "blender":
@@ -122,7 +129,11 @@ class RenderSettings:
     blender: BlenderRenderer | None = None
 
     def described(self) -> dict[str, object]:
-        """For the settings file: everything that a picture depends on, and nothing of the machine."""
+        """For the settings file: everything that a picture depends on, and nothing of the machine.
+
+        Returns:
+            {name: value}.
+        """
         words = asdict(self) | {"views": list(self.views), "blender": None}
         if self.blender is not None:
             words["blender"] = {"samples": self.blender.samples}
@@ -158,7 +169,11 @@ class RenderSummary:
         return sum(item.reason == _BLENDER_FAILED for item in self.skipped)
 
     def table(self) -> str:
-        """The summary as text, every reason with its count and an example."""
+        """The summary as text, every reason with its count and an example.
+
+        Returns:
+            Lines of text.
+        """
         speed = f", {self.frames / self.seconds:.0f} frames/s" if self.rendered and self.seconds > 0 else ""
         lines = [f"{self.rendered} clips rendered ({self.frames} frames{speed}), {self.found} existed already"]
         reasons = Counter(item.reason for item in self.skipped)
@@ -175,6 +190,13 @@ def file_name(clip_id: str, suffix: str) -> str:
     """A file name for a clip: its id if that is a safe name, else the safe part of it and a hash of the whole.
 
     The same id always gives the same name; `suffix` is ".mp4" or ".png".
+
+    Args:
+        clip_id: Id of the clip.
+        suffix: ".mp4" or ".png".
+
+    Returns:
+        The name.
     """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", clip_id)[:80].strip("._-")
     device = safe.split(".")[0].lower() in _DEVICES
@@ -187,7 +209,16 @@ def file_name(clip_id: str, suffix: str) -> str:
 
 
 def find_render_fault(clip_id: str, features: np.ndarray, fps: float) -> Skipped | None:
-    """Why a clip cannot be drawn as a film; None if it can."""
+    """Why a clip cannot be drawn as a film; None if it can.
+
+    Args:
+        clip_id: Id of the clip.
+        features: (T, D), raw.
+        fps: Frames per second.
+
+    Returns:
+        The reason, or None.
+    """
     if len(features) < 2:
         return Skipped(clip_id, "no motion", f"number of frames must be >= 2, got {len(features)}")
     finite = np.isfinite(features).all(axis=1)
@@ -199,7 +230,14 @@ def find_render_fault(clip_id: str, features: np.ndarray, fps: float) -> Skipped
 
 
 def render_clip(job: RenderJob) -> Skipped | int:
-    """Draw one clip into its file; returns the number of frames drawn, or why there is no file."""
+    """Draw one clip into its file; returns the number of frames drawn, or why there is no file.
+
+    Args:
+        job: What to draw, and where to.
+
+    Returns:
+        The number of frames, or the reason.
+    """
     from modeling_unimo.recovery_unimo import features_to_joints
 
     fault = find_render_fault(job.id, job.features, job.fps)
@@ -257,6 +295,9 @@ def render_dataset(
         workers: processes.
         limit: maximum number of clips.
         progress: show a progress bar.
+
+    Returns:
+        Counts of what was drawn and skipped.
 
     Raises:
         FileNotFoundError: no such dataset or split.
@@ -363,7 +404,15 @@ def _check_settings(settings: RenderSettings) -> None:
 
 
 def split_digest(dataset: str | Path, split: str) -> str:
-    """Hash of the files of a split, to recognise the data of an earlier run."""
+    """Hash of the files of a split, to recognise the data of an earlier run.
+
+    Args:
+        dataset: Folder of the dataset.
+        split: Name of the split.
+
+    Returns:
+        A hash.
+    """
     return sha256_of(sorted((Path(dataset) / "data").glob(f"{split}-*.parquet")))
 
 

@@ -77,6 +77,12 @@ def thought_fault(thought: str) -> str:
 
     A thought is one or more lines of text that carries no tag of any vocabulary (`</think>`, `<Motion_3>`,
     `<|im_end|>`), no control characters but line ends, and no half characters (lone surrogates).
+
+    Args:
+        thought: The text.
+
+    Returns:
+        The reason, or "".
     """
     if not thought.strip():
         return "empty"
@@ -102,6 +108,9 @@ def read_answer(raw: str, caption: str = "", cut_off: bool = False, refused: boo
         caption: the text that it was given as context.
         cut_off: whether the model was stopped by its length limit.
         refused: whether the server marks it as a refusal, or its filter removed part of it.
+
+    Returns:
+        The thought, or the reason why there is none.
     """
     if refused:
         return Answer("", "refusal")
@@ -168,6 +177,12 @@ def speaks_of_body(text: str) -> bool:
 
     Generous, for one that talks of something else does not get near: a movement or pose together with whose it is, two
     movements that no other thing makes, or three parts of the body.
+
+    Args:
+        text: Of any kind.
+
+    Returns:
+        Whether it does.
     """
     statements = [statement for sentence in read(text) for statement in sentence.statements]
     parts = {found[0].lower() for found in _PART.finditer(text)}
@@ -177,7 +192,15 @@ def speaks_of_body(text: str) -> bool:
 
 
 def clean_context(caption: str, limit: int = 600) -> str:
-    """A caption as it may stand inside a prompt: one line without tags, control characters and quotation marks."""
+    """A caption as it may stand inside a prompt: one line without tags, control characters and quotation marks.
+
+    Args:
+        caption: The text.
+        limit: Characters that are kept.
+
+    Returns:
+        One line.
+    """
     text = plain(caption)
     previous = None
     # Taking one tag out can make another of what stood around it.
@@ -188,7 +211,14 @@ def clean_context(caption: str, limit: int = 600) -> str:
 
 
 def plain(text: str) -> str:
-    """NFC, without control, format, private and half characters; every kind of space becomes a space, lines stay."""
+    """NFC, without control, format, private and half characters; every kind of space becomes a space, lines stay.
+
+    Args:
+        text: Of any kind.
+
+    Returns:
+        The text without them.
+    """
     kept = []
     for character in unicodedata.normalize("NFC", _TERMINAL.sub("", text).replace("\r\n", "\n")):
         category = unicodedata.category(character)

@@ -310,7 +310,14 @@ class _ClipWork:
 
 
 def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Provenance:
-    """Origin of the thoughts of an annotator; None only checks existing ones."""
+    """Origin of the thoughts of an annotator; None only checks existing ones.
+
+    Args:
+        annotator: What writes the thoughts.
+
+    Returns:
+        The origin.
+    """
     match annotator:
         case None:
             return Provenance("none")
@@ -325,7 +332,11 @@ def provenance_of(annotator: KinematicAnnotator | VlmAnnotator | None) -> Proven
 
 
 def verifier_version() -> str:
-    """Version of what checks thoughts: other sources may give other scores."""
+    """Version of what checks thoughts: other sources may give other scores.
+
+    Returns:
+        A hash.
+    """
     return f"source {_digest(verify, evidence)}"
 
 

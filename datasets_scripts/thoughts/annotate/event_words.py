@@ -26,7 +26,14 @@ _SIDEWAYS = 2.4
 
 
 def with_turns(events: Sequence[Event]) -> list[tuple[Event, list[Turn]]]:
-    """Events with the turns that happen on the way; a turn with nowhere to go stands alone."""
+    """Events with the turns that happen on the way; a turn with nowhere to go stands alone.
+
+    Args:
+        events: In order of time.
+
+    Returns:
+        Each event that a text tells, with its turns.
+    """
     travels = [event for event in events if isinstance(event, Travel)]
     turns: dict[int, list[Turn]] = {}
     alone: set[int] = set()
@@ -40,7 +47,14 @@ def with_turns(events: Sequence[Event]) -> list[tuple[Event, list[Turn]]]:
 
 
 def direction(event: Travel) -> str:
-    """The direction of travel in the body's own terms: forward, to the left, backward and to the right, ..."""
+    """The direction of travel in the body's own terms: forward, to the left, backward and to the right, ...
+
+    Args:
+        event: Travel over the ground.
+
+    Returns:
+        A phrase.
+    """
     ahead, aside = abs(event.forward), abs(event.left)
     along = "forward" if event.forward > 0 else "backward"
     side = f"to the {'left' if event.left > 0 else 'right'}"
@@ -50,7 +64,14 @@ def direction(event: Travel) -> str:
 
 
 def salience(event: Event) -> float:
-    """How much an event tells of a motion: where words run out, the most telling ones stay."""
+    """How much an event tells of a motion: where words run out, the most telling ones stay.
+
+    Args:
+        event: Of any kind.
+
+    Returns:
+        Larger for what is more telling.
+    """
     match event:
         case Travel():
             return 2.0 + event.distance
@@ -73,5 +94,12 @@ def salience(event: Event) -> float:
 
 
 def half(value: float) -> float:
-    """To the nearest half."""
+    """To the nearest half.
+
+    Args:
+        value: A number.
+
+    Returns:
+        The nearest multiple of 0.5.
+    """
     return round(2.0 * value) / 2.0

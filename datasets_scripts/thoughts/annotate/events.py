@@ -274,12 +274,26 @@ class Reading:
     feet_planted: bool
 
     def seconds(self, frame: int) -> float:
-        """The time of a frame."""
+        """The time of a frame.
+
+        Args:
+            frame: Of the clip.
+
+        Returns:
+            Seconds from its start.
+        """
         return frame / self.fps
 
 
 def read(m: Measurements) -> Reading:
-    """Find the events of a measured motion."""
+    """Find the events of a measured motion.
+
+    Args:
+        m: The measurements of a clip.
+
+    Returns:
+        Its events, posture and length.
+    """
     jumps = _jumps(m)
     leaps = [_widened(jump.span, _LEAP_MARGIN * m.fps) for jump in jumps]
     travels = _travels(m, leaps)
@@ -337,7 +351,15 @@ def read(m: Measurements) -> Reading:
 
 
 def posture(m: Measurements, frame: int) -> Posture:
-    """The pose in one frame."""
+    """The pose in one frame.
+
+    Args:
+        m: The measurements of a clip.
+        frame: Of the clip.
+
+    Returns:
+        The pose.
+    """
     hands = (_hand_level(m, frame, 0), _hand_level(m, frame, 1))
     hips = float(m.hip_height[frame])
     pitch = float(m.trunk_pitch[frame])

@@ -40,7 +40,11 @@ class Journal:
         self.close()
 
     def append(self, record: dict[str, Any]) -> None:
-        """Append one record; it is in the file when this returns."""
+        """Append one record; it is in the file when this returns.
+
+        Args:
+            record: What JSON can hold.
+        """
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
             self._file.write(line)

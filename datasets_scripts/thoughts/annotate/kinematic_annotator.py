@@ -106,7 +106,15 @@ class KinematicAnnotator:
 
 
 def write(reading: Reading, key: str = "") -> str:
-    """Put a reading into words; `key` picks among the wordings."""
+    """Put a reading into words; `key` picks among the wordings.
+
+    Args:
+        reading: What was found in a motion.
+        key: Any text; the same one gives the same wordings.
+
+    Returns:
+        The thought.
+    """
     facts = f"{key}|{reading.duration:.2f}|{[type(event).__name__ for event in reading.events]}"
     generator = random.Random(zlib.crc32(facts.encode()))
     writer = _Writer(reading, generator.choice)

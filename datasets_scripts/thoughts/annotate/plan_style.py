@@ -38,6 +38,13 @@ def write_plan(reading: Reading, most_words: int) -> str:
     """The events of a reading in order of time, the most telling ones where not all fit into `most_words`.
 
     A plan has at least one clause: of a motion without events, its posture and duration.
+
+    Args:
+        reading: What was found in a motion.
+        most_words: The longest plan, in words.
+
+    Returns:
+        The plan.
     """
     groups = with_turns(reading.events)
     clauses: dict[int, str] = {}

@@ -84,6 +84,9 @@ def annotate_dataset(
         settings: whatever else thoughts depend on; a resumed run must have the same.
         progress: show a progress bar.
 
+    Returns:
+        Counts of what was written and of what was left out, by reason.
+
     Raises:
         FileNotFoundError, ValueError, FileExistsError: an input or output cannot be used.
         ModelUnusable: the model cannot be reached; what is finished is kept.
@@ -217,7 +220,18 @@ def thoughts_card(
     settings: dict[str, Any],
     records: Sequence[ThoughtRecord],
 ) -> str:
-    """What a card says of the thoughts, after the words of the dataset ("" for none) that they were written for."""
+    """What a card says of the thoughts, after the words of the dataset ("" for none) that they were written for.
+
+    Args:
+        dataset: Folder of the dataset.
+        provenance: Origin of the thoughts.
+        rules: Which thoughts were left out.
+        settings: Of the annotator.
+        records: The thoughts.
+
+    Returns:
+        The card, in Markdown.
+    """
     kept = [record for record in records if record.thought]
     sentences = sum(record.sentences for record in kept)
     made_with = {name: getattr(provenance, name) for name in ("annotator", "model", "version", "prompt", "views")}

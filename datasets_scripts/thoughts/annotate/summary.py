@@ -59,7 +59,11 @@ class AnnotationSummary:
     texts: int | None = None
 
     def table(self) -> str:
-        """The summary as text, every reason with its count."""
+        """The summary as text, every reason with its count.
+
+        Returns:
+            Lines of text.
+        """
         kept = self.written + self.given
         speed = f", {(self.clips - self.resumed) / self.seconds:.0f} clips/s" if self.seconds > 0 else ""
         lines = [

@@ -47,6 +47,13 @@ class VisionLanguageModel(Protocol):
     def ask(self, prompt: Prompt, film: Film) -> Reply:
         """Its reply.
 
+        Args:
+            prompt: What is asked.
+            film: What is shown.
+
+        Returns:
+            The reply.
+
         Raises:
             NoReply: no reply to this request (RequestRefused if the request itself is at fault).
             ModelUnusable: no request can succeed.
@@ -124,6 +131,9 @@ class VlmAnnotator:
             captions: one text per motion, given to the model as context, or None.
             fps: frame rate of all motions.
 
+        Returns:
+            The thoughts, in the order of the motions.
+
         Raises:
             ValueError: a motion of another shape, too short, too long to be shown, or not finite, naming the index.
             ModelUnusable: no request can succeed.
@@ -147,6 +157,13 @@ class VlmAnnotator:
 
     def film(self, joints: np.ndarray, fps: float = 20.0) -> Film:
         """What the model sees of joints (T, 22, 3).
+
+        Args:
+            joints: (T, 22, 3) in metres, Y up.
+            fps: Frames per second.
+
+        Returns:
+            The film.
 
         Raises:
             ValueError: fewer than two frames, or so many that the film would be slower than `MIN_FRAME_RATE`.
@@ -177,6 +194,9 @@ class VlmAnnotator:
             index: of the caption in its clip, the first half of the keys of `known` and `keep`.
             known: replies of an earlier run by (index, ask), taken instead of asking.
             keep: called with every new reply before it is read.
+
+        Returns:
+            The thought or why there is none, with the replies that led to it.
 
         Raises:
             ModelUnusable: no request can succeed, or none has for a long time.
@@ -225,6 +245,12 @@ class VlmAnnotator:
 def joints_of(motion: np.ndarray) -> np.ndarray:
     """Joints (T, 22, 3) of features (T, 263), or of such joints themselves.
 
+    Args:
+        motion: Raw features or joints.
+
+    Returns:
+        (T, 22, 3) in metres.
+
     Raises:
         ValueError: neither of the two.
     """
@@ -250,6 +276,9 @@ def threaded(
         items: what to call it with; read from the calling thread.
         threads: number of parallel calls.
         stop: called when the caller leaves early (an error, Ctrl-C), so that calls that wait can end.
+
+    Yields:
+        The results, in the order of the items.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting: list[Future[Result]] = []

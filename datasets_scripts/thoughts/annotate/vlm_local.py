@@ -69,7 +69,15 @@ class LocalModel:
         """Nothing here waits."""
 
     def ask(self, prompt: Prompt, film: Film) -> Reply:
-        """The reply to one prompt; one at a time, whatever the number of threads."""
+        """The reply to one prompt; one at a time, whatever the number of threads.
+
+        Args:
+            prompt: What is asked.
+            film: What is shown.
+
+        Returns:
+            The reply.
+        """
         with self._turn:
             return self._ask(prompt, film)
 
@@ -101,7 +109,15 @@ class LocalModel:
         )
 
     def inputs(self, prompt: Prompt, film: Film):
-        """The tensors of one request: the chat template's text, with the film in place of its video."""
+        """The tensors of one request: the chat template's text, with the film in place of its video.
+
+        Args:
+            prompt: What is asked.
+            film: What is shown.
+
+        Returns:
+            What the processor gives, on the model's device.
+        """
         from transformers.video_utils import VideoMetadata
 
         messages = [

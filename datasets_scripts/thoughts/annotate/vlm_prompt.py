@@ -107,6 +107,9 @@ def make_prompt(film: Film, caption: str = "", fault: str = "") -> Prompt:
         film: what is shown with it.
         caption: context; tags and control characters are taken out, and one that is blank is left out.
         fault: why the last answer to this prompt was refused, if there was one.
+
+    Returns:
+        The prompt.
     """
     views = _VIEWS.format(count=len(film.views), names=", ".join(film.views)) if len(film.views) > 1 else ""
     parts = [_SHOWN.format(count=len(film.frames), rate=film.fps, seconds=film.seconds, views=views)]
@@ -120,5 +123,9 @@ def make_prompt(film: Film, caption: str = "", fault: str = "") -> Prompt:
 
 
 def prompt_hash() -> str:
-    """A hash of the prompt's wording, apart from what is filled in."""
+    """A hash of the prompt's wording, apart from what is filled in.
+
+    Returns:
+        A hash.
+    """
     return hashlib.sha256("\0".join((SYSTEM, _SHOWN, _VIEWS, _CONTEXT, _TASK, _AGAIN)).encode()).hexdigest()[:16]

@@ -52,7 +52,14 @@ class Retries:
             raise ValueError(f"attempts must be >= 1 and first_pause >= 0, got {self.attempts} and {self.first_pause}")
 
     def pause(self, attempt: int) -> float:
-        """Seconds to wait after the failed `attempt` (1, 2, ...)."""
+        """Seconds to wait after the failed `attempt` (1, 2, ...).
+
+        Args:
+            attempt: Number of the attempt that failed, from 1.
+
+        Returns:
+            Seconds.
+        """
         return min(_LONGEST_PAUSE, self.first_pause * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
 
 
@@ -138,6 +145,13 @@ class ChatServer:
 
     def ask(self, prompt: Prompt, film: Film) -> Reply:
         """One reply, after as many requests as it takes.
+
+        Args:
+            prompt: What is asked.
+            film: What is shown.
+
+        Returns:
+            The reply.
 
         Raises:
             NoReply: all attempts failed.

@@ -66,7 +66,15 @@ class WorkFolder:
         self._held.__exit__(kind, error, trace)
 
     def job(self, clip: Clip, given: dict[int, ThoughtRecord]) -> Job:
-        """The job of a clip, with what earlier runs made of it."""
+        """The job of a clip, with what earlier runs made of it.
+
+        Args:
+            clip: The clip.
+            given: Thoughts that are there already, by index of the caption.
+
+        Returns:
+            The job.
+        """
         digest = clip_digest(clip)
         key = (clip.split, clip.id, digest)
         line = self.finished.get(key)
@@ -74,7 +82,11 @@ class WorkFolder:
         return Job(clip, digest, finished, given=given, known=self.known.get(key, {}))
 
     def add(self, result: Result) -> None:
-        """Record a clip as finished, unless a caption went without an answer, which the next run asks for again."""
+        """Record a clip as finished, unless a caption went without an answer, which the next run asks for again.
+
+        Args:
+            result: Of one clip.
+        """
         if result.resumed or result.failures or not result.records:
             return
         line = {name: value for name, value in vars(result).items() if name not in ("failures", "resumed", "asked")}
@@ -82,7 +94,14 @@ class WorkFolder:
         self.journal.append({**line, "records": [vars(record) for record in result.records]})
 
     def tokens(self, result: Result) -> Result:
-        """A resumed result with the token counts of its answers."""
+        """A resumed result with the token counts of its answers.
+
+        Args:
+            result: Of one clip.
+
+        Returns:
+            The result.
+        """
         if not result.resumed:
             return result
         line = self.finished[result.split, result.id, result.digest]
@@ -111,7 +130,14 @@ class WorkFolder:
 
 
 def clip_digest(clip: Clip) -> str:
-    """Changes whenever anything does that a thought depends on: the motion, a caption, a thought that is there."""
+    """Changes whenever anything does that a thought depends on: the motion, a caption, a thought that is there.
+
+    Args:
+        clip: The clip.
+
+    Returns:
+        A hash.
+    """
     digest = hashlib.blake2b(np.ascontiguousarray(clip.features, np.float32).data, digest_size=12)
     captions = [(caption.text, caption.start, caption.end, caption.thought) for caption in clip.captions]
     digest.update(json.dumps([clip.fps, clip.features.shape, captions]).encode())

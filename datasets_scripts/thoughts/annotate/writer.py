@@ -25,7 +25,15 @@ class ResultWriter:
         self.records: list[ThoughtRecord] = []
 
     def clips(self, clip: Clip, result: Result) -> Iterator[Clip | Skipped]:
-        """The clip as it is written, and what is left out of it."""
+        """The clip as it is written, and what is left out of it.
+
+        Args:
+            clip: As it was read.
+            result: What became of its thoughts.
+
+        Yields:
+            The clip, unless nothing of it is left, and the captions left out.
+        """
         self._count(result)
         if result.error:
             yield Skipped(clip.id, "the annotator failed", result.error)

@@ -45,7 +45,14 @@ def krippendorff_alpha(marks: np.ndarray, level: Level = "nominal") -> float | N
 
 
 def raw_agreement(marks: np.ndarray) -> float | None:
-    """Share of the pairs of marks of one unit that are equal; None where no unit has two marks."""
+    """Share of the pairs of marks of one unit that are equal; None where no unit has two marks.
+
+    Args:
+        marks: (units, raters), NaN where there is no mark.
+
+    Returns:
+        The share.
+    """
     table = np.asarray(marks, dtype=np.float64)
     agreeing = pairs = 0
     for unit in table.T:
@@ -70,6 +77,12 @@ class Estimate:
 
 def estimate(values: np.ndarray) -> Estimate:
     """The mean of `values` (N,), one for each unit, with its 95% t-interval.
+
+    Args:
+        values: (N,).
+
+    Returns:
+        The mean with its interval.
 
     Raises:
         ValueError: no values.

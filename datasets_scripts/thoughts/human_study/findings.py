@@ -44,7 +44,14 @@ class Finding:
 
 
 def findings(marks: Sequence[Mark]) -> list[Finding]:
-    """What `marks`, complete sheets of one or more raters, say about each question."""
+    """What `marks`, complete sheets of one or more raters, say about each question.
+
+    Args:
+        marks: Of complete sheets.
+
+    Returns:
+        A finding for each question.
+    """
     raters = sorted({mark.rater for mark in marks})
     rows = sorted({mark.row for mark in marks})
     return [_finding(question, level, marks, raters, rows) for question, level in QUESTIONS.items()]
@@ -76,7 +83,15 @@ def _finding(question: str, level: Level, marks: Sequence[Mark], raters: list[st
 
 
 def report(found: Sequence[Finding], marks: Sequence[Mark]) -> Iterator[str]:
-    """The findings as lines of text."""
+    """The findings as lines of text.
+
+    Args:
+        found: The findings.
+        marks: What they rest on.
+
+    Yields:
+        Lines of text.
+    """
     raters, rows = ({getattr(mark, name) for mark in marks} for name in ("rater", "row"))
     yield f"{len(raters)} raters, {len(rows)} clips; means over clips with 95% t-intervals"
     titles = {"correct": "chose the true text", "score": "fit of the text, 1 to 5", "wrong": "wrong statements"}

@@ -58,6 +58,12 @@ def swap_sides(text: str) -> str:
     """`text` with the sides left and right exchanged and capitals kept.
 
     "Right" and "left" in other meanings stay: "right away", "all right", "a right angle", "is left standing".
+
+    Args:
+        text: The text.
+
+    Returns:
+        The text about the other side.
     """
 
     def other(found: re.Match[str]) -> str:
@@ -82,6 +88,9 @@ def choose_items(dataset: str | Path, split: str, number: int, seed: int) -> lis
         split: of the dataset.
         number: of clips.
         seed: of the choice.
+
+    Returns:
+        The items, in the order of the draw.
 
     Raises:
         FileNotFoundError: no such dataset or split.

@@ -33,6 +33,9 @@ def rater_page(rater: str, study: str, rows: Sequence[PageRow]) -> str:
         rater: name, as in the sheet.
         study: names the sheet in the browser's storage.
         rows: the motions in the order they are shown.
+
+    Returns:
+        HTML.
     """
     return render(
         Path(__file__).parent / "templates" / "rater_page.html",

@@ -44,6 +44,13 @@ class Mark:
 def read_key(sheets: Sequence[Path], key: str | Path | None = None) -> dict[str, Any]:
     """The key that belongs to `sheets`: the one given, or that beside the first sheet or one folder up.
 
+    Args:
+        sheets: Files of the raters.
+        key: File of the key, if it lies elsewhere.
+
+    Returns:
+        The key.
+
     Raises:
         FileNotFoundError: there is none.
         ValueError: it is not a key of this command.
@@ -65,6 +72,13 @@ def read_key(sheets: Sequence[Path], key: str | Path | None = None) -> dict[str,
 
 def read_sheets(paths: Sequence[Path], key: dict[str, Any]) -> list[Mark]:
     """The marks of filled-in sheets.
+
+    Args:
+        paths: Files of the raters.
+        key: What the sheets ask about.
+
+    Returns:
+        The marks of all sheets.
 
     Raises:
         FileNotFoundError: a sheet is missing.
