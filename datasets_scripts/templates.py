@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 CARDS = Path(__file__).parent / "hub" / "templates"
+"""Templates of cards, and how every page begins."""
 
 
 def render(template: str | Path, **values: Any) -> str:
@@ -21,7 +22,7 @@ def render(template: str | Path, **values: Any) -> str:
     and `table(header, rows)` makes a table of escaped cells.
 
     Args:
-        template: path of the file; what it includes or imports lies in the same folder.
+        template: path of the file; what it includes or imports lies in the same folder, or among the shared ones.
         values: what the template names; a name without a value is an error.
 
     Returns:
@@ -36,7 +37,7 @@ def _environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, CARDS]),
         autoescape=select_autoescape(["html", "svg"]),
         undefined=StrictUndefined,
         trim_blocks=True,

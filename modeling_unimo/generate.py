@@ -138,16 +138,13 @@ def read_whole_motion(
     # SMPL parameters and rigs belong to the data side, which only the commands reach over to.
     from datasets_scripts.sources.bvh import bvh_to_features, read_joint_map
     from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
-    from unimo.motion_files import read_motion_file
+    from unimo.motion_files import read_motion_argument
 
-    names = read_joint_map(joint_map) if joint_map else None
     suffix = path.suffix.lower()
     if suffix == ".bvh":
-        return bvh_to_features(path, names, up or "auto", fps)
+        return bvh_to_features(path, read_joint_map(joint_map) if joint_map else None, up or "auto", fps)
     if suffix in RIG_SUFFIXES or suffix == ".csv":
-        motion = read_motion_file(path, names, up or "auto", fps)
-        for note in motion.notes:
-            print(f"{path.name}: {note}", file=sys.stderr)
+        motion = read_motion_argument(path, joint_map, up or "auto", fps)
         return motion.features_for_model(HUMANML3D.feature_dim, HUMANML3D.fps)
     if is_smpl_file(path):
         features, notes = smpl_to_features(path, body_model)

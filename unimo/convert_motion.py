@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from modeling_unimo.bvh_unimo import UNITS
 from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.export_unimo import SMPL_SUFFIX, SUFFIXES, motion_suffix, save_motion
 from modeling_unimo.joint_names_unimo import JOINT_NAMES
-from unimo.motion_files import READ_SUFFIXES, read_motion_file
+from unimo.motion_files import READ_SUFFIXES, read_motion_argument
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -41,15 +40,11 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Arguments; None takes those of the process.
     """
-    from datasets_scripts.sources.bvh import check_up, read_joint_map
-
     arguments = parse_arguments(argv)
     with exit_on_error():
-        check_up(arguments.up)
-        joint_map = read_joint_map(arguments.joint_map) if arguments.joint_map else None
-        motion = read_motion_file(arguments.input, joint_map, arguments.up, arguments.fps, arguments.body_model)
-        for note in motion.notes:
-            print(f"{arguments.input.name}: {note}", file=sys.stderr)
+        motion = read_motion_argument(
+            arguments.input, arguments.joint_map, arguments.up, arguments.fps, arguments.body_model
+        )
         save_motion(
             arguments.output,
             motion.joints,

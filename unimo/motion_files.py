@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.sources.body_check import check_numbers
+from datasets_scripts.sources.bvh import check_up, read_joint_map
 from datasets_scripts.sources.bvh_format import read_bvh
 from datasets_scripts.sources.bvh_skeleton import place_joints, read_joints
 from datasets_scripts.sources.clips import check_fps, resample
@@ -105,6 +107,7 @@ def read_motion_file(
         raise FileNotFoundError(f"no motion file at {path}")
     if suffix not in READ_SUFFIXES:
         raise ValueError(f"{path}: unknown suffix; motions are read from {', '.join(READ_SUFFIXES)}")
+    check_up(up)
     if fps is not None:
         check_fps(fps)
     try:
@@ -126,6 +129,23 @@ def read_motion_file(
         joints, notes = smpl_joints(body, body_model, up, fps)
         return MotionFile(joints, HUMANML3D.fps, notes=notes)
     return _read_arrays(path, fps)
+
+
+def read_motion_argument(path: Path, joint_map: Path | None = None, *options: Any) -> MotionFile:
+    """As `read_motion_file`, for commands: the joint map is a JSON file, and what was assumed is printed.
+
+    Args:
+        path: the file.
+        joint_map: JSON file {HumanML3D joint: joint in the file}.
+        *options: up, fps and body_model of `read_motion_file`.
+
+    Raises:
+        FileNotFoundError, ImportError, BlenderError, ValueError: as `read_motion_file` and `read_joint_map`.
+    """
+    motion = read_motion_file(path, read_joint_map(joint_map) if joint_map else None, *options)
+    for note in motion.notes:
+        print(f"{path.name}: {note}", file=sys.stderr)
+    return motion
 
 
 def _read_arrays(path: Path, fps: float | None) -> MotionFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.files_unimo import atomic_write
 from modeling_unimo.skeletons_unimo import check_joints
-from unimo.motion_files import READ_SUFFIXES, read_motion_file
+from unimo.motion_files import READ_SUFFIXES, read_motion_argument
 from unimo.retargeting import RetargetReport, retarget
 
 RIG_SUFFIXES = (".glb", ".bvh")
@@ -100,9 +99,7 @@ def main(argv: list[str] | None = None) -> None:
     with exit_on_error():
         check_up(arguments.up)
         joint_map = read_joint_map(arguments.joint_map) if arguments.joint_map else None
-        motion = read_motion_file(arguments.motion)
-        for note in motion.notes:
-            print(f"{arguments.motion.name}: {note}", file=sys.stderr)
+        motion = read_motion_argument(arguments.motion)
         report = retarget_file(
             motion.joints,
             arguments.rig,
