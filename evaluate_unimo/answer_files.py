@@ -9,7 +9,7 @@ index or its text. Captions are a JSON Lines file of {"id", "caption"} with an o
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from evaluate_unimo.protocol import Asked
 from modeling_unimo.files_unimo import atomic_write, write_json, write_text
 
 CAPTIONS, SETTINGS = "captions.jsonl", "settings.json"
+MIN_FRAMES = 4  # one unit of the judges
 MAX_FRAMES = 196  # the published evaluation cuts a generated motion to as many
 _SAMPLE = re.compile(r"(.+)[_/](\d+)")
 
@@ -86,9 +87,20 @@ def saved_settings(folder: str | Path) -> dict[str, Any]:
 
     Returns:
         The settings; empty if the folder was not written by `evaluate_unimo.run`.
+
+    Raises:
+        ValueError: The file holds something else.
     """
     path = Path(folder) / SETTINGS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not valid JSON ({error})") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path}: must be a JSON object, got {str(settings)[:60]}")
+    return settings
 
 
 class Answers:
@@ -122,11 +134,16 @@ class Answers:
         split = next((split for split, ids in self.other_splits.items() if clip in ids), None)
         self.report(f"clip of split {split}" if split else "no such clip in the dataset", name)
 
-    def _require(self, found: Mapping[Key, Any], where: Path, split: str) -> None:
+    def _require(self, found: Collection[Key], named: Collection[Key], where: Path, split: str) -> None:
+        """Refuse if nothing was found, and count the samples, those that are named without an answer among them."""
         if not found:
             counts = [f"{problem}: {len(names)}" for problem, names in self.problems.items()] or ["it is empty"]
             raise ValueError(f"{where} holds no answer to a clip of split {split!r} ({'; '.join(counts)})")
-        self.samples = 1 + max(sample for _, sample in found)
+        numbers = sorted({sample for _, sample in named})
+        missing = next((number for number, sample in enumerate(numbers) if number != sample), None)
+        if missing is not None:
+            raise ValueError(f"{where}: samples must be numbered from 0 without gaps; {numbers[-1]} has no {missing}")
+        self.samples = len(numbers)
 
 
 class MotionAnswers(Answers):
@@ -141,7 +158,8 @@ class MotionAnswers(Answers):
 
     Raises:
         FileNotFoundError: No such folder.
-        ValueError: No file belongs to a clip of the split, or a line of captions.jsonl cannot be used.
+        ValueError: No file belongs to a clip of the split, samples with gaps in their numbers, or a line of
+            captions.jsonl that cannot be used.
     """
 
     def __init__(
@@ -161,6 +179,7 @@ class MotionAnswers(Answers):
         others = [path.parent for path in folder.rglob(SETTINGS) if path.parent != folder]
         paths = sorted(path for suffix in ("npy", "bvh") for path in folder.rglob(f"*.{suffix}"))
         twice: set[Key] = set()
+        self._unclear: set[Key] = set()  # of several captions
         for path in paths:
             if any(other in path.parents for other in others):
                 continue  # the answers of another split
@@ -173,10 +192,10 @@ class MotionAnswers(Answers):
                 self.report("several files of one sample", f"{key[0]}, sample {key[1]}")
             else:
                 self.files[key] = path
-        self._require(self.files, folder, split)
-        for key in twice:
-            del self.files[key]
         self.choices = self._choices(folder / CAPTIONS, {entry.id: entry.texts for entry in entries})
+        self._require(self.files, {*self.files, *self.choices}, folder, split)
+        for key in twice | self._unclear:  # which one was meant is unknown
+            del self.files[key]
 
     def _key(self, name: str) -> Key:
         known = self.ids.union(*self.other_splits.values())
@@ -193,16 +212,20 @@ class MotionAnswers(Answers):
             if clip not in texts:
                 self._unknown(clip, f"{path.name}, line {number}")
                 continue
+            if not _is_index(sample):
+                raise ValueError(f"{path}, line {number}: sample must be a whole number >= 0, got {sample!r}")
             if choice in texts[clip]:
                 choice = texts[clip].index(choice)
-            if not isinstance(choice, int) or not 0 <= choice < len(texts[clip]):
+            if not _is_index(choice) or choice >= len(texts[clip]):
                 raise ValueError(
                     f"{path}, line {number}: caption must be a caption of {clip} or its index, 0 to "
                     f"{len(texts[clip]) - 1}, got {choice!r}"
                 )
             if line.get("text", texts[clip][choice]) != texts[clip][choice]:
                 raise ValueError(f"{path}, line {number}: caption {choice} of {clip} is another text in this dataset")
-            choices[clip, sample] = choice
+            if choices.setdefault((clip, sample), choice) != choice:
+                self._unclear |= {(clip, sample)} & self.files.keys()
+                self.report(f"several captions of one sample in {path.name}", f"{clip}, sample {sample}")
         return choices
 
     def choice(self, clip: str, sample: int) -> int:
@@ -259,16 +282,18 @@ class MotionAnswers(Answers):
             if features.ndim == 3:
                 if features.shape[1:] != (HUMANML3D.num_joints, 3) or self.width != HUMANML3D.feature_dim:
                     raise ValueError(f"wrong skeleton: {features.shape[1:]} instead of (22, 3) joints")
-                _check_finite(features)
+                _check_values(features)
+                if len(features) < MIN_FRAMES:
+                    raise ValueError(f"fewer than {MIN_FRAMES} frames")
                 self.frame_rates[f"{self.fps:.4g}"] += 1
                 joints = features.astype(np.float32)
                 joints = gather([joints], self.fps)[0].decide().apply(resample(joints, self.fps))
                 features = np.asarray(joints_to_features(joints, target_offsets=HUMANML3D.default_offsets))
             elif features.ndim != 2 or features.shape[1] != self.width:
                 raise ValueError(f"wrong shape: {features.shape[1:]} instead of ({self.width},) features a frame")
-        _check_finite(features)
-        if len(features) < 4:
-            raise ValueError("fewer than 4 frames")
+        _check_values(features)
+        if len(features) < MIN_FRAMES:
+            raise ValueError(f"fewer than {MIN_FRAMES} frames")
         if len(features) > MAX_FRAMES:
             self.report(f"cut to {MAX_FRAMES} frames", name)
         return features[:MAX_FRAMES].astype(np.float32, copy=False)
@@ -294,7 +319,8 @@ class CaptionAnswers(Answers):
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: A line is no JSON object with an id, or no line belongs to a clip of the split.
+        ValueError: A line is no JSON object with an id, no line belongs to a clip of the split, or samples with gaps
+            in their numbers.
     """
 
     def __init__(
@@ -307,7 +333,7 @@ class CaptionAnswers(Answers):
         twice: set[Key] = set()
         for number, line in enumerate(_lines(path), 1):
             clip, sample, caption = line.get("id"), line.get("sample", 0), line.get("caption")
-            if not isinstance(clip, str) or not isinstance(sample, int) or sample < 0 or "caption" not in line:
+            if not isinstance(clip, str) or not _is_index(sample) or "caption" not in line:
                 raise ValueError(f'{path}, line {number}: must be {{"id": string, "caption": string}}, got {line}')
             if clip not in self.ids:
                 self._unknown(clip, f"{clip}, line {number}")
@@ -321,7 +347,7 @@ class CaptionAnswers(Answers):
             elif caption is not None and not caption.strip():
                 self.report("empty caption", f"{clip}, sample {sample}")
             found[clip, sample] = caption
-        self._require(found, path, split)
+        self._require(found, found, path, split)
         self.found = {key: caption for key, caption in found.items() if key not in twice}
 
     def caption(self, clip: str, sample: int) -> str | None:
@@ -347,15 +373,29 @@ class CaptionAnswers(Answers):
         return {"captions": len(self.found), "samples": self.samples, "problems": self.problems}
 
 
-def _check_finite(values: np.ndarray) -> None:
-    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        raise ValueError("NaN, infinite or no numbers")
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _check_values(values: np.ndarray) -> None:
+    """Refuse what float32 and the judges cannot hold, in words that are the same for all such files."""
+    from datasets_scripts.sources.body_check import BodyError, check_numbers
+
+    if values.dtype.kind not in "fiu":
+        raise ValueError("no real numbers")
+    try:
+        check_numbers(values)
+    except BodyError as error:
+        raise ValueError(str(error).partition(",")[0]) from error
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file; none where it is absent."""
     lines: list[dict[str, Any]] = []
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is not UTF-8 text ({error})") from error
     for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a caption may hold U+2028
         if line.strip():
             try:

@@ -9,8 +9,8 @@ Writes `results.json` into --output.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from evaluate_unimo.options import add_folder_options, check_folders
 from modeling_unimo.command_line import command, exit_on_error, positive_int
 
 
@@ -25,8 +25,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(prog="python -m evaluate_unimo.beyond", description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="UniMo folder")
-    parser.add_argument("--dataset", required=True, help="dataset folder (python -m datasets_scripts.build)")
-    parser.add_argument("--evaluator", required=True, help="the judge: a text-motion evaluator folder")
+    add_folder_options(parser)
     parser.add_argument("--output", required=True, help="folder for the results")
     parser.add_argument("--split", default="test")
     parser.add_argument("--hard_split", default="test_hard", help="split of long captions; left out where missing")
@@ -39,10 +38,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=positive_int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    for name in ("model", "evaluator", "dataset"):
-        folder = getattr(arguments, name)
-        if not Path(folder).is_dir():
-            parser.error(f"--{name} {folder}: no such folder")
+    check_folders(parser, arguments, ("model", "evaluator", "dataset"))
     if not 10 <= arguments.long_seconds <= 600:
         parser.error(f"--long_seconds must be in [10, 600], got {arguments.long_seconds:g}")
     return arguments

@@ -14,6 +14,7 @@ from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motion
 from datasets_scripts.captions import caption_clauses
 from datasets_scripts.schema import load_motion_dataset
 from evaluate_unimo import functional
+from evaluate_unimo.evaluation import located
 from evaluate_unimo.functional.seams import DERIVATIVES, floor_drift, seam_peaks
 from evaluate_unimo.protocol import embedding_scores
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor, features_to_joints
@@ -278,8 +279,9 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         What results.json holds.
 
     Raises:
-        ValueError: A folder of another kind, or a split that is missing or too small.
+        ValueError: A folder of another kind, a model that is not on the Hub, or a split that is missing or too small.
     """
+    arguments = located(arguments)
     dataset = load_motion_dataset(arguments.dataset)
     if arguments.split not in dataset:
         raise ValueError(f"{arguments.dataset} has no split {arguments.split!r}, only {', '.join(dataset)}")

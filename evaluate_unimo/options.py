@@ -1,4 +1,4 @@
-"""Options that `evaluate_unimo.run` and `evaluate_unimo.score` share; imports no heavy library."""
+"""Options that the commands of evaluation share; imports no heavy library."""
 
 import argparse
 import re
@@ -13,14 +13,23 @@ OTHER_SPLITS = {"t2m_hard": "test_hard", "t2m_attributes": "test_attributes", "t
 HARD_TASKS = ("t2m_hard", "t2m_attributes")  # those that every synthetic dataset has a split for
 
 
-def add_protocol_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the protocol, which do not depend on where the answers come from.
+def add_folder_options(parser: argparse.ArgumentParser) -> None:
+    """Add the folders that every evaluation reads.
 
     Args:
         parser: The parser to add to.
     """
     parser.add_argument("--dataset", required=True, help="dataset folder (python -m datasets_scripts.build)")
     parser.add_argument("--evaluator", required=True, help="the judge: a text-motion evaluator folder")
+
+
+def add_protocol_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the protocol, which do not depend on where the answers come from.
+
+    Args:
+        parser: The parser to add to.
+    """
+    add_folder_options(parser)
     parser.add_argument("--held_out_evaluator", help="a second judge that no reward has seen")
     parser.add_argument("--m2t_limit", type=positive_int, help="score the captions of at most this many motions")
     parser.add_argument(

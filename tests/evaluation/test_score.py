@@ -108,15 +108,21 @@ def test_what_cannot_be_used_is_counted_and_listed(stages, tmp_path):
         "test-006.npy": np.tile(good, (9, 1)),
         "train-000.npy": good,
         "nobody.npy": good,
+        "test-009.npy": good.astype(np.float64) * 1e39,
+        "test-010.npy": good,
     }.items():
         np.save(tmp_path / name, array)
     (tmp_path / "test-007.bvh").write_text("HIERARCHY")
     (tmp_path / "test-008.npy").write_bytes(b"no array")
+    lines = [json.dumps({"id": "test-010", "caption": caption}) for caption in (0, 1)]
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines))
     results = scored(stages, "--motions", tmp_path)
     problems = results["inputs"]["motions"]["problems"]
     counted = {problem.partition(":")[0]: names for problem, names in problems.items()}
+    # In the order in which they were drawn; of the one with two files neither counts.
+    assert sorted(counted.pop("clip without a motion")) == ["test-005, sample 0", "test-011, sample 0"]
     assert counted == {
-        "NaN, infinite or no numbers": ["test-001, sample 0"],
+        "NaN or infinite values": ["test-001, sample 0"],
         "wrong shape": ["test-002, sample 0"],
         "wrong skeleton": ["test-003, sample 0"],
         "fewer than 4 frames": ["test-004, sample 0"],
@@ -126,18 +132,12 @@ def test_what_cannot_be_used_is_counted_and_listed(stages, tmp_path):
         "no such clip in the dataset": ["nobody.npy"],
         "unusable BVH": ["test-007, sample 0"],
         "unreadable .npy": ["test-008, sample 0"],
-        "clip without a motion": [f"test-{i:03d}, sample 0" for i in counted_missing(counted)],
+        "coordinates beyond 1e7": ["test-009, sample 0"],
+        "several captions of one sample in captions.jsonl": ["test-010, sample 0"],
     }
     generated = results["t2m"]["generated"]
     assert generated["valid"] == {"mean": 2 / 12} and generated["n"] == 2 and generated["pool_size"] == 2
-    assert "- clip without a motion: 4" in markdown(results)
-
-
-def counted_missing(counted):
-    """The clips without a file, and the one with two, in the order in which they were drawn."""
-    listed = [int(name[5:8]) for name in counted["clip without a motion"]]
-    assert sorted(listed) == [5, 9, 10, 11]
-    return listed
+    assert "- clip without a motion: 2" in markdown(results)
 
 
 def test_captions_that_cannot_be_used(stages, tmp_path):
@@ -169,6 +169,8 @@ def test_captions_that_cannot_be_used(stages, tmp_path):
         ('{"id": "test-000"}', "line 1: must be"),
         ('{"id": "train-000", "caption": "a"}', r"no answer to a clip of split 'test' \(clip of split train: 1\)"),
         ("", "it is empty"),
+        ('{"id": "test-000", "sample": true, "caption": "a"}', "line 1: must be"),
+        ('{"id": "test-000", "sample": 2, "caption": "a"}', "numbered from 0 without gaps; 2 has no 0"),
     ],
 )  # fmt: skip
 def test_files_of_captions_that_are_refused(tmp_path, lines, message):
@@ -182,10 +184,36 @@ def test_captions_of_another_dataset_are_refused(tmp_path):
     for line, message in [
         ({"id": "test-000", "caption": 0, "text": "he flies"}, "is another text in this dataset"),
         ({"id": "test-000", "caption": 7}, "must be a caption of test-000 or its index, 0 to 1, got 7"),
+        ({"id": "test-000", "caption": True}, "must be a caption of test-000 or its index, 0 to 1, got True"),
+        ({"id": "test-000", "sample": "0", "caption": 1}, "sample must be a whole number >= 0, got '0'"),
     ]:
         (tmp_path / "captions.jsonl").write_text(json.dumps(line))
         with pytest.raises(ValueError, match=message):
             answers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("captions.jsonl", b"\xff\xfe", "captions.jsonl: is not UTF-8 text"),
+        ("settings.json", b'{"split": "test"', "settings.json: is not valid JSON"),
+        ("settings.json", b"[]", "settings.json: must be a JSON object"),
+        ("test-000_3.npy", None, "numbered from 0 without gaps; 3 has no 1"),
+    ],
+)
+def test_folders_that_are_refused(stages, tmp_path, name, content, message):
+    np.save(tmp_path / "test-000.npy", features(0))
+    if content is None:
+        np.save(tmp_path / name, features(1))
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SystemExit, match=message):
+        scored(stages, "--motions", tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_captions(tmp_path):
+    (tmp_path / "c.jsonl").write_bytes(b'\xef\xbb\xbf{"id": "test-000", "caption": "a"}')
+    assert CaptionAnswers(tmp_path / "c.jsonl", entries(2), "test", OTHERS).caption("test-000", 0) == "a"
 
 
 def test_several_samples_of_one_caption_give_multimodality(stages, tmp_path):
