@@ -4,7 +4,8 @@
 quickstart, by SIGKILL and SIGTERM in turn, at points drawn by `--seed` from what an undisturbed run says and writes
 in its course. After each kill no process of the command may live on. The same command is then given again, and killed
 again, until it ends; then its output is compared with the undisturbed one, and beside it nothing may be left. Prints a
-line for each command and writes `--output`.
+line for each command and adds the counts to those in `--output`, so that the kills can be given in several calls with
+other seeds.
 """
 
 import argparse
@@ -142,7 +143,7 @@ def of_run(output: Path) -> dict[str, Any]:
     return weights | {"metrics": figures(output / "metrics.json")}
 
 
-def commands(folder: Path, clips: int) -> dict[str, Command]:
+def commands(folder: Path) -> dict[str, Command]:
     """The commands over inputs in the folder."""
     build = ["datasets_scripts.build", "--source", "joints", "--data_dir", str(folder / "people"), "--workers", "2"]
     annotate = ["datasets_scripts.annotate", "--dataset", str(folder / "unannotated"), "--workers", "2"]
@@ -228,14 +229,23 @@ def main() -> int:
         words = ["--source", "joints", "--data_dir", str(folder / "people"), "--annotator", "none", "--quiet"]
         words = [sys.executable, "-m", "datasets_scripts.build", *words, "--output", str(folder / "unannotated")]
         subprocess.run(words, check=True, cwd=CODE)
-    all_of_them, found = commands(folder, arguments.clips), []
+    all_of_them, found = commands(folder), []
     for name in arguments.commands:
         counts = try_kills(all_of_them[name], folder, arguments.kills, arguments.seed)
         found.append(counts)
         print(" ".join(f"{key} {value}" for key, value in asdict(counts).items()), flush=True)
         if arguments.output:
-            write_json(arguments.output, [asdict(one) for one in found])
+            add_counts(Path(arguments.output), counts)
     return 0 if all(counts.clean for counts in found) else 1
+
+
+def add_counts(file: Path, counts: Counts) -> None:
+    """Adds counts to those of the same command in a JSON file, {command: {count: number}}."""
+    there = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    added = asdict(counts)
+    name = added.pop("command")
+    earlier = there.get(name, {})
+    write_json(file, there | {name: {key: earlier.get(key, 0) + number for key, number in added.items()}})
 
 
 if __name__ == "__main__":

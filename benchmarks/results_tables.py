@@ -222,6 +222,13 @@ def _plain_table(content: Json) -> Table:
     return content["columns"], content["rows"]
 
 
+def _kills_table(content: Json) -> Table:
+    """What benchmarks.kills counted, a line for each command."""
+    counts = list(next(iter(content["results"].values())))
+    titles = ["command", *(count.replace("_", " ") for count in counts)]
+    return titles, [[name, *(str(line[count]) for count in counts)] for name, line in content["results"].items()]
+
+
 def _summary_table(content: Json) -> Table:
     """Cells of other files' tables, by file, label and columns (default: all that hold values)."""
     rows = []
@@ -243,6 +250,7 @@ _TABLES = {
     "shares": _shares_table,
     "planted": _planted_table,
     "beyond": _beyond_table,
+    "kills": _kills_table,
     "table": _plain_table,
     "summary": _summary_table,
 }

@@ -26,15 +26,8 @@ def locked(folder: str | Path, seconds: float = 0.0) -> Iterator[None]:
         BlockingIOError: Another process holds it.
     """
     folder = Path(folder)
-    created = not folder.exists()
-    with writing_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with _held(folder / LOCK, folder, seconds):
-                yield
-        finally:
-            if created and folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+    with writing_to(folder), _made(folder), _held(folder / LOCK, folder, seconds):
+        yield
 
 
 @contextmanager
@@ -51,10 +44,22 @@ def locked_output(output: str | Path) -> Iterator[None]:
         BlockingIOError: Another process holds it.
     """
     output = Path(output).absolute()
-    with writing_to(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with _held(output.with_name(f".{output.name}{LOCK}"), output, 0.0):
-            yield
+    lock = output.with_name(f".{output.name}{LOCK}")
+    with writing_to(output), _made(output.parent), _held(lock, output, 0.0):
+        yield
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """A folder with its parents; at the end those that were made for it and stayed empty are removed."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for place in made:
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ A dataset is a folder::
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import shutil
@@ -49,6 +50,7 @@ _OWN_FILES = {"README.md", "build.json", "skipped.jsonl", "data", "thoughts.parq
 # Not the motion: no number of it comes twice, and looking for one costs half as much again and a tenth in size.
 _REPEATED_COLUMNS = ["fps", "source", *(f"captions.list.element.{name}" for name in ("text", "start", "end"))]
 _REPEATED_COLUMNS.append("captions.list.element.tokens.list.element")
+_ROWS_THAT_TELL = 1000  # how large a dataset will be
 _ROWS_PER_GROUP = 100  # about 12 MB of features: bounds both the writer's memory and a streaming reader's
 
 
@@ -393,7 +395,7 @@ def write_dataset(
         card: Markdown about the data, put into README.md under the generated header; or what makes it, called when all
             clips are written.
         feature_dim: columns of the motion features.
-        total: number of items expected, for the progress bar.
+        total: number of items expected, for the progress bar and for the room that they will need.
         progress: show a progress bar.
         limit: stop after so many clips were kept.
         shard_bytes: bytes of features after which a new Parquet file is begun.
@@ -406,6 +408,7 @@ def write_dataset(
     Raises:
         FileExistsError: `output` holds something else.
         ValueError: not one clip was left to write; the message lists the reasons.
+        OSError: the disk is full, or will be before all is written, as the first thousand clips tell.
     """
     from tqdm.auto import tqdm
 
@@ -420,7 +423,7 @@ def write_dataset(
                 open(folder / "skipped.jsonl", "w", encoding="utf-8") as listing,
                 tqdm(clips, total=total, unit="clip", desc="build", disable=not progress) as bar,
             ):
-                for item in bar:
+                for done, item in enumerate(bar, start=1):
                     fault = item if isinstance(item, Skipped) else find_fault(item, feature_dim)
                     if fault is None and (item.split, item.id) in seen:
                         fault = Skipped(item.id, "id seen before in its split")
@@ -434,6 +437,12 @@ def write_dataset(
                         summary.splits[item.split] = SplitSummary()
                     _add(summary.splits[item.split], item)
                     writers[item.split].add(item)
+                    if total is not None and len(seen) == _ROWS_THAT_TELL:
+                        written = len(seen) - sum(len(writer.rows) for writer in writers.values())
+                        following = (total - done) * len(seen) // done
+                        if limit is not None:
+                            following = min(following, limit - len(seen))
+                        _check_room(folder / "data", output, written, following)
                     if limit is not None and len(seen) >= limit:
                         break
             for writer in writers.values():
@@ -454,6 +463,19 @@ def write_dataset(
         content = render(CARDS / "dataset_folder.md", summary=summary, words=words.strip(), thoughts=with_thoughts)
         write_text(folder / "README.md", content)
     return summary
+
+
+def _check_room(data: Path, output: Path, rows: int, following: int) -> None:
+    """Refuses a disk on which the rows that follow will not fit, as far as those tell that are written."""
+    needed = following * sum(file.stat().st_size for file in data.iterdir()) / rows
+    free = shutil.disk_usage(data).free
+    if needed > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"the {following} clips that follow need about {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free on "
+            "its disk; make room, choose another place or give a --limit",
+            str(output),
+        )
 
 
 def _split_order(name: str) -> tuple[int, str]:

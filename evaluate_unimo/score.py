@@ -9,8 +9,10 @@ without an answer and answers that cannot be used count as invalid, and are list
 
 import argparse
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from datasets_scripts.locks import locked_output
 from evaluate_unimo.options import add_protocol_options, check_folders
 from modeling_unimo.command_line import command, positive_int
 
@@ -62,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from evaluate_unimo.answer_scoring import score
     from evaluate_unimo.results import markdown
 
-    print(markdown(score(arguments)))
+    with locked_output(arguments.output) if arguments.output else nullcontext():
+        results = score(arguments)
+    print(markdown(results))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 Every key is accounted for, and one that is unused or missing is an error.
 """
 
+import glob
 import re
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -430,21 +431,26 @@ def _refuse_incomplete(report, path):
 @contextmanager
 def _new_folder(output):
     """A folder beside `output` that takes its name only when everything in it is written."""
-    output = Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"{output} exists and is not an empty folder; name another output")
-    with writing_to(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        with writing_to(output, hidden=folder):
-            yield folder
-            folder.chmod(0o755)  # mkdtemp makes it private
-            if output.is_dir():
-                output.rmdir()
-            folder.rename(output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    from datasets_scripts.locks import locked_output
+
+    output = Path(output).absolute()
+    with locked_output(output):
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise ValueError(f"{output} exists and is not an empty folder; name another output")
+        for leftover in output.parent.glob(
+            f".{glob.escape(output.name)}.partial-*"
+        ):  # of conversions that were killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        folder = output.with_name(f".{output.name}.partial-{uuid.uuid4().hex[:8]}")
+        try:
+            with writing_to(output, hidden=folder):
+                folder.mkdir()
+                yield folder
+                if output.is_dir():
+                    output.rmdir()
+                folder.rename(output)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _code(path):

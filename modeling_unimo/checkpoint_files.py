@@ -5,7 +5,6 @@ No code in a file is executed: weights are read with `weights_only`, GloVe's pic
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +117,7 @@ def read_weights(path):
         raise FileNotFoundError(f"no checkpoint file {path}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # damaged files fail in every way
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"{path} is not a checkpoint of plain weights, or is damaged: {reason}") from error
     if not isinstance(checkpoint, dict):

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import pickle
+import pickletools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,7 @@ NUM_BETAS = 10  # what HumanML3D takes of AMASS's 16, and all that video-to-moti
 _KINDS = {24: "SMPL", 52: "SMPL-H", 55: "SMPL-X", 16: "MANO", 5: "FLAME"}
 _NEEDED = ("v_template", "shapedirs", "J_regressor", "kintree_table")
 _PARENTS = np.array(HUMANML3D.parents)
+_LARGEST_MATRIX = 10_000_000  # numbers; the regressor of SMPL-X has 55 x 10475
 _FRAMES_TOGETHER = 2048  # 22 joints of so many frames stay in a core's cache
 # Joints as deep as each other are neighbours: (first, first with a child among the 22, end). Others turn nothing.
 _LEVELS = ((1, 1, 4), (4, 4, 7), (7, 7, 10), (10, 12, 15), (15, 16, 18), (18, 18, 20), (20, 22, 22))
@@ -131,7 +134,7 @@ def read_body_arrays(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
         if not isinstance(arrays, dict):
             raise ValueError(f"it holds {type(arrays).__name__}, not a dictionary of arrays")
         return {key: _dense(arrays[key]) for key in keys if key in arrays}
-    except UNREADABLE as error:
+    except (*UNREADABLE, IndexError) as error:
         raise ValueError(f"{path}: unreadable body model ({error}); download it again") from error
 
 
@@ -247,6 +250,28 @@ class _Held:
             self.state = state
 
 
+class _PickledArray(np.ndarray):
+    """An array whose size is what follows in the file, checked before memory is taken."""
+
+    def __new__(cls, *_: Any) -> Any:
+        """Arrays are made empty and filled by their state alone."""
+        raise ValueError("it makes an array without content; only arrays with theirs are read")
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, _, content = state
+        length = math.prod(shape) * (1 if isinstance(content, list) else dtype.itemsize)
+        if length != len(content):
+            raise ValueError(f"an array in it of shape {shape} and type {dtype} is followed by {len(content)} items")
+        super().__setstate__(state)
+
+
+def _empty_array(kind: type, *_: Any) -> np.ndarray:
+    """What a pickle begins an array with, whatever the shape that it names."""
+    if kind is not _PickledArray:
+        raise ValueError(f"it holds an array of {kind.__name__}; only plain arrays are read")
+    return np.empty(0, np.int8).view(_PickledArray)
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Makes numpy arrays, plain containers and placeholders; any other name in the file is refused."""
 
@@ -258,10 +283,14 @@ class _ArrayUnpickler(pickle.Unpickler):
             return _reconstruct
         if (module, name) in (("builtins", "object"), ("__builtin__", "object")):
             return object
-        if top == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if top == "numpy" and name in ("_reconstruct", "scalar"):
-            return getattr(_numpy_internals(), name)
+        if top == "numpy" and name == "ndarray":
+            return _PickledArray
+        if top == "numpy" and name == "_reconstruct":
+            return _empty_array
+        if top == "numpy" and name == "dtype":
+            return np.dtype
+        if top == "numpy" and name == "scalar":
+            return _numpy_internals().scalar
         if top == "chumpy" or (top == "scipy" and name.endswith(("_matrix", "_array"))):
             return _Held
         raise ValueError(f"it refers to {module}.{name}; only arrays and plain values are read")
@@ -284,6 +313,13 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
+def _check_memo(data: bytes) -> None:
+    """Sizes that nothing follows are errors of `genops`; numbers of the memo alone could take any memory."""
+    for code, argument, _ in pickletools.genops(data):
+        if code.name.endswith("PUT") and (argument or 0) > len(data):
+            raise ValueError(f"damaged pickle ({code.name} {argument} in {len(data)} bytes)")
+
+
 def load_restricted_pickle(data: bytes) -> Any:
     """Read a pickle of arrays and plain values without running anything in it.
 
@@ -298,8 +334,11 @@ def load_restricted_pickle(data: bytes) -> Any:
         ValueError: The file is damaged, or refers to anything else.
     """
     try:
+        _check_memo(data)
         return _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except (pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, TypeError) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # a pickle is a program, and damaged ones fail in every way
         raise ValueError(f"damaged pickle ({error})") from error
 
 
@@ -312,6 +351,8 @@ def _dense(value: Any) -> np.ndarray:
         return np.asarray(state["x"])
     if {"data", "indices", "indptr"} <= state.keys():
         rows, columns = state.get("_shape", state.get("shape", (0, 0)))
+        if rows * columns > _LARGEST_MATRIX:
+            raise ValueError(f"a sparse matrix in it of {rows} x {columns} is none of a body model")
         by_column = len(state["indptr"]) == columns + 1  # no model has as many joints as vertices
         dense = np.zeros((columns, rows) if by_column else (rows, columns))
         lines = np.repeat(np.arange(len(state["indptr"]) - 1), np.diff(state["indptr"]))

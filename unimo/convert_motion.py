@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from datasets_scripts.locks import locked_output
 from modeling_unimo.bvh_unimo import UNITS
 from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.export_unimo import SMPL_SUFFIX, SUFFIXES, motion_suffix, save_motion
@@ -45,17 +46,18 @@ def main(argv: list[str] | None = None) -> None:
         motion = read_motion_argument(
             arguments.input, arguments.joint_map, arguments.up, arguments.fps, arguments.body_model
         )
-        save_motion(
-            arguments.output,
-            motion.joints,
-            features=motion.features,
-            fps=motion.fps,
-            output_fps=arguments.output_fps,
-            names=arguments.names,
-            unit=arguments.unit,
-            body_model=arguments.body_model if motion_suffix(arguments.output) == SMPL_SUFFIX else None,
-            **motion.words,
-        )
+        with locked_output(arguments.output):
+            save_motion(
+                arguments.output,
+                motion.joints,
+                features=motion.features,
+                fps=motion.fps,
+                output_fps=arguments.output_fps,
+                names=arguments.names,
+                unit=arguments.unit,
+                body_model=arguments.body_model if motion_suffix(arguments.output) == SMPL_SUFFIX else None,
+                **motion.words,
+            )
         print(f"wrote {arguments.output}: {len(motion.joints)} frames at {motion.fps:g} fps read")
 
 

@@ -137,15 +137,14 @@ def read_npz(file: str | Path | IO[bytes], keys: Iterable[str]) -> dict[str, np.
 
 
 def _read_torch(file: Any) -> Any:
-    import pickle
-
     import torch
 
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
+    except Exception as error:  # damaged files fail in every way
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
-            f"holds more than tensors ({str(error).splitlines()[0]}); save it again as a dictionary of tensors"
+            f"is damaged or holds more than tensors ({reason}); save it again as a dictionary of tensors"
         ) from error
 
 

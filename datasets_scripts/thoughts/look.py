@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets_scripts.locks import locked_output
 from datasets_scripts.schema import Skipped, load_motion_dataset
 from datasets_scripts.templates import render
 from datasets_scripts.thoughts.records import ThoughtRecord, earlier_records
@@ -317,9 +318,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if output.is_dir() or not output.parent.is_dir():
             raise FileNotFoundError(f"{output} is not a file in an existing folder; give --output such as look.html")
-        page = choose_clips(arguments.dataset, arguments.split, arguments.number, arguments.seed)
-        text = page_of(page, arguments.show)
-        write_text(output, text)
+        with locked_output(output):
+            page = choose_clips(arguments.dataset, arguments.split, arguments.number, arguments.seed)
+            text = page_of(page, arguments.show)
+            write_text(output, text)
     except (ValueError, OSError) as error:
         print(f"error: {words_of(error)}", file=sys.stderr)
         return 2

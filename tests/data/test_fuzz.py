@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import os
+import pickle
 import re
 import signal
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 import motion_files as files
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +33,10 @@ from datasets_scripts.sources import bvh, humanml3d, joints, smpl
 from datasets_scripts.sources.caption_file import CaptionFile, read_captions
 from datasets_scripts.sources.clips import ClipRules
 from modeling_unimo import generate
+from modeling_unimo.checkpoint_files import read_glove, read_weights
 from modeling_unimo.motion_representation import features_to_joints
 from modeling_unimo.skeletons_unimo import HUMANML3D
+from modeling_unimo.smpl_unimo import load_body_model
 from train.engine.arguments import check_config_file
 from train.quickstart import read_config
 
@@ -513,6 +517,99 @@ def test_motions_to_describe(folder: Path, data: bytes, archived: bytes) -> None
         asked = argparse.Namespace(describe=path, start=0.0, **unset)
         features = read_or_refused(generate.read_motion, asked, 20.0, named=name, memory=True)
         assert features is None or np.isfinite(features).all()
+
+
+# ------------------------------------------------------------------------------------------- pickles and torch's files
+PICKLED = [
+    SMPL,
+    {0: {"pose_world": SMPL["poses"], "trans_world": SMPL["trans"], "betas": np.zeros((60, 10))}},
+    {"smpl_params_global": {"global_orient": np.zeros((9, 3)), "body_pose": np.zeros((9, 63))}, "gender": "male"},
+]
+# Parts of pickles: calls of what should not be called, sizes that nothing follows, marks and memos out of place.
+OPCODES = [
+    b"cos\nsystem\n(S'touch mark'\ntR.", b"cnumpy\nndarray\n((I1000000000000\ntS'f8'\ntR.", b"cnumpy\ndtype\n",
+    b"cnumpy.core.multiarray\n_reconstruct\n", b"c_codecs\nencode\n(Vx\nVno_such\ntR", b"cbuiltins\neval\n",
+    b"ccopy_reg\n_reconstructor\n", b"cchumpy.ch\nCh\n(tR", b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"\x96\xff\xff\xff\xff\x00\x00\x00\x00", b"\x8b\xff\xff\xff\x7f", b"L999999999999999999999L\n", b"}", b"]", b"(",
+    b"t", b"R", b"b", b"s", b"u", b"0", b"2", b"h\xff", b"j\xff\xff\xff\xff", b"r\xff\xff\xff\x7f", b"p999999999\n",
+    b"\x95" + b"\xff" * 8, b".",
+    b"\x80\xff", b"(" * 3000, b"]" * 3000 + b"a" * 3000, b"I1000000000000\n", b"Fnan\n", b"\x88", b"N",
+]  # fmt: skip
+
+
+@st.composite
+def mutated_bytes(draw: st.DrawFn, sound: st.SearchStrategy) -> bytes:
+    """A sound binary file with a few bytes gone wrong."""
+    data = draw(sound)
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(data)))
+        way = draw(st.sampled_from(("byte", "byte", "opcode", "opcode", "head", "cut", "gone", "again", "number")))
+        if way == "byte":
+            data = data[:start] + draw(st.binary(min_size=1, max_size=3)) + data[start + 1 :]
+        elif way == "opcode":
+            data = data[:start] + draw(st.sampled_from(OPCODES)) + data[start + draw(st.integers(0, 9)) :]
+        elif way == "head":  # where the structure of a file is
+            start = min(start, draw(st.integers(0, 300)))
+            data = data[:start] + draw(st.sampled_from(OPCODES)) + data[start:]
+        elif way == "cut":
+            data = data[:start]
+        elif way == "gone":
+            data = data[:start] + data[start + draw(st.integers(1, 40)) :]
+        elif way == "again":
+            data = data[:start] + data[start : start + 40] * draw(st.integers(2, 9)) + data[start + 40 :]
+        else:
+            data = (
+                data[:start] + draw(st.sampled_from((b"\xff" * 4, b"\0" * 8, b"\xff\xff\xff\x7f"))) + data[start + 4 :]
+            )
+    return data
+
+
+@st.composite
+def pickles(draw: st.DrawFn) -> bytes:
+    """A pickle of SMPL parameters by one of the protocols, or of something else."""
+    odd = {**SMPL, "poses": draw(odd_arrays(np.asarray(SMPL["poses"])))}
+    values = [*PICKLED, odd, Runs(Path("mark")), {"poses": Runs(Path("mark"))}, [], None, 7, {1: {2: {3: {}}}}]
+    return pickle.dumps(draw(st.sampled_from(values)), protocol=draw(st.integers(0, 5)))
+
+
+@st.composite
+def torch_files(draw: st.DrawFn) -> bytes:
+    """What `torch.save` writes of the same, in its present or its old format."""
+
+    def tensors(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: tensors(item) for key, item in value.items()}
+        return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+    values = [*map(tensors, PICKLED), {"weight": torch.zeros(3, 2)}, {"a": Runs(Path("mark"))}, torch.zeros(2), [1]]
+    stream = io.BytesIO()
+    torch.save(draw(st.sampled_from(values)), stream, _use_new_zipfile_serialization=draw(st.booleans()))
+    return stream.getvalue()
+
+
+@fuzzed(2)
+@given(pickled=mutated_bytes(pickles()), saved=mutated_bytes(torch_files()))
+def test_pickles_and_torch_files_of_smpl(folder: Path, pickled: bytes, saved: bytes) -> None:
+    source = folder / "people"
+    source.mkdir(exist_ok=True)
+    for name, data in (("a.pkl", pickled), ("b.pt", saved)):
+        (source / name).write_bytes(data)
+    files.write_captions(source, [{"file": name, "captions": ["a person walks."]} for name in ("a.pkl", "b.pt")])
+    check_items(read_or_refused(smpl.iter_clips, source, RULES, named="people", memory=True))
+    assert not Path("mark").exists()
+
+
+@fuzzed(2)
+@given(words=mutated_bytes(pickles()), saved=mutated_bytes(torch_files()))
+def test_published_checkpoints_and_body_models(folder: Path, words: bytes, saved: bytes) -> None:
+    for name, data in (("our_vab_words.pkl", words), ("model.pkl", words), ("vqvae.pth", saved)):
+        (folder / name).write_bytes(data)
+    np.save(folder / "our_vab_data.npy", np.ones((2, 3)))
+    (folder / "our_vab_idx.pkl").write_bytes(pickle.dumps({"a": 0, "b": 1}))
+    read_or_refused(read_glove, folder, named="our_vab_words.pkl", memory=True)
+    read_or_refused(load_body_model, folder / "model.pkl", named="model.pkl", memory=True)
+    read_or_refused(read_weights, folder / "vqvae.pth", named="vqvae.pth")
+    assert not Path("mark").exists()
 
 
 # ------------------------------------------------------------------------------------------------------ whole builds

@@ -7,6 +7,7 @@ import pytest
 from html_reader import Reader
 
 from bodies import standing, swing_arm, travel
+from datasets_scripts.locks import locked_output
 from datasets_scripts.schema import Caption, Clip, write_dataset
 from datasets_scripts.thoughts import look
 from datasets_scripts.thoughts.look import ShownCaption, check_thoughts, choose_clips, mark_claims, page_of
@@ -164,6 +165,13 @@ def test_what_cannot_be_used_is_refused(arguments, message, data, tmp_path, caps
     base = ["--dataset", data, "--split", "test", "--output", tmp_path / "x.html"]
     assert run(*base, *arguments) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "x.html").exists()
+
+
+def test_a_page_that_another_process_writes_is_refused(data, tmp_path, capsys):
+    with locked_output(tmp_path / "x.html"):
+        assert run("--dataset", data, "--split", "test", "--output", tmp_path / "x.html") == 2
+    assert f"another process works in {tmp_path / 'x.html'}" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_an_unknown_way_to_show_is_refused(data):

@@ -8,6 +8,7 @@ import pytest
 from character_rigs import character, glb_bytes, glb_document
 from motion_files import bvh_text, joints
 
+from datasets_scripts.locks import locked_output
 from datasets_scripts.sources.clips import resample
 from modeling_unimo.export_unimo import save_motion
 from modeling_unimo.generate import read_whole_motion
@@ -208,3 +209,13 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="use one of .npy, .npz"):
         main([str(tmp_path / "good.csv"), str(tmp_path / "out" / "x.obj")])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_another_process_writes_is_refused(tmp_path: Path) -> None:
+    save_motion(tmp_path / "a.npz", joints(20))
+    with (
+        locked_output(tmp_path / "b.bvh"),
+        pytest.raises(SystemExit, match=f"error: another process works in {tmp_path / 'b.bvh'}"),
+    ):
+        main([str(tmp_path / "a.npz"), str(tmp_path / "b.bvh")])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]

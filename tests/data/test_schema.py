@@ -1,13 +1,17 @@
 """The dataset folder: written whole or not at all, read back as it was, refused when it is something else."""
 
+import errno
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from datasets import Dataset, load_dataset
 
+from datasets_scripts import schema
 from datasets_scripts.schema import (
     Caption,
     Clip,
@@ -257,3 +261,15 @@ def test_one_build_at_a_time_writes_an_output(tmp_path) -> None:
 
     assert write_dataset(clips(), tmp_path / "d").kept == 2
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_disk_that_will_not_hold_a_dataset_is_told_when_its_first_rows_tell(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(schema, "_ROWS_THAT_TELL", 200)
+    monkeypatch.setattr(schema.shutil, "disk_usage", lambda place: SimpleNamespace(free=30_000_000))
+    clips = [replace(clip(index % 5), id=str(index)) for index in range(320)]
+    with pytest.raises(OSError, match="the 1800 clips that follow need about 0.0.* GB, and 0.03 GB are free") as told:
+        write_dataset(clips, tmp_path / "d", total=2000)
+    assert told.value.errno == errno.ENOSPC and told.value.filename == str(tmp_path / "d")
+    assert contents(tmp_path) == []
+    assert write_dataset(clips, tmp_path / "d", total=320).kept == 320
+    assert write_dataset(clips, tmp_path / "d", total=2000, limit=300).kept == 300

@@ -9,6 +9,7 @@ from motion_files import bvh_text
 from tiny_data import dataset_folder, entries, features, tiny_judge
 from tiny_unimo import tiny_unimo
 
+from datasets_scripts.locks import locked_output
 from evaluate_unimo import run, score
 from evaluate_unimo.answer_files import CaptionAnswers, MotionAnswers
 from evaluate_unimo.answer_scoring import score as score_files
@@ -237,3 +238,15 @@ def test_refused_by_the_parser(stages, capsys, more, message):
     with pytest.raises(SystemExit):
         scored(stages, *more)
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_that_another_process_writes_is_refused(stages, tmp_path):
+    (tmp_path / "captions.jsonl").write_text("")
+    words = ["--captions", tmp_path / "captions.jsonl", "--dataset", stages / "data"]
+    words += ["--evaluator", stages / "evaluator", "--output", tmp_path / "out"]
+    with (
+        locked_output(tmp_path / "out"),
+        pytest.raises(SystemExit, match=f"error: another process works in {tmp_path / 'out'}"),
+    ):
+        score.main([*map(str, words)])
+    assert [path.name for path in tmp_path.iterdir()] == ["captions.jsonl"]

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny_unimo import feature_extractor, qwen_tokenizer, tiny_lm, tiny_vqvae
 from transformers import AutoFeatureExtractor, AutoModel, AutoProcessor, AutoTokenizer
 
+from datasets_scripts.locks import locked_output
 from modeling_unimo import UniMoProcessor
 from modeling_unimo.checkpoint_conversion import (
     ConversionError,
@@ -310,6 +311,19 @@ def test_an_output_that_holds_something_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="not an empty folder"):
         convert_vqvae(tmp_path / "vqvae.pth", tmp_path / "out")
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+
+
+def test_an_output_has_one_writer_and_what_a_killed_one_left_goes(tmp_path):
+    torch.save(published_vqvae(), tmp_path / "vqvae.pth")
+    with (
+        locked_output(tmp_path / "out"),
+        pytest.raises(BlockingIOError, match=f"another process works in {tmp_path / 'out'}"),
+    ):
+        convert_vqvae(tmp_path / "vqvae.pth", tmp_path / "out")
+    for left in (".out.partial-0badcafe", ".other.partial-0badcafe"):
+        (tmp_path / left).mkdir()
+    convert_vqvae(tmp_path / "vqvae.pth", tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "vqvae.pth", ".other.partial-0badcafe"}
 
 
 def test_command_reports_every_key(tmp_path, capsys):

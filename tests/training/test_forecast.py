@@ -1,6 +1,7 @@
 """train/engine/forecast.py: what a run will take here, and the steps that fit a given time."""
 
 import json
+import subprocess
 
 import pytest
 import yaml
@@ -66,6 +67,41 @@ def test_a_run_that_goes_on_keeps_its_steps(recipe, monkeypatch):
 
 def test_the_probe_times_a_step_of_this_machine():
     assert 0 < forecast.probe_step_seconds(1) < 60
+
+
+def answers(tmp_path, monkeypatch, text: str) -> None:
+    """A probe that prints `text`."""
+    probe = tmp_path / "probe"
+    probe.write_text(f"#!/bin/sh\necho '{text}'\n")
+    probe.chmod(0o755)
+    monkeypatch.setattr(forecast.sys, "executable", str(probe))
+
+
+def test_a_probe_that_others_starve_counts_its_own_time(tmp_path, monkeypatch, capsys):
+    answers(tmp_path, monkeypatch, "[2.0, 0.5]")
+    assert forecast.probe_step_seconds(1) == 0.5
+    assert "computed in 25% of its time; the forecast is for cores of its own" in capsys.readouterr().out
+    answers(tmp_path, monkeypatch, "[0.6, 0.5]")
+    assert forecast.probe_step_seconds(2) == 0.6 and not capsys.readouterr().out
+
+
+def test_a_probe_without_an_answer_ends_with_its_processes(monkeypatch):
+    started = []
+    start = subprocess.Popen.__init__
+
+    def remembered(self, *args, **kwargs):
+        started.append(self)
+        start(self, *args, **kwargs)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", remembered)
+    monkeypatch.setattr(forecast, "WAIT_SECONDS", 0.2)
+    with pytest.raises(SystemExit, match="probe took more than 0.2 s; other programs keep the machine busy"):
+        forecast.probe_step_seconds(2)
+    assert len(started) == 2 and all(process.returncode is not None for process in started)
+    monkeypatch.setattr(forecast.sys, "executable", "/bin/false")
+    monkeypatch.setattr(forecast, "WAIT_SECONDS", 60.0)
+    with pytest.raises(SystemExit, match="the probe ended with exit code 1"):
+        forecast.probe_step_seconds(1)
 
 
 def test_a_finished_run_becomes_a_recipes_timing(tmp_path, monkeypatch):

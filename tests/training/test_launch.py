@@ -13,7 +13,7 @@ from tiny_data import dataset_folder
 from transformers import TrainingArguments
 
 from train import evaluator
-from train.engine.arguments import parse_arguments
+from train.engine.arguments import LEAST, parse_arguments
 from train.engine.launch import check_sharding
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,6 +91,9 @@ def test_sharding_that_is_not_followed_is_refused(monkeypatch, asked):
         ({"report_to": "no_such_tracker"}, "no_such_tracker"),
         ({"lr_scheduler_type": "warmup_stable_decay"}, "num_decay_steps"),
         ({"optim": "adamw_bnb_8bit"}, "bitsandbytes"),
+        ({"gradient_checkpointing": True}, "does not support activation checkpointing"),
+        ({"neftune_noise_alpha": 5}, "get_input_embeddings"),
+        ({"train_sampling_strategy": "group_by_length"}, "infer lengths"),
         ({"accelerator_config": '{"split_batches": 3, "nonsense": 1}'}, "nonsense"),
     ],
 )
@@ -101,10 +104,36 @@ def test_what_a_library_refuses_is_one_line_and_leaves_nothing(data, tmp_path, s
     assert not (tmp_path / "run").exists()
 
 
-def test_a_metric_that_is_not_measured_leaves_the_folder_free(data, tmp_path):
-    best = {"metric_for_best_model": "nosuch", "load_best_model_at_end": True, "eval_strategy": "steps"}
-    every = {"eval_steps": 1, "save_steps": 1, "save_strategy": "steps"}
-    with pytest.raises(SystemExit, match="error: .*eval_nosuch"):
-        evaluator.main(words(data, tmp_path / "run", **best, **every))
-    evaluator.main(words(data, tmp_path / "run"))
+EVALUATED = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 1, "max_steps": 3}
+LATE = [
+    (
+        {**EVALUATED, "metric_for_best_model": "nosuch"},
+        "is 'nosuch', but evaluations of this stage measure r_precision",
+    ),
+    ({**EVALUATED, "metric_for_best_model": "r_precision"}, "did you mean 'r_precision_top1'"),
+    ({**EVALUATED, "eval_steps": 1, "load_best_model_at_end": True}, "metric_for_best_model is 'loss'"),
+    ({"metric_for_best_model": "r_precision_top1"}, "eval_strategy is no"),
+]
+
+
+@pytest.mark.parametrize("name, least", LEAST.items())
+def test_numbers_below_their_least_are_refused(data, tmp_path, name, least):
+    with pytest.raises(SystemExit, match=f"error: {name} must be >= {least}, got {least - 1}"):
+        evaluator.main(words(data, tmp_path / "run", **{name: least - 1}))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("settings, told", LATE)
+def test_what_would_fail_at_the_first_evaluation_is_refused_before_the_folder_is_claimed(
+    data, tmp_path, monkeypatch, settings, told
+):
+    monkeypatch.setattr("train.representation.evaluator_training.run_folder", None)
+    with pytest.raises(SystemExit, match="error: ") as refused:
+        evaluator.main(words(data, tmp_path / "run", **settings))
+    assert told in str(refused.value) and not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_is_measured_chooses_the_model(data, tmp_path):
+    best = {"metric_for_best_model": "eval_r_precision_top1", "load_best_model_at_end": True, "eval_steps": 1}
+    evaluator.main(words(data, tmp_path / "run", **EVALUATED | best))
     assert (tmp_path / "run" / "model.safetensors").is_file()

@@ -7,7 +7,7 @@ import argparse
 import difflib
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from enum import Enum
 from pathlib import Path
@@ -25,6 +25,15 @@ WITHOUT_EFFECT = {
     "resume_from_checkpoint": "the same command continues from the last complete checkpoint in output_dir",
     "do_train": "the script always trains",
     "do_predict": "evaluate_unimo.run evaluates a trained model",
+}
+
+# Fields whose bounds the Trainer does not check, or only when steps have been trained.
+LEAST = {
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "eval_accumulation_steps": 1,
+    "dataloader_num_workers": 0,
 }
 
 
@@ -107,6 +116,10 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str] | None 
         if isinstance(part, TrainingArguments):
             for name, why in WITHOUT_EFFECT.items():
                 refuse_decided(part, {name: None}, why)
+            for name, least in LEAST.items():
+                value = getattr(part, name)
+                if value is not None and value < least:
+                    raise SystemExit(f"error: {name} must be >= {least}, got {value}")
             keep_token_from_files(part)
             check_processes(part)
             report_overruled(overruled, part)
@@ -180,6 +193,31 @@ def refuse_decided(training: "TrainingArguments", decided: Mapping[str, Any], wh
         if given != value and given != defaults[name]:
             shown = given.value if isinstance(given, Enum) else given
             raise SystemExit(f"error: {name} is {shown!r}, but {why}; remove it")
+
+
+def check_evaluations(training: "TrainingArguments", measured: Collection[str]) -> None:
+    """Refuse what would fail, or have no effect, only at the first evaluation, when steps have been trained.
+
+    Args:
+        training: the Trainer's settings.
+        measured: what an evaluation of the stage measures, as `metric_for_best_model` names it.
+
+    Raises:
+        SystemExit: naming the setting, its value and what is allowed.
+    """
+    best = training.metric_for_best_model
+    if training.eval_strategy == "no":
+        if best is not None:
+            raise SystemExit(
+                f"error: metric_for_best_model is {best!r}, but eval_strategy is no, so nothing is measured during "
+                "training; set eval_strategy, or remove it"
+            )
+        return
+    if best is not None and best.removeprefix("eval_") not in measured:
+        raise SystemExit(
+            f"error: metric_for_best_model is {best!r}, but evaluations of this stage measure "
+            f"{', '.join(measured)}{did_you_mean(best, measured)}"
+        )
 
 
 def known_keys(dataclass_types: Sequence[type]) -> set[str]:

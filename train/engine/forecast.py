@@ -20,24 +20,48 @@ from typing import Any
 from modeling_unimo.files_unimo import write_json
 
 PROBE_SECONDS = 4.0
+WAIT_SECONDS = 600.0  # for the probe, whose start alone takes minutes on a machine that others keep busy
+STARVED = 0.5  # share of its time in which a probe computed; below, it measures the other programs
 
 
 def probe_step_seconds(processes: int = 2) -> float:
     """Seconds of one probe step, measured in `processes` processes at once (the mean of their medians).
 
+    Where other programs keep the cores busy the steps' own processor time counts, which is printed: a run is planned
+    for the machine, not for the minute in which it starts.
+
     Raises:
-        subprocess.CalledProcessError: a process failed; its output is on stderr.
+        SystemExit: a process failed, its output is on stderr, or there was no result within `WAIT_SECONDS`.
     """
     command = [sys.executable, "-m", "train.engine.forecast", "--probe"]
     code = str(Path(__file__).parents[2])
     path = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(processes)]
-    outputs = [process.communicate()[0] for process in running]
+    end = time.monotonic() + WAIT_SECONDS
+    try:
+        outputs = [process.communicate(timeout=max(0.0, end - time.monotonic()))[0] for process in running]
+    except subprocess.TimeoutExpired:
+        raise SystemExit(
+            f"error: no forecast: three training steps of the probe took more than {WAIT_SECONDS:g} s; other "
+            "programs keep the machine busy: stop them, then give the same command again"
+        ) from None
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
     for process in running:
         if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command)
-    return sum(float(output) for output in outputs) / processes
+            raise SystemExit(f"error: no forecast: the probe ended with exit code {process.returncode}, see above")
+    elapsed, computed = (sum(values) / processes for values in zip(*map(json.loads, outputs), strict=True))
+    if computed >= STARVED * elapsed:
+        return elapsed
+    print(
+        f"[forecast] other programs keep the cores busy: the probe computed in {computed / elapsed:.0%} of its time; "
+        "the forecast is for cores of its own",
+        flush=True,
+    )
+    return computed
 
 
 def stage_seconds(timing: Mapping[str, Any], name: str, steps: int | None, slowdown: float) -> float:
@@ -88,7 +112,8 @@ def record(run: Path) -> dict[str, Any]:
     return {"probe_step_seconds": round(probe_step_seconds(), 4), "stages": stages}
 
 
-def _probe() -> float:
+def _probe() -> tuple[float, float]:
+    """Medians over steps: seconds that passed, and seconds in which this process computed."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -99,30 +124,31 @@ def _probe() -> float:
     )  # fmt: skip
     model = Qwen2ForCausalLM(config)
     tokens = torch.randint(0, config.vocab_size, (8, 208))
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
     started = time.monotonic()
     while len(times) < 3 or time.monotonic() - started < PROBE_SECONDS:
-        before = time.monotonic()
+        before = time.monotonic(), time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
             model(input_ids=tokens, labels=tokens).loss.backward()
-        times.append(time.monotonic() - before)
-    return sorted(times[1:])[len(times) // 2 - 1]  # the first step also allocates
+        times.append((time.monotonic() - before[0], time.process_time() - before[1]))
+    elapsed, computed = (sorted(values[1:])[len(times) // 2 - 1] for values in zip(*times, strict=True))
+    return elapsed, computed  # without the first step, which also allocates
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line: `--probe` prints a step time, `--record RUN` writes a recipe's timing.
+    """The command line: `--probe` prints step times, `--record RUN` writes a recipe's timing.
 
     Args:
         argv: Arguments; None takes those of the process.
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--probe", action="store_true", help="print the seconds of a probe step in this process")
+    what.add_argument("--probe", action="store_true", help="print seconds of a probe step in this process")
     what.add_argument("--record", type=Path, metavar="RUN", help="a finished run folder")
     parser.add_argument("--output", type=Path, help="with --record: the file to write (default: print)")
     arguments = parser.parse_args(argv)
     if arguments.probe:
-        print(_probe())
+        print(json.dumps(_probe()))
         return
     timing = record(arguments.record)
     if arguments.output:

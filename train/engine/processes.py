@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+GPU_SECONDS = 300.0  # for torch to be imported and to count, on a machine that is busy
 # Asks Linux for SIGTERM (15) when the parent dies, even by SIGKILL (PR_SET_PDEATHSIG, 1, of <linux/prctl.h>), then
 # becomes the command. A program of its own, not `preexec_fn`: that one can hang where this process has threads.
 _END_WITH_PARENT = """
@@ -99,7 +100,20 @@ def count_gpus() -> int:
 
     Returns:
         The number.
+
+    Raises:
+        SystemExit: There is no answer: a driver hangs, or torch cannot be imported.
     """
     source = "import torch; print(torch.cuda.device_count())"
-    done = subprocess.run([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, check=True)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, check=True, timeout=GPU_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise SystemExit(
+            f"error: torch did not count the GPUs within {GPU_SECONDS:g} s: a driver hangs, or other programs keep "
+            'the machine busy; to do without GPUs, set CUDA_VISIBLE_DEVICES to ""'
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"error: torch cannot count the GPUs (exit code {error.returncode}, see above)") from None
     return int(done.stdout)

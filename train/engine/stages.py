@@ -136,12 +136,6 @@ class StageTrainer(PushesAtEnd):
         with library_refusals():
             return super().create_scheduler(*args, **kwargs)
 
-    def _determine_best_metric(self, *args: Any, **kwargs: Any) -> bool:
-        try:
-            return super()._determine_best_metric(*args, **kwargs)
-        except KeyError as error:  # metric_for_best_model is none of those evaluated
-            raise SystemExit(f"error: {error.args[0]}") from error
-
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write the stage's card (`train.engine.cards`) instead of the Trainer's.
 
@@ -154,6 +148,7 @@ class StageTrainer(PushesAtEnd):
 
     train_cpu_seconds = 0.0
     first_step = 0  # the steps that were there before this process made some
+    _steps_begun = False  # until then the libraries still refuse settings
 
     def train(self, resume_from_checkpoint: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """Train and measure the processor time.
@@ -167,8 +162,8 @@ class StageTrainer(PushesAtEnd):
             The Trainer's output.
 
         Raises:
-            SystemExit: Loss or weights are no longer finite, the disk is full, or another process of the training is
-                gone.
+            SystemExit: A library refuses a setting before the first step, loss or weights are no longer finite, the
+                disk is full, or another process of the training is gone.
         """
         if resume_from_checkpoint is not None and isinstance(self.train_dataset, ResumableRows):
             self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
@@ -176,6 +171,10 @@ class StageTrainer(PushesAtEnd):
         begin = time.process_time()
         try:
             output = super().train(resume_from_checkpoint, *args, **kwargs)
+        except (ValueError, TypeError, ImportError, NotImplementedError) as error:
+            if self._steps_begun:
+                raise
+            raise SystemExit(f"error: {error}") from error
         except RuntimeError as error:
             # NCCL's errors have a class of their own; gloo's contain its name.
             lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
@@ -199,6 +198,7 @@ class StageTrainer(PushesAtEnd):
         Returns:
             The loss.
         """
+        self._steps_begun = True
         # Not on what is logged: there the Trainer puts a mean of earlier losses for one that is not finite.
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss).all():

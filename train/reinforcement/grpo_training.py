@@ -23,7 +23,7 @@ from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_feature_dim, load_model
 from modeling_unimo.tokenization_unimo import UniMoTokenizer, motion_vocabulary
 from modeling_unimo.words_unimo import taught_words
-from train.engine.arguments import refuse_decided, require_folder, require_splits
+from train.engine.arguments import check_evaluations, refuse_decided, require_folder, require_splits
 from train.engine.cards import write_unimo_card
 from train.engine.lora import check_lora, merged, trainable_share, with_adapters
 from train.engine.push import push_stage
@@ -90,6 +90,8 @@ def refuse_contradictions(arguments: "GRPOArguments", training: GRPOConfig) -> N
     Raises:
         SystemExit: the message names both and what to change.
     """
+    refuse_decided(training, {"eval_strategy": "no"}, "train/grpo.py watches its rewards and has no validation")
+    check_evaluations(training, ())
     if training.max_steps <= 0:
         raise SystemExit("error: max_steps must be positive, since it decides how many prompts are drawn")
     if training.reward_weights is not None:

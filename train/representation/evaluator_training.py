@@ -1,5 +1,6 @@
 """Training of the text-motion evaluator and of the held-out judge: pairs of a motion and one of its captions."""
 
+from collections.abc import Sized
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_feature_dim
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.engine.arguments import check_settings, require_folder, require_splits
+from train.engine.arguments import check_evaluations, check_settings, require_folder, require_splits
 from train.engine.push import push_stage
 from train.engine.resumable_rows import ResumableRows
 from train.engine.run_folder import already_finished, run_folder
@@ -67,11 +68,15 @@ class EvaluatorTrainer(StageTrainer):
         texts = model.get_text_features([entry.tokens[0] for entry in self.eval_entries]).cpu().numpy()
         motions = model.get_motion_features([entry.motion for entry in self.eval_entries]).cpu().numpy()
         model.train()
-        pool_size = min(32, len(texts))
-        metrics = r_precision(texts, motions, top_k=min(3, pool_size), pool_size=pool_size)
+        metrics = r_precision(texts, motions, top_k=top_k(texts), pool_size=min(32, len(texts)))
         metrics = {f"{metric_key_prefix}_{k}": v for k, v in metrics.items()}
         self.log(metrics)
         return metrics
+
+
+def top_k(entries: Sized) -> int:
+    """The largest k of R-Precision: 3, or as many as there are to choose from."""
+    return min(3, len(entries))
 
 
 def vocabulary(entries: list[CaptionedMotion], min_count: int) -> list[str]:
@@ -103,6 +108,7 @@ def train_judge(arguments: "EvaluatorArguments", training: TrainingArguments, he
             raise ValueError(
                 f"{arguments.dataset}: training and validation split must each hold at least one captioned motion"
             )
+        check_evaluations(training, [f"r_precision_top{k}" for k in range(1, top_k(eval_entries) + 1)])
         motions = [entry.motion for entry in entries]
         skeleton = skeleton_for(motions[0].shape[1])
         mean, std = feature_statistics(motions, skeleton, feat_bias=arguments.feat_bias)

@@ -15,7 +15,7 @@ from modeling_unimo import MotionFeatureExtractor, MotionVQVAEConfig, MotionVQVA
 from modeling_unimo.command_line import exit_on_error
 from modeling_unimo.model_loading import check_feature_dim
 from modeling_unimo.motion_representation import feature_statistics, skeleton_for
-from train.engine.arguments import check_settings, require_folder, require_splits
+from train.engine.arguments import check_evaluations, check_settings, require_folder, require_splits
 from train.engine.optimizer import check_muon, muon_with_adamw
 from train.engine.push import push_stage
 from train.engine.resumable_rows import ResumableRows
@@ -43,6 +43,9 @@ class MotionWindows(ResumableRows):
     def collate(self, motions: list[np.ndarray]) -> dict[str, torch.Tensor]:
         """Normalised and padded windows with their mask."""
         return dict(self.extractor(motions, return_tensors="pt"))
+
+
+MEASURED = ("mpjpe_mm", "root_drift_m", "codes_used", "perplexity")  # by `reconstruction_metrics`
 
 
 class VQVAETrainer(StageTrainer):
@@ -129,6 +132,7 @@ def train_vqvae(arguments: "VQVAEArguments", training: TrainingArguments) -> Non
     check_settings(arguments.model, MotionVQVAEConfig, "model")
     if training.max_steps <= 0 and arguments.autoencoder_fraction:
         raise SystemExit("error: autoencoder_fraction is a share of max_steps; set max_steps")
+    check_evaluations(training, MEASURED)
     if arguments.muon:
         check_muon(training)
     if already_finished(training, "vqvae", asdict(arguments)):

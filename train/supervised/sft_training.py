@@ -18,7 +18,7 @@ from modeling_unimo.model_loading import check_model_type, load_model
 from modeling_unimo.processing_unimo import GIVEN_TASKS, TASKS
 from modeling_unimo.tokenization_unimo import extend_vocabulary, motion_vocabulary
 from modeling_unimo.words_unimo import taught_words
-from train.engine.arguments import check_settings, refuse_decided, require_folder, require_splits
+from train.engine.arguments import check_evaluations, check_settings, refuse_decided, require_folder, require_splits
 from train.engine.lora import check_lora, merged, trainable_share, with_adapters
 from train.engine.optimizer import check_muon, muon_with_adamw
 from train.engine.push import push_stage
@@ -47,6 +47,7 @@ from train.supervised.sft_trainer import MotionSFTTrainer, check_weighted_loss
 if TYPE_CHECKING:
     from train.sft import SFTArguments
 
+MEASURED = ("loss",)  # losses of tasks and parts are logged alone
 # The schedule is the order, and holds every pass over the data; prompts are not learned.
 DECIDED = {
     "train_sampling_strategy": "sequential",
@@ -66,6 +67,7 @@ def refuse_contradictions(arguments: "SFTArguments", training: SFTConfig) -> Non
     Raises:
         SystemExit: The message names both settings and what to change.
     """
+    check_evaluations(training, MEASURED)
     if training.max_length is None:
         raise SystemExit("error: max_length must be set; longer examples are left out and counted")
     if is_zero3(training):
