@@ -110,7 +110,7 @@ LATE = [
         {**EVALUATED, "metric_for_best_model": "nosuch"},
         "is 'nosuch', but evaluations of this stage measure r_precision",
     ),
-    ({**EVALUATED, "metric_for_best_model": "r_precision"}, "did you mean 'r_precision_top1'"),
+    ({**EVALUATED, "metric_for_best_model": "r_precision"}, "did you mean 'r_precision_top"),
     ({**EVALUATED, "eval_steps": 1, "load_best_model_at_end": True}, "metric_for_best_model is 'loss'"),
     ({"metric_for_best_model": "r_precision_top1"}, "eval_strategy is no"),
 ]
