@@ -3,7 +3,6 @@
 import errno
 import json
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -266,7 +265,7 @@ def test_one_build_at_a_time_writes_an_output(tmp_path) -> None:
 def test_a_disk_that_will_not_hold_a_dataset_is_told_when_its_first_rows_tell(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(schema, "_ROWS_THAT_TELL", 200)
     monkeypatch.setattr(schema.shutil, "disk_usage", lambda place: SimpleNamespace(free=30_000_000))
-    clips = [replace(clip(index % 5), id=str(index)) for index in range(320)]
+    clips = [clip(index, frames=50 - index) for index in range(320)]  # all of 50 frames
     with pytest.raises(OSError, match="the 1800 clips that follow need about 0.0.* GB, and 0.03 GB are free") as told:
         write_dataset(clips, tmp_path / "d", total=2000)
     assert told.value.errno == errno.ENOSPC and told.value.filename == str(tmp_path / "d")
