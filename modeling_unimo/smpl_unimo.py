@@ -315,9 +315,12 @@ def _encode(text: str, encoding: str) -> bytes:
 
 def _check_memo(data: bytes) -> None:
     """Sizes that nothing follows are errors of `genops`; numbers of the memo alone could take any memory."""
-    for code, argument, _ in pickletools.genops(data):
-        if code.name.endswith("PUT") and (argument or 0) > len(data):
-            raise ValueError(f"damaged pickle ({code.name} {argument} in {len(data)} bytes)")
+    try:
+        for code, argument, _ in pickletools.genops(data):
+            if code.name.endswith("PUT") and (argument or 0) > len(data):
+                raise ValueError(f"{code.name} {argument} in {len(data)} bytes")
+    except ValueError as error:
+        raise ValueError(f"damaged pickle ({error})") from error
 
 
 def load_restricted_pickle(data: bytes) -> Any:
