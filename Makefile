@@ -50,7 +50,7 @@ demo: $(STAMP)
 	$(PY) -m train.quickstart --output $(OUTPUT) $(QUICKSTART_ARGS)
 
 test: $(STAMP)
-	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 fuzz: $(STAMP)
 	UNIMO_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PY) -m pytest tests/data/test_fuzz.py

@@ -26,8 +26,8 @@ from .arrays_unimo import Array, multiply
 from .recovery_unimo import check_width, features_to_joints, root_path, turn
 from .rotations_unimo import Planes, apply_columns, as_tensor, between, columns_from_six, component_planes
 from .rotations_unimo import conjugate, dot, first_columns, normalise, numpy_or_torch, rotate, tensor_like
-from .skeletons_unimo import FACINGS, HUMANML3D, KIT, SHORTEST_BONE, Skeleton, check_features, check_joints
-from .skeletons_unimo import skeleton_for
+from .skeletons_unimo import FACINGS, HUMANML3D, KIT, SHORTEST_BONE, Skeleton, check_facing, check_features
+from .skeletons_unimo import check_joints, skeleton_for
 # isort: on
 
 __all__ = [
@@ -61,11 +61,6 @@ FLATTEST_FACING = 0.1
 
 
 # -------------------------------------------------------------------------------------------------- arguments
-def _check_facing(facing: str) -> None:
-    if facing not in FACINGS:
-        raise ValueError(f"facing is {facing!r}; it must be one of {', '.join(map(repr, FACINGS))}")
-
-
 def _check_offsets(offsets: Array, skeleton: Skeleton) -> np.ndarray:
     offsets = offsets.detach().cpu().numpy() if torch.is_tensor(offsets) else np.asarray(offsets)
     if offsets.shape != (skeleton.num_joints, 3):
@@ -284,7 +279,7 @@ def inverse_kinematics(
     Raises:
         ValueError: the joints are no motion of this skeleton, or an unknown facing.
     """
-    _check_facing(facing)
+    check_facing(facing)
     check_joints(joints, skeleton)
     positions = _split(joints)
     _, w, y = _root_rotation(positions, skeleton, facing, smooth)
@@ -400,7 +395,7 @@ def _place(positions: Planes, skeleton: Skeleton, facing: str) -> Planes:
 
 
 def _canonical(joints: torch.Tensor, skeleton: Skeleton, target_offsets: Array | None, facing: str) -> Planes:
-    _check_facing(facing)
+    check_facing(facing)
     check_joints(joints, skeleton)
     positions = _split(joints)
     if target_offsets is None:

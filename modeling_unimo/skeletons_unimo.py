@@ -235,6 +235,19 @@ def check_joints(joints: Array, skeleton: Skeleton = HUMANML3D, name: str = "") 
         raise ValueError(f"{prefix}all joints lie in one point in every frame")
 
 
+def check_facing(facing: str) -> None:
+    """Refuse a way of computing headings that does not exist.
+
+    Args:
+        facing: One of `FACINGS`.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if facing not in FACINGS:
+        raise ValueError(f"facing must be one of {', '.join(FACINGS)}, got {facing!r}")
+
+
 def check_features(features: Array, skeleton: Skeleton = HUMANML3D, name: str = "") -> None:
     """Reject features that are no motion of this skeleton.
 

@@ -93,7 +93,8 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Arguments; None takes those of the process.
     """
-    from datasets_scripts.sources.bvh import check_up, read_joint_map
+    from datasets_scripts.sources.bvh import read_joint_map
+    from datasets_scripts.sources.orientation import check_up
 
     arguments = parse_arguments(argv)
     with exit_on_error():

@@ -16,10 +16,10 @@ from datasets_scripts.sources.bvh_skeleton import begins_at_rest, joint_position
 from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, hold_pose, is_still, note
-from datasets_scripts.sources.orientation import SAMPLES, UPS, Convention, Evidence, gather, settle
+from datasets_scripts.sources.orientation import SAMPLES, Convention, Evidence, check_up, gather, settle
 from datasets_scripts.sources.reading import read_text
 from datasets_scripts.workers import map_in_order
-from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
+from modeling_unimo.skeletons_unimo import HUMANML3D, check_facing
 
 __all__ = ["Bvh", "BvhError", "bvh_to_features", "iter_clips", "joint_positions", "parse_bvh", "read_bvh",
            "read_joint_map", "to_joints"]  # fmt: skip
@@ -89,16 +89,6 @@ def bvh_to_features(
     return joints_to_features(joints, target_offsets=HUMANML3D.default_offsets).astype(np.float32)
 
 
-def check_up(up: str) -> None:
-    """Refuses an axis that is none.
-
-    Raises:
-        ValueError: `up` is none of `orientation.UPS`.
-    """
-    if up not in UPS:
-        raise ValueError(f"up must be one of {', '.join(UPS)}, got {up!r}")
-
-
 def read_joint_map(path: str | Path) -> dict[str, str]:
     """Reads a user's joint map: a JSON object {HumanML3D joint: joint in the file}.
 
@@ -151,8 +141,7 @@ def iter_clips(
     """
     folder = Path(data_dir)
     check_up(up)
-    if facing not in FACINGS:
-        raise ValueError(f"facing must be one of {', '.join(FACINGS)}, got {facing!r}")
+    check_facing(facing)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of BVH files")
     files = {

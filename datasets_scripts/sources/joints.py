@@ -16,7 +16,7 @@ from datasets_scripts.sources.body_check import BodyError, check_numbers
 from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, note
-from datasets_scripts.sources.orientation import UPS, Convention, Evidence, gather, settle
+from datasets_scripts.sources.orientation import Convention, Evidence, check_up, gather, settle
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.array_files_unimo import (
     MAX_ARRAY_BYTES,
@@ -26,7 +26,7 @@ from modeling_unimo.array_files_unimo import (
     open_member,
     read_member,
 )
-from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D, SHORTEST_BONE
+from modeling_unimo.skeletons_unimo import HUMANML3D, SHORTEST_BONE, check_facing
 
 JOINTS_RULES = ClipRules()
 FRAMES_AHEAD = 40_000  # 50 MB with their features: clips of equal length among them are converted at once
@@ -63,10 +63,8 @@ def iter_clips(
         ValueError: the .npz or the captions cannot be used at all, or an option is none of its values.
     """
     folder = Path(data_dir)
-    if up not in UPS:
-        raise ValueError(f"up must be one of {', '.join(UPS)}, got {up!r}")
-    if facing not in FACINGS:
-        raise ValueError(f"facing must be one of {', '.join(FACINGS)}, got {facing!r}")
+    check_up(up)
+    check_facing(facing)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of joint positions")
     source = _find(folder, fps)

@@ -34,6 +34,19 @@ _UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37, "decimet
 SAMPLES = 32  # frames of a clip that give evidence
 
 
+def check_up(up: str) -> None:
+    """Refuse an axis that does not exist.
+
+    Args:
+        up: One of `UPS`.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if up not in UPS:
+        raise ValueError(f"up must be one of {', '.join(UPS)}, got {up!r}")
+
+
 @dataclass(frozen=True)
 class Convention:
     """How the positions of a source are written: the axis that points up, and whether left and right are exchanged."""

@@ -21,10 +21,10 @@ from datasets_scripts.sources.body_check import MAX_SPEED
 from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, check_length, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, note
-from datasets_scripts.sources.orientation import SAMPLES, UPS, Convention, Evidence, gather, settle
+from datasets_scripts.sources.orientation import SAMPLES, Convention, Evidence, check_up, gather, settle
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.array_files_unimo import UNREADABLE, check_regular, member_names, read_member
-from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
+from modeling_unimo.skeletons_unimo import HUMANML3D, check_facing
 from modeling_unimo.smpl_unimo import NUM_JOINTS, BodyModel, joints_from_smpl, load_body_model, load_restricted_pickle
 
 SUFFIXES = (".npz", ".pt", ".pth", ".pkl")
@@ -367,10 +367,8 @@ def iter_clips(
         ValueError: the captions or the body model cannot be used at all, or an option is none of its values.
     """
     folder = Path(data_dir)
-    if up not in UPS:
-        raise ValueError(f"up must be one of {', '.join(UPS)}, got {up!r}")
-    if facing not in FACINGS:
-        raise ValueError(f"facing must be one of {', '.join(FACINGS)}, got {facing!r}")
+    check_up(up)
+    check_facing(facing)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of SMPL parameters")
     if body_model is not None:

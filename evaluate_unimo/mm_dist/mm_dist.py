@@ -6,6 +6,7 @@ import datasets
 import evaluate
 
 from evaluate_unimo import functional, streaming_metric
+from evaluate_unimo.citations import GUO_2022
 
 _DESCRIPTION = """\
 Mean Euclidean distance between the embeddings of each text and of its own motion ("matching score", MM-Dist). Lower is
@@ -27,15 +28,6 @@ Examples:
     {'mm_dist': 2.5}
 """
 
-_CITATION = """\
-@inproceedings{guo2022generating,
-  title = {Generating Diverse and Natural 3D Human Motions From Text},
-  author = {Guo, Chuan and Zou, Shihao and Zuo, Xinxin and Wang, Sen and Ji, Wei and Li, Xingyu and Cheng, Li},
-  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
-  year = {2022}
-}
-"""
-
 
 class MmDist(streaming_metric.StreamingMetric):
     """Keeps a sum and a count."""
@@ -44,7 +36,7 @@ class MmDist(streaming_metric.StreamingMetric):
         embedding = datasets.Sequence(datasets.Value("float32"))
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
-            citation=_CITATION,
+            citation=GUO_2022,
             inputs_description=_KWARGS_DESCRIPTION,
             features=datasets.Features({"text_embeddings": embedding, "motion_embeddings": embedding}),
             reference_urls=["https://github.com/EricGuo5513/text-to-motion"],

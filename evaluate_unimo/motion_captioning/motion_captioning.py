@@ -52,7 +52,7 @@ _CITATION = """\
 @inproceedings{papineni2002bleu,
   title = {BLEU: a Method for Automatic Evaluation of Machine Translation},
   author = {Papineni, Kishore and Roukos, Salim and Ward, Todd and Zhu, Wei-Jing},
-  booktitle = {Annual StateExchange of the Association for Computational Linguistics},
+  booktitle = {Annual Meeting of the Association for Computational Linguistics},
   year = {2002}
 }
 @inproceedings{lin2004rouge,

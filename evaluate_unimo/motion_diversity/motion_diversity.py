@@ -6,6 +6,7 @@ import datasets
 import evaluate
 
 from evaluate_unimo import functional, streaming_metric
+from evaluate_unimo.citations import GUO_2020
 from evaluate_unimo.row_store import RowStore
 
 _DESCRIPTION = """\
@@ -29,16 +30,6 @@ Examples:
     {'diversity': 2.3333333333333335}
 """
 
-_CITATION = """\
-@inproceedings{guo2020action2motion,
-  title = {Action2Motion: Conditioned Generation of 3D Human Motions},
-  author = {Guo, Chuan and Zuo, Xinxin and Wang, Sen and Zou, Shihao and Sun, Qingyao and Deng, Annan and Gong, Minglun
-            and Cheng, Li},
-  booktitle = {ACM International Conference on Multimedia},
-  year = {2020}
-}
-"""
-
 
 class MotionDiversity(streaming_metric.StreamingMetric):
     """Keeps all rows, beyond a buffer in a temporary file: which the published draw takes depends on their number."""
@@ -46,7 +37,7 @@ class MotionDiversity(streaming_metric.StreamingMetric):
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
-            citation=_CITATION,
+            citation=GUO_2020,
             inputs_description=_KWARGS_DESCRIPTION,
             features=datasets.Features({"embeddings": datasets.Sequence(datasets.Value("float32"))}),
             reference_urls=["https://github.com/EricGuo5513/text-to-motion"],

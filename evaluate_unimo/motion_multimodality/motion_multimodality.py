@@ -6,6 +6,7 @@ import datasets
 import evaluate
 
 from evaluate_unimo import functional, streaming_metric
+from evaluate_unimo.citations import GUO_2020
 
 _DESCRIPTION = """\
 Mean Euclidean distance between the embeddings of motions that were generated from one text, over texts. Higher means
@@ -28,16 +29,6 @@ Examples:
     {'multimodality': 0.5}
 """
 
-_CITATION = """\
-@inproceedings{guo2020action2motion,
-  title = {Action2Motion: Conditioned Generation of 3D Human Motions},
-  author = {Guo, Chuan and Zuo, Xinxin and Wang, Sen and Zou, Shihao and Sun, Qingyao and Deng, Annan and Gong, Minglun
-            and Cheng, Li},
-  booktitle = {ACM International Conference on Multimedia},
-  year = {2020}
-}
-"""
-
 
 class MotionMultimodality(streaming_metric.StreamingMetric):
     """Keeps a sum and a count: one draw of sample numbers serves all texts, so that it can come before them."""
@@ -46,7 +37,7 @@ class MotionMultimodality(streaming_metric.StreamingMetric):
         samples = datasets.Sequence(datasets.Sequence(datasets.Value("float32")))
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
-            citation=_CITATION,
+            citation=GUO_2020,
             inputs_description=_KWARGS_DESCRIPTION,
             features=datasets.Features({"embeddings": samples}),
             reference_urls=["https://github.com/EricGuo5513/text-to-motion"],

@@ -7,6 +7,7 @@ import evaluate
 import numpy as np
 
 from evaluate_unimo import functional, streaming_metric
+from evaluate_unimo.citations import GUO_2022
 from evaluate_unimo.row_store import RowStore
 
 _DESCRIPTION = """\
@@ -36,15 +37,6 @@ Examples:
     {'r_precision_top1': 0.5, 'r_precision_top2': 1.0}
 """
 
-_CITATION = """\
-@inproceedings{guo2022generating,
-  title = {Generating Diverse and Natural 3D Human Motions From Text},
-  author = {Guo, Chuan and Zou, Shihao and Zuo, Xinxin and Wang, Sen and Ji, Wei and Li, Xingyu and Cheng, Li},
-  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
-  year = {2022}
-}
-"""
-
 
 class RPrecision(streaming_metric.StreamingMetric):
     """Keeps how often each rank occurred and less than one pool of rows; all rows where pools are drawn at random."""
@@ -53,7 +45,7 @@ class RPrecision(streaming_metric.StreamingMetric):
         embedding = datasets.Sequence(datasets.Value("float32"))
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
-            citation=_CITATION,
+            citation=GUO_2022,
             inputs_description=_KWARGS_DESCRIPTION,
             features=datasets.Features({"text_embeddings": embedding, "motion_embeddings": embedding}),
             reference_urls=["https://github.com/EricGuo5513/text-to-motion"],

@@ -476,7 +476,7 @@ def test_bad_joints_are_refused(case: str) -> None:
 
 def test_bad_arguments_are_refused() -> None:
     joints = rest_pose(10)
-    with pytest.raises(ValueError, match="facing is 'forward'.*'corrected', 'published'"):
+    with pytest.raises(ValueError, match="facing must be one of corrected, published, got 'forward'"):
         mr.joints_to_features(joints, facing="forward")
     with pytest.raises(ValueError, match=r"target offsets have shape \(21, 3\).*\(22, 3\)"):
         mr.joints_to_features(joints, target_offsets=np.ones((21, 3)))
