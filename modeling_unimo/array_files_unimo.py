@@ -37,6 +37,12 @@ MAX_ARRAY_BYTES = 256 << 20  # an hour of 22 joints at 100 fps
 def check_regular(path: Path) -> int:
     """The size of a regular file in bytes; a named pipe or a device would block or never end.
 
+    Args:
+        path: The file.
+
+    Returns:
+        Its size in bytes.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a regular file.
@@ -69,6 +75,9 @@ def read_header(numbers: io.BufferedIOBase, size: int) -> Member:
         numbers: open at the beginning of the .npy data.
         size: bytes of the whole data.
 
+    Returns:
+        Shape and type of the array, and the stream open behind the header.
+
     Raises:
         ValueError: no .npy, pickled, or of another size than its header says.
     """
@@ -92,6 +101,12 @@ def read_header(numbers: io.BufferedIOBase, size: int) -> Member:
 def read_shape(path: Path) -> tuple[int, ...]:
     """The shape of the array in a .npy file, without its numbers.
 
+    Args:
+        path: The .npy file.
+
+    Returns:
+        Shape of its array.
+
     Raises:
         UNREADABLE: see `read_header`.
     """
@@ -102,6 +117,12 @@ def read_shape(path: Path) -> tuple[int, ...]:
 
 def load_array(path: Path) -> np.ndarray:
     """Loads one .npy file of real numbers.
+
+    Args:
+        path: The .npy file.
+
+    Returns:
+        The array, as it is stored.
 
     Raises:
         ValueError: the file is no .npy, truncated, too large, pickled (which is refused), or holds no real numbers.
@@ -124,6 +145,13 @@ def load_array(path: Path) -> np.ndarray:
 def open_member(path: str | Path | IO[bytes], name: str) -> Iterator[Member]:
     """One array of an .npz, open behind its header.
 
+    Args:
+        path: The .npz, as a path or an open stream.
+        name: Name of the array.
+
+    Yields:
+        The array's header with the stream open behind it.
+
     Raises:
         UNREADABLE: see `read_header`; KeyError: no such array.
     """
@@ -136,6 +164,14 @@ def open_member(path: str | Path | IO[bytes], name: str) -> Iterator[Member]:
 def read_member(path: str | Path | IO[bytes], name: str, max_bytes: int = MAX_ARRAY_BYTES) -> np.ndarray:
     """One array of an .npz, in memory.
 
+    Args:
+        path: The .npz, as a path or an open stream.
+        name: Name of the array.
+        max_bytes: Largest size of the array.
+
+    Returns:
+        The array.
+
     Raises:
         UNREADABLE: see `read_header`, or more than `max_bytes`; KeyError: no such array.
     """
@@ -147,6 +183,12 @@ def read_member(path: str | Path | IO[bytes], name: str, max_bytes: int = MAX_AR
 
 def member_names(path: str | Path | IO[bytes]) -> list[str]:
     """The names of the arrays in an .npz.
+
+    Args:
+        path: The .npz, as a path or an open stream.
+
+    Returns:
+        The names, without `.npy`.
 
     Raises:
         UNREADABLE: it is no .npz.

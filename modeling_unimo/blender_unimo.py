@@ -47,6 +47,9 @@ def blender_words(executable: str | Path | None = None) -> tuple[str, ...]:
     Args:
         executable: path or name; by default the one on PATH.
 
+    Returns:
+        The executable followed by its options.
+
     Raises:
         FileNotFoundError: there is none.
     """
@@ -69,6 +72,9 @@ def run_blender(
         seconds: time limit.
         environment: more variables for it.
 
+    Returns:
+        The finished process.
+
     Raises:
         subprocess.TimeoutExpired: it took longer, and was ended.
     """
@@ -84,7 +90,14 @@ def run_blender(
 
 
 def last_words(output: bytes | None) -> str:
-    """The end of what a program printed, for a message; "" where it printed nothing."""
+    """The end of what a program printed, for a message; "" where it printed nothing.
+
+    Args:
+        output: What it printed, or None.
+
+    Returns:
+        Its last lines as text.
+    """
     lines = (output or b"").decode("utf-8", "replace").strip().splitlines()[-12:]
     return " It printed:\n" + "\n".join(lines) if lines else ""
 

@@ -25,6 +25,9 @@ def bvh_text(motion: RigidMotion, fps: float, names: Sequence[str], unit: str = 
         names: of the joints.
         unit: of length, one of `UNITS`.
 
+    Returns:
+        Content of the file.
+
     Raises:
         ValueError: no such unit.
     """
@@ -69,6 +72,12 @@ def continuous_angles(angles: np.ndarray) -> np.ndarray:
     Software that interpolates between frames must not spin a knee around where it bends past a right angle. Every
     rotation has a twin (a + pi, pi - b, c + pi). Changing to twins keeps distances, so the nearer of the two steps at
     each frame decides, and how often it was the twin's decides the sign.
+
+    Args:
+        angles: (T, J, 3) in degrees.
+
+    Returns:
+        (T, J, 3) in degrees.
     """
     twins = np.stack((angles[..., 0] + np.pi, np.pi - angles[..., 1], angles[..., 2] + np.pi), -1)
 
@@ -82,5 +91,12 @@ def continuous_angles(angles: np.ndarray) -> np.ndarray:
 
 
 def bvh_numbers(values: np.ndarray) -> str:
-    """The values as words of a BVH line, six decimals each."""
+    """The values as words of a BVH line, six decimals each.
+
+    Args:
+        values: Numbers of any shape.
+
+    Returns:
+        The words, separated by spaces.
+    """
     return " ".join(f"{value:.6f}" for value in values + 0.0)

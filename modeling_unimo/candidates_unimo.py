@@ -234,6 +234,13 @@ def recognised_share(
 
 
 def described_codes(request: Request) -> Sequence[int]:
-    """The codes that an m2t request describes."""
+    """The codes that an m2t request describes.
+
+    Args:
+        request: (task, text, codes).
+
+    Returns:
+        The codes.
+    """
     codes = request[2]
     return [] if codes is None or isinstance(codes, Given) else codes

@@ -96,6 +96,9 @@ def convert_vqvae(
         mean, std: `.npy` statistics the network was trained with; with them the folder also holds its feature
             extractor.
 
+    Returns:
+        Where every key of the checkpoint went.
+
     Raises:
         FileNotFoundError: a file is missing.
         ConversionError: a key is unused or missing (for example another `norm` than the checkpoint's).
@@ -123,9 +126,15 @@ def vqvae_from_weights(
     quantizer: str | None = None,
     dilation_growth_rate: int = 3,
 ) -> tuple[MotionVQVAEModel, ConversionReport]:
-    """The model that published VQ-VAE weights describe, and where every key went; arguments as `convert_vqvae`.
+    """The model that published VQ-VAE weights describe, and where every key went.
 
-    `name` is what errors call the checkpoint.
+    Args:
+        checkpoint: The state dict, bare or under `net`.
+        name: What errors call the checkpoint.
+        activation, norm, quantizer, dilation_growth_rate: As of `convert_vqvae`.
+
+    Returns:
+        The model and the report.
 
     Raises:
         ConversionError, ValueError: as `convert_vqvae`.
@@ -159,6 +168,9 @@ def convert_evaluator(
         output: folder to make; it must not exist or be empty.
         mean, std: `.npy` statistics of the evaluator; without them it embeds prepared tensors only.
 
+    Returns:
+        Where every key of the checkpoint went.
+
     Raises:
         FileNotFoundError: a file is missing.
         ConversionError: a key is unused or missing.
@@ -180,9 +192,16 @@ def convert_evaluator(
 def evaluator_from_weights(
     checkpoint: dict, name: str | Path, words: list[str], vectors: np.ndarray
 ) -> tuple[TextMotionEvaluatorModel, ConversionReport]:
-    """The model that published evaluator weights and word vectors (V, E) describe, and where every key went.
+    """The model that published evaluator weights and word vectors describe, and where every key went.
 
-    Its statistics are still unset. `name` is what errors call the checkpoint.
+    Args:
+        checkpoint: State dicts movement_encoder, text_encoder, motion_encoder.
+        name: What errors call the checkpoint.
+        words: The V words of the vocabulary.
+        vectors: (V, E) word vectors.
+
+    Returns:
+        The model, whose statistics are still unset, and the report.
 
     Raises:
         ConversionError, ValueError: as `convert_evaluator`.
@@ -202,6 +221,9 @@ def convert_unimo(input: str | Path, vqvae: str | Path, output: str | Path) -> C
         input: folder of the language model and its tokenizer.
         vqvae: folder of the VQ-VAE and its feature extractor.
         output: folder to make; it must not exist or be empty.
+
+    Returns:
+        Where every key of the parts went.
 
     Raises:
         FileNotFoundError: a folder or its configuration is missing.

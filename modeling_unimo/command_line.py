@@ -29,6 +29,9 @@ def words_of(error: BaseException) -> str:
 def exit_on_error() -> Iterator[None]:
     """Ends the program with `error: ...`, without a traceback, where the block rejects its input.
 
+    Yields:
+        Nothing.
+
     Raises:
         SystemExit: In place of a ValueError, an OSError (no such file, a full disk), an ImportError (an extra is
             missing) or a BlenderError.
@@ -65,17 +68,38 @@ def command(main: Callable[Parameters, Code]) -> Callable[Parameters, Code]:
 
 
 def positive_int(value: str) -> int:
-    """An integer option >= 1, as a `type` of argparse."""
+    """An integer option >= 1, as a `type` of argparse.
+
+    Args:
+        value: The word of the command line.
+
+    Returns:
+        The number.
+    """
     return _int_at_least(1, value)
 
 
 def non_negative_int(value: str) -> int:
-    """An integer option >= 0, as a `type` of argparse."""
+    """An integer option >= 0, as a `type` of argparse.
+
+    Args:
+        value: The word of the command line.
+
+    Returns:
+        The number.
+    """
     return _int_at_least(0, value)
 
 
 def boolean(value: str) -> bool:
-    """An option true or false, as a `type` of argparse."""
+    """An option true or false, as a `type` of argparse.
+
+    Args:
+        value: The word of the command line.
+
+    Returns:
+        The truth value.
+    """
     if value not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"must be true or false, got {value}")
     return value == "true"

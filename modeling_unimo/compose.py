@@ -17,7 +17,11 @@ from .words_unimo import UnknownWordsWarning
 
 @command
 def continue_(argv: list[str] | None = None) -> None:
-    """`unimo continue MOTION TEXT`; `SystemExit` says what is wrong with its input."""
+    """`unimo continue MOTION TEXT`; `SystemExit` says what is wrong with its input.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+    """
     parser = _parser("Let a motion go on with what a text says.")
     parser.add_argument("motion", type=Path, help="file of the motion so far")
     parser.add_argument("text", help="what comes next")
@@ -33,7 +37,11 @@ def continue_(argv: list[str] | None = None) -> None:
 
 @command
 def edit(argv: list[str] | None = None) -> None:
-    """`unimo edit MOTION TEXT`, as `continue_`."""
+    """`unimo edit MOTION TEXT`, as `continue_`.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+    """
     parser = _parser("Write one part of a motion anew; the rest stays as it is.")
     parser.add_argument("motion", type=Path, help="file of the motion")
     parser.add_argument("text", help="what happens in the new part")
@@ -55,7 +63,11 @@ def edit(argv: list[str] | None = None) -> None:
 
 @command
 def fill(argv: list[str] | None = None) -> None:
-    """`unimo fill BEFORE AFTER TEXT`, as `continue_`."""
+    """`unimo fill BEFORE AFTER TEXT`, as `continue_`.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+    """
     parser = _parser("Join two motions by what happens between them.")
     parser.add_argument("before", type=Path, help="file of the motion before")
     parser.add_argument("after", type=Path, help="file of the motion after")
@@ -77,7 +89,11 @@ def fill(argv: list[str] | None = None) -> None:
 
 @command
 def timeline(argv: list[str] | None = None) -> None:
-    """`unimo timeline TEXT:SECONDS ...`, as `continue_`."""
+    """`unimo timeline TEXT:SECONDS ...`, as `continue_`.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+    """
     parser = _parser("One motion for several texts in a row.")
     parser.add_argument(
         "segments", nargs="+", metavar="TEXT[:SECONDS]", help="what happens, and for how long if that is to be set"
@@ -94,7 +110,14 @@ def timeline(argv: list[str] | None = None) -> None:
 
 
 def segment(text: str) -> tuple[str, float | None]:
-    """Text and seconds of "a person walks:4"; without a number behind the last colon all of it is text."""
+    """Text and seconds of "a person walks:4"; without a number behind the last colon all of it is text.
+
+    Args:
+        text: The word of the command line.
+
+    Returns:
+        The text and its seconds, or None.
+    """
     words, _, seconds = text.rpartition(":")
     try:
         return words, float(seconds)

@@ -51,6 +51,10 @@ class StrictConfig(PreTrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any):
         """The configuration of a dictionary, as `PreTrainedConfig.from_dict`.
 
+        Args:
+            config_dict: The dictionary, as read from `config.json`.
+            **kwargs: As the library's.
+
         Raises:
             ValueError: the dictionary is of another kind of model.
         """

@@ -32,6 +32,12 @@ SUFFIXES = (".npy", ".npz", SMPL_SUFFIX, *RIGID_SUFFIXES, ".csv", ".html", ".mp4
 def motion_suffix(path: str | Path) -> str:
     """The ending of a file's name that says how its motion is written, in small letters; ".smpl.npz" is one.
 
+    Args:
+        path: Name of the file.
+
+    Returns:
+        One of `SUFFIXES`.
+
     Raises:
         ValueError: none of `SUFFIXES`.
     """
@@ -212,7 +218,16 @@ def _save_skeleton(
 
 
 def csv_text(joints: np.ndarray, fps: float, names: Sequence[str]) -> str:
-    """Joints (T, J, 3) as a table: a row a frame, its time in seconds, and columns NAME_x, NAME_y, NAME_z."""
+    """Joints (T, J, 3) as a table: a row a frame, its time in seconds, and columns NAME_x, NAME_y, NAME_z.
+
+    Args:
+        joints: (T, J, 3).
+        fps: Frames per second.
+        names: Names of the J joints.
+
+    Returns:
+        Content of the file.
+    """
     header = ",".join(["time", *(f"{name}_{axis}" for name in names for axis in "xyz")])
     rows = (
         ",".join([f"{frame / fps:.6f}", *(f"{value:.6f}" for value in row)])

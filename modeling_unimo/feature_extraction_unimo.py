@@ -137,7 +137,15 @@ class MotionFeatureExtractor(SequenceFeatureExtractor):
         return [self._checked(motion, f"motion {index}", truncation) for index, motion in enumerate(clips)]
 
     def read_long(self, motion: Any, name: str) -> np.ndarray:
-        """One motion as raw features (T, D), checked as `read_clips` does but for its length, which has no limit."""
+        """One motion as raw features (T, D), checked as `read_clips` does but for its length, which has no limit.
+
+        Args:
+            motion: As `inputs_unimo.as_motions` takes one.
+            name: What errors call the motion.
+
+        Returns:
+            (T, D) raw features.
+        """
         return self._checked(motion, name, truncation=False, limited=False)
 
     def pad_clips(self, clips: Sequence[np.ndarray], return_tensors: str = "pt") -> BatchFeature:

@@ -37,7 +37,14 @@ class SkinnedFigure:
 
 
 def skinned_figure(motion: RigidMotion) -> SkinnedFigure:
-    """The figure of a motion's body in its rest pose."""
+    """The figure of a motion's body in its rest pose.
+
+    Args:
+        motion: The motion.
+
+    Returns:
+        Vertices, faces and weights.
+    """
     skeleton, body = motion.skeleton, BODIES[motion.skeleton.num_joints]
     rest = motion.rest_joints
     scale = body.scale(rest[None])

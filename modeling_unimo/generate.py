@@ -38,6 +38,9 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         argv: the words after the command's name.
         direction: "generate" or "describe", whose input is then positional and which takes its own options alone, as
             `unimo generate TEXT` and `unimo describe MOTION` do; None for both, by `--text` or `--describe`.
+
+    Returns:
+        The options.
     """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -100,6 +103,12 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
 def load_model(name: str | None) -> tuple[UniMoForConditionalGeneration, UniMoProcessor]:
     """A UniMo model and its processor, on the GPU if there is one; None for the one that comes with the package.
 
+    Args:
+        name: Folder or repository on the Hub, or None.
+
+    Returns:
+        Model and processor.
+
     Raises:
         FileNotFoundError, ValueError: as `model_loading.load_model`.
     """
@@ -129,6 +138,16 @@ def read_whole_motion(
 ) -> np.ndarray:
     """Raw features (T, D) of a motion file of any kind; options as of `unimo describe`.
 
+    Args:
+        path: The motion file.
+        body_model: File of a body model, for SMPL parameters.
+        joint_map: JSON file {HumanML3D joint: joint in the file}, for BVH.
+        up: Axis that points up; None decides it from the motion.
+        fps: Frames per second of the file, in place of what it says.
+
+    Returns:
+        Features at 20 fps.
+
     Raises:
         FileNotFoundError: no such file, no such body model, or FBX without Blender.
         ImportError: USD without usd-core.
@@ -157,6 +176,13 @@ def read_whole_motion(
 def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
     """Raw features (T, D) of the part of the file `arguments.describe` between `--start` and `--end`.
 
+    Args:
+        arguments: The options of `unimo describe`.
+        fps: Frames per second of the features.
+
+    Returns:
+        The features.
+
     Raises:
         FileNotFoundError: no such file, or no such body model.
         ValueError: the file is no motion, or the part is empty.
@@ -182,18 +208,30 @@ def main(argv: list[str] | None = None) -> None:
 
 @command
 def generate(argv: list[str] | None = None) -> None:
-    """`unimo generate TEXT`, as `main`."""
+    """`unimo generate TEXT`, as `main`.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+    """
     run(parse_arguments(argv, "generate"))
 
 
 @command
 def describe(argv: list[str] | None = None) -> None:
-    """`unimo describe MOTION`, as `main`."""
+    """`unimo describe MOTION`, as `main`.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+    """
     run(parse_arguments(argv, "describe"))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Loads the model, answers, and prints or writes the answer."""
+    """Loads the model, answers, and prints or writes the answer.
+
+    Args:
+        arguments: The options.
+    """
     settings = {"seed": arguments.seed, "candidates": arguments.candidates, "think": arguments.think}
     if arguments.temperature is not None:
         settings["temperature"] = arguments.temperature
@@ -228,7 +266,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def print_answer(answer: GeneratedMotion | MotionDescription, candidates: int) -> None:
-    """What was thought, and how likely the model finds the answer where it was chosen."""
+    """What was thought, and how likely the model finds the answer where it was chosen.
+
+    Args:
+        answer: What the model answered.
+        candidates: Answers that it was chosen from.
+    """
     if answer.score is not None:
         print(f"score: {answer.score:.1f} (log-probability by the model's own reading, best of {candidates})")
     if answer.thought:

@@ -47,6 +47,9 @@ class GeneratedMotion:
             smooth: standard deviation in seconds of a Gaussian over time, for all joints; 0 for none.
             max_shift: metres that no joint moves further than.
 
+        Returns:
+            A new motion.
+
         Raises:
             ValueError: a setting out of range, or a motion of other joints than HumanML3D's 22.
         """
@@ -66,7 +69,14 @@ class GeneratedMotion:
         unit: str | None = None,
         body_model: str | Path | None = None,
     ) -> None:
-        """Write the motion; the suffix of `path` says how. See `save_motion` for suffixes and options."""
+        """Write the motion; the suffix of `path` says how. See `save_motion` for suffixes and options.
+
+        Args:
+            path: The file; its suffix says the format.
+            output_fps: Frames per second of the file; None keeps those of the motion.
+            names: Naming scheme of the joints.
+            unit: Unit of length.
+        """
         save_motion(
             path,
             self.joints,

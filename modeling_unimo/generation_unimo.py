@@ -124,7 +124,14 @@ class AnswerGrammar(LogitsProcessor):
         self._forbidden, self._visible = _tables(processor, vocab_size, device)
 
     def select(self, prompts: torch.LongTensor) -> "AnswerGrammar":
-        """The same rules for other rows: those of the given prompts, any of them repeated or left out."""
+        """The same rules for other rows: those of the given prompts, any of them repeated or left out.
+
+        Args:
+            prompts: (R,) indices of the prompts.
+
+        Returns:
+            The rules of these rows.
+        """
         selected = copy.copy(self)
         for name in ("_is_motion", "_min_codes", "_max_codes", "_part_end", "_max_thought"):
             setattr(selected, name, getattr(self, name)[prompts])
@@ -138,7 +145,14 @@ class AnswerGrammar(LogitsProcessor):
         return torch.where(lost & ~forbidden, 0.0, scores) if lost.any() else scores
 
     def shows(self, ids: torch.LongTensor) -> torch.BoolTensor:
-        """Which ids are text that shows something; same shape."""
+        """Which ids are text that shows something; same shape.
+
+        Args:
+            ids: Token ids of any shape.
+
+        Returns:
+            Truth values of the same shape.
+        """
         return self._visible[ids]
 
     @property
@@ -150,11 +164,26 @@ class AnswerGrammar(LogitsProcessor):
         """(R, columns) which ids, of all or of some, a row must not write in its state.
 
         States are those of `thought_state` and `part_state`.
+
+        Args:
+            states: (R,) states of the rows.
+            columns: Ids to answer for; None for all.
+
+        Returns:
+            (R, columns) truth values.
         """
         return (self._forbidden if columns is None else self._forbidden[:, columns])[states]
 
     def thought_state(self, count: int, shown: torch.BoolTensor) -> torch.LongTensor:
-        """(R,) states of rows that are inside their thought after `count` tokens of it; `shown`: not blank so far."""
+        """(R,) states of rows that are inside their thought after `count` tokens of it; `shown`: not blank so far.
+
+        Args:
+            count: Tokens of the thought so far.
+            shown: (R,) whether any of them shows something.
+
+        Returns:
+            (R,) states.
+        """
         return _text_state(count, self._max_thought, shown, _THOUGHT_OR_CLOSE, _CLOSE_THOUGHT)
 
     def part_state(
@@ -163,6 +192,14 @@ class AnswerGrammar(LogitsProcessor):
         """(R,) states of rows inside `<Motion>` or `<Answer>` after `inside` tokens of it.
 
         `start` is the number of tokens up to and with the one that opens the part, `shown` as for a thought.
+
+        Args:
+            inside: Tokens of the part so far, of all rows or (R,).
+            start: (R,) tokens up to and with the one that opens the part.
+            shown: (R,) whether any token of the part shows something.
+
+        Returns:
+            (R,) states.
         """
         left = self.max_new_tokens - start - 2
         codes = torch.where(inside < self._min_codes, _CODE, _CODE_OR_CLOSE)
@@ -260,6 +297,9 @@ def default_generation_config(processor: UniMoProcessor, end_ids: Sequence[int] 
     Args:
         processor: gives the end of turn and the pad token.
         end_ids: further tokens that end a freely sampled answer (those of the base).
+
+    Returns:
+        The settings.
     """
     ends = [processor.end_id, *sorted(set(end_ids) - {processor.end_id, processor.pad_id})]
     return GenerationConfig(
@@ -314,12 +354,26 @@ class _RoomyLayer(DynamicLayer):
 
 
 def has_plain_layers(text_config: PreTrainedConfig) -> bool:
-    """Whether every layer of a language model keeps all states of all rows (none slides, none is recurrent)."""
+    """Whether every layer of a language model keeps all states of all rows (none slides, none is recurrent).
+
+    Args:
+        text_config: Configuration of the language model.
+
+    Returns:
+        Whether all its layers are plain.
+    """
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=text_config).layers)
 
 
 def filled_cache(states: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> DynamicCache:
-    """A cache of plain layers that holds (keys, values), each (rows, heads, columns, D), of every layer."""
+    """A cache of plain layers that holds (keys, values), each (rows, heads, columns, D), of every layer.
+
+    Args:
+        states: Keys and values of each layer.
+
+    Returns:
+        The cache.
+    """
     cache = DynamicCache()
     cache.layers = [_RoomyLayer() for _ in states]
     for layer, (keys, values) in zip(cache.layers, states, strict=True):
@@ -329,7 +383,14 @@ def filled_cache(states: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Dynamic
 
 
 def answer_cache(text_config: PreTrainedConfig) -> DynamicCache:
-    """The library's cache for a language model, with its plain layers made to grow in place."""
+    """The library's cache for a language model, with its plain layers made to grow in place.
+
+    Args:
+        text_config: Configuration of the language model.
+
+    Returns:
+        An empty cache.
+    """
     cache = DynamicCache(config=text_config)
     cache.layers = [_RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache

@@ -22,6 +22,9 @@ _VERTICES, _INDICES = 34962, 34963
 def load_pygltflib() -> Any:
     """The library, which the extra "gltf" brings.
 
+    Returns:
+        The module.
+
     Raises:
         ImportError: it is not installed.
     """
@@ -108,13 +111,30 @@ def glb_bytes(motion: RigidMotion, fps: float, names: Sequence[str], extras: Map
 
 
 def linear_color(color: Sequence[int]) -> list[float]:
-    """An sRGB colour of three bytes as linear numbers from 0 to 1."""
+    """An sRGB colour of three bytes as linear numbers from 0 to 1.
+
+    Args:
+        color: Red, green and blue, 0 to 255.
+
+    Returns:
+        Red, green and blue, 0 to 1.
+    """
     share = np.asarray(color) / 255.0
     return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).tolist()
 
 
 def append_times(gltf: Any, data: bytearray, frames: int, fps: float) -> int:
-    """Appends the times of keyframes; returns the accessor's index."""
+    """Appends the times of keyframes; returns the accessor's index.
+
+    Args:
+        gltf: The document, which gets a buffer view and an accessor.
+        data: Its binary data, appended to.
+        frames: Number of keyframes.
+        fps: Keyframes per second.
+
+    Returns:
+        Index of the accessor.
+    """
     times = (np.arange(frames) / fps).astype(np.float32)
     return append_array(gltf, data, times[:, None], "SCALAR", bounds=True)
 

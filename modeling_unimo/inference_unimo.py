@@ -13,6 +13,9 @@ def batches_by_length(lengths: Sequence[int] | Sequence[tuple[int, ...]], batch_
         lengths: One length an item, or a tuple of lengths of which the first counts most.
         batch_size: Items of a batch.
 
+    Yields:
+        Indices of a batch.
+
     Raises:
         ValueError: `batch_size` is below 1.
     """
@@ -28,6 +31,12 @@ def evaluating(model: PreTrainedModel) -> Iterator[None]:
     """Evaluation mode inside the block: no dropout, running statistics unchanged; modes are restored after it.
 
     A model that is in evaluation mode already is left alone, so threads can share it.
+
+    Args:
+        model: The model.
+
+    Yields:
+        Nothing.
     """
     training = [module for module in model.modules() if module.training]
     for module in training:

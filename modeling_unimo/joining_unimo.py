@@ -115,7 +115,16 @@ def _velocity_columns(skeleton: Skeleton, facing: np.ndarray) -> list[tuple[slic
 
 
 def seam_jerk(features: np.ndarray, seams: list[int], fps: float) -> float:
-    """Peak jerk of any joint around frames where parts meet, in units of the skeleton per second cubed."""
+    """Peak jerk of any joint around frames where parts meet, in units of the skeleton per second cubed.
+
+    Args:
+        features: (T, D) raw features.
+        seams: First frame after each seam.
+        fps: Frames per second.
+
+    Returns:
+        The peak, 0 where there is no seam.
+    """
     joints = np.asarray(features_to_joints(features, skeleton=skeleton_for(features.shape[1])))
     peaks = [0.0]
     for seam in seams:

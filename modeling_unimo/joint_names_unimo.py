@@ -30,6 +30,13 @@ JOINT_NAMES: dict[str, tuple[str, ...]] = {
 def joint_names(skeleton: Skeleton, names: str = "smpl") -> tuple[str, ...]:
     """The names of a skeleton's joints in a naming scheme.
 
+    Args:
+        skeleton: The skeleton.
+        names: Name of the scheme.
+
+    Returns:
+        One name a joint, in the skeleton's order.
+
     Raises:
         ValueError: no such scheme, or a skeleton of other joints than HumanML3D's in a foreign scheme.
     """

@@ -77,6 +77,14 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
     ) -> "UniMoForConditionalGeneration":
         """Assemble a model from a trained LM and VQ-VAE; the parts are used as they are, not copied.
 
+        Args:
+            language_model: Causal LM with the motion vocabulary.
+            vqvae: The codec.
+            processor: The processor that belongs to both.
+
+        Returns:
+            The model.
+
         Raises:
             ValueError: the parts do not belong together.
         """
@@ -115,12 +123,22 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         return self.language_model.get_input_embeddings()
 
     def set_input_embeddings(self, value):
+        """Give the language model other input embeddings.
+
+        Args:
+            value: The embeddings.
+        """
         self.language_model.set_input_embeddings(value)
 
     def get_output_embeddings(self):
         return self.language_model.get_output_embeddings()
 
     def set_output_embeddings(self, value):
+        """Give the language model another output head.
+
+        Args:
+            value: The head.
+        """
         self.language_model.set_output_embeddings(value)
 
     def forward(
@@ -135,7 +153,13 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         logits_to_keep: int | torch.Tensor = 0,
         **kwargs: Any,
     ):
-        """The language model's forward: logits (B, L, V), and the loss of `labels` where given."""
+        """The language model's forward: logits (B, L, V), and the loss of `labels` where given.
+
+        Args:
+            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, labels, use_cache, logits_to_keep:
+                As of the language model.
+            **kwargs: Further arguments of the language model.
+        """
         return self.language_model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -153,6 +177,14 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
     def encode_motions(self, motions: Any, processor: UniMoProcessor, batch_size: int = 64) -> list[list[int]]:
         """Codes of motions as `describe_motion` takes them, one list per motion: T // 4 codes.
 
+        Args:
+            motions: One motion or several, raw features (T, D) or joints.
+            processor: The processor of the model.
+            batch_size: Motions encoded at once.
+
+        Returns:
+            T // 4 codes a motion.
+
         Raises:
             ValueError: A motion of another shape, too short or long, or not finite.
         """
@@ -168,6 +200,15 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         return_tensors: str = "np",
     ) -> list[np.ndarray] | list[torch.Tensor]:
         """Raw features (4 L, D), float32, of each list of codes; see `MotionVQVAEModel.decode_motions`.
+
+        Args:
+            codes_list: L codes a motion.
+            processor: The processor of the model.
+            batch_size: Motions decoded at once.
+            return_tensors: "np" for arrays on the host, "pt" for tensors on the model's device.
+
+        Returns:
+            (4 L, D) raw features a motion.
 
         Raises:
             ValueError: A motion without codes, or a code that is not in the codebook.
@@ -585,7 +626,12 @@ class UniMoForConditionalGeneration(TimelineMixin, StreamingMixin, UniMoPreTrain
         return [MotionDescription(answer.thought, answer.caption, answer.score) for answer in chosen]
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """As the library does, with the pipelines and their code, so that `pipeline(task, model=folder)` works."""
+        """As the library does, with the pipelines and their code, so that `pipeline(task, model=folder)` works.
+
+        Args:
+            save_directory: The folder.
+            **kwargs: As the library's.
+        """
         from .pipeline_unimo import CUSTOM_PIPELINES
 
         self.config.custom_pipelines = CUSTOM_PIPELINES

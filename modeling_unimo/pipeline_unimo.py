@@ -46,9 +46,25 @@ class UniMoPipeline(Pipeline):
         raise NotImplementedError("Use TextToMotionPipeline or MotionToTextPipeline.")
 
     def preprocess(self, input_: dict[str, Any]) -> dict[str, Any]:
+        """Hand the inputs on; the model's own methods prepare them.
+
+        Args:
+            input_: Inputs of one call.
+
+        Returns:
+            The same.
+        """
         return input_
 
     def postprocess(self, model_outputs: dict[str, list]) -> list:
+        """Take the answers out of the model's outputs.
+
+        Args:
+            model_outputs: What `_forward` returned.
+
+        Returns:
+            The answers.
+        """
         return model_outputs["results"]
 
 

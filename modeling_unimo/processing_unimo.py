@@ -171,6 +171,12 @@ class UniMoProcessor(ProcessorMixin):
         The system prompt tells the model which of them is asked for: the built-in one of the other way stands in place
         of this processor's own.
 
+        Args:
+            think: Whether answers hold a thought; None for as this processor says.
+
+        Returns:
+            This processor, or one like it with the other system prompt.
+
         Raises:
             ValueError: the model was not taught to answer this way.
         """
@@ -268,11 +274,22 @@ class UniMoProcessor(ProcessorMixin):
         return self._escape.unescape(text)
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of a text that the model's training on motion never met; none where that is not known."""
+        """The words of a text that the model's training on motion never met; none where that is not known.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The words, in their order.
+        """
         return [] if self.taught_words is None else unknown_words(text, self.taught_words)
 
     def warn_of_unknown_words(self, texts: Sequence[str]) -> None:
-        """Warn, where the caller of the caller stands, of words that the model's training on motion never met."""
+        """Warn, where the caller of the caller stands, of words that the model's training on motion never met.
+
+        Args:
+            texts: The texts.
+        """
         unknown = [word for text in texts for word in self.unknown_words(text)]
         if unknown:
             warnings.warn(unknown_words_message(unknown), UnknownWordsWarning, stacklevel=3)
@@ -707,7 +724,14 @@ class UniMoProcessor(ProcessorMixin):
         return array.tolist()
 
     def code_ids(self, codes: Sequence[int] | np.ndarray | torch.Tensor | Given | None) -> list[int]:
-        """Ids of the tokens of codes. Raises what `messages` raises."""
+        """Ids of the tokens of codes. Raises what `messages` raises.
+
+        Args:
+            codes: Codes of one motion, or None for none.
+
+        Returns:
+            One token id a code.
+        """
         return [self._vocabulary.codes[code] for code in self._codes(codes)]
 
     def _insert_codes(
@@ -718,7 +742,14 @@ class UniMoProcessor(ProcessorMixin):
         return [*ids[:place], *self.code_ids(codes), *ids[place:]]
 
     def read_text(self, ids: Sequence[int]) -> str:
-        """The text that ids inside a thought or caption stand for."""
+        """The text that ids inside a thought or caption stand for.
+
+        Args:
+            ids: Token ids.
+
+        Returns:
+            The text, unescaped.
+        """
         return self.unescape_text(self._decode(list(ids))).strip()
 
     def _encode(self, string: str) -> list[int]:

@@ -54,11 +54,19 @@ class RigidMotion:
         return joints
 
     def joints(self) -> np.ndarray:
-        """(T, J, 3) positions of this skeleton's joints, metres."""
+        """(T, J, 3) positions of this skeleton's joints, metres.
+
+        Returns:
+            (T, J, 3) positions.
+        """
         return self.world()[1]
 
     def world(self) -> tuple[np.ndarray, np.ndarray]:
-        """(T, J, 4) rotations and (T, J, 3) positions of the joints in the world."""
+        """(T, J, 4) rotations and (T, J, 3) positions of the joints in the world.
+
+        Returns:
+            Quaternions (T, J, 4), w first, and positions (T, J, 3) in metres.
+        """
         # Imports of remote code stay on one line each.
         from .rotations_unimo import quaternion_multiply, quaternion_rotate
 
@@ -76,6 +84,9 @@ class RigidMotion:
         Args:
             fps: frames per second of this motion.
             output_fps: frames per second wanted.
+
+        Returns:
+            The motion at `output_fps`.
 
         Raises:
             ValueError: `output_fps` is out of range.
@@ -97,7 +108,16 @@ class RigidMotion:
 
 
 def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Quaternions (..., 4) at `share` (...,) of the shortest way from unit quaternions `start` to `end`."""
+    """Quaternions (..., 4) at `share` (...,) of the shortest way from unit quaternions `start` to `end`.
+
+    Args:
+        start: (..., 4) unit quaternions.
+        end: (..., 4) unit quaternions.
+        share: (...,) from 0 to 1.
+
+    Returns:
+        (..., 4) unit quaternions.
+    """
     cosine = (start * end).sum(-1, keepdims=True)
     end = np.where(cosine < 0, -end, end)
     angle = np.arccos(np.clip(np.abs(cosine), 0.0, 1.0))
@@ -114,6 +134,12 @@ def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
 def skeleton_of(joints: np.ndarray) -> Skeleton:
     """The skeleton of one motion's joints, by their number.
 
+    Args:
+        joints: (T, J, 3).
+
+    Returns:
+        HumanML3D's or KIT's.
+
     Raises:
         ValueError: neither (T, 22, 3) nor (T, 21, 3).
     """
@@ -124,14 +150,29 @@ def skeleton_of(joints: np.ndarray) -> Skeleton:
 
 
 def to_numpy(array: Array, dtype: type) -> np.ndarray:
-    """A numpy array of a tensor or anything numpy takes."""
+    """A numpy array of a tensor or anything numpy takes.
+
+    Args:
+        array: The tensor or array.
+        dtype: Type of the result's numbers.
+
+    Returns:
+        The array, on the host.
+    """
     if is_tensor(array):
         array = array.detach().cpu().float().numpy()
     return np.asarray(array, dtype=dtype)
 
 
 def rest_direction(name: str) -> np.ndarray:
-    """(3,) direction of the bone that ends at the named joint in the T-pose."""
+    """(3,) direction of the bone that ends at the named joint in the T-pose.
+
+    Args:
+        name: Name of a joint.
+
+    Returns:
+        A unit vector.
+    """
     side, _, part = name.rpartition("_")
     kind = _REST[part]
     if kind == "side":
@@ -140,7 +181,15 @@ def rest_direction(name: str) -> np.ndarray:
 
 
 def align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Rotations (T, 3, 3) that bring vectors source (..., K, 3) onto target (T, K, 3) with least squared distance."""
+    """Rotations (T, 3, 3) that bring vectors source (..., K, 3) onto target (T, K, 3) with least squared distance.
+
+    Args:
+        source: (..., K, 3).
+        target: (T, K, 3).
+
+    Returns:
+        Rotation matrices.
+    """
     covariance = np.swapaxes(target, -1, -2) @ source
     left, _, right = np.linalg.svd(covariance)
     left[..., -1] *= np.sign(np.linalg.det(left @ right))[..., None]  # a rotation, never a reflection

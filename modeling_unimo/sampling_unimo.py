@@ -121,7 +121,11 @@ class AnswerWriter:
 
     @torch.no_grad()
     def steps(self) -> Iterator[None]:
-        """Write whole answers under the grammar, pausing after every token: `thoughts` and `parts` have it by then."""
+        """Write whole answers under the grammar, pausing after every token: `thoughts` and `parts` have it by then.
+
+        Yields:
+            Nothing, after every token.
+        """
         processor, vocabulary = self.processor, self.processor.vocabulary
         is_motion = self.rules.is_motion
         read = [self._read_prompts()]
@@ -140,7 +144,11 @@ class AnswerWriter:
                 yield from self._write_part(rows, end, self.parts, start, columns, mask)
 
     def answers(self) -> list[list[int]]:
-        """The answers as ids, once `steps` are done."""
+        """The answers as ids, once `steps` are done.
+
+        Returns:
+            Ids of each row's answer.
+        """
         vocabulary = self.processor.vocabulary
         tags = {
             True: (vocabulary.motion_start, vocabulary.motion_end),

@@ -181,6 +181,12 @@ KIT = Skeleton(
 def skeleton_for(feature_dim: int) -> Skeleton:
     """The skeleton whose feature rows have this width.
 
+    Args:
+        feature_dim: Numbers a frame.
+
+    Returns:
+        HumanML3D's for 263, KIT's for 251.
+
     Raises:
         ValueError: the width is neither 263 nor 251.
     """

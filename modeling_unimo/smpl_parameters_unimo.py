@@ -62,7 +62,14 @@ def smpl_parameters(
 
 
 def rotation_vectors(quaternions: np.ndarray) -> np.ndarray:
-    """Axis times angle in radians (..., 3), of at most half a turn, of unit quaternions (..., 4)."""
+    """Axis times angle in radians (..., 3), of at most half a turn, of unit quaternions (..., 4).
+
+    Args:
+        quaternions: (..., 4), w first.
+
+    Returns:
+        (..., 3) in radians.
+    """
     quaternions = np.where(quaternions[..., :1] < 0, -quaternions, quaternions)
     sine = np.linalg.norm(quaternions[..., 1:], axis=-1, keepdims=True)
     angle = 2.0 * np.arctan2(sine, quaternions[..., :1])

@@ -57,6 +57,9 @@ class StreamDecoder:
         Args:
             codes: all codes of the motion so far.
             whole: whether no more will come.
+
+        Returns:
+            Joints in metres; n is 0 where none has become certain.
         """
         known = len(self.features) // self.vqvae.config.downsample
         reach = self.vqvae.decoder_reach

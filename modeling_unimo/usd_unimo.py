@@ -80,7 +80,15 @@ def save_usd(path: Path, motion: RigidMotion, fps: float, names: Sequence[str], 
 
 
 def joint_paths(skeleton: Skeleton, names: Sequence[str]) -> list[str]:
-    """The joints as UsdSkel names them: each by its path from the root."""
+    """The joints as UsdSkel names them: each by its path from the root.
+
+    Args:
+        skeleton: The skeleton.
+        names: Names of its joints.
+
+    Returns:
+        One path a joint.
+    """
     paths: list[str] = [""] * skeleton.num_joints
     for joint in (0, *skeleton.order):
         name = re.sub(r"\W", "_", names[joint])

@@ -86,7 +86,14 @@ class UnknownWordsWarning(UserWarning):
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case, numbers in digits among them, without a possessive 's."""
+    """The words of a text in lower case, numbers in digits among them, without a possessive 's.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The words, in their order.
+    """
     return [re.sub(r"['’]s$", "", word) for word in _WORD.findall(text.lower())]
 
 
@@ -111,6 +118,13 @@ def unknown_words(text: str, taught: Iterable[str]) -> list[str]:
 
     "walked" and "walking" are forms of "walks"; a hyphenated word is known by its parts or written together. Articles,
     pronouns, auxiliary verbs and the like are never named.
+
+    Args:
+        text: The text.
+        taught: Words that the model was trained on.
+
+    Returns:
+        The unknown words.
     """
     forms = _forms_of_all(tuple(taught))
 
@@ -125,7 +139,14 @@ def unknown_words(text: str, taught: Iterable[str]) -> list[str]:
 
 
 def unknown_words_message(words: Iterable[str]) -> str:
-    """What to tell who asked with words that the model never met."""
+    """What to tell who asked with words that the model never met.
+
+    Args:
+        words: The words.
+
+    Returns:
+        One sentence.
+    """
     words = list(dict.fromkeys(words))
     named = ", ".join(words[:_NAMED]) + (f" and {len(words) - _NAMED} more" if len(words) > _NAMED else "")
     return f"words that the model's training on motion never met: {named}; what the motion shows of them is a guess"
