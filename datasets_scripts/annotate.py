@@ -33,6 +33,12 @@ _VLM_OPTIONS = (
 def make_annotator(arguments: argparse.Namespace) -> KinematicAnnotator | VlmAnnotator | None:
     """The annotator that the command line asks for.
 
+    Args:
+        arguments: The options.
+
+    Returns:
+        The annotator, or None for none.
+
     Raises:
         FileNotFoundError, ValueError, ImportError: a model or an option cannot be used.
     """
@@ -72,7 +78,11 @@ def make_annotator(arguments: argparse.Namespace) -> KinematicAnnotator | VlmAnn
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line.
+
+    Returns:
+        The parser.
+    """
     from datasets_scripts.thoughts.annotate.kinematic_annotator import STYLES
     from datasets_scripts.thoughts.annotate.rules import WITHOUT_THOUGHT
     from datasets_scripts.thoughts.annotate.vlm_server import SENDING
@@ -155,7 +165,14 @@ def _check_options(parser: argparse.ArgumentParser, arguments: argparse.Namespac
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, 1 if a model left captions unanswered, or 2 for input that cannot be used."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        0, 1 if a model left captions unanswered, or 2 for input that cannot be used.
+    """
     parser = make_parser()
     arguments = parser.parse_args(argv)
     _check_options(parser, arguments)

@@ -70,6 +70,9 @@ def annotated(
         clips: what a source yields.
         annotate: (motions, captions) -> thoughts, one for each pair; the motion is (T, 22, 3) joints of the part that
             the caption describes.
+
+    Yields:
+        Clips with thoughts, and what was skipped.
     """
     for item in clips:
         if isinstance(item, Skipped) or find_fault(item, HUMANML3D.feature_dim):
@@ -100,6 +103,12 @@ def _annotate(clip: Clip, annotate: Callable[[list, list[str]], list[str]]) -> C
 
 def make_source(arguments: argparse.Namespace) -> Source:
     """The source that the command line asks for.
+
+    Args:
+        arguments: The options.
+
+    Returns:
+        The source.
 
     Raises:
         FileNotFoundError, ValueError: the data or an option cannot be used.
@@ -217,7 +226,14 @@ def _rules(arguments: argparse.Namespace, default: ClipRules) -> ClipRules:
 
 
 def build(arguments: argparse.Namespace) -> BuildSummary:
-    """Builds the dataset that the command line describes; see `write_dataset` for what may be raised."""
+    """Builds the dataset that the command line describes; see `write_dataset` for what may be raised.
+
+    Args:
+        arguments: The options.
+
+    Returns:
+        What was written and what was skipped.
+    """
     check_output(arguments.output)
     if arguments.annotator == "none" and arguments.style != STYLES[0]:
         raise ValueError("--style has no effect with --annotator none")

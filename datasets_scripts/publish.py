@@ -50,7 +50,15 @@ class Config:
     extra: dict[str, str] = field(default_factory=dict)  # license_name, license_link, pretty_name
 
     def path(self, split: str, file: Path) -> str:
-        """Where a file lies in the repository."""
+        """Where a file lies in the repository.
+
+        Args:
+            split: The split.
+            file: The local file.
+
+        Returns:
+            Path in the repository.
+        """
         return f"{self.name}/{file.name}"
 
 
@@ -66,6 +74,9 @@ def read_configs(
         right: why motion that is not known to be free may be redistributed.
         link: address of a licence that is not on the list.
         texts_only: the thoughts of a dataset folder, without its motion.
+
+    Returns:
+        The configurations.
 
     Raises:
         FileNotFoundError: no dataset there, or no thoughts although they are asked for.
@@ -113,7 +124,14 @@ def read_configs(
 
 
 def sources_of(files: Mapping[str, list[Path]]) -> list[str]:
-    """The sources that the rows of a dataset name."""
+    """The sources that the rows of a dataset name.
+
+    Args:
+        files: Parquet files by split.
+
+    Returns:
+        Names of the sources, sorted.
+    """
     import pyarrow.parquet as pq
 
     found: set[str] = set()
@@ -126,6 +144,9 @@ def sources_of(files: Mapping[str, list[Path]]) -> list[str]:
 
 def check_words_only(path: Path) -> None:
     """Check that a file of thoughts has only columns of text, numbers and lists of text.
+
+    Args:
+        path: The Parquet file.
 
     Raises:
         ValueError: naming the column.
@@ -145,14 +166,31 @@ def check_words_only(path: Path) -> None:
 
 
 def card_header(folder: Path) -> dict[str, Any]:
-    """The header of a folder's card, as its user may have completed it; empty if there is none."""
+    """The header of a folder's card, as its user may have completed it; empty if there is none.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The header's entries.
+    """
     path = folder / README
     header = yaml.safe_load(Card.parse(path.read_text(encoding="utf-8")).header) if path.is_file() else None
     return header if isinstance(header, dict) else {}
 
 
 def provenance(folder: Path, files: Mapping[str, list[Path]], sources: list[str], right: str) -> dict[str, Any]:
-    """Origin of a configuration, fit for publishing: sources, command, what was left out, and file hashes."""
+    """Origin of a configuration, fit for publishing: sources, command, what was left out, and file hashes.
+
+    Args:
+        folder: The dataset folder.
+        files: Parquet files by split.
+        sources: Sources of the rows.
+        right: Reason given for redistributing motion that is not free, or "".
+
+    Returns:
+        Content of the provenance file.
+    """
     about: dict[str, Any] = {"sources": sources}
     if (folder / README).is_file():
         about["description"] = prose(description(Card.parse((folder / README).read_text(encoding="utf-8")).before))
@@ -177,7 +215,14 @@ def provenance(folder: Path, files: Mapping[str, list[Path]], sources: list[str]
 
 
 def header_entries(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A configuration's entries under `configs` and `dataset_info`: what `load_dataset` reads before any file."""
+    """A configuration's entries under `configs` and `dataset_info`: what `load_dataset` reads before any file.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        The entry under `configs` and the one under `dataset_info`.
+    """
     import pyarrow.parquet as pq
     from datasets import DatasetInfo, Features, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict
@@ -274,6 +319,15 @@ def _minutes(split: Mapping[str, Any] | None) -> list[Any]:
 
 def publish(configs: list[Config], repo: str, private: bool | None = None, token: str | None = None) -> Pushed:
     """Publish configurations in one commit; others in the repository stay.
+
+    Args:
+        configs: The configurations.
+        repo: Name of the repository.
+        private: Make a private repository; None leaves this to the account's default.
+        token: Token of the Hub; None takes that of the process.
+
+    Returns:
+        What was published, and where.
 
     Raises:
         PushError: the Hub could not be written to.

@@ -31,6 +31,12 @@ def clauses(caption: str) -> list[str]:
     ['walks forward slowly', 'turns left', 'sits down']
     >>> clauses("someone waves with the left hand, then does the same with the other hand.")
     ['waves with the left hand']
+
+    Args:
+        caption: The caption.
+
+    Returns:
+        The clauses.
     """
     found = []
     for piece in _BORDER.split(caption):
@@ -58,6 +64,9 @@ def recombined(
         seed: Of the draws.
         avoid: Captions that must not come out, beside the real ones.
         lengths: Numbers of clauses that a caption may have, drawn with equal chance.
+
+    Returns:
+        The captions.
 
     Raises:
         ValueError: The captions have fewer than two clauses, or too few for so many different captions.

@@ -401,6 +401,9 @@ def pool_length(ids: Sequence[str]) -> int:
 def unknown_words_of(inputs: Inputs) -> dict[str, Any]:
     """How many captions of each split, which are its prompts, have words that the model never met, and which words.
 
+    Args:
+        inputs: Model, processor and data of the evaluation.
+
     Returns:
         {task: {"captions", "with_unknown_words", "words": the most frequent ones with the captions that have them}};
         empty where it is not known what the model was taught.

@@ -93,6 +93,12 @@ def model_name(name: str) -> str:
 
     >>> model_name("grpo"), model_name("grpo_best_of_8"), model_name("sft_without_thought"), model_name("mine")
     ('after GRPO', 'after GRPO, best of 8', 'after SFT, without thought', 'mine')
+
+    Args:
+        name: Name of the model in `metrics.json`.
+
+    Returns:
+        The label.
     """
     found = _ANSWERED.fullmatch(name)
     if found is None:

@@ -118,7 +118,15 @@ class Planner:
         self.stages: dict[str, Stage] = {}
 
     def benchmark(self, dataset: str | None, run: str | None) -> Benchmark:
-        """The data, codec and judges: those of a run, or stages that make them."""
+        """The data, codec and judges: those of a run, or stages that make them.
+
+        Args:
+            dataset: Dataset folder to make the codec and judges for, or None.
+            run: Run folder that has all of them, or None.
+
+        Returns:
+            Their folders.
+        """
         if run is not None:
             folders = (Path(run) / name for name in ("data", "vqvae", "evaluator", "evaluator_held_out"))
             return Benchmark(*(Made(folder, content_key(folder)) for folder in folders))
@@ -131,7 +139,17 @@ class Planner:
         return Benchmark(data, vqvae, evaluator, held_out)
 
     def arm(self, arm: Arm, benchmark: Benchmark, seed: int, steps: int) -> Made:
-        """Train (and score) one arm with one seed; returns the folder of its scores."""
+        """Train (and score) one arm with one seed.
+
+        Args:
+            arm: The arm.
+            benchmark: What all arms share.
+            seed: The seed.
+            steps: Supervised steps.
+
+        Returns:
+            The folder of its scores.
+        """
         data = self._with_thoughts(benchmark.data, arm.style) if arm.style else benchmark.data
         shared = {"dataset": benchmark.data, "vqvae": benchmark.vqvae}
         reads = shared | {"dataset": data}
@@ -237,6 +255,13 @@ class Planner:
 def chosen_arms(study: Study, names: Sequence[str] | None) -> list[Arm]:
     """The arms asked for, with the baseline and what they take their time from.
 
+    Args:
+        study: The study.
+        names: Names of the arms; None for all.
+
+    Returns:
+        The arms, in the study's order.
+
     Raises:
         SystemExit: an arm that the study does not have.
     """
@@ -252,14 +277,33 @@ def chosen_arms(study: Study, names: Sequence[str] | None) -> list[Arm]:
 
 
 def steps_of(arm: Arm, budget: int) -> int:
-    """Supervised steps of an arm, or where it is trained further those of that training."""
+    """Supervised steps of an arm, or where it is trained further those of that training.
+
+    Args:
+        arm: The arm.
+        budget: Supervised steps of a whole training.
+
+    Returns:
+        Number of steps.
+    """
     return max(2, round(arm.steps_share * budget)) if arm.tune is None else read_yaml(TUNE)["max_steps"]
 
 
 def plan_study(
     planner: Planner, arms: Sequence[Arm], benchmark: Benchmark, seeds: int, steps: dict[str, int]
 ) -> dict[tuple[str, int], Made]:
-    """The folders of scores by arm and seed; `steps` are the supervised steps of every arm that can be planned."""
+    """Plan the stages of a study.
+
+    Args:
+        planner: Takes the stages.
+        arms: The arms.
+        benchmark: What all arms share.
+        seeds: Number of seeds.
+        steps: Supervised steps of every arm that can be planned.
+
+    Returns:
+        The folders of scores by arm and seed.
+    """
     return {
         (arm.name, seed): planner.arm(arm, benchmark, seed, steps[arm.name])
         for seed in range(seeds)  # seed by seed: a study that is cut short has whole pairs
@@ -272,6 +316,13 @@ def sampling_time(planner: Planner, score: Made) -> float:
     """Seconds that sampling took of the answers that the training behind a folder of scores learned from, or 0.
 
     On CPU the processor's, divided by the processes of that training, whose seconds are of each process.
+
+    Args:
+        planner: Knows the stages.
+        score: The folder of scores.
+
+    Returns:
+        Seconds.
     """
     tune = _trained_by(planner, score)
     answers = [planner.stages[name] for name in tune.after if name.startswith("answers")]
@@ -294,6 +345,13 @@ def training_time(planner: Planner, score: Made) -> tuple[float, int, int]:
 
     A training that was killed and resumed knows the time of its last piece alone. Loading and saving are left out. On
     CPU seconds are the processor's: the clock also counts whatever else the machine does during one arm or the other.
+
+    Args:
+        planner: Knows the stages.
+        score: The folder of scores.
+
+    Returns:
+        Seconds, the steps made in them, and all steps.
     """
     sft = _trained_by(planner, score)
     summary = json.loads((sft.folder / "training_summary.json").read_text(encoding="utf-8"))
@@ -306,6 +364,16 @@ def training_time(planner: Planner, score: Made) -> tuple[float, int, int]:
 
 def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], Made], seeds: int, steps: int) -> int:
     """Supervised steps that take `arm` as long as `arm.time_of` took, by the times of a step of all seeds.
+
+    Args:
+        planner: Knows the stages.
+        arm: The arm.
+        planned: The folders of scores by arm and seed.
+        seeds: Number of seeds.
+        steps: Supervised steps of the arm compared with.
+
+    Returns:
+        Number of steps.
 
     Raises:
         SystemExit: the time of no step of an arm is known.
@@ -327,6 +395,10 @@ def equal_time_steps(planner: Planner, arm: Arm, planned: dict[tuple[str, int], 
 
 def guard_warnings(planner: Planner, planned: dict[tuple[str, int], Made]) -> list[dict[str, Any]]:
     """What guards warned of in the trainings behind the scores: a row for each guard, training and arms that share it.
+
+    Args:
+        planner: Knows the stages.
+        planned: The folders of scores by arm and seed.
 
     Returns:
         Rows with "arms", "stage", "guard", "said" and, for each seed it warned of, "seeds": first step, bad readings,
@@ -359,14 +431,25 @@ def guard_warnings(planner: Planner, planned: dict[tuple[str, int], Made]) -> li
 
 
 def stages_by_version(planner: Planner) -> dict[str, int]:
-    """Number of stages by version of code and libraries; arms of different versions are less comparable."""
+    """Number of stages by version of code and libraries; arms of different versions are less comparable.
+
+    Args:
+        planner: Knows the stages.
+
+    Returns:
+        Number of stages by version.
+    """
     records = (stage.record.get("versions") for stage in planner.stages.values())
     named = (" ".join(f"{k} {v}" for k, v in found.items()) if found else "not recorded" for found in records)
     return dict(Counter(named))
 
 
 def announce(planner: Planner) -> None:
-    """Print what is left to run and roughly how long it takes on two CPU cores."""
+    """Print what is left to run and roughly how long it takes on two CPU cores.
+
+    Args:
+        planner: Knows the stages.
+    """
     left = [stage for stage in planner.stages.values() if not (stage.folder / DONE).is_file()]
     seconds = 0.0
     for stage in left:

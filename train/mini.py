@@ -85,7 +85,15 @@ def make_mini(run: str | Path, output: str | Path = SHIPPED_MODEL) -> Path:
 
 
 def card(metrics: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
-    """Card of the shipped model, with the figures that the run measured."""
+    """Card of the shipped model, with the figures that the run measured.
+
+    Args:
+        metrics: The run's `metrics.json`.
+        weights: The model's weights.
+
+    Returns:
+        Markdown.
+    """
     real, motion, text = metrics["t2m"]["real"], metrics["t2m"]["grpo"], metrics["m2t"]["grpo"]
     return CARD.format(
         config=metrics["config"],
@@ -101,7 +109,14 @@ def card(metrics: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
 
 
 def without_code(settings: Any) -> Any:
-    """Settings without the keys that point at code in the folder, at any depth."""
+    """Settings without the keys that point at code in the folder, at any depth.
+
+    Args:
+        settings: Settings as read from JSON.
+
+    Returns:
+        The settings that are left.
+    """
     if isinstance(settings, dict):
         return {key: without_code(value) for key, value in settings.items() if key not in REMOTE_CODE}
     return settings

@@ -90,17 +90,34 @@ STAGE_NAMES = {"unimo": "UniMo", "vqvae": "motion VQ-VAE", "sft": "language mode
 
 
 def model_type(folder: Path) -> str:
-    """The kind of model that a folder's `config.json` names."""
+    """The kind of model that a folder's `config.json` names.
+
+    Args:
+        folder: The model folder.
+
+    Returns:
+        The kind.
+    """
     return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type"))
 
 
 def stage_of(folder: Path) -> str:
-    """The training stage that made a folder; of any other, its kind of model."""
+    """The training stage that made a folder; of any other, its kind of model.
+
+    Args:
+        folder: The model folder.
+
+    Returns:
+        Name of the stage, or the kind of model.
+    """
     return str(read_stage(folder).get("stage") or model_type(folder))
 
 
 def check_model(folder: Path) -> None:
     """Check that a folder holds a complete model.
+
+    Args:
+        folder: The model folder.
 
     Raises:
         FileNotFoundError: no folder, no configuration or weights in it, or training has not finished.
@@ -125,6 +142,9 @@ def check_model(folder: Path) -> None:
 def check_safetensors(path: Path) -> None:
     """Check the header of a safetensors file, and that the file is as long as it says.
 
+    Args:
+        path: The file.
+
     Raises:
         ValueError: a cut or damaged file.
     """
@@ -138,7 +158,14 @@ def check_safetensors(path: Path) -> None:
 
 
 def published_files(folder: Path) -> dict[str, Path | bytes]:
-    """The files of a model folder that go to the Hub: name -> file, or its content without local paths."""
+    """The files of a model folder that go to the Hub: name -> file, or its content without local paths.
+
+    Args:
+        folder: The model folder.
+
+    Returns:
+        Files or contents by name.
+    """
     files: dict[str, Path | bytes] = {}
     for path in sorted(folder.iterdir()):
         code = path.suffix == ".py" and (CODE / path.name).is_file()
@@ -152,14 +179,26 @@ def published_files(folder: Path) -> dict[str, Path | bytes]:
 
 
 def without_paths(settings: Any) -> Any:
-    """A configuration without the names that its parts were loaded from, which are mostly local paths."""
+    """A configuration without the names that its parts were loaded from, which are mostly local paths.
+
+    Args:
+        settings: The configuration, as read from JSON.
+
+    Returns:
+        What is left of it.
+    """
     if isinstance(settings, dict):
         return {key: without_paths(value) for key, value in settings.items() if key not in _PATHS}
     return [without_paths(value) for value in settings] if isinstance(settings, list) else settings
 
 
 def renew_card(folder: Path, repo: str) -> None:
-    """Update a folder's card with the results of its run; without a run it stays, or gets its first version."""
+    """Update a folder's card with the results of its run; without a run it stays, or gets its first version.
+
+    Args:
+        folder: The model folder.
+        repo: Name of the repository.
+    """
     if (folder / SETTINGS).is_file():
         write_stage_card(folder, repo)
         return
@@ -175,7 +214,15 @@ def renew_card(folder: Path, repo: str) -> None:
 
 
 def run_metrics(run: Path, policy: Path) -> dict[str, Any] | None:
-    """The `metrics.json` of a run; None if there is none, or if it scored another policy than that folder's."""
+    """The `metrics.json` of a run; None if there is none, or if it scored another policy than that folder's.
+
+    Args:
+        run: The run folder.
+        policy: Folder of the policy that is published.
+
+    Returns:
+        The metrics, or None.
+    """
     path = run / "metrics.json"
     if not path.is_file():
         return None
@@ -192,6 +239,14 @@ def run_metrics(run: Path, policy: Path) -> dict[str, Any] | None:
 
 def targets(run: Path, repo: str, every: bool) -> Iterator[tuple[Path, str]]:
     """The folders of a run to publish, parents first, each with the name of its repository.
+
+    Args:
+        run: The run folder, or the folder of one model.
+        repo: Name of the whole model's repository.
+        every: Publish every stage.
+
+    Yields:
+        Folder and name of the repository.
 
     Raises:
         FileNotFoundError: neither a model nor a run in the folder.
@@ -213,7 +268,17 @@ def targets(run: Path, repo: str, every: bool) -> Iterator[tuple[Path, str]]:
 
 
 def failure(folder: Path, repo: str, error: Exception, private: bool | None = None) -> str:
-    """The message for a failed push: why, that nothing is lost, and the command that resumes."""
+    """The message for a failed push: why, that nothing is lost, and the command that resumes.
+
+    Args:
+        folder: Folder of the model or the run.
+        repo: Name of the repository.
+        error: What went wrong.
+        private: As of the command that failed.
+
+    Returns:
+        The message.
+    """
     again = f"python -m train.publish --run {folder} --repo {repo}" + (" --private" if private else "")
     return f"error: {folder} was not published: {error}. Nothing here was lost; resume with: {again}"
 
@@ -247,7 +312,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def summary(done: Sequence[tuple[Path, Pushed]]) -> str:
-    """What was published, with the revision to pin."""
+    """What was published, with the revision to pin.
+
+    Args:
+        done: Each folder, and where it was published.
+
+    Returns:
+        A line for each.
+    """
     lines = [f'{pushed.repo}  revision="{pushed.revision}"{"  (private)" * pushed.private}' for _, pushed in done]
     return "\n".join(["Published; load with trust_remote_code=True and the revision, which pins the code:", *lines])
 

@@ -70,6 +70,10 @@ def claim(run: Path, arguments: argparse.Namespace) -> None:
 
     More rounds may be asked for later.
 
+    Args:
+        run: The run folder.
+        arguments: The options.
+
     Raises:
         SystemExit: The folder holds something else, or a run with other settings.
     """
@@ -93,7 +97,16 @@ def claim(run: Path, arguments: argparse.Namespace) -> None:
 
 
 def validation_stage(arguments: argparse.Namespace, number: int, model: Path) -> Stage:
-    """The held-out judge on the validation captions, for the model of a round; round 0 is the one begun with."""
+    """The held-out judge on the validation captions, for the model of a round; round 0 is the one begun with.
+
+    Args:
+        arguments: The options.
+        number: Number of the round.
+        model: Folder of the model.
+
+    Returns:
+        The stage.
+    """
     folder = Path(arguments.output) / f"round_{number}" / "validation"
     command = [sys.executable, "-m", "evaluate_unimo.run", "--model", str(model), "--vqvae", arguments.vqvae]
     command += ["--dataset", arguments.dataset, "--evaluator", arguments.held_out_evaluator, "--split", "validation"]
@@ -103,7 +116,14 @@ def validation_stage(arguments: argparse.Namespace, number: int, model: Path) ->
 
 
 def as_taught(model: Path) -> dict[str, Any]:
-    """How train/sft.py wrote and read the model's answers, which further training keeps."""
+    """How train/sft.py wrote and read the model's answers, which further training keeps.
+
+    Args:
+        model: Folder of the model.
+
+    Returns:
+        Settings by name.
+    """
     processor = json.loads((model / "processor_config.json").read_text(encoding="utf-8"))
     run = model / TRAINING
     before = json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {}
@@ -112,7 +132,16 @@ def as_taught(model: Path) -> dict[str, Any]:
 
 
 def round_stages(arguments: argparse.Namespace, number: int, model: Path) -> list[Stage]:
-    """Answers of a model, the fine-tuning on the best of them, and its validation."""
+    """Answers of a model, the fine-tuning on the best of them, and its validation.
+
+    Args:
+        arguments: The options.
+        number: Number of the round.
+        model: Folder of the model that answers.
+
+    Returns:
+        The stages.
+    """
     run = Path(arguments.output)
     answers, tuned = run / f"round_{number}" / "answers", run / f"round_{number}" / "sft"
     command = [sys.executable, "-m", "train.supervised.own_answers", "--model", str(model)]
@@ -150,7 +179,15 @@ def round_stages(arguments: argparse.Namespace, number: int, model: Path) -> lis
 
 
 def read_round(run: Path, number: int) -> dict[str, Any]:
-    """What a round chose and how it was judged."""
+    """What a round chose and how it was judged.
+
+    Args:
+        run: The run folder.
+        number: Number of the round.
+
+    Returns:
+        Figures by name.
+    """
     folder = run / f"round_{number}"
     results = json.loads((folder / "validation" / "results.json").read_text(encoding="utf-8"))
     figures = results["t2m"]["generated"] | results["m2t"]
@@ -163,12 +200,24 @@ def read_round(run: Path, number: int) -> dict[str, Any]:
 
 
 def best_round(rounds: Sequence[dict[str, Any]]) -> int:
-    """The place of the round with the best R-precision by the held-out judge, of equal ones the first."""
+    """The place of the round with the best R-precision by the held-out judge, of equal ones the first.
+
+    Args:
+        rounds: From `read_round`.
+
+    Returns:
+        Its index.
+    """
     return max(range(len(rounds)), key=lambda place: (rounds[place]["r_precision_top1"], -place))
 
 
 def write_summary(run: Path, rounds: Sequence[dict[str, Any]]) -> None:
-    """`summary.json`, and a page with a table and a picture of the rounds."""
+    """`summary.json`, and a page with a table and a picture of the rounds.
+
+    Args:
+        run: The run folder.
+        rounds: From `read_round`.
+    """
     from train.report.charts import line_chart
 
     best = best_round(rounds)
@@ -184,7 +233,16 @@ def write_summary(run: Path, rounds: Sequence[dict[str, Any]]) -> None:
 
 
 def leave_model(run: Path, rounds: Sequence[dict[str, Any]], begun_with: Path) -> Path:
-    """Copy the best round's model to `model/`, its card with the table of the rounds."""
+    """Copy the best round's model to `model/`, its card with the table of the rounds.
+
+    Args:
+        run: The run folder.
+        rounds: From `read_round`.
+        begun_with: Folder of the model that the first round began with.
+
+    Returns:
+        The folder `model/`.
+    """
     best = best_round(rounds)
     source = run / f"round_{best}" / "sft" if best else begun_with
     target = run / MODEL
@@ -202,7 +260,12 @@ def leave_model(run: Path, rounds: Sequence[dict[str, Any]], begun_with: Path) -
 
 
 def run_rounds(arguments: argparse.Namespace, run: Path) -> None:
-    """Round after round, until the judge finds no gain or there were enough."""
+    """Round after round, until the judge finds no gain or there were enough.
+
+    Args:
+        arguments: The options.
+        run: The run folder.
+    """
     model = Path(arguments.model)
     stages = [validation_stage(arguments, 0, model)]
     run_stages(stages, run)

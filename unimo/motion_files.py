@@ -62,6 +62,9 @@ class MotionFile:
             feature_dim: width of the model's features.
             fps: its frames per second.
 
+        Returns:
+            The features.
+
         Raises:
             ValueError: the motion is of another skeleton, or too short.
         """
@@ -94,6 +97,9 @@ def read_motion_file(
         up: of rigs and SMPL parameters: the axis that points up, or "auto".
         fps: frames per second in place of the file's own; of `.npy`, which holds none, default the skeleton's.
         body_model: of SMPL parameters: file of a body model; default the average skeleton.
+
+    Returns:
+        The motion.
 
     Raises:
         FileNotFoundError: no such file, or `.fbx` without Blender.
@@ -219,6 +225,9 @@ def upright_metres(
         fps: frames per second.
         up: the axis that points up, or "auto": by how the body stands.
         unit: "metres" where the file says so; None: by the length of the legs.
+
+    Returns:
+        The joints, and the notes.
 
     Raises:
         ValueError: NaN, absurd numbers or legs without length.

@@ -44,6 +44,9 @@ class Rig:
     def rest_body(self) -> np.ndarray:
         """(1, 22, 3) HumanML3D's joints of the rest pose, Y up, left on the left, in the file's unit.
 
+        Returns:
+            The joints.
+
         Raises:
             ValueError: the legs have no length.
         """
@@ -72,7 +75,11 @@ class Rig:
                         )
 
     def leg_length(self) -> float:
-        """Thigh and shin at rest, mean of both legs, in the file's unit."""
+        """Thigh and shin at rest, mean of both legs, in the file's unit.
+
+        Returns:
+            The length.
+        """
         lengths = [
             np.linalg.norm(
                 self.rest_positions[self.joints[f"{side}_{a}"]] - self.rest_positions[self.joints[f"{side}_{b}"]]
@@ -84,7 +91,14 @@ class Rig:
 
 
 def leg_length(joints: np.ndarray) -> float:
-    """Thigh and shin of HumanML3D joints (T, 22, 3): the median over time, mean of both legs."""
+    """Thigh and shin of HumanML3D joints (T, 22, 3): the median over time, mean of both legs.
+
+    Args:
+        joints: (T, 22, 3).
+
+    Returns:
+        The length, in the unit of the joints.
+    """
     index = HUMANML3D.joint_names.index
     bones = [
         np.median(np.linalg.norm(joints[:, index(f"{side}_{a}")] - joints[:, index(f"{side}_{b}")], axis=-1))
@@ -95,7 +109,17 @@ def leg_length(joints: np.ndarray) -> float:
 
 
 def descends(rig: Rig, joints: Mapping[str, int], above: str, below: str) -> bool:
-    """Whether both joints are in the rig, are two, and one hangs on the other."""
+    """Whether both joints are in the rig, are two, and one hangs on the other.
+
+    Args:
+        rig: The rig.
+        joints: Index in the rig by HumanML3D's joint.
+        above: HumanML3D's joint nearer to the root.
+        below: HumanML3D's joint further from it.
+
+    Returns:
+        Whether they are.
+    """
     if above not in joints or below not in joints or joints[above] == joints[below]:
         return False
     return joints[above] in ancestors(rig, joints[below])

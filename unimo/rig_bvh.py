@@ -38,6 +38,9 @@ def read_bvh_rig(path: Path, joint_map: Mapping[str, str] | None = None, up: str
         joint_map: {HumanML3D joint: joint in the file}, where names do not tell.
         up: the axis that points up, or "auto": by how the body in the file stands.
 
+    Returns:
+        The rig.
+
     Raises:
         ValueError: it is no BVH file, its joints cannot be mapped, or it has no room for rotations.
     """
@@ -60,6 +63,14 @@ def read_bvh_rig(path: Path, joint_map: Mapping[str, str] | None = None, up: str
 
 def bvh_rig_text(source: BvhRig, motion: RetargetedMotion, fps: float) -> str:
     """The file of a rig with another motion.
+
+    Args:
+        source: The rig.
+        motion: The motion on it.
+        fps: Frames per second.
+
+    Returns:
+        Content of the BVH file.
 
     Raises:
         ValueError: a joint that must turn or move has no channels for it.

@@ -63,6 +63,9 @@ def read_glb_rig(path: Path, joint_map: Mapping[str, str] | None = None, up: str
         joint_map: {HumanML3D joint: node in the file}, where names do not tell.
         up: the axis that points up; "auto" is Y, as glTF says.
 
+    Returns:
+        The rig.
+
     Raises:
         ValueError: it is no GLB file, has no skin or several skeletons, scales that are not uniform, or joints that
             cannot be mapped.
@@ -93,6 +96,15 @@ def read_glb_rig(path: Path, joint_map: Mapping[str, str] | None = None, up: str
 
 def glb_rig_bytes(source: GlbRig, motion: RetargetedMotion, fps: float, name: str = ANIMATION) -> bytes:
     """The file with one more animation.
+
+    Args:
+        source: The rig.
+        motion: The motion on it.
+        fps: Frames per second.
+        name: Name of the animation.
+
+    Returns:
+        Content of the GLB file.
 
     Raises:
         ValueError: its first buffer lies in another file.

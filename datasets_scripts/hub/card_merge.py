@@ -31,7 +31,14 @@ class Card:
 
     @classmethod
     def parse(cls, content: str) -> "Card":
-        """Parse a card, also one without a generated section."""
+        """Parse a card, also one without a generated section.
+
+        Args:
+            content: Content of a README.md.
+
+        Returns:
+            The card.
+        """
         found = re.match(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", content, re.DOTALL)
         header, words = (found[1], content[found.end() :]) if found else ("", content)
         begin, end = _BEGIN.search(words), words.rfind(END)
@@ -41,7 +48,15 @@ class Card:
         return cls(header, words[: begin.start()], words[begin.start() : stop], words[stop:])
 
     def with_section(self, header: str, section: str) -> "Card":
-        """The card with another header and generated section; what its user wrote stays."""
+        """The card with another header and generated section; what its user wrote stays.
+
+        Args:
+            header: The new header.
+            section: The new generated section.
+
+        Returns:
+            The new card.
+        """
         before, after = self.before, self.after
         if self.section is None:
             words = _BEGIN.sub("", before).replace(END, "")  # half a pair of marks
@@ -76,7 +91,14 @@ def _digest(words: str) -> str:
 
 
 def marked(content: str) -> str:
-    """A card to publish, with the digests by which it is recognised later."""
+    """A card to publish, with the digests by which it is recognised later.
+
+    Args:
+        content: Content of a README.md.
+
+    Returns:
+        The content with its digests.
+    """
     card = Card.parse(content)
     if card.section is None:
         return content
@@ -91,6 +113,13 @@ def merge(local: str | None, remote: str | None) -> str:
 
     What was changed since the last push, here or there, is taken; words that were changed in both places are kept
     both, the Hub's first.
+
+    Args:
+        local: Content of the local card, or None.
+        remote: Content of the card on the Hub, or None.
+
+    Returns:
+        Content of the card to publish.
 
     Raises:
         ValueError: the header on the Hub is not a YAML mapping.

@@ -29,25 +29,55 @@ _FOLDERS = re.compile(r"(?<![\w/:.~])(?:[A-Za-z]:|~)?[\\/](?:[^\s\\/\"'<>()]+[\\
 
 
 def cached_name(path: str, kind: str) -> str | None:
-    """The name on the Hub of a folder in the Hub's cache, `../datasets--owner--name/snapshots/..`; else None."""
+    """The name on the Hub of a folder in the Hub's cache, `../datasets--owner--name/snapshots/..`; else None.
+
+    Args:
+        path: The folder.
+        kind: What the Hub's cache calls the kind of repository: "models" or "datasets".
+
+    Returns:
+        `owner/name`, or None.
+    """
     found = re.search(rf"(?:^|[\\/]){kind}--([\w.-]+?)--([\w.-]+?)[\\/]snapshots(?:[\\/]|$)", path)
     return f"{found[1]}/{found[2]}" if found else None
 
 
 def base_name(name: str) -> str | None:
-    """The name on the Hub of a base model given by name or by its folder in the cache; None for another folder."""
+    """The name on the Hub of a base model given by name or by its folder in the cache; None for another folder.
+
+    Args:
+        name: Name or folder of the base model.
+
+    Returns:
+        `owner/name`, or None.
+    """
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name) and not Path(name).exists():
         return name
     return cached_name(name, "models")
 
 
 def last_component(path: str) -> str:
-    """The last component of a path of either kind; also of a URL, which may carry a password before its host."""
+    """The last component of a path of either kind; also of a URL, which may carry a password before its host.
+
+    Args:
+        path: The path.
+
+    Returns:
+        Its last component.
+    """
     return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
 
 
 def public(value: Any, key: str = "") -> Any:
-    """Settings fit for publishing: paths cut to their last component, secrets left out."""
+    """Settings fit for publishing: paths cut to their last component, secrets left out.
+
+    Args:
+        value: A setting, or a nest of lists and dictionaries of them.
+        key: Name of the setting, by which secrets are known.
+
+    Returns:
+        The same nest, fit for publishing.
+    """
     if isinstance(value, Mapping):
         return {str(k): public(v, str(k)) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -65,6 +95,9 @@ def command_line(command: list[str]) -> str:
 
     Args:
         command: the program with its arguments, as `sys.argv` or `subprocess` has them.
+
+    Returns:
+        The line.
     """
     words, secret = [], False
     for word in command:
@@ -90,7 +123,14 @@ def _quoted(word: str) -> str:
 
 
 def prose(value: Any) -> Any:
-    """Words, or a nest of them, fit for publishing: absolute paths lose their folders, secrets are left out."""
+    """Words, or a nest of them, fit for publishing: absolute paths lose their folders, secrets are left out.
+
+    Args:
+        value: A string, or a nest of lists and dictionaries of strings.
+
+    Returns:
+        The same nest, fit for publishing.
+    """
     if isinstance(value, Mapping):
         return {str(k): prose(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -99,18 +139,40 @@ def prose(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """One line of plain Markdown text that shows `value` as it was typed and does nothing else."""
+    """One line of plain Markdown text that shows `value` as it was typed and does nothing else.
+
+    Args:
+        value: What to show.
+
+    Returns:
+        The line.
+    """
     line = " ".join("".join(c if c.isprintable() else " " for c in prose(str(value))).split())
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", escape(line, quote=False))
 
 
 def description(words: str) -> str:
-    """The first line of prose of a card: what it says that the thing is."""
+    """The first line of prose of a card: what it says that the thing is.
+
+    Args:
+        words: Content of a card.
+
+    Returns:
+        The line, "" if there is none.
+    """
     lines = (line.strip() for line in words.splitlines())
     return next((line for line in lines if line and line[0] not in "#|<!-`[>"), "")
 
 
 def table(header: list[Any], rows: list[list[Any]]) -> list[str]:
-    """Lines of a Markdown table; every cell is plain text."""
+    """Lines of a Markdown table; every cell is plain text.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells of each row.
+
+    Returns:
+        The lines.
+    """
     lines = ["| " + " | ".join(text(cell) for cell in header) + " |", "| --- " * len(header) + "|"]
     return lines + ["| " + " | ".join(text(cell) for cell in row) + " |" for row in rows]

@@ -95,6 +95,12 @@ class HubRepo:
     def read(self, path: str) -> str | None:
         """A text file of the repository as it is now; None if it does not exist.
 
+        Args:
+            path: Path in the repository.
+
+        Returns:
+            Its content, or None.
+
         Raises:
             PushError: it cannot be read.
         """
@@ -109,6 +115,14 @@ class HubRepo:
 
     def push(self, files: Mapping[str, Path | bytes], message: str, delete: Sequence[str] = ()) -> Pushed:
         """One commit with `files` (path in the repository -> file or content), less what `delete` names.
+
+        Args:
+            files: Files or contents by their path in the repository.
+            message: Message of the commit.
+            delete: Paths to delete.
+
+        Returns:
+            What was published, and where.
 
         Raises:
             PushError: as of the class; a file holds a token; or somebody committed since this object was made.
@@ -129,6 +143,10 @@ class HubRepo:
 def check_secrets(files: Mapping[str, Path | bytes], token: str | None = None) -> None:
     """Check that no text file contains the token in use, or anything that looks like one.
 
+    Args:
+        files: Files or contents by their path in the repository.
+        token: The token in use; None takes that of the process.
+
     Raises:
         PushError: with the name of the file, never with what was found.
     """
@@ -146,6 +164,13 @@ def push_errors(name: str, token: str | None = None) -> Iterator[None]:
     """Turn what the Hub's client raises in the block into a `PushError` of one line.
 
     The original error is not shown: its text can hold signed addresses.
+
+    Args:
+        name: Name of the repository, for the message.
+        token: The token in use, which the message must not show.
+
+    Yields:
+        Nothing.
     """
     try:
         yield
@@ -215,13 +240,25 @@ def _brief(message: str) -> str:
 
 
 def remember(folder: Path, pushed: Pushed) -> None:
-    """Record in a folder where it was published, so that cards of models made from it can name their parent."""
+    """Record in a folder where it was published, so that cards of models made from it can name their parent.
+
+    Args:
+        folder: The folder that was published.
+        pushed: Where it was published.
+    """
     record = {"repo": pushed.repo, "revision": pushed.revision, "private": pushed.private}
     write_json(folder / PUSHED, record)
 
 
 def published(folder: str | Path | None) -> Pushed | None:
-    """Where a folder was last published; None if it was not."""
+    """Where a folder was last published; None if it was not.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        What `remember` recorded there, or None.
+    """
     if not folder or not (Path(folder) / PUSHED).is_file():
         return None
     return Pushed(**json.loads((Path(folder) / PUSHED).read_text(encoding="utf-8")))

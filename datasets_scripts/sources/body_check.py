@@ -36,6 +36,9 @@ class BodyError(ValueError):
 def check_numbers(joints: np.ndarray) -> None:
     """Refuses values that cannot be resampled or turned into features.
 
+    Args:
+        joints: (T, J, 3).
+
     Raises:
         BodyError: not finite, or beyond any unit of length.
     """

@@ -44,6 +44,9 @@ def to_joints(bvh: Bvh, joint_map: dict[str, str] | None = None, up: str = "auto
         joint_map: {HumanML3D joint: name in the file}, where names do not tell.
         up: the axis that points up, or "auto" (from how the body stands).
 
+    Returns:
+        The joints, with notes on what was assumed.
+
     Raises:
         BvhError: joints are missing, or what comes out is no body.
         ValueError: `up` is none of the axes.
@@ -71,6 +74,9 @@ def bvh_to_features(
         up: see `to_joints`.
         fps: frames per second, in place of the file's own Frame Time.
 
+    Returns:
+        The features.
+
     Raises:
         FileNotFoundError: no such file.
         BvhError: the file cannot be read or mapped, is no body, or moves in fewer than five frames at 20 fps.
@@ -91,6 +97,12 @@ def bvh_to_features(
 
 def read_joint_map(path: str | Path) -> dict[str, str]:
     """Reads a user's joint map: a JSON object {HumanML3D joint: joint in the file}.
+
+    Args:
+        path: The JSON file.
+
+    Returns:
+        Joints in the file by HumanML3D's joint.
 
     Raises:
         FileNotFoundError: no such file.
@@ -134,6 +146,9 @@ def iter_clips(
             `joints_to_features`.
         fps: frames per second of all files, in place of their own Frame Time.
         workers: processes that convert.
+
+    Yields:
+        Clips, and what was skipped.
 
     Raises:
         FileNotFoundError: no folder, no BVH file or no captions in it.

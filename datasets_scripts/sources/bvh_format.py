@@ -61,6 +61,9 @@ def read_bvh(path: str | Path, fps: float | None = None, max_frames: int | None 
         fps: frames per second, in place of the file's own Frame Time.
         max_frames: read so many pairs of successive frames, evenly spread, where the file is longer.
 
+    Returns:
+        Hierarchy and motion.
+
     Raises:
         FileNotFoundError: no such file.
         BvhError: it is no BVH file, or a word in it cannot be read; the message names word and line.
@@ -81,7 +84,16 @@ def read_bvh(path: str | Path, fps: float | None = None, max_frames: int | None 
 
 
 def parse_bvh(text: str, fps: float | None = None, max_frames: int | None = None) -> Bvh:
-    """Parses the text of a BVH file; see `read_bvh`."""
+    """Parses the text of a BVH file; see `read_bvh`.
+
+    Args:
+        text: Content of the file.
+        fps: Frames per second, in place of the file's Frame Time.
+        max_frames: Read no more frames than these.
+
+    Returns:
+        Hierarchy and motion.
+    """
     # An old editor's end-of-file mark, and the line ends of old systems.
     text = text.rstrip("\x1a\0 \t").replace("\r\n", "\n").replace("\r", "\n")
     if not re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE):

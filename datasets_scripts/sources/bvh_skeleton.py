@@ -24,6 +24,9 @@ def joint_positions(bvh: Bvh, displaced: Collection[int] | None = None) -> np.nd
     Args:
         bvh: the file.
         displaced: joints whose position channels are displacements; None for those that `displaced_joints` finds.
+
+    Returns:
+        The positions.
     """
     if displaced is None:
         displaced = displaced_joints(bvh)
@@ -53,7 +56,14 @@ def joint_positions(bvh: Bvh, displaced: Collection[int] | None = None) -> np.nd
 
 
 def position_votes(bvh: Bvh) -> dict[int, int]:
-    """What position channels of joints hold, where it shows: 1 whole translations, -1 displacements from OFFSET."""
+    """What position channels of joints hold, where it shows: 1 whole translations, -1 displacements from OFFSET.
+
+    Args:
+        bvh: The file.
+
+    Returns:
+        1 or -1 by index of the joint.
+    """
     votes, column = {}, 0
     for joint, names in enumerate(bvh.channels):
         axes = {name[0]: column + i for i, name in enumerate(names) if name.endswith("position")}
@@ -74,6 +84,9 @@ def displaced_joints(bvh: Bvh, others: int = 0) -> frozenset[int]:
     Args:
         bvh: the file.
         others: sum of the votes of other files of its source, for joints whose values do not show it.
+
+    Returns:
+        Indices of the joints.
     """
     votes = position_votes(bvh)
     unclear = -1 if sum(votes.values()) + others < 0 else 1
@@ -127,7 +140,14 @@ def _at_frames(bvh: Bvh, frames: slice | np.ndarray) -> Bvh:
 
 
 def begins_at_rest(bvh: Bvh) -> bool:
-    """Whether frame 0 is the skeleton's rest pose and the motion begins after it with a jump (CMU's conversions)."""
+    """Whether frame 0 is the skeleton's rest pose and the motion begins after it with a jump (CMU's conversions).
+
+    Args:
+        bvh: The file.
+
+    Returns:
+        Whether it does.
+    """
     turns = [name.endswith("rotation") for names in bvh.channels for name in names]
     if len(bvh.values) < 3 or not any(turns):
         return False
@@ -137,7 +157,15 @@ def begins_at_rest(bvh: Bvh) -> bool:
 
 
 def spine_joints(bvh: Hierarchy, found: Mapping[str, int]) -> list[int]:
-    """The joints of the file between pelvis and neck."""
+    """The joints of the file between pelvis and neck.
+
+    Args:
+        bvh: The hierarchy.
+        found: Index in the file by HumanML3D's joint.
+
+    Returns:
+        Their indices, upwards.
+    """
     up_to_neck = list(ancestors(bvh, bvh.parents[found["neck"]]))
     # In some rigs (Biped) the spine hangs beside the pelvis, on their common parent.
     fork = next(index for index in ancestors(bvh, found["pelvis"]) if index in {*up_to_neck, 0})
@@ -151,6 +179,9 @@ def place_joints(bvh: Hierarchy, positions: np.ndarray, found: Mapping[str, int]
         bvh: the skeleton.
         positions: (T, J, 3) its joints.
         found: {HumanML3D joint: index}, as `rigs.map_joints` returns it.
+
+    Returns:
+        The joints, in the file's unit.
 
     Raises:
         BvhError: the legs have no length.

@@ -52,6 +52,12 @@ class CaptionFile:
 def find_caption_file(folder: Path) -> Path:
     """The captions of a folder: `captions.jsonl` or the only `*captions.jsonl` in it.
 
+    Args:
+        folder: The folder.
+
+    Returns:
+        Path of the file.
+
     Raises:
         FileNotFoundError: there is none.
         ValueError: there are several.
@@ -69,6 +75,12 @@ def find_caption_file(folder: Path) -> Path:
 
 def read_captions(path: Path) -> CaptionFile:
     """Reads captions.jsonl; lines and captions that cannot be used are listed, and never cost the others.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its records, and what was skipped.
 
     Raises:
         ValueError: the file is not text, or not one line of it is usable.
@@ -186,13 +198,27 @@ def _caption(entry: object, where: str, skipped: list[Skipped]) -> Caption:
 
 
 def make_caption(text: str, start: float = 0.0, end: float = 0.0, thought: str = "") -> Caption:
-    """A caption with its word/POS tokens."""
+    """A caption with its word/POS tokens.
+
+    Args:
+        text: The caption.
+        start: Start in seconds.
+        end: End in seconds; 0 and 0 are the whole clip.
+        thought: Its thought, if any.
+
+    Returns:
+        The caption.
+    """
     text = text.strip()
     return Caption(text, tokenize_caption(text), start, end, thought.strip())
 
 
 def captioned(folder: Path, files: Iterable[str]) -> tuple[dict[str, Record], dict[str, str], list[Skipped]]:
     """The caption records of a folder by the names of its motion `files`.
+
+    Args:
+        folder: The folder.
+        files: Names of the motion files, relative and without suffix.
 
     Returns:
         Records by name, splits by name, and what could not be used: captions, lines without a motion, motions without
@@ -214,6 +240,10 @@ def captioned(folder: Path, files: Iterable[str]) -> tuple[dict[str, Record], di
 
 def match_records(records: dict[str, Record], files: Iterable[str]) -> tuple[dict[str, Record], list[Skipped]]:
     """Caption records by the names of `files` (relative, without suffix): a record may name path, file or bare name.
+
+    Args:
+        records: Caption records by name.
+        files: Names of the motion files, relative and without suffix.
 
     Returns:
         Records by name, and those that name no file or more than one.
@@ -243,6 +273,13 @@ def assign_splits(ids: Iterable[str], given: dict[str, str | None]) -> dict[str,
 
     The clips are ranked by hash, so the shares are exact, the result depends on nothing but the set of ids, and
     from three clips on no split is empty.
+
+    Args:
+        ids: Ids of the clips.
+        given: Split of a clip by id, or None.
+
+    Returns:
+        Split by id.
     """
     ids = list(ids)
     splits = {name: split for name in ids if (split := given.get(name)) is not None}

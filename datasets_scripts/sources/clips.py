@@ -53,6 +53,12 @@ class ClipRules:
 def check_fps(fps: float) -> float:
     """A frame rate within bounds.
 
+    Args:
+        fps: Frames per second.
+
+    Returns:
+        The same.
+
     Raises:
         ValueError: it is not.
     """
@@ -63,6 +69,10 @@ def check_fps(fps: float) -> float:
 
 def check_length(frames: int, fps: float) -> None:
     """Refuses a clip before memory is taken for its frames at another rate.
+
+    Args:
+        frames: Number of frames.
+        fps: Frames per second.
 
     Raises:
         ValueError: `fps` is out of bounds, or the clip is longer than an hour.
@@ -83,6 +93,9 @@ def resample(joints: np.ndarray, fps: float, target_fps: float = FPS) -> np.ndar
         joints: (T, J, 3).
         fps: frames per second of the joints.
         target_fps: frames per second of the result.
+
+    Returns:
+        The positions at `target_fps`.
 
     Raises:
         ValueError: `fps` is out of bounds, or the clip is longer than an hour.
@@ -127,7 +140,15 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 def guarded(convert: Callable[[AnyJob], list[Clip | Skipped]], job: AnyJob) -> list[Clip | Skipped]:
-    """What `convert` makes of a job; whatever goes wrong costs this clip and not the build."""
+    """What `convert` makes of a job; whatever goes wrong costs this clip and not the build.
+
+    Args:
+        convert: Converts a job.
+        job: The job.
+
+    Returns:
+        Its clips, or why there is none.
+    """
     try:
         return convert(job)
     except Exception as error:  # the one place for what no check foresaw in somebody's file
@@ -147,6 +168,9 @@ def make_rows(clip: Clip, rules: ClipRules, subclips: str = "tagged") -> Iterato
             "per_caption", the published loaders' way: each becomes a row of its own with the part cut out, named
             `<id>@<start>-<end>` (then `_2`, `_3`.. where captions share a part), so that any run gives the same names.
             "none": they are left out.
+
+    Yields:
+        Rows of the dataset, and what was left out.
 
     Raises:
         ValueError: `subclips` is none of these.

@@ -105,6 +105,14 @@ def place_toes(joints: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def note(name: str, text: str) -> Skipped:
-    """A note about a clip; what stands in brackets or behind a colon are its particulars, not a kind of its own."""
+    """A note about a clip; what stands in brackets or behind a colon are its particulars, not a kind of its own.
+
+    Args:
+        name: Name of the clip.
+        text: The note.
+
+    Returns:
+        The note as an entry of the build's summary.
+    """
     reason, _, detail = text.partition(": ") if ": " in text else text.partition(" (")
     return Skipped(name, reason, detail.removesuffix(")"), NOTE)

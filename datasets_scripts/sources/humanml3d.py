@@ -64,6 +64,9 @@ def find_layout(data_dir: str | Path, texts: str | None = None) -> Layout:
         data_dir: the folder.
         texts: the subfolder with captions; by default the only `texts_think*` with files in it, else `texts`.
 
+    Returns:
+        Where its files are.
+
     Raises:
         FileNotFoundError: the folder, its motions, its captions or all split files are missing.
         ValueError: several `texts_think*` to choose from, or motions of neither dataset.
@@ -85,7 +88,15 @@ def find_layout(data_dir: str | Path, texts: str | None = None) -> Layout:
 
 
 def find_texts(folder: Path, texts: str | None = None) -> Path:
-    """The subfolder with captions; see `find_layout`."""
+    """The subfolder with captions; see `find_layout`.
+
+    Args:
+        folder: The dataset folder.
+        texts: Name of the subfolder; None looks for it.
+
+    Returns:
+        The subfolder.
+    """
     if texts is not None:
         if not (folder / texts).is_dir():
             raise FileNotFoundError(f"{folder / texts}: no such folder of captions")
@@ -104,6 +115,12 @@ def find_texts(folder: Path, texts: str | None = None) -> Path:
 def find_feature_dim(folder: Path) -> int:
     """263 or 251, from the statistics where there are any, else from the first motion that can be read.
 
+    Args:
+        folder: The dataset folder.
+
+    Returns:
+        Numbers a frame.
+
     Raises:
         ValueError: neither can be told.
     """
@@ -121,6 +138,12 @@ def find_feature_dim(folder: Path) -> int:
 
 def read_names(path: Path) -> tuple[list[str], list[Skipped]]:
     """The names in a split file, in order, and those that are refused or repeated.
+
+    Args:
+        path: The split file.
+
+    Returns:
+        The names, and what was skipped.
 
     Raises:
         ValueError: the file is no text.
@@ -146,6 +169,12 @@ def read_texts(path: Path) -> TextFile:
 
     A caption may itself hold '#': the fields are found by their form, not by counting. Lines that lack fields are
     listed one by one and cost only themselves.
+
+    Args:
+        path: The caption file.
+
+    Returns:
+        Its captions, and what was skipped.
 
     Raises:
         ValueError: the file is no text.
@@ -240,6 +269,9 @@ def iter_clips(
             mistake; 20 repeats that.
         workers: processes that read.
 
+    Yields:
+        Clips, and what was skipped.
+
     Raises:
         FileNotFoundError, ValueError: see `find_layout`.
     """
@@ -271,12 +303,26 @@ def iter_clips(
 
 
 def count_names(data_dir: str | Path) -> int:
-    """How many clips the split files name, for a progress bar."""
+    """How many clips the split files name, for a progress bar.
+
+    Args:
+        data_dir: The dataset folder.
+
+    Returns:
+        Number of clips.
+    """
     return sum(len(read_names(path)[0]) for path in find_splits(Path(data_dir)).values())
 
 
 def find_splits(folder: Path) -> dict[str, Path]:
-    """The split files that a folder has."""
+    """The split files that a folder has.
+
+    Args:
+        folder: The dataset folder.
+
+    Returns:
+        Split files by the split's name.
+    """
     return {split: folder / name for split, name in SPLIT_FILES.items() if (folder / name).is_file()}
 
 
@@ -321,7 +367,14 @@ def _convert(job: _Job, layout: Layout, rules: ClipRules, subclips: str, subclip
 
 
 def check_clip(clip: Clip) -> list[str]:
-    """Checks features of either dataset, as `build` and `doctor` do; see `check_body` and `check_features`."""
+    """Checks features of either dataset, as `build` and `doctor` do; see `check_body` and `check_features`.
+
+    Args:
+        clip: The clip.
+
+    Returns:
+        What is wrong with it; empty if nothing is.
+    """
     skeleton = skeleton_for(clip.features.shape[1])
     fps = FPS if skeleton is HUMANML3D else KIT.fps
     check_features(clip.features, fps, skeleton)

@@ -58,6 +58,9 @@ def iter_clips(
         fps: frames per second; by default what an .npz says, and 20 for .npy files, which hold none.
         workers: processes that convert.
 
+    Yields:
+        Clips, and what was skipped.
+
     Raises:
         FileNotFoundError: no folder, no motion or no captions in it.
         ValueError: the .npz or the captions cannot be used at all, or an option is none of its values.

@@ -55,7 +55,14 @@ class Convention:
     mirrored: bool = False
 
     def apply(self, joints: np.ndarray) -> np.ndarray:
-        """Joints (..., 3) with Y up and left on the left."""
+        """Joints (..., 3) with Y up and left on the left.
+
+        Args:
+            joints: (..., 3) in the convention's axes.
+
+        Returns:
+            (..., 3).
+        """
         turn = np.array(_TURNS[self.up], dtype=joints.dtype)
         if self.mirrored:
             turn = turn * np.array([[-1], [1], [1]], dtype=joints.dtype)
@@ -82,19 +89,37 @@ class Evidence:
     legs: list[float] = field(default_factory=list)
 
     def add(self, other: Evidence) -> None:
-        """Takes in the evidence of more clips."""
+        """Takes in the evidence of more clips.
+
+        Args:
+            other: The evidence.
+        """
         self.clips += other.clips
         self.upright = self.upright + other.upright
         self.cues = {cue: self.cues[cue] + other.cues[cue] for cue in _CUES}
         self.legs += other.legs
 
     def decide(self, up: str = "auto") -> Convention:
-        """The convention that fits most of the clips; `up` gives the axis where it is known."""
+        """The convention that fits most of the clips; `up` gives the axis where it is known.
+
+        Args:
+            up: The axis that points up, or "auto".
+
+        Returns:
+            The convention.
+        """
         axis = AXES[int(np.argmax(self.upright.round(6)))] if up == "auto" else up
         return Convention(axis, self._side() < -0.25)
 
     def contradicts(self, convention: Convention) -> str:
-        """How one clip clearly differs from the convention of its source ("" where it may be the same)."""
+        """How one clip clearly differs from the convention of its source ("" where it may be the same).
+
+        Args:
+            convention: The convention of the source.
+
+        Returns:
+            The difference in words.
+        """
         own = self.decide()
         if own.up != convention.up and self.upright.max() > 0.9 * self.clips:
             return f"upright along {own.up.upper()}"
@@ -114,7 +139,14 @@ class Evidence:
         return sum(_CUES[cue] * share for cue, share in shares.items()) / weight if weight else 0.0
 
     def describe(self, convention: Convention) -> str:
-        """The decision with what speaks for it, for the build's summary."""
+        """The decision with what speaks for it, for the build's summary.
+
+        Args:
+            convention: The decision.
+
+        Returns:
+            One line.
+        """
         standing = self.upright[AXES.index(convention.up)] / max(self.clips, 1)
         sign = -1 if convention.mirrored else 1
         cues = [f"{cue} {50 * (1 + sign * share):.0f}%" for cue in _CUES if (share := self._share(cue)) is not None]
@@ -122,7 +154,11 @@ class Evidence:
         return f"body upright along it in {standing:.0%} of frames; {sides}; {self.unit()}"
 
     def unit(self) -> str:
-        """The unit of length that the legs suggest (they measure 0.6 to 1.2 m in grown people)."""
+        """The unit of length that the legs suggest (they measure 0.6 to 1.2 m in grown people).
+
+        Returns:
+            Name of the unit.
+        """
         if not self.legs:
             return "no leg to tell the unit from"
         leg = float(np.median(self.legs))
@@ -132,6 +168,12 @@ class Evidence:
 
 def metres_per_unit(leg: float) -> float:
     """How many metres the unit of a leg's length has; of a unit that is none, so many that the leg is HumanML3D's.
+
+    Args:
+        leg: Length of a leg in the unit.
+
+    Returns:
+        Metres.
 
     Raises:
         ValueError: the leg has no length.
@@ -153,6 +195,9 @@ def settle(evidence: Mapping[str, Evidence], up: str, what: str) -> tuple[dict[s
         evidence: of each clip.
         up: axis that points up, or "auto".
         what: what the clips are, for the summary.
+
+    Returns:
+        Convention by name of the clip, and the notes.
     """
     source = Evidence()
     for clip in evidence.values():
@@ -181,7 +226,14 @@ def settle(evidence: Mapping[str, Evidence], up: str, what: str) -> tuple[dict[s
 
 
 def sample_frames(count: int) -> np.ndarray:
-    """Indices of the frames of a clip that give evidence, evenly spread; each but the last has a next frame."""
+    """Indices of the frames of a clip that give evidence, evenly spread; each but the last has a next frame.
+
+    Args:
+        count: Frames of the clip.
+
+    Returns:
+        Indices of the frames.
+    """
     return np.linspace(0, max(count - 2, 0), SAMPLES).astype(int)
 
 
@@ -192,6 +244,9 @@ def gather(clips: Sequence[np.ndarray], fps: float, skeleton: Skeleton = HUMANML
         clips: joints of each; memory maps are read where they are sampled alone.
         fps: frames per second of all of them.
         skeleton: the skeleton of the joints.
+
+    Returns:
+        One evidence a clip.
     """
     names = skeleton.joint_names
     root = names.index("pelvis")

@@ -29,6 +29,12 @@ class Text:
 def read_text(path: Path) -> Text:
     """Reads a text file as UTF-8 (with or without a byte order mark), UTF-16, Shift-JIS or cp1252.
 
+    Args:
+        path: The file.
+
+    Returns:
+        Its content, and the encoding it was read in.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a regular file, too large, or in none of these encodings.
@@ -64,10 +70,24 @@ def read_text(path: Path) -> Text:
 
 
 def normal_form(name: str) -> str:
-    """A name as it is compared: macOS stores accents as letters of their own (NFD), other systems do not."""
+    """A name as it is compared: macOS stores accents as letters of their own (NFD), other systems do not.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The name in NFC.
+    """
     return unicodedata.normalize("NFC", name)
 
 
 def is_unicode(name: str) -> bool:
-    """Whether a name can be written as UTF-8 (a file name of other bytes cannot)."""
+    """Whether a name can be written as UTF-8 (a file name of other bytes cannot).
+
+    Args:
+        name: The name.
+
+    Returns:
+        Whether it can.
+    """
     return not any("\ud800" <= letter <= "\udfff" for letter in name)

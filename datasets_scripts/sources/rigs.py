@@ -104,7 +104,15 @@ def map_joints(
 
 
 def ancestors(bvh: Hierarchy, index: int) -> Iterator[int]:
-    """The joint, its parent and so on up to the root."""
+    """The joint, its parent and so on up to the root.
+
+    Args:
+        bvh: The hierarchy.
+        index: Index of the joint.
+
+    Yields:
+        Indices of the joints.
+    """
     while index >= 0:
         yield index
         index = bvh.parents[index]

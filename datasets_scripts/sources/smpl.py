@@ -74,6 +74,9 @@ def read_smpl(file: str | Path | IO[bytes], name: str = "") -> list[SmplMotion]:
         file: `.npz`, `.pt` or `.pkl`, or an open .npz.
         name: the file's name, for messages, where it is an open file.
 
+    Returns:
+        One motion a person.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: it cannot be read, holds objects that could run code, or no poses are in it.
@@ -108,7 +111,14 @@ def read_smpl(file: str | Path | IO[bytes], name: str = "") -> list[SmplMotion]:
 
 
 def is_smpl_file(path: str | Path) -> bool:
-    """Whether a file holds SMPL parameters, by its suffix and, of an .npz, by the names of its arrays."""
+    """Whether a file holds SMPL parameters, by its suffix and, of an .npz, by the names of its arrays.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether it does.
+    """
     suffix = Path(path).suffix.lower()
     if suffix != ".npz":
         return suffix in SUFFIXES
@@ -121,6 +131,13 @@ def is_smpl_file(path: str | Path) -> bool:
 
 def read_npz(file: str | Path | IO[bytes], keys: Iterable[str]) -> dict[str, np.ndarray]:
     """Those of the named arrays that an .npz holds. Sizes are checked before memory is taken.
+
+    Args:
+        file: The .npz, as a path or an open stream.
+        keys: Names of the arrays.
+
+    Returns:
+        Arrays by name.
 
     Raises:
         UNREADABLE: the arrays are larger than `LARGEST`, or a header lies.
@@ -223,6 +240,9 @@ def sample(motion: SmplMotion, frames: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Args:
         motion: at least one frame.
         frames: (N,) in [0, T - 1].
+
+    Returns:
+        Poses in radians, and positions in metres or None.
     """
     from scipy.spatial.transform import Rotation, Slerp
 
@@ -257,6 +277,9 @@ def to_joints(
         up: the axis that points up, or "auto": by how the body stands.
         fps: frames per second where the file does not tell; video's 30 if None.
         convention: the axes, where they are known from other files, in place of `up`.
+
+    Returns:
+        Joints in metres, and the notes.
 
     Raises:
         ValueError: NaN, no frames, an impossible frame rate, numbers that are not radians and metres, or no body of a
@@ -324,6 +347,15 @@ def smpl_to_features(
 ) -> tuple[np.ndarray, list[str]]:
     """Features (T, 263) of the first body in a file, with notes on what was assumed; see `to_joints`.
 
+    Args:
+        path: The file.
+        body_model: File of SMPL, SMPL-H or SMPL-X; None for the average skeleton.
+        up: The axis that points up, or "auto".
+        fps: Frames per second of a file that does not tell.
+
+    Returns:
+        Features at 20 fps, and the notes.
+
     Raises:
         FileNotFoundError, ValueError: see `read_smpl`, `to_joints`, `load_body_model`.
     """
@@ -361,6 +393,9 @@ def iter_clips(
         facing: see `joints_to_features`.
         fps: frames per second of files that do not tell (30).
         workers: processes that convert.
+
+    Yields:
+        Clips, and what was skipped.
 
     Raises:
         FileNotFoundError: no folder, no such file or no captions in it, or no such body model.

@@ -115,6 +115,9 @@ def write_plain_card(folder: Path, stage: str, repo: str = "") -> Path:
         folder: the model.
         stage: the key of its kind in `STAGES`.
         repo: name of the repository that the folder is published to; "" if it is not.
+
+    Returns:
+        Path of the card.
     """
     dataset = read_dataset(None)
     return _renew(folder, card_data(stage, [], dataset), stage, {}, dataset, repo=repo)
@@ -158,7 +161,15 @@ def write_unimo_card(
 
 
 def beside(folder: Path, path: str | Path | None) -> Path | None:
-    """Current path of a folder that a run names: as named, or, if the run was moved, beside the run's own folder."""
+    """Current path of a folder that a run names: as named, or, if the run was moved, beside the run's own folder.
+
+    Args:
+        folder: The run's own folder.
+        path: The folder as the run named it, or None.
+
+    Returns:
+        Its path, or None if it does not exist.
+    """
     if not path:
         return None
     named, sibling = Path(path), folder.parent / last_component(str(path))
@@ -169,6 +180,12 @@ def read_stage(folder: str | Path | None) -> dict[str, Any]:
     """Settings of a stage, with its summary under "summary" and the command that made it under "command".
 
     Empty if the folder does not exist (any more).
+
+    Args:
+        folder: Output folder of the stage, or None.
+
+    Returns:
+        The settings.
     """
     if not folder or not (Path(folder) / SETTINGS).is_file():
         return {}
@@ -191,13 +208,28 @@ def _parents(folders: Sequence[Path | None], base: str | None) -> list[Pushed | 
 
 
 def older_than_weights(file: Path, folder: Path) -> bool:
-    """Whether a file is missing, or was made before the weights of a model folder."""
+    """Whether a file is missing, or was made before the weights of a model folder.
+
+    Args:
+        file: The file.
+        folder: The model folder.
+
+    Returns:
+        Whether it is.
+    """
     weights = max((path.stat().st_mtime for path in folder.glob("*.safetensors")), default=0.0)
     return not file.is_file() or file.stat().st_mtime < weights
 
 
 def read_sample(folder: Path) -> dict[str, str]:
-    """The picture of a generated motion in a folder: {"picture", "text", "thought"}; empty if there is none."""
+    """The picture of a generated motion in a folder: {"picture", "text", "thought"}; empty if there is none.
+
+    Args:
+        folder: The model folder.
+
+    Returns:
+        The names and words of the sample.
+    """
     path = folder / SAMPLE
     if older_than_weights(path, folder) or not (folder / PICTURE).is_file():
         return {}
@@ -206,6 +238,9 @@ def read_sample(folder: Path) -> dict[str, str]:
 
 def read_dataset(folder: str | Path | None) -> dict[str, Any]:
     """What a dataset folder says of itself.
+
+    Args:
+        folder: The dataset folder, or None.
 
     Returns:
         {"name", "splits", "feature_dim"}; with a card also "description", "pretty_name", "license", "license_name" and
@@ -238,6 +273,14 @@ def card_data(stage: str, parents: Sequence[Pushed | str], dataset: Mapping[str,
     """The Hub's metadata of one folder; only names on the Hub are given as base models and data sets.
 
     A private repository is named nowhere: its name is not for everybody who may read the card.
+
+    Args:
+        stage: Name of the stage.
+        parents: Base models: where they were published, or their names.
+        dataset: From `read_dataset`.
+
+    Returns:
+        The metadata.
     """
     about, license_ = STAGES[stage], dataset.get("license")
     known = isinstance(license_, str)
@@ -259,6 +302,14 @@ def merged(data: ModelCardData, old: ModelCardData | None, folder: Path | None =
 
     Results on other data sets stay. Of ours, where there are no new ones, those stay that name the weights of
     `folder`; the weights that others scored are gone.
+
+    Args:
+        data: The new metadata.
+        old: The metadata of the card before, or None.
+        folder: The model folder, whose weights results may name.
+
+    Returns:
+        The metadata.
     """
     if old is None:
         return data
@@ -289,7 +340,20 @@ def section(
     repo: str = "",
     sample: Mapping[str, str] | None = None,
 ) -> str:
-    """The generated part of a card, without its marks."""
+    """The generated part of a card, without its marks.
+
+    Args:
+        stage: Name of the stage.
+        parts: Settings of the stage and of those before it, by name.
+        dataset: From `read_dataset`.
+        data: From `card_data`.
+        metrics: The run's metrics, if any.
+        repo: Name of the model's repository, "" if it has none.
+        sample: From `read_sample`.
+
+    Returns:
+        Markdown.
+    """
     dim, model = dataset["feature_dim"], parts.get("vqvae", {}).get("model", {})
     base = data.base_model or []
     settings = {}

@@ -65,7 +65,17 @@ def probe_step_seconds(processes: int = 2) -> float:
 
 
 def stage_seconds(timing: Mapping[str, Any], name: str, steps: int | None, slowdown: float) -> float:
-    """Expected seconds of a stage: what does not depend on its steps, and each of `steps` (None: no training)."""
+    """Expected seconds of a stage: what does not depend on its steps, and each of `steps` (None: no training).
+
+    Args:
+        timing: Times of a run, from `timing.json`.
+        name: Name of the stage.
+        steps: Its training steps, or None.
+        slowdown: Time of a probe step here over that of the machine that was timed.
+
+    Returns:
+        Seconds.
+    """
     stages = timing["stages"]
     # An evaluation that the recorded run had no need of takes no longer than its own did.
     recorded = stages["evaluate_grpo"] if name.startswith("evaluate_") and name not in stages else stages[name]
@@ -76,7 +86,15 @@ def stage_seconds(timing: Mapping[str, Any], name: str, steps: int | None, slowd
 
 
 def run_seconds(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]) -> float:
-    """Expected seconds of a whole run: the longest path through the stages, each of which starts after others."""
+    """Expected seconds of a whole run: the longest path through the stages, each of which starts after others.
+
+    Args:
+        seconds: Seconds by stage.
+        after: Names of the stages that each stage waits for.
+
+    Returns:
+        Seconds.
+    """
     ends: dict[str, float] = {}
     for name in seconds:  # listed in an order in which they can run
         ends[name] = seconds[name] + max((ends[earlier] for earlier in after[name]), default=0.0)
@@ -84,7 +102,15 @@ def run_seconds(seconds: Mapping[str, float], after: Mapping[str, Sequence[str]]
 
 
 def scale_for(target: float, seconds_at: Any) -> float:
-    """The scale of all training steps at which `seconds_at(scale)`, which grows with it, is `target` seconds."""
+    """The scale of all training steps at which `seconds_at(scale)`, which grows with it, is `target` seconds.
+
+    Args:
+        target: Seconds.
+        seconds_at: Seconds of a run by its scale.
+
+    Returns:
+        The scale.
+    """
     low, high = 0.0, 1.0
     while seconds_at(high) < target:
         low, high = high, 2 * high
@@ -96,6 +122,12 @@ def scale_for(target: float, seconds_at: Any) -> float:
 
 def record(run: Path) -> dict[str, Any]:
     """`timing.json` of a finished run, with the probe as it is now: on the same machine, idle as it was then.
+
+    Args:
+        run: Folder of the run.
+
+    Returns:
+        Content of the file.
 
     Raises:
         FileNotFoundError: the run is not finished.

@@ -52,6 +52,9 @@ def already_finished(training: "TrainingArguments", stage: str, settings: dict[s
         stage: name of the stage.
         settings: the stage's own arguments, as for `run_folder`.
 
+    Returns:
+        Whether it has.
+
     Raises:
         SystemExit: the folder holds a run with other settings.
     """
@@ -83,6 +86,9 @@ def run_folder(
         stage: name of the stage.
         settings: the stage's own arguments.
         made: what else a start may put into the folder before its first checkpoint.
+
+    Yields:
+        Path of the checkpoint, or None.
 
     Raises:
         SystemExit: the folder cannot be used, or the Trainer's settings rule out resuming, with the remedy.
@@ -147,6 +153,9 @@ def _remove(path: Path) -> None:
 def refuse_unresumable(training: "TrainingArguments") -> None:
     """Refuse settings under which a resumed run could not end as an uninterrupted one.
 
+    Args:
+        training: The Trainer's arguments.
+
     Raises:
         SystemExit: naming the setting and why.
     """
@@ -158,13 +167,26 @@ def refuse_unresumable(training: "TrainingArguments") -> None:
 
 
 def trainer_settings(training: "TrainingArguments") -> dict[str, Any]:
-    """What of the Trainer's arguments has a part in the weights: all but paths, logs, and when to save."""
+    """What of the Trainer's arguments has a part in the weights: all but paths, logs, and when to save.
+
+    Args:
+        training: The Trainer's arguments.
+
+    Returns:
+        The settings by name.
+    """
     used = {name: value for name, value in training.to_dict().items() if not HARMLESS.fullmatch(name)}
     return used | {"processes": training.world_size}
 
 
 def content_key(folder: Path) -> str:
     """Hash of what a folder of data or of a model holds: a path alone does not tell that it was made anew.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The hash.
 
     Raises:
         FileNotFoundError: the folder holds neither Parquet data nor safetensors weights.

@@ -53,6 +53,15 @@ def line_chart(series: Series, x_label: str, y_label: str, title: str) -> str:
 
     The y axis is logarithmic where values are positive and span more than two orders of magnitude.
 
+    Args:
+        series: Points by name of the series.
+        x_label: Title of the x axis.
+        y_label: Title of the y axis.
+        title: Title of the chart.
+
+    Returns:
+        The SVG.
+
     Raises:
         ValueError: no series, or none with a finite point.
     """
@@ -84,7 +93,17 @@ def line_chart(series: Series, x_label: str, y_label: str, title: str) -> str:
 
 
 def histogram(counts: Sequence[int], x_label: str, y_label: str, title: str) -> str:
-    """An SVG of counts as bars that touch, largest first."""
+    """An SVG of counts as bars that touch, largest first.
+
+    Args:
+        counts: Height of each bar.
+        x_label: Title of the x axis.
+        y_label: Title of the y axis.
+        title: Title of the chart.
+
+    Returns:
+        The SVG.
+    """
 
     def draw(axes: Axes) -> None:
         axes.stairs(sorted(counts, reverse=True), fill=True, color=_SERIES[0])
@@ -102,6 +121,9 @@ def forest(rows: Sequence[tuple[str, float, float]], title: str) -> str:
     Args:
         rows: (label, change, half-width of its interval), from the top down.
         title: what a screen reader says.
+
+    Returns:
+        The SVG.
     """
     # One wild interval must not squeeze the others into a line: it leaves the plot, as an arrow says.
     reach = 1.15 * max(1.0, float(np.quantile([abs(change) + half for _, change, half in rows], 0.9)))

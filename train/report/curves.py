@@ -43,7 +43,14 @@ class StageCurves:
 
 
 def stage_curves(log: Iterable[Any]) -> StageCurves:
-    """The curves in a Trainer's log history: dictionaries with a "step" and logged values."""
+    """The curves in a Trainer's log history: dictionaries with a "step" and logged values.
+
+    Args:
+        log: The log history.
+
+    Returns:
+        The curves.
+    """
     series: dict[str, list[tuple[float, float]]] = {}
     for entry in log:
         if not isinstance(entry, Mapping) or _number(entry.get("step")) is None:

@@ -19,6 +19,9 @@ def write_sample(folder: Path) -> None:
 
     It shows the first sample of the run, which nobody picked; a model without samples beside it generates one.
 
+    Args:
+        folder: The UniMo folder.
+
     Raises:
         FileNotFoundError, ValueError: no working UniMo model in the folder.
     """

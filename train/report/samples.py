@@ -19,7 +19,15 @@ COUNT = 12
 
 
 def spread(entries: Sequence[CaptionedMotion], count: int) -> list[CaptionedMotion]:
-    """`count` entries at even distances over the split, so that nobody picks the samples."""
+    """`count` entries at even distances over the split, so that nobody picks the samples.
+
+    Args:
+        entries: Entries of the split.
+        count: Number of entries.
+
+    Returns:
+        The entries.
+    """
     return [entries[i] for i in np.linspace(0, len(entries) - 1, min(count, len(entries))).round().astype(int)]
 
 

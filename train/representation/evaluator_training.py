@@ -40,7 +40,14 @@ class TextMotionPairs(ResumableRows):
         return entry.motion, entry.tokens[self.draw(len(entry.tokens), index)]
 
     def collate(self, pairs: list[tuple[np.ndarray, list[str]]]) -> dict[str, torch.Tensor]:
-        """Inputs of the model: words and padded, normalised motion; captions of the same words share a number."""
+        """Inputs of the model: words and padded, normalised motion; captions of the same words share a number.
+
+        Args:
+            pairs: Motion (T, D) and caption tokens.
+
+        Returns:
+            The batch.
+        """
         same_words: dict[tuple[str, ...], int] = {}
         lengths = torch.tensor([len(motion) for motion, _ in pairs])
         padded = torch.zeros(len(pairs), int(lengths.max()), pairs[0][0].shape[1])
@@ -63,7 +70,13 @@ class EvaluatorTrainer(StageTrainer):
 
     @torch.no_grad()
     def evaluate(self, *args, metric_key_prefix: str = "eval", **kwargs):
-        """R-Precision of the first caption of each validation motion."""
+        """R-Precision of the first caption of each validation motion.
+
+        Args:
+            *args: Unused.
+            metric_key_prefix: Prefix of the figures' names.
+            **kwargs: Unused.
+        """
         model = self.accelerator.unwrap_model(self.model).eval()
         texts = model.get_text_features([entry.tokens[0] for entry in self.eval_entries]).cpu().numpy()
         motions = model.get_motion_features([entry.motion for entry in self.eval_entries]).cpu().numpy()
@@ -80,7 +93,15 @@ def top_k(entries: Sized) -> int:
 
 
 def vocabulary(entries: list[CaptionedMotion], min_count: int) -> list[str]:
-    """The words of the captions with at least `min_count` occurrences, most frequent first, after sos, eos and unk."""
+    """The words of the captions with at least `min_count` occurrences, most frequent first, after sos, eos and unk.
+
+    Args:
+        entries: Captioned motions.
+        min_count: Smallest number of occurrences.
+
+    Returns:
+        The words.
+    """
     counts: dict[str, int] = {}
     for entry in entries:
         for tokens in entry.tokens:
@@ -92,7 +113,13 @@ def vocabulary(entries: list[CaptionedMotion], min_count: int) -> list[str]:
 
 
 def train_judge(arguments: "EvaluatorArguments", training: TrainingArguments, held_out: bool) -> None:
-    """Train one judge; the held-out one takes another seed, its own settings and every second half of the clips."""
+    """Train one judge; the held-out one takes another seed, its own settings and every second half of the clips.
+
+    Args:
+        arguments: Options of the script.
+        training: The Trainer's arguments.
+        held_out: Train the held-out judge.
+    """
     name = "held_out_evaluator" if held_out else "evaluator"
     settings = arguments.model | (arguments.held_out_model if held_out else {})
     claimed = asdict(arguments) | {"judges": name, "held_out_output_dir": ""}
@@ -139,6 +166,10 @@ def train_judge(arguments: "EvaluatorArguments", training: TrainingArguments, he
 
 def train_judges(arguments: "EvaluatorArguments", training: TrainingArguments) -> None:
     """Train the evaluator, the held-out judge, or both.
+
+    Args:
+        arguments: Options of the script.
+        training: The Trainer's arguments.
 
     Raises:
         SystemExit: an input or a setting is refused, or a training ends without a model.

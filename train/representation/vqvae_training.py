@@ -41,7 +41,14 @@ class MotionWindows(ResumableRows):
         return motion[start : start + self.window]
 
     def collate(self, motions: list[np.ndarray]) -> dict[str, torch.Tensor]:
-        """Normalised and padded windows with their mask."""
+        """Normalised and padded windows with their mask.
+
+        Args:
+            motions: Windows (T, D).
+
+        Returns:
+            The batch.
+        """
         return dict(self.extractor(motions, return_tensors="pt"))
 
 
@@ -60,7 +67,13 @@ class VQVAETrainer(StageTrainer):
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def evaluate(self, *args, metric_key_prefix: str = "eval", **kwargs):
-        """Reconstruction of the whole validation clips."""
+        """Reconstruction of the whole validation clips.
+
+        Args:
+            *args: Unused.
+            metric_key_prefix: Prefix of the figures' names.
+            **kwargs: Unused.
+        """
         model = self.accelerator.unwrap_model(self.model).eval()
         metrics = reconstruction_metrics(model, self.extractor, self.eval_motions)
         model.train()
@@ -124,6 +137,10 @@ def require_latents(motions: list[np.ndarray], config: MotionVQVAEConfig, most: 
 
 def train_vqvae(arguments: "VQVAEArguments", training: TrainingArguments) -> None:
     """Train, evaluate and save the motion VQ-VAE with its feature extractor.
+
+    Args:
+        arguments: Options of the script.
+        training: The Trainer's arguments.
 
     Raises:
         SystemExit: an input or a setting is refused, or the training ends without a model.

@@ -109,6 +109,9 @@ def studies(t2m_only_fraction: float, t2m_share: float, rewards: str = "") -> di
         t2m_only_fraction, t2m_share: how the budgets' SFT mixes the tasks; says how many examples of each the joint
             arm sees, and with that how many steps a single task takes to see as many.
         rewards: those of the budgets' GRPO, as train/grpo.py is given them; empty: the paper's.
+
+    Returns:
+        The studies.
     """
     of_t2m = t2m_only_fraction + (1 - t2m_only_fraction) * t2m_share
     t2m, m2t = {"t2m_only_fraction": 1.0}, {"t2m_only_fraction": 0.0, "t2m_share": 0.0}

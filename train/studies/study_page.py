@@ -73,7 +73,15 @@ def write_results(
 def curves_over_time(
     table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]
 ) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """R@1 by the held-out judge over seconds: by split and way of answering, a point for each number of answers."""
+    """R@1 by the held-out judge over seconds: by split and way of answering, a point for each number of answers.
+
+    Args:
+        table: Rows of the study's table.
+        seconds: Seconds of answering by arm and task.
+
+    Returns:
+        Points (seconds, R@1) by way of answering, by split.
+    """
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     tasks = {TASKS[task].short: task for task in ("t2m", "t2m_hard")}
     for row in table:

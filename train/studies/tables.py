@@ -101,7 +101,14 @@ def scores(path: Path) -> Scores:
 
 
 def answering_seconds(paths: Sequence[Path]) -> dict[str, float]:
-    """What answering and scoring a split once took, by task, in the mean of several evaluations."""
+    """What answering and scoring a split once took, by task, in the mean of several evaluations.
+
+    Args:
+        paths: `results.json` of each evaluation.
+
+    Returns:
+        Seconds by task.
+    """
     found: dict[str, list[float]] = {}
     for path in paths:
         results = json.loads(path.read_text(encoding="utf-8"))

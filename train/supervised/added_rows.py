@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def write_added_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as JSON Lines; each has at least "caption", "thought" and "codes"."""
+    """Write rows as JSON Lines; each has at least "caption", "thought" and "codes".
+
+    Args:
+        path: The file.
+        rows: The rows.
+    """
     with atomic_write(path) as part, open(part, "w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
@@ -26,6 +31,9 @@ def read_added_rows(path: str | Path, num_codes: int) -> tuple[list[CaptionedMot
 
     Args:
         path: JSON Lines file. num_codes: of the codebook that the codes belong to.
+
+    Returns:
+        Entries and codes.
 
     Raises:
         ValueError: No row, or one that is not of this form; the message names its line.

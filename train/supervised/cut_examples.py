@@ -100,6 +100,14 @@ def thought_part(thought: str, start: float, end: float) -> str:
     """What a thought says of the seconds from `start` to `end`, told from `start` on.
 
     Sentences without a time are of the whole and stay. If nothing else does, what was going on at `start` is told.
+
+    Args:
+        thought: The thought.
+        start: Seconds.
+        end: Seconds.
+
+    Returns:
+        The part.
     """
     kept, running = [], ""
     told = False
@@ -135,7 +143,17 @@ def _shifted(sentence: str, start: float) -> str:
 
 
 def caption_part(caption: str, begin: int, end: int, events: int) -> str:
-    """The clauses `begin` to `end` of a caption with one clause for each of `events`; any other caption whole."""
+    """The clauses `begin` to `end` of a caption with one clause for each of `events`; any other caption whole.
+
+    Args:
+        caption: The caption.
+        begin: First event.
+        end: The event after the last.
+        events: Number of events.
+
+    Returns:
+        The part.
+    """
     clauses = split_clauses(caption)
     if len(clauses) != events or begin == 0:
         return caption

@@ -47,7 +47,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
-    """What `train/self_train.py` hands on."""
+    """Add the options that `train/self_train.py` hands on.
+
+    Args:
+        parser: The parser.
+    """
     parser.add_argument("--candidates", type=positive_int, default=8, help="answers a caption (default 8)")
     parser.add_argument("--temperature", type=float, default=0.8, help="of the answers (default 0.8)")
     parser.add_argument("--new_captions", type=non_negative_int, default=700, help="captions beside the dataset's")
@@ -66,6 +70,10 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
 def check_sampling_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Refuse numbers and names that cannot be used.
+
+    Args:
+        parser: The parser.
+        arguments: The options.
 
     Raises:
         SystemExit: Naming the option.
@@ -90,6 +98,9 @@ def captions_to_answer(
     Args:
         splits: The captions of each split of the dataset. No new caption is in any of them.
         new, captions_from, training: See the options. seed: of all draws.
+
+    Returns:
+        Each caption with where it comes from.
 
     Raises:
         ValueError: A file with too few captions that no split has.
@@ -119,6 +130,13 @@ def kept(rows: Sequence[Mapping[str, Any]], share: float) -> list[Mapping[str, A
     """The best `share` of the valid rows by the log-probability a token, in the order given.
 
     A sum over tokens would leave out long captions, whatever their answers are worth.
+
+    Args:
+        rows: Rows of answers.
+        share: Share to keep.
+
+    Returns:
+        The rows that are kept.
     """
     valid = [row for row in rows if row["valid"]]
     if not valid:
@@ -129,7 +147,14 @@ def kept(rows: Sequence[Mapping[str, Any]], share: float) -> list[Mapping[str, A
 
 
 def answered(path: Path) -> list[dict[str, Any]]:
-    """The rows an earlier start has written; a last line that it could not finish is dropped from the file."""
+    """The rows an earlier start has written; a last line that it could not finish is dropped from the file.
+
+    Args:
+        path: The file of answers.
+
+    Returns:
+        The rows.
+    """
     if not path.is_file():
         return []
     whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
@@ -141,7 +166,17 @@ def answered(path: Path) -> list[dict[str, Any]]:
 def answers_to(
     model: Any, processor: Any, asked: Sequence[tuple[str, str]], arguments: argparse.Namespace
 ) -> Iterator[list[dict[str, Any]]]:
-    """Rows of `AT_ONCE` captions at a time, the best answer of each with its reading."""
+    """Rows of `AT_ONCE` captions at a time, the best answer of each with its reading.
+
+    Args:
+        model: The UniMo model.
+        processor: Its processor.
+        asked: (caption, "training" or "new").
+        arguments: The options.
+
+    Yields:
+        Rows of some captions.
+    """
     for begin in range(0, len(asked), AT_ONCE):
         part = asked[begin : begin + AT_ONCE]
         best = model.generate_answers(
@@ -166,7 +201,13 @@ def answers_to(
 
 
 def sample(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Answer every caption, choose, and write both; returns the counts.
+    """Answer every caption, choose, and write both.
+
+    Args:
+        arguments: The options.
+
+    Returns:
+        The counts.
 
     Raises:
         ValueError: A split is missing, captions cannot be made, or not one answer is valid.

@@ -17,6 +17,9 @@ from train.supervised.token_parts import PARTS, part_means, part_sums, token_par
 def check_weighted_loss(training: SFTConfig) -> None:
     """Stop where a token's share of the loss cannot be weighted.
 
+    Args:
+        training: The Trainer's arguments.
+
     Raises:
         SystemExit: another loss than the plain one, or a TRL that gives no loss per token.
     """

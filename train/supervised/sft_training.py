@@ -131,7 +131,14 @@ def step_size(training: SFTConfig) -> int:
 
 
 def cut_shares(arguments: "SFTArguments") -> dict[str, float]:
-    """The share of each task that clips are cut for, of those that are taught."""
+    """The share of each task that clips are cut for, of those that are taught.
+
+    Args:
+        arguments: Options of the script.
+
+    Returns:
+        Share by task.
+    """
     shares = {"continue": arguments.continue_share, "fill": arguments.fill_share}
     return {task: share for task, share in shares.items() if share}
 

@@ -9,7 +9,11 @@ from modeling_unimo.command_line import command, exit_on_error, positive_int
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Run the server; `SystemExit` says what is wrong with its input."""
+    """Run the server; `SystemExit` says what is wrong with its input.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description="Answer requests for motions and descriptions over HTTP.")
     parser.add_argument(
         "--model", help="folder or Hub name of a UniMo model; default: the small one that comes with the package"

@@ -38,7 +38,11 @@ class Job:
     cancelled: bool = False
 
     def tell(self, news: Any) -> None:
-        """Hand something over to whoever reads `news`; from any thread."""
+        """Hand something over to whoever reads `news`; from any thread.
+
+        Args:
+            news: What is handed over.
+        """
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.news.put_nowait, news)
 
@@ -94,6 +98,12 @@ class Engine:
     def submit(self, request: MotionRequest | DescriptionRequest) -> Job:
         """Queue a request; its news are `StreamedPart`s or one `MotionDescription`, or an exception that ends them.
 
+        Args:
+            request: The request.
+
+        Returns:
+            The job, whose `news` bring the answer.
+
         Raises:
             Busy: too many requests wait.
             Stopped: the engine is closed.
@@ -110,7 +120,11 @@ class Engine:
         return job
 
     def cancel(self, job: Job) -> None:
-        """Nobody wants the answer any more."""
+        """Nobody wants the answer any more.
+
+        Args:
+            job: The job.
+        """
         with self._changed:
             job.cancelled = True
             waiting = self._waiting[type(job.request)]
@@ -118,7 +132,11 @@ class Engine:
                 waiting.remove(job)
 
     def counts(self) -> dict[str, int]:
-        """How many requests wait and are being answered."""
+        """How many requests wait and are being answered.
+
+        Returns:
+            Number of requests by state.
+        """
         with self._changed:
             return {"waiting": sum(map(len, self._waiting.values())), "active": sum(self._active.values())}
 

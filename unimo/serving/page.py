@@ -12,7 +12,11 @@ from modeling_unimo.visualization_unimo import player_html
 
 @lru_cache
 def live_page() -> str:
-    """The page: a text field and the player, self-contained."""
+    """The page: a text field and the player, self-contained.
+
+    Returns:
+        The HTML.
+    """
     return render(Path(__file__).parent / "templates" / "live.html", player=player_html([{"joints": _rest_pose()}]))
 
 

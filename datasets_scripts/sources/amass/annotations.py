@@ -75,6 +75,9 @@ def load_annotations(root: Path, captions: str = "humanml3d", mirrored: bool = T
             captions.jsonl whose ids are AMASS paths.
         mirrored: make the mirrored clips, too (where captions are not given for them, left and right are exchanged).
 
+    Returns:
+        The annotation set.
+
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: a file is of another form.
@@ -95,6 +98,13 @@ def load_annotations(root: Path, captions: str = "humanml3d", mirrored: bool = T
 
 def find_in(root: Path, name: str) -> Path:
     """A file or folder of the HumanML3D repository, in `root` or in its folder HumanML3D.
+
+    Args:
+        root: The data folder.
+        name: Name of the file or folder.
+
+    Returns:
+        Its path.
 
     Raises:
         FileNotFoundError: it is in neither.
@@ -126,6 +136,12 @@ def _humanml3d(root: Path, mirrored: bool) -> Annotations:
 
 def read_index(path: Path) -> tuple[list[Row], list[Skipped]]:
     """The rows of HumanML3D's index.csv, and those that cannot be used.
+
+    Args:
+        path: The index.csv.
+
+    Returns:
+        The rows, and what was skipped.
 
     Raises:
         ValueError: the file has not the columns of the index, or not one usable row.
@@ -260,7 +276,14 @@ def _from_records(name: str, records: Iterable[Record], mirrored: bool) -> Annot
 
 
 def mirror_caption(caption: Caption) -> Caption:
-    """The caption of the mirrored motion: left and right, clockwise and counterclockwise exchanged."""
+    """The caption of the mirrored motion: left and right, clockwise and counterclockwise exchanged.
+
+    Args:
+        caption: The caption.
+
+    Returns:
+        The mirrored caption.
+    """
     words = re.compile(rf"\b({'|'.join(_OPPOSITES)})\b", re.IGNORECASE)
     text = words.sub(lambda match: _OPPOSITES[match.group().lower()], caption.text)
     return replace(caption, text=text, tokens=tokenize_caption(text))

@@ -46,7 +46,15 @@ class Inventory:
 
 
 def take_inventory(root: Path, keys: Collection[str]) -> Inventory:
-    """Looks for sources in `amass_data/`, `pose_data/humanact12*` and archives in `root` or `amass_data/`."""
+    """Looks for sources in `amass_data/`, `pose_data/humanact12*` and archives in `root` or `amass_data/`.
+
+    Args:
+        root: The data folder.
+        keys: Keys of the sources that are wanted.
+
+    Returns:
+        Where each source is.
+    """
     inventory = Inventory()
     keys = set(keys)
     archives: list[Path] = []
@@ -122,6 +130,9 @@ def read_archive(path: Path, keys: Collection[str]) -> Iterator[tuple[str, io.By
     Args:
         path: a tar archive, plain or compressed.
         keys: sources to look for.
+
+    Yields:
+        Name and content of a file, or why it cannot be used.
     """
     wanted, smplx, unsafe = set(keys), 0, []
     found = 0

@@ -126,7 +126,14 @@ class Layout:
     faults: list[Skipped]
 
     def names(self, row: Row) -> list[str]:
-        """The clips of a row."""
+        """The clips of a row.
+
+        Args:
+            row: The row of the index.
+
+        Returns:
+            Names of its clips.
+        """
         return [row.name, f"M{row.name}"] if self.options.mirror else [row.name]
 
 
@@ -156,6 +163,9 @@ def build_layout(
         options: see `LayoutOptions`.
         workers: processes that read and convert.
         progress: show progress bars.
+
+    Returns:
+        The finished layout.
 
     Raises:
         FileNotFoundError: something that all clips need is missing.
@@ -553,7 +563,15 @@ def _write_texts(layout: Layout) -> None:
 
 
 def scale_times(content: bytes, factor: float) -> bytes:
-    """A caption file with its time tags multiplied; lines without tags stay as they are."""
+    """A caption file with its time tags multiplied; lines without tags stay as they are.
+
+    Args:
+        content: Content of a caption file.
+        factor: Factor of the time tags.
+
+    Returns:
+        The new content.
+    """
     lines = content.decode("utf-8").split("\n")
     for place, line in enumerate(lines):
         *before, start, end = ["", *line.split("#")]

@@ -87,6 +87,9 @@ def cut_amass(
         bodies: body model files by gender.
         choices: see `Choices`.
 
+    Returns:
+        The clips, and what was assumed.
+
     Raises:
         Unusable: the file is damaged, of another release, or holds no motion; or a body model is missing.
     """
@@ -138,6 +141,13 @@ def cut_amass(
 def choose_gender(stored: str | bytes | None, rule: str) -> str:
     """The body that a file's gender asks for.
 
+    Args:
+        stored: The gender as the file stores it, or None.
+        rule: "published" or "declared".
+
+    Returns:
+        "male", "female" or "neutral".
+
     Raises:
         Unusable: rule "declared", and the gender is none of the three.
     """
@@ -168,6 +178,13 @@ def _upright(joints: np.ndarray) -> np.ndarray:
 def cut_humanact12(file: Path | IO[bytes], rows: Sequence[Row]) -> Cut:
     """The clips of one HumanAct12 file: joints already, Y up, taken whole whatever the index says, as published.
 
+    Args:
+        file: The .npy file.
+        rows: Rows of the index that name it.
+
+    Returns:
+        The clips.
+
     Raises:
         Unusable: the file is damaged or holds no joints.
     """
@@ -182,10 +199,24 @@ def cut_humanact12(file: Path | IO[bytes], rows: Sequence[Row]) -> Cut:
 
 
 def is_humanact12(key: str) -> bool:
-    """Whether a source is of HumanAct12, by its path as published."""
+    """Whether a source is of HumanAct12, by its path as published.
+
+    Args:
+        key: Key of the source.
+
+    Returns:
+        Whether it is.
+    """
     return HUMANACT12 in key
 
 
 def mirrored(joints: np.ndarray) -> np.ndarray:
-    """The mirror image (T, 22, 3): x negated, left and right exchanged."""
+    """The mirror image (T, 22, 3): x negated, left and right exchanged.
+
+    Args:
+        joints: (T, 22, 3).
+
+    Returns:
+        (T, 22, 3).
+    """
     return np.ascontiguousarray(joints[:, list(HUMANML3D.mirror_order)] * _SIGNS.astype(np.float32))

@@ -35,7 +35,15 @@ _T_POSE_FRAMES = 5
 
 
 def find_reference(root: Path, built: Path) -> Path | None:
-    """The folder of the HumanML3D repository that holds the published clip, unless it is the one that was built."""
+    """The folder of the HumanML3D repository that holds the published clip, unless it is the one that was built.
+
+    Args:
+        root: The data folder.
+        built: Folder that was built.
+
+    Returns:
+        The folder, or None.
+    """
     for folder in (root / "HumanML3D", root):
         if (folder / "new_joint_vecs" / f"{REFERENCE_CLIP}.npy").is_file() and folder.resolve() != built.resolve():
             return folder
@@ -93,7 +101,12 @@ class Evidence:
         self.t_poses: set[str] = set()
 
     def add(self, name: str, features: np.ndarray) -> None:
-        """Adds a finite motion (T, 263)."""
+        """Adds a finite motion (T, 263).
+
+        Args:
+            name: Name of the clip.
+            features: (T, 263) raw features.
+        """
         self.lengths[name] = len(features)
         features = features.astype(np.float32, copy=False)
         self.float32.add(features)
@@ -173,7 +186,14 @@ class Evidence:
         report.add("clips of another length than published", told, 0, WRONG if off else OK, remedy)
 
     def statistics(self, path: Path) -> str:
-        """How a Mean.npy was summed: "published" (in float32), "float64", or "other" where it is of other motions."""
+        """How a Mean.npy was summed: "published" (in float32), "float64", or "other" where it is of other motions.
+
+        Args:
+            path: The Mean.npy.
+
+        Returns:
+            "published", "float64" or "other".
+        """
         try:
             mean = load_array(path).astype(np.float64)
         except (ValueError, FileNotFoundError):

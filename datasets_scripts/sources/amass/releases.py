@@ -44,6 +44,12 @@ def source_key(path: str) -> str:
 
     Archives and BABEL nest datasets in other names (`BMLrub/BioMotionLab_NTroje/...`): what counts is the last folder
     that is a dataset. Paths of other datasets lose leading `.`, `pose_data` and `amass_data` and keep the rest.
+
+    Args:
+        path: Path of the file, in a folder, an archive or an annotation.
+
+    Returns:
+        The key.
     """
     parts = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in (".", "/")]
     name = re.sub(r"\.(npz|npy)$", "", parts[-1]) if parts else ""
@@ -56,27 +62,62 @@ def source_key(path: str) -> str:
 
 
 def dataset_of(key: str) -> str:
-    """The dataset's folder in a source key."""
+    """The dataset's folder in a source key.
+
+    Args:
+        key: Key of a source.
+
+    Returns:
+        Name of the dataset.
+    """
     return key.partition("/")[0]
 
 
 def archive_dataset(stem: str) -> str | None:
-    """The dataset that an archive's name tells, None for any other name."""
+    """The dataset that an archive's name tells, None for any other name.
+
+    Args:
+        stem: Name of the archive, without suffixes.
+
+    Returns:
+        Name of the dataset, or None.
+    """
     return _FOLDERS.get(stem.lower())
 
 
 def download_name(dataset: str) -> str:
-    """What to download for a dataset."""
+    """What to download for a dataset.
+
+    Args:
+        dataset: Name of the dataset.
+
+    Returns:
+        Name of the archive.
+    """
     if dataset == HUMANACT12:
         return "pose_data/humanact12.zip of the HumanML3D repository"
     return f"{DOWNLOADS.get(dataset, (dataset,))[0]}.tar.bz2 of the 'SMPL+H G' release"
 
 
 def is_smplx_name(path: str) -> bool:
-    """Whether a file is of AMASS's SMPL-X release, by its name."""
+    """Whether a file is of AMASS's SMPL-X release, by its name.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Whether it is.
+    """
     return PurePosixPath(path).stem.endswith(_SMPLX_ENDING)
 
 
 def trim_frames(key: str) -> int:
-    """Frames at 20 per second that the published build cuts off the start of a recording."""
+    """Frames at 20 per second that the published build cuts off the start of a recording.
+
+    Args:
+        key: Key of a source.
+
+    Returns:
+        Number of frames, 0 for most datasets.
+    """
     return next((frames for folder, frames in TRIMS.items() if folder in key), 0)

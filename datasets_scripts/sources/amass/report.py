@@ -26,6 +26,9 @@ def make_report(layout: Layout, root: Path) -> Report:
     Args:
         layout: what `build_layout` returned.
         root: folder of the data, in which the published reference clip and statistics are looked for.
+
+    Returns:
+        The report.
     """
     report = Report(layout.folder.name, f"AMASS with the captions of {layout.annotations.name}")
     official = layout.annotations.is_published_index

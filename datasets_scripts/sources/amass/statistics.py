@@ -23,13 +23,21 @@ class Float32Sum:
         self.rows = 0
 
     def add(self, block: np.ndarray) -> None:
-        """Adds the rows of a block (T, D) float32."""
+        """Adds the rows of a block (T, D) float32.
+
+        Args:
+            block: (T, D) float32.
+        """
         rows = block if self.total is None else np.concatenate([self.total[None], block])
         self.total = np.add.reduce(rows, axis=0)
         self.rows += len(block)
 
     def mean(self) -> np.ndarray:
-        """The mean of all rows, float32."""
+        """The mean of all rows, float32.
+
+        Returns:
+            (D,) float32.
+        """
         if self.total is None:
             raise ValueError("no rows to take the mean of")
         return self.total / np.float32(self.rows)
@@ -43,6 +51,9 @@ def clip_statistics(
     Args:
         clips: gives the clips (T, D) float32 anew at every call, always in the same order.
         statistics: "published" (two passes, float32) or "float64" (`feature_statistics`).
+
+    Returns:
+        Mean and Std.
 
     Raises:
         ValueError: no clips, or `statistics` is none of the two.

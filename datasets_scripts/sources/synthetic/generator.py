@@ -85,6 +85,13 @@ def held_out(segment: Segment, manner: str) -> bool:
 
     Only actions with a side or a count take part, and a side alone only together with a manner: otherwise a rule on
     "turns to the right" would take most right turns out of training.
+
+    Args:
+        segment: The action.
+        manner: How it is done, such as "slowly".
+
+    Returns:
+        Whether it is.
     """
     if not segment.count and not (segment.side and manner):
         return False
@@ -190,7 +197,15 @@ def _acceptable_hard(plan: Plan) -> bool:
 
 
 def draw_clip(rng: np.random.Generator, hard: bool = False) -> tuple[Plan, Motion]:
-    """Draw a plan and animate it; actions that do not fit into 9.8 s are dropped from the end (hard: drawn anew)."""
+    """Draw a plan and animate it; actions that do not fit into 9.8 s are dropped from the end (hard: drawn anew).
+
+    Args:
+        rng: Source of the draws.
+        hard: Draw a clip of `test_hard`.
+
+    Returns:
+        The plan and its motion.
+    """
     while True:
         plan = _draw_plan(rng, hard)
         if hard:
@@ -271,7 +286,15 @@ def _pool_actions(rng: np.random.Generator, attribute: str) -> list[str]:
 
 
 def draw_pool(rng: np.random.Generator, attribute: str) -> list[tuple[Plan, Motion]]:
-    """Eight clips of one sequence of actions that differ in the values of `attribute` and in nothing else."""
+    """Eight clips of one sequence of actions that differ in the values of `attribute` and in nothing else.
+
+    Args:
+        rng: Source of the draws.
+        attribute: What differs between the clips.
+
+    Returns:
+        Plan and motion of each clip.
+    """
     while True:
         base = _draw_plan(rng, hard=False)
         segments = []
@@ -313,6 +336,9 @@ def new_captions(count: int, seed: int, avoid: Collection[str] = ()) -> list[str
         count: how many are wanted.
         seed: of the draws.
         avoid: captions that must not come out, such as those of a dataset's splits.
+
+    Returns:
+        The captions.
     """
     made: dict[str, None] = {}
     index = 0

@@ -269,7 +269,14 @@ def _phrase(segment: Segment, style: int, times: str = "") -> str:
 
 
 def mirrored(segment: Segment) -> Segment:
-    """The same action with left and right exchanged."""
+    """The same action with left and right exchanged.
+
+    Args:
+        segment: The action.
+
+    Returns:
+        The mirrored action.
+    """
     return Segment(
         segment.action,
         _OTHER[segment.side],
@@ -286,6 +293,13 @@ def relation(plan: Plan, index: int) -> str:
 
     `mirror`: the action before on the other side; `return`: the second walk of walk, half turn, walk with equal steps;
     `as_many`: the count of the action before; empty where there is none.
+
+    Args:
+        plan: The plan.
+        index: Index of the action.
+
+    Returns:
+        "mirror", "return", "as_many" or "".
     """
     if index == 0:
         return ""
@@ -315,6 +329,15 @@ def clause(plan: Plan, index: int, style: int, related: bool = False) -> str:
     """What a caption says of action `index` in a style: one of `DETAILED`, `MEDIUM` or `PLAIN`.
 
     `related` tells it by an earlier action where `relation` allows that.
+
+    Args:
+        plan: The plan.
+        index: Index of the action.
+        style: Index of the wording.
+        related: Tell it by an earlier action where `relation` allows that.
+
+    Returns:
+        The clause.
     """
     segment = plan.segments[index]
     kind = relation(plan, index) if related else ""
@@ -340,6 +363,15 @@ def captions(plan: Plan, rng: np.random.Generator, related: float = 0.5, detaile
 
     `related` is the chance of each caption to tell an action by its relation to an earlier one where there is such a
     relation ("does the same with the other hand"), so that side or count must be worked out.
+
+    Args:
+        plan: The plan.
+        rng: Source of the draws.
+        related: Chance of each caption to use such a relation.
+        detailed_only: Leave the shorter and the plain one out.
+
+    Returns:
+        The captions.
     """
     count = len(plan.segments)
     manner = f"{plan.manner} " if plan.manner else ""
@@ -372,7 +404,16 @@ def captions(plan: Plan, rng: np.random.Generator, related: float = 0.5, detaile
 
 
 def repetitions(signal: np.ndarray, low: float = 0.60, high: float = 0.78) -> int:
-    """How often a signal rises above `high` of its range after having been below `low` of it."""
+    """How often a signal rises above `high` of its range after having been below `low` of it.
+
+    Args:
+        signal: (T,).
+        low: Share of the range below which it must fall.
+        high: Share of the range above which it must rise.
+
+    Returns:
+        The count.
+    """
     bottom, top = float(signal.min()), float(signal.max())
     if top - bottom < 1e-6:
         return 0
@@ -383,13 +424,27 @@ def repetitions(signal: np.ndarray, low: float = 0.60, high: float = 0.78) -> in
 
 
 def hip_heading(joints: np.ndarray) -> np.ndarray:
-    """Facing of the hips (T,) in radians: 0 toward +Z, growing to the left, unwrapped."""
+    """Facing of the hips (T,) in radians: 0 toward +Z, growing to the left, unwrapped.
+
+    Args:
+        joints: (T, 22, 3).
+
+    Returns:
+        (T,) radians.
+    """
     across = joints[:, 1] - joints[:, 2]
     return np.unwrap(np.arctan2(-across[:, 2], across[:, 0]))
 
 
 def count_swings(joints: np.ndarray) -> int:
-    """Steps taken: spans in which a toe is off the ground, both feet together."""
+    """Steps taken: spans in which a toe is off the ground, both feet together.
+
+    Args:
+        joints: (T, 22, 3) in metres.
+
+    Returns:
+        The count.
+    """
     toes = joints[:, 10:12, 1]
     off = toes > joints[:, :, 1].min() + 0.012
     return int((off[1:] & ~off[:-1]).sum())
@@ -444,7 +499,15 @@ _SWINGS: Mapping[str, Callable[[Segment], int]] = {
 
 
 def count_agrees(segment: Segment, joints: np.ndarray) -> bool:
-    """Whether the joints (T, 22, 3) of an action show as many repetitions as the plan says."""
+    """Whether the joints (T, 22, 3) of an action show as many repetitions as the plan says.
+
+    Args:
+        segment: The action.
+        joints: (T, 22, 3) in metres, of this action alone.
+
+    Returns:
+        Whether they do.
+    """
     if segment.action in _SWINGS:
         return count_swings(joints) == _SWINGS[segment.action](segment)
     signal = _signal(segment, joints)
@@ -551,7 +614,16 @@ def _manner_of(pace: str) -> str:
 
 
 def thought(plan: Plan, joints: np.ndarray, spans: list[tuple[int, int]]) -> str:
-    """The thought of a clip: start time and measured course of each action, the whole length and the final facing."""
+    """The thought of a clip: start time and measured course of each action, the whole length and the final facing.
+
+    Args:
+        plan: The plan.
+        joints: (T, 22, 3) in metres.
+        spans: First frame of each action and the one after its last.
+
+    Returns:
+        The thought.
+    """
     parts = []
     for segment, (start, end) in zip(plan.segments, spans, strict=True):
         parts.append(f"At {start / FPS:.1f} s {_statement(segment, joints[start : end + 1])}.")

@@ -136,7 +136,14 @@ class Animator:
         return track
 
     def move(self, name: str, start: float, end: float, value: float) -> None:
-        """Let a channel keep its value until `start` and reach `value` at `end` (seconds)."""
+        """Let a channel keep its value until `start` and reach `value` at `end` (seconds).
+
+        Args:
+            name: Name of the channel.
+            start: Time in seconds.
+            end: Time in seconds.
+            value: The value, in the channel's unit.
+        """
         track = self._track(name)
         last = track.times[-1]
         if start > last + 1e-6:
@@ -148,12 +155,25 @@ class Animator:
             track.values.append(value)
 
     def pose(self, start: float, end: float, **values: float) -> None:
-        """Move several channels to `values` between two times."""
+        """Move several channels to `values` between two times.
+
+        Args:
+            start: Time in seconds.
+            end: Time in seconds.
+            **values: Value by name of the channel.
+        """
         for name, value in values.items():
             self.move(name, start, end, value)
 
     def arm(self, start: float, end: float, side: str, flex: float, abduct: float, twist: float, elbow: float) -> None:
-        """Move one arm (or both) to a pose, in radians away from the hanging arm."""
+        """Move one arm (or both) to a pose, in radians away from the hanging arm.
+
+        Args:
+            start: Time in seconds.
+            end: Time in seconds.
+            side: "left", "right" or "both".
+            flex, abduct, twist, elbow: Angles in radians.
+        """
         for prefix in _prefixes(side):
             self.pose(
                 start,
@@ -167,12 +187,23 @@ class Animator:
             )
 
     def drop_arms(self, start: float, end: float, side: str = "both") -> None:
-        """Let one arm (or both) hang again."""
+        """Let one arm (or both) hang again.
+
+        Args:
+            start: Time in seconds.
+            end: Time in seconds.
+            side: "left", "right" or "both".
+        """
         self.arm(start, end, side, 0.0, 0.0, 0.0, 0.0)
 
     # -- root and feet ----------------------------------------------------------------------------------------------
     def travel(self, knots: list[tuple[float, float, float]], path: Callable[[np.ndarray], tuple]) -> None:
-        """Lead the root along `path(s) -> x, z, heading`, s given by Hermite knots (time, s, ds/dt)."""
+        """Lead the root along `path(s) -> x, z, heading`, s given by Hermite knots (time, s, ds/dt).
+
+        Args:
+            knots: (time, s, ds/dt), times in seconds.
+            path: Place and heading along the path, for an array of s.
+        """
         first = int(math.ceil(knots[0][0] * FPS - 1e-9))
         time = self._clock[first:]
         keys, values, slopes = (np.array(column) for column in zip(*knots, strict=True))
@@ -204,6 +235,15 @@ class Animator:
         """Swing one foot to the standing place of a root at `place` (x, z, heading).
 
         The heel leaves the ground `push` seconds before `start`, while the toe is still planted.
+
+        Args:
+            foot: "l" or "r".
+            start: Time in seconds.
+            end: Time in seconds.
+            place: x and z in metres, heading in radians.
+            lift: Height of the swing in metres.
+            heel: Pitch of the foot in radians as the heel leaves the ground.
+            push: Seconds before `start` at which it does.
         """
         sign = 1.0 if foot == "l" else -1.0
         x, z, heading = place
@@ -218,7 +258,15 @@ class Animator:
     def lift_foot(
         self, foot: str, start: float, end: float, side: float, up: float, front: float, pitch: float
     ) -> None:
-        """Take a foot off the ground to a toe position relative to the root's standing place for that foot."""
+        """Take a foot off the ground to a toe position relative to the root's standing place for that foot.
+
+        Args:
+            foot: "l" or "r".
+            start: Time in seconds.
+            end: Time in seconds.
+            side, up, front: Toe position in metres.
+            pitch: Pitch of the foot in radians.
+        """
         sign = 1.0 if foot == "l" else -1.0
         dx, dz = _rotate(self.heading, sign * (_TOE_SIDE + side), _TOE_FRONT + front)
         self.pose(
@@ -226,12 +274,26 @@ class Animator:
         )
 
     def set_foot_down(self, foot: str, start: float, end: float) -> None:
-        """Put a lifted foot back on the ground."""
+        """Put a lifted foot back on the ground.
+
+        Args:
+            foot: "l" or "r".
+            start: Time in seconds.
+            end: Time in seconds.
+        """
         self.lift_foot(foot, start, end, 0.0, 0.0, 0.0, 0.0)
 
     # -- evaluation -------------------------------------------------------------------------------------------------
     def motion(self, ticks: int, spans: list[tuple[int, int]]) -> Motion:
-        """The joints of the first `ticks` ticks."""
+        """The joints of the first `ticks` ticks.
+
+        Args:
+            ticks: Number of ticks (0.2 s each).
+            spans: First frame of each action and the one after its last.
+
+        Returns:
+            The motion.
+        """
         frames = ticks * FRAMES_PER_TICK + 1
         time = self._clock[:frames]
         channels = {name: track.sample(time) for name, track in self.tracks.items()}
@@ -980,6 +1042,12 @@ ACTIONS: Mapping[str, Callable[[Animator, Segment], int]] = {
 
 def animate(plan: Plan) -> Motion | None:
     """Animate a plan; None if it does not fit into the longest clip of 49 ticks (9.8 s).
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        The motion, or None.
 
     Raises:
         ValueError: if the plan is empty or an action is unknown.
