@@ -107,7 +107,16 @@ def standing_shifts(feet: np.ndarray, pins: np.ndarray) -> np.ndarray:
 
 
 def faded_between(shifts: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarray:
-    """Shifts (T, 3) of standing frames that rise before each contact and fade after it; short gaps are bridged."""
+    """Shifts (T, 3) of standing frames that rise before each contact and fade after it; short gaps are bridged.
+
+    Args:
+        shifts: (T, 3) of one foot.
+        pins: (T,) what of the foot stands.
+        fps: Frames per second.
+
+    Returns:
+        (T, 3).
+    """
     shifts = shifts.copy()
     spans = contact_spans(pins)
     fade = max(1, round(_BLEND * fps))
@@ -129,7 +138,14 @@ def faded_between(shifts: np.ndarray, pins: np.ndarray, fps: float) -> np.ndarra
 
 
 def contact_spans(pins: np.ndarray) -> list[tuple[int, int]]:
-    """(first frame, behind the last) of each contact of one foot's pins (T,)."""
+    """(first frame, behind the last) of each contact of one foot's pins (T,).
+
+    Args:
+        pins: (T,) what of the foot stands.
+
+    Returns:
+        The spans, in order.
+    """
     return _spans(pins != FREE)
 
 
