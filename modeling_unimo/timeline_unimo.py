@@ -26,7 +26,7 @@ CONTEXT_CODES = 8
 # Codes that any other model's answer is made to begin with: with more of them it writes on what was asked for before.
 PREFIX_CODES = 4
 # Answers written for a gap, of which the one that meets what follows best is taken.
-CANDIDATES = 8
+TRIES = 8
 # What a push of the root by 1 m/s costs against a jerk of 1 km/s^3 at the seam.
 _PUSH_COST = 1.0
 _WINDOW_SECONDS = 4.0
@@ -144,7 +144,7 @@ class TimelineMixin:
         start: float = 0.0,
         end: float | None = None,
         seed: int | None = None,
-        candidates: int = CANDIDATES,
+        tries: int = TRIES,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """A motion with one part written anew; the rest stays as it is, in pose, place and heading.
@@ -155,7 +155,7 @@ class TimelineMixin:
             processor: The processor that belongs to the model.
             start, end: The part in seconds, rounded to whole codes; `end` None: to the end of the motion.
             seed: Seed of the draws.
-            candidates: New parts written, of which the one that meets the rest best is taken.
+            tries: New parts written, of which the one that meets the rest best is taken.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -173,7 +173,7 @@ class TimelineMixin:
         self._check_fits(count, processor, "the part")
         before, after = known.codes[: first // unit], known.codes[first // unit + count :]
         gap = _Gap(text, count, before, after)
-        (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
+        (written,) = self._written([gap], processor, seed, tries, **generate_kwargs)
         best: tuple[float, str, list[int], np.ndarray] | None = None
         for thought, new in written:
             part = self._between(known.features[:first], before, new, after, known.features[last:], processor)
@@ -198,7 +198,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         duration: float = 2.0,
         seed: int | None = None,
-        candidates: int = CANDIDATES,
+        tries: int = TRIES,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """Two motions joined by what happens between them.
@@ -209,7 +209,7 @@ class TimelineMixin:
             processor: The processor that belongs to the model.
             duration: Seconds between them (0.2 to 9.6), rounded to whole codes.
             seed: Seed of the draws.
-            candidates: Parts written, of which the one that meets `after` best is taken.
+            tries: Parts written, of which the one that meets `after` best is taken.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -219,9 +219,7 @@ class TimelineMixin:
             ValueError: a motion of another skeleton or frame rate, or too short; a blank text; a duration that does
                 not fit.
         """
-        return self.fill_motions(
-            [before], [after], [text], processor, [duration], seed, candidates, **generate_kwargs
-        )[0]
+        return self.fill_motions([before], [after], [text], processor, [duration], seed, tries, **generate_kwargs)[0]
 
     def fill_motions(
         self,
@@ -231,7 +229,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         durations: Sequence[float],
         seed: int | None = None,
-        candidates: int = CANDIDATES,
+        tries: int = TRIES,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
         """Several gaps filled, written together; arguments, results and errors as of `fill_motion`.
@@ -243,7 +241,7 @@ class TimelineMixin:
             processor: The processor of the model.
             durations: Seconds of each gap.
             seed: Of the sampling.
-            candidates: As of `fill_motion`.
+            tries: As of `fill_motion`.
             **generate_kwargs: As of `fill_motion`.
 
         Returns:
@@ -255,7 +253,7 @@ class TimelineMixin:
             right = self._known(after, processor, "the motion after", from_end=False)
             sides.append((left, right))
             gaps.append(_Gap(text, self._codes_to_add(duration, processor), left.codes, right.codes))
-        written = self._written(gaps, processor, seed, candidates, **generate_kwargs)
+        written = self._written(gaps, processor, seed, tries, **generate_kwargs)
         filled = []
         for (left, right), gap, ways in zip(sides, gaps, written, strict=True):
             best: tuple[float, str, list[int], np.ndarray] | None = None
@@ -282,7 +280,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         loop: bool = False,
         seed: int | None = None,
-        candidates: int = CANDIDATES,
+        tries: int = TRIES,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """One motion for several texts in a row, minutes of it where asked for.
@@ -294,7 +292,7 @@ class TimelineMixin:
             loop: Let the motion end as it begins, in pose, height and speed, so that it can be played over and over;
                 place and heading go on from where they are.
             seed: Seed of the draws.
-            candidates: For a loop, ends written, of which the one that meets the beginning best is taken.
+            tries: For a loop, ends written, of which the one that meets the beginning best is taken.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -304,7 +302,7 @@ class TimelineMixin:
             ValueError: no segments or more than 200, a blank text, or a duration that does not fit; the message names
                 the segment.
         """
-        return self.generate_timelines([segments], processor, loop, seed, candidates, **generate_kwargs)[0]
+        return self.generate_timelines([segments], processor, loop, seed, tries, **generate_kwargs)[0]
 
     def generate_timelines(
         self,
@@ -312,7 +310,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         loop: bool = False,
         seed: int | None = None,
-        candidates: int = CANDIDATES,
+        tries: int = TRIES,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
         """Several timelines, written together; arguments, results and errors as of `generate_timeline`.
@@ -322,7 +320,7 @@ class TimelineMixin:
             processor: The processor of the model.
             loop: Let each motion end as it begins.
             seed: Of the sampling.
-            candidates: As of `generate_timeline`.
+            tries: As of `generate_timeline`.
             **generate_kwargs: As of `generate_timeline`.
 
         Returns:
@@ -348,7 +346,7 @@ class TimelineMixin:
             all_codes, texts = codes[row], [text for text, _ in plan]
             if loop:
                 last = _Gap(texts[-1], counts[row][-1])
-                all_codes = self._closed_loop(all_codes, last, processor, seed, candidates, **generate_kwargs)
+                all_codes = self._closed_loop(all_codes, last, processor, seed, tries, **generate_kwargs)
             features = (self._decoded_round if loop else self._decoded)(all_codes, processor)
             unit = processor.feature_extractor.unit_length
             seams = [unit * sum(counts[row][:index]) for index in range(0 if loop else 1, len(counts[row]))]
@@ -431,11 +429,11 @@ class TimelineMixin:
         gaps: Sequence[_Gap],
         processor: UniMoProcessor,
         seed: int | None,
-        ways: int = 1,
+        tries: int = 1,
         **generate_kwargs: Any,
     ) -> list[list[tuple[str, list[int]]]]:
-        """Thought and codes of each gap, in so many ways."""
-        ways = as_int("candidates", ways, 1)
+        """Thought and codes of each gap, written so often."""
+        tries = as_int("tries", tries, 1)
         tasks: list[str] = []
         shown: list[Given | None] = []
         beginnings: list[list[int]] = []
@@ -461,7 +459,7 @@ class TimelineMixin:
         processor.warn_of_unknown_words([gap.text for gap in gaps])
         texts = [gap.text for gap in gaps]
         answers = self.generate_answers(
-            tasks, texts, shown, processor, durations=durations, beginnings=beginnings, num_samples=ways, seed=seed,
+            tasks, texts, shown, processor, durations=durations, beginnings=beginnings, num_samples=tries, seed=seed,
             **generate_kwargs,
         )  # fmt: skip
         return [
@@ -523,7 +521,7 @@ class TimelineMixin:
         last: _Gap,
         processor: UniMoProcessor,
         seed: int | None,
-        candidates: int,
+        tries: int,
         **generate_kwargs: Any,
     ) -> list[int]:
         """Codes whose end, up to a second of the last part, is written anew to lead back to the beginning."""
@@ -532,7 +530,7 @@ class TimelineMixin:
             return codes
         kept, unit = codes[:-count], processor.feature_extractor.unit_length
         gap = _Gap(last.text, count, kept, codes)
-        (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
+        (written,) = self._written([gap], processor, seed, tries, **generate_kwargs)
         ways = [codes[-count:], *(new for _, new in written)]
 
         def cost(new: list[int]) -> float:
