@@ -141,11 +141,11 @@ def _check_splits(folder: Path, dim: int, report: Report) -> list[str]:
         try:
             names, faults = read_names(path)
         except ValueError as error:
-            report.add(name, str(error), f"{official} names", WRONG, "copy it anew from the dataset's repository")
+            report.add(name, str(error), f"{official} names", WRONG, "copy it again from the dataset's repository")
             continue
         report.add(name, f"{len(names)} names", f"{official} (official)", _verdict_of(len(names), official))
         for reason, number in Counter(fault.reason for fault in faults).items():
-            report.add(f"{name}: {reason}", number, 0, WRONG, "delete these lines or copy the file anew")
+            report.add(f"{name}: {reason}", number, 0, WRONG, "delete these lines or copy the file again")
         if name in SPLIT_FILES.values():
             for entry in names:
                 owners.setdefault(entry, []).append(name)
@@ -216,14 +216,14 @@ def _check_motions(
         if index % step == 0 and len(motion) > 1:
             sample.append(motion)
     checks = (
-        ("unreadable motions", unreadable, "copy or make them anew; pickled arrays are refused"),
-        (f"motions not (frames, {dim})", shapes, "they belong to another skeleton or were cut: make them anew"),
+        ("unreadable motions", unreadable, "copy or make them again; pickled arrays are refused"),
+        (f"motions not (frames, {dim})", shapes, "they belong to another skeleton or were cut: make them again"),
         (
             "motions with NaN",
             spoilt,
-            "make them anew, or leave them: the build skips them, as published",
+            "make them again, or leave them: the build skips them, as published",
         ),
-        ("motions that are no body of a person", bodies, "make them anew, or leave them: the build skips them"),
+        ("motions that are no body of a person", bodies, "make them again, or leave them: the build skips them"),
     )
     for what, items, remedy in checks:
         if items:
@@ -383,14 +383,14 @@ def _check_one(
     try:
         values = load_array(path)
     except ValueError as error:
-        report.add(name, str(error), f"({skeleton.feature_dim},)", WRONG, "copy it anew")
+        report.add(name, str(error), f"({skeleton.feature_dim},)", WRONG, "copy it again")
         return
     if values.shape != (skeleton.feature_dim,):
         remedy = "it belongs to another dataset: copy this one's"
         report.add(name, values.shape, f"({skeleton.feature_dim},)", WRONG, remedy)
         return
     if not np.isfinite(values).all():
-        report.add(name, f"{int((~np.isfinite(values)).sum())} NaN or infinite", "numbers", WRONG, "copy it anew")
+        report.add(name, f"{int((~np.isfinite(values)).sum())} NaN or infinite", "numbers", WRONG, "copy it again")
         return
     if not is_std:
         verdict, remedy = (WRONG, "Mean and Std are exchanged: rename them") if _looks_like_std(values) else (OK, "")
@@ -399,7 +399,7 @@ def _check_one(
     if (values <= 0).any():
         number = int((values <= 0).sum())
         report.add(
-            name, f"{number} values of 0 or less", "> 0", WRONG, "Mean and Std may be exchanged; copy them anew"
+            name, f"{number} values of 0 or less", "> 0", WRONG, "Mean and Std may be exchanged; copy them again"
         )
         return
     if not reference:

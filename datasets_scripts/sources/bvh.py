@@ -119,7 +119,7 @@ def read_joint_map(path: str | Path) -> dict[str, str]:
         raise ValueError(f'{path} must hold an object such as {{"left_hip": "LeftUpLeg"}}')
     unknown = [key for key in entries if key not in HUMANML3D.joint_names]
     if unknown:
-        raise ValueError(f"{path}: {unknown} are none of the joints {', '.join(HUMANML3D.joint_names)}")
+        raise ValueError(f"{path}: unknown joints {unknown}; keys must be among {', '.join(HUMANML3D.joint_names)}")
     return entries
 
 

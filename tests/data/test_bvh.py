@@ -230,7 +230,7 @@ def test_joint_map_goes_before_the_names(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"tail": "x"}', "none of the joints"), ("[1]", "must hold an object"), ("{", "not JSON")],
+    [('{"tail": "x"}', "unknown joints"), ("[1]", "must hold an object"), ("{", "not JSON")],
 )
 def test_bad_joint_maps_are_refused(tmp_path, content: str, message: str) -> None:
     path = tmp_path / "map.json"

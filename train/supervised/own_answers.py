@@ -79,7 +79,7 @@ def check_sampling_options(parser: argparse.ArgumentParser, arguments: argparse.
         SystemExit: Naming the option.
     """
     if arguments.candidates < 2:
-        parser.error("--candidates must be >= 2: of one answer there is nothing to choose")
+        parser.error(f"--candidates must be >= 2, got {arguments.candidates}: the best of several answers is chosen")
     if not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be > 0, got {arguments.temperature:g}")
     if not 0 < arguments.kept_share <= 1:

@@ -78,7 +78,7 @@ def check_reference(report: Report, folder: Path, reference: Path | None, statis
         try:
             ours, published = load_array(folder / name), load_array(reference / name)
         except ValueError as error:
-            report.add(f"proof: {name}", str(error), expected, WRONG, "copy or make it anew")
+            report.add(f"proof: {name}", str(error), expected, WRONG, "copy or make it again")
             continue
         if ours.shape != published.shape:
             report.add(f"proof: {name}", f"shape {ours.shape}", f"{published.shape}", WRONG, "another clip or rate")
@@ -214,5 +214,5 @@ class Evidence:
         told = {"published": "summed in float32", "float64": "summed in float64", "other": "not that of the motions"}[
             how
         ]
-        remedy = "it was made of other motions, or is damaged: make it anew" if how == "other" else ""
+        remedy = "it was made of other motions, or is damaged: make it again" if how == "other" else ""
         report.add("Mean.npy against the motions", told, "float32 (published)", WARNING if remedy else OK, remedy)
