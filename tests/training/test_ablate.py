@@ -9,10 +9,9 @@ import pytest
 from scipy import stats
 from tiny_data import dataset_folder
 from tiny_policy import policy_folders
-from warm_processes import start_warm
 
 from evaluate_unimo.labels import METRICS
-from train import ablate, quickstart
+from train import ablate
 from train.studies.arms import REWARDS, SELF_TRAINING, studies
 from train.studies.study_page import curves_over_time, write_results
 from train.studies.tables import FIGURES, answering_seconds, paired_difference, rows, scores
@@ -468,7 +467,6 @@ def small_run(tmp_path_factory) -> Path:
     ],
 )
 def test_a_study_in_miniature(small_run, tmp_path, monkeypatch, study, arm, trained):
-    monkeypatch.setattr(quickstart, "start_process", start_warm)
     monkeypatch.setattr(ablate, "TUNE", small_run / "tune.yaml")
     for name, value in (("candidates", 2), ("new_captions", 0), ("training_captions", 4)):
         monkeypatch.setitem(SELF_TRAINING, name, value)

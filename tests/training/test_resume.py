@@ -26,7 +26,6 @@ from safetensors.torch import load_file
 from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import feature_extractor, processor_of, qwen_tokenizer, tiny_lm, tiny_vqvae
 from waiting import wait_until
-from warm_processes import fork_server, write_to
 
 from modeling_unimo import extend_vocabulary
 from train.engine.checkpoints import MANIFEST, is_complete, keep_newest, last_checkpoint, room_for, seal
@@ -147,7 +146,9 @@ def count_steps(folder: Path) -> None:
 
 def run_stage(stage: str, words: list[str], folder: Path, moment: tuple[str, int] | None) -> None:
     """Target of a process: the stage's script, as from its command line."""
-    write_to(folder.with_name(f"{folder.name}.log"))
+    with open(folder.with_name(f"{folder.name}.log"), "a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # of a loader's workers, as in a script started by hand
     if stage == "grpo":  # a random policy answers nothing valid: reward what differs between its answers
@@ -176,7 +177,9 @@ def differing_rewards(processor: Any, scorer: Any, weights: dict[str, float], *a
 
 @pytest.fixture(scope="module")
 def server():
-    return fork_server()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*TRAINING.values()])
+    return context
 
 
 @pytest.fixture(scope="module")
