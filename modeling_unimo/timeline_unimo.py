@@ -26,7 +26,7 @@ CONTEXT_CODES = 8
 # Codes that any other model's answer is made to begin with: with more of them it writes on what was asked for before.
 PREFIX_CODES = 4
 # Answers written for a gap, of which the one that meets what follows best is taken.
-TRIES = 8
+CANDIDATES = 8
 # What a push of the root by 1 m/s costs against a jerk of 1 km/s^3 at the seam.
 _PUSH_COST = 1.0
 _WINDOW_SECONDS = 4.0
@@ -104,19 +104,7 @@ class TimelineMixin:
         seed: int | None = None,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
-        """Several motions that go on, written together; arguments, results and errors as of `continue_motion`.
-
-        Args:
-            motions: One motion a row.
-            texts: One text a row.
-            processor: The processor of the model.
-            durations: Seconds of each new part; None leaves the length to the model.
-            seed: Of the sampling.
-            **generate_kwargs: As of `continue_motion`.
-
-        Returns:
-            One motion a row.
-        """
+        """Several motions that go on, written together; arguments, results and errors as of `continue_motion`."""
         durations = [None] * len(texts) if durations is None else durations
         knowns, gaps = [], []
         for motion, text, duration in zip(motions, texts, durations, strict=True):
@@ -144,7 +132,7 @@ class TimelineMixin:
         start: float = 0.0,
         end: float | None = None,
         seed: int | None = None,
-        tries: int = TRIES,
+        candidates: int = CANDIDATES,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """A motion with one part written anew; the rest stays as it is, in pose, place and heading.
@@ -155,7 +143,7 @@ class TimelineMixin:
             processor: The processor that belongs to the model.
             start, end: The part in seconds, rounded to whole codes; `end` None: to the end of the motion.
             seed: Seed of the draws.
-            tries: New parts written, of which the one that meets the rest best is taken.
+            candidates: New parts written, of which the one that meets the rest best is taken.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -173,7 +161,7 @@ class TimelineMixin:
         self._check_fits(count, processor, "the part")
         before, after = known.codes[: first // unit], known.codes[first // unit + count :]
         gap = _Gap(text, count, before, after)
-        (written,) = self._written([gap], processor, seed, tries, **generate_kwargs)
+        (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
         best: tuple[float, str, list[int], np.ndarray] | None = None
         for thought, new in written:
             part = self._between(known.features[:first], before, new, after, known.features[last:], processor)
@@ -198,7 +186,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         duration: float = 2.0,
         seed: int | None = None,
-        tries: int = TRIES,
+        candidates: int = CANDIDATES,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """Two motions joined by what happens between them.
@@ -209,7 +197,7 @@ class TimelineMixin:
             processor: The processor that belongs to the model.
             duration: Seconds between them (0.2 to 9.6), rounded to whole codes.
             seed: Seed of the draws.
-            tries: Parts written, of which the one that meets `after` best is taken.
+            candidates: Parts written, of which the one that meets `after` best is taken.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -219,7 +207,9 @@ class TimelineMixin:
             ValueError: a motion of another skeleton or frame rate, or too short; a blank text; a duration that does
                 not fit.
         """
-        return self.fill_motions([before], [after], [text], processor, [duration], seed, tries, **generate_kwargs)[0]
+        return self.fill_motions(
+            [before], [after], [text], processor, [duration], seed, candidates, **generate_kwargs
+        )[0]
 
     def fill_motions(
         self,
@@ -229,31 +219,17 @@ class TimelineMixin:
         processor: UniMoProcessor,
         durations: Sequence[float],
         seed: int | None = None,
-        tries: int = TRIES,
+        candidates: int = CANDIDATES,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
-        """Several gaps filled, written together; arguments, results and errors as of `fill_motion`.
-
-        Args:
-            befores: Motion before each gap.
-            afters: Motion after each gap.
-            texts: One text a gap.
-            processor: The processor of the model.
-            durations: Seconds of each gap.
-            seed: Of the sampling.
-            tries: As of `fill_motion`.
-            **generate_kwargs: As of `fill_motion`.
-
-        Returns:
-            One motion a gap.
-        """
+        """Several gaps filled, written together; arguments, results and errors as of `fill_motion`."""
         sides, gaps = [], []
         for before, after, text, duration in zip(befores, afters, texts, durations, strict=True):
             left = self._known(before, processor, "the motion before", from_end=True)
             right = self._known(after, processor, "the motion after", from_end=False)
             sides.append((left, right))
             gaps.append(_Gap(text, self._codes_to_add(duration, processor), left.codes, right.codes))
-        written = self._written(gaps, processor, seed, tries, **generate_kwargs)
+        written = self._written(gaps, processor, seed, candidates, **generate_kwargs)
         filled = []
         for (left, right), gap, ways in zip(sides, gaps, written, strict=True):
             best: tuple[float, str, list[int], np.ndarray] | None = None
@@ -280,7 +256,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         loop: bool = False,
         seed: int | None = None,
-        tries: int = TRIES,
+        candidates: int = CANDIDATES,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """One motion for several texts in a row, minutes of it where asked for.
@@ -292,7 +268,7 @@ class TimelineMixin:
             loop: Let the motion end as it begins, in pose, height and speed, so that it can be played over and over;
                 place and heading go on from where they are.
             seed: Seed of the draws.
-            tries: For a loop, ends written, of which the one that meets the beginning best is taken.
+            candidates: For a loop, ends written, of which the one that meets the beginning best is taken.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -302,7 +278,7 @@ class TimelineMixin:
             ValueError: no segments or more than 200, a blank text, or a duration that does not fit; the message names
                 the segment.
         """
-        return self.generate_timelines([segments], processor, loop, seed, tries, **generate_kwargs)[0]
+        return self.generate_timelines([segments], processor, loop, seed, candidates, **generate_kwargs)[0]
 
     def generate_timelines(
         self,
@@ -310,22 +286,10 @@ class TimelineMixin:
         processor: UniMoProcessor,
         loop: bool = False,
         seed: int | None = None,
-        tries: int = TRIES,
+        candidates: int = CANDIDATES,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
-        """Several timelines, written together; arguments, results and errors as of `generate_timeline`.
-
-        Args:
-            timelines: (text, seconds or None) of the parts of each timeline.
-            processor: The processor of the model.
-            loop: Let each motion end as it begins.
-            seed: Of the sampling.
-            tries: As of `generate_timeline`.
-            **generate_kwargs: As of `generate_timeline`.
-
-        Returns:
-            One motion a timeline.
-        """
+        """Several timelines, written together; arguments, results and errors as of `generate_timeline`."""
         plans = [self._plan(segments, processor) for segments in timelines]
         seed = None if seed is None else as_int("seed", seed, -(2**63), 2**64 - 1)
         codes: list[list[int]] = [[] for _ in plans]
@@ -346,7 +310,7 @@ class TimelineMixin:
             all_codes, texts = codes[row], [text for text, _ in plan]
             if loop:
                 last = _Gap(texts[-1], counts[row][-1])
-                all_codes = self._closed_loop(all_codes, last, processor, seed, tries, **generate_kwargs)
+                all_codes = self._closed_loop(all_codes, last, processor, seed, candidates, **generate_kwargs)
             features = (self._decoded_round if loop else self._decoded)(all_codes, processor)
             unit = processor.feature_extractor.unit_length
             seams = [unit * sum(counts[row][:index]) for index in range(0 if loop else 1, len(counts[row]))]
@@ -429,11 +393,11 @@ class TimelineMixin:
         gaps: Sequence[_Gap],
         processor: UniMoProcessor,
         seed: int | None,
-        tries: int = 1,
+        ways: int = 1,
         **generate_kwargs: Any,
     ) -> list[list[tuple[str, list[int]]]]:
-        """Thought and codes of each gap, written so often."""
-        tries = as_int("tries", tries, 1)
+        """Thought and codes of each gap, in so many ways."""
+        ways = as_int("candidates", ways, 1)
         tasks: list[str] = []
         shown: list[Given | None] = []
         beginnings: list[list[int]] = []
@@ -459,7 +423,7 @@ class TimelineMixin:
         processor.warn_of_unknown_words([gap.text for gap in gaps])
         texts = [gap.text for gap in gaps]
         answers = self.generate_answers(
-            tasks, texts, shown, processor, durations=durations, beginnings=beginnings, num_samples=tries, seed=seed,
+            tasks, texts, shown, processor, durations=durations, beginnings=beginnings, num_samples=ways, seed=seed,
             **generate_kwargs,
         )  # fmt: skip
         return [
@@ -521,7 +485,7 @@ class TimelineMixin:
         last: _Gap,
         processor: UniMoProcessor,
         seed: int | None,
-        tries: int,
+        candidates: int,
         **generate_kwargs: Any,
     ) -> list[int]:
         """Codes whose end, up to a second of the last part, is written anew to lead back to the beginning."""
@@ -530,7 +494,7 @@ class TimelineMixin:
             return codes
         kept, unit = codes[:-count], processor.feature_extractor.unit_length
         gap = _Gap(last.text, count, kept, codes)
-        (written,) = self._written([gap], processor, seed, tries, **generate_kwargs)
+        (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
         ways = [codes[-count:], *(new for _, new in written)]
 
         def cost(new: list[int]) -> float:
@@ -619,12 +583,6 @@ def merged_captions(parts: Sequence[tuple[float, float, str]]) -> list[tuple[flo
 
     Captions agree that have most of their words in common; of those merged, the one that is most like the others
     stays.
-
-    Args:
-        parts: (start, end, caption) in seconds, in order.
-
-    Returns:
-        The parts that are left, in order.
     """
     groups: list[list[tuple[float, float, str]]] = []
     for part in parts:

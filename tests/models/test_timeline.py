@@ -98,7 +98,7 @@ def test_beginnings_that_cannot_be_followed_are_refused(written):
 @pytest.mark.parametrize(("start", "end"), [(1.2, 2.8), (0.0, 1.0), (2.6, None), (2.6, 4.0)])
 def test_a_part_is_written_anew(written, start, end):
     model, processor, first = written
-    edited = model.edit_motion(first, "a person waves", processor, start=start, end=end, seed=1, tries=3)
+    edited = model.edit_motion(first, "a person waves", processor, start=start, end=end, seed=1, candidates=3)
     begin, stop = round(start * 20), 80 if end is None else round(end * 20)
     outside = np.r_[0:begin, stop:80]
     assert edited.joints.shape == first.joints.shape
@@ -112,7 +112,7 @@ def test_a_part_is_written_anew(written, start, end):
 def test_a_part_of_a_long_motion_from_outside_is_written_anew(written):
     model, processor, _ = written
     features = np.tile(walk(83), (4, 1))[:331]
-    edited = model.edit_motion(features, "a person waves", processor, start=10.0, seed=1, tries=2, end=12.0)
+    edited = model.edit_motion(features, "a person waves", processor, start=10.0, seed=1, candidates=2, end=12.0)
     assert len(edited.features) == 331
     outside = np.r_[0:200, 240:331]
     np.testing.assert_allclose(edited.joints[outside], features_to_joints(features)[outside], atol=1e-3)
@@ -140,7 +140,7 @@ def test_parts_that_cannot_be_edited_are_refused(written, start, end, message):
 def test_a_gap_is_filled(written):
     model, processor, first = written
     after = walk(50)
-    filled = model.fill_motion(first, after, "a person waves", processor, duration=2.0, seed=1, tries=3)
+    filled = model.fill_motion(first, after, "a person waves", processor, duration=2.0, seed=1, candidates=3)
     assert len(filled.features) == 80 + 40 + 50
     assert np.array_equal(filled.features[:80], first.features) and np.array_equal(filled.features[120:], after)
     assert [segment[:2] for segment in filled.segments] == [(0.0, 4.0), (4.0, 6.0), (6.0, 8.5)]
@@ -179,8 +179,8 @@ def test_given_motions_that_do_not_fit_are_refused(written):
     for text in ("", " ", None):
         with pytest.raises(ValueError, match="the text"):
             model.continue_motion(first, text, processor)
-    with pytest.raises(ValueError, match="tries"):
-        model.edit_motion(first, "x", processor, end=1.0, tries=0)
+    with pytest.raises(ValueError, match="candidates"):
+        model.edit_motion(first, "x", processor, end=1.0, candidates=0)
 
 
 def test_a_timeline(written):
@@ -217,7 +217,7 @@ def test_each_part_sees_the_codes_before_it(written, monkeypatch):
 
 def test_a_loop_ends_as_it_begins(written):
     model, processor, _ = written
-    line = model.generate_timeline([("a person walks", 3.0), ("x", 3.0)], processor, loop=True, seed=0, tries=3)
+    line = model.generate_timeline([("a person walks", 3.0), ("x", 3.0)], processor, loop=True, seed=0, candidates=3)
     assert len(line.joints) == 120
     # Decoded over the seam: twice in a row it is one motion of twice the codes, but for its very ends.
     twice = smooth_seams(model.decode_codes([line.codes * 2], processor)[0], [60, 120, 180])
@@ -292,8 +292,8 @@ def test_words_that_the_model_never_met_are_named(written):
     processor.taught_words = ["person", "walk"]
     for call in (
         lambda: model.continue_motion(first, "a person juggles", processor, duration=0.2, seed=0),
-        lambda: model.edit_motion(first, "a person juggles", processor, end=0.4, seed=0, tries=1),
-        lambda: model.fill_motion(first, first, "a person juggles", processor, 0.2, seed=0, tries=1),
+        lambda: model.edit_motion(first, "a person juggles", processor, end=0.4, seed=0, candidates=1),
+        lambda: model.fill_motion(first, first, "a person juggles", processor, 0.2, seed=0, candidates=1),
         lambda: model.generate_timeline([("a person juggles", 0.2)], processor, seed=0),
         lambda: model.stream_motion("a person juggles", processor, duration=0.2, seed=0),
     ):
@@ -317,11 +317,11 @@ def test_a_model_that_was_taught_it_is_asked_to_continue_and_fill(written, monke
     monkeypatch.setattr(model, "generate_answers", note)
     more = model.continue_motion(first, "x", taught, duration=9.6, seed=0)
     assert len(more.codes) == 68 and asked.pop() == ("continue", Given(first.codes[-CONTEXT_CODES:]))
-    edited = model.edit_motion(first, "x", taught, start=1.0, end=2.0, seed=0, tries=2)
+    edited = model.edit_motion(first, "x", taught, start=1.0, end=2.0, seed=0, candidates=2)
     assert len(edited.codes) == 20 and asked.pop() == ("fill", Given(first.codes[:5], first.codes[10:18], 5))
-    tail = model.edit_motion(first, "x", taught, start=1.0, seed=0, tries=2)
+    tail = model.edit_motion(first, "x", taught, start=1.0, seed=0, candidates=2)
     assert len(tail.codes) == 20 and asked.pop()[0] == "continue"
-    model.edit_motion(first, "x", taught, end=1.0, seed=0, tries=2)
+    model.edit_motion(first, "x", taught, end=1.0, seed=0, candidates=2)
     assert asked.pop() == ("t2m", None)
     with pytest.raises(ValueError, match="read in the other direction"):
         plain("continue", ["x"], [Given([1])], taught, candidates=2)
@@ -339,5 +339,5 @@ def test_several_together_are_each_what_it_is_alone(written):
     plans = [[("a person walks", 1.0)], [("x", 1.0), ("a person waves", 0.4)]]
     lines = model.generate_timelines(plans, processor, seed=3)
     assert [line.codes for line in lines] == [model.generate_timeline(plan, processor, seed=3).codes for plan in plans]
-    filled = model.fill_motions([first, other], [other, first], ["x", "y"], processor, [1.0, 0.6], 3, tries=2)
+    filled = model.fill_motions([first, other], [other, first], ["x", "y"], processor, [1.0, 0.6], 3, candidates=2)
     assert [len(motion.features) for motion in filled] == [80 + 20 + 50, 50 + 12 + 80]
