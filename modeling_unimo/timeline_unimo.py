@@ -104,7 +104,19 @@ class TimelineMixin:
         seed: int | None = None,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
-        """Several motions that go on, written together; arguments, results and errors as of `continue_motion`."""
+        """Several motions that go on, written together; arguments, results and errors as of `continue_motion`.
+
+        Args:
+            motions: One motion a row.
+            texts: One text a row.
+            processor: The processor of the model.
+            durations: Seconds of each new part; None leaves the length to the model.
+            seed: Of the sampling.
+            **generate_kwargs: As of `continue_motion`.
+
+        Returns:
+            One motion a row.
+        """
         durations = [None] * len(texts) if durations is None else durations
         knowns, gaps = [], []
         for motion, text, duration in zip(motions, texts, durations, strict=True):
@@ -222,7 +234,21 @@ class TimelineMixin:
         candidates: int = CANDIDATES,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
-        """Several gaps filled, written together; arguments, results and errors as of `fill_motion`."""
+        """Several gaps filled, written together; arguments, results and errors as of `fill_motion`.
+
+        Args:
+            befores: Motion before each gap.
+            afters: Motion after each gap.
+            texts: One text a gap.
+            processor: The processor of the model.
+            durations: Seconds of each gap.
+            seed: Of the sampling.
+            candidates: As of `fill_motion`.
+            **generate_kwargs: As of `fill_motion`.
+
+        Returns:
+            One motion a gap.
+        """
         sides, gaps = [], []
         for before, after, text, duration in zip(befores, afters, texts, durations, strict=True):
             left = self._known(before, processor, "the motion before", from_end=True)
@@ -289,7 +315,19 @@ class TimelineMixin:
         candidates: int = CANDIDATES,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
-        """Several timelines, written together; arguments, results and errors as of `generate_timeline`."""
+        """Several timelines, written together; arguments, results and errors as of `generate_timeline`.
+
+        Args:
+            timelines: (text, seconds or None) of the parts of each timeline.
+            processor: The processor of the model.
+            loop: Let each motion end as it begins.
+            seed: Of the sampling.
+            candidates: As of `generate_timeline`.
+            **generate_kwargs: As of `generate_timeline`.
+
+        Returns:
+            One motion a timeline.
+        """
         plans = [self._plan(segments, processor) for segments in timelines]
         seed = None if seed is None else as_int("seed", seed, -(2**63), 2**64 - 1)
         codes: list[list[int]] = [[] for _ in plans]
@@ -583,6 +621,12 @@ def merged_captions(parts: Sequence[tuple[float, float, str]]) -> list[tuple[flo
 
     Captions agree that have most of their words in common; of those merged, the one that is most like the others
     stays.
+
+    Args:
+        parts: (start, end, caption) in seconds, in order.
+
+    Returns:
+        The parts that are left, in order.
     """
     groups: list[list[tuple[float, float, str]]] = []
     for part in parts:
