@@ -236,8 +236,8 @@ def _clause(plan: Plan, index: int, style: int, rng: np.random.Generator) -> str
 
 def _reworded(text: str, whose: str, rng: np.random.Generator) -> str:
     if _happens("vague", rng):
-        for pattern, words in _VAGUE:
-            text = pattern.sub(_pick(words, rng), text)
+        for pattern, amounts in _VAGUE:
+            text = pattern.sub(_pick(amounts, rng), text)
     for pattern, words in _SYNONYMS:
         if _happens("synonym", rng):
             text = pattern.sub(_pick(words, rng), text)
