@@ -71,9 +71,9 @@ QUICKSTART: list[tuple[str, str, Callable[[Json], str]]] = [
     ("text to motion: R@3 over real motion's", "≥ 0.95", lambda m: _of_real(m, "r_precision_top3")),
     ("text to motion: FID over real motion's", "≤ 1.5", lambda m: _of_real(m, "fid", 4)),
     (
-        "text to motion, sampled without grammar: valid after SFT → after GRPO",
+        "text to motion, sampled without grammar: valid",
         "≥ 97%",
-        lambda m: " → ".join(f"{_mean(m['t2m'][stage]['valid_free']):.1%}" for stage in ("sft", "grpo")),
+        lambda m: f"{_mean(m['t2m']['grpo']['valid_free']):.1%}",
     ),
     ("motion to text: BLEU@1", "≥ 0.70", lambda m: number(m["m2t"]["grpo"]["bleu1"])),
     ("motion to text: BLEU@4", "≥ 0.45", lambda m: number(m["m2t"]["grpo"]["bleu4"])),
@@ -91,6 +91,36 @@ def _quickstart_table(content: Json) -> Table:
     runs = content["runs"]
     rows = [[label, goal, *(cell(run) for run in runs)] for label, goal, cell in QUICKSTART]
     return ["", "goal", *(f"seed {run['seed']}" for run in runs)], rows
+
+
+JUDGES: tuple[tuple[str, ...], ...] = ((), ("held_out",))
+# Row of a run's metrics.json, and how it is told.
+ANSWERS = {
+    "real": "real motion",
+    "grpo_without_thought": "one answer without a thought",
+    "grpo": "one answer with a thought",
+    "grpo_best_of_8": "the best of 8 with thoughts, by the model's own reading",
+}
+
+
+def _answers_table(content: Json) -> Table:
+    """One model's ways of answering, as far as a run measured them."""
+    metrics = content["runs"][0]
+
+    def cell(*keys: str, digits: int = 3) -> str:
+        found: Any = metrics
+        for key in keys:
+            found = found.get(key, {})
+        return number(found, digits) if found != {} else ""
+
+    columns = ["", "R@1", "held-out judge", "FID", "hard split, R@1", "held-out judge", "motion to text: BLEU@1"]
+    rows = []
+    for row, told in ANSWERS.items():
+        r_precision = [(task, row, *judge, "r_precision_top1") for task in ("t2m", "t2m_hard") for judge in JUDGES]
+        cells = [cell(*keys) for keys in r_precision]
+        fid = cell("t2m", row, "fid", digits=4)
+        rows.append([told, *cells[:2], fid, *cells[2:], cell("m2t", row, "bleu1")])
+    return columns, rows
 
 
 def _study_cell(row: Json | None) -> str:
@@ -246,6 +276,7 @@ def _summary_table(content: Json) -> Table:
 
 _TABLES = {
     "quickstart": _quickstart_table,
+    "answers": _answers_table,
     "study": _study_table,
     "shares": _shares_table,
     "planted": _planted_table,
@@ -304,11 +335,11 @@ def pages() -> list[Path]:
     return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
-def take_quickstart(runs: Sequence[Path]) -> None:
-    """Put the metrics of finished runs into docs/results/quickstart.json, in the place of those that stand there."""
-    content = read("quickstart")
+def take_runs(name: str, runs: Sequence[Path]) -> None:
+    """Put the metrics of finished runs into docs/results/NAME.json, in the place of those that stand there."""
+    content = read(name)
     content["runs"] = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
-    _write("quickstart", content)
+    _write(name, content)
 
 
 def take(name: str, results: Path) -> None:
@@ -329,10 +360,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results_tables", description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is outdated")
     parser.add_argument("--quickstart", type=Path, nargs="+", metavar="RUN", help="take the figures of these runs")
+    parser.add_argument("--answers", type=Path, metavar="RUN", help="take how a run's model answers in several ways")
     parser.add_argument("--take", nargs=2, metavar=("NAME", "FILE"), help="take a study's or benchmark's JSON as NAME")
     arguments = parser.parse_args(argv)
     if arguments.quickstart:
-        take_quickstart(arguments.quickstart)
+        take_runs("quickstart", arguments.quickstart)
+    if arguments.answers:
+        take_runs("answers", [arguments.answers])
     if arguments.take:
         take(arguments.take[0], Path(arguments.take[1]))
     outdated = []
