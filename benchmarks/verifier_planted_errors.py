@@ -218,7 +218,8 @@ def _wrong_count(plan: Plan, index: int, clause: str, rng: random.Random) -> str
     if _elsewhere(plan, index, replace(segment, count=other), "count"):
         return None
     if found[0] in _TIMES:
-        return clause[: found.start()] + _TIMES[other] + clause[found.end() :]
+        times = _TIMES[other] if other < len(_TIMES) else f"{_WORDS[other]} times"
+        return clause[: found.start()] + times + clause[found.end() :]
 
     def inflected(noun: re.Match) -> str:
         return noun[1] + ("" if other == 1 else "es" if noun[1] == "punch" else "s")

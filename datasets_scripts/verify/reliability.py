@@ -10,10 +10,10 @@ from types import MappingProxyType
 # capture (HumanML3D, KIT-ML, CMU trial descriptions).
 CONTRADICTED_ON_HUMAN_TEXT = MappingProxyType(
     {
-        "action": (0, 134),
+        "action": (0, 136),
         "angle": (0, 2),
         "count": (1, 3),
-        "direction": (0, 27),
+        "direction": (0, 29),
         "gait": (0, 86),
         "order": (0, 5),
         "posture": (0, 4),

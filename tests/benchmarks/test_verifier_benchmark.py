@@ -188,19 +188,22 @@ def test_intervals():
 # What the verifier is meant to reach on planted errors. The samples are drawn from seeds, so chance has no part in
 # whether these hold; of a single kind the small sample is too small for them, and the large one is not.
 RECALL, PRECISION = 0.95, 0.98
-VAGUE_RECALL = 0.88  # of a single kind, in captions that are vague on purpose
+# In retellings, whose other words ("greets someone", "a few steps") leave some claims undecided: of a kind, of all.
+RETOLD_KIND, RETOLD = 0.8, 0.85
 PLANTED, MANY = 100, 1000
 
 
-def judge(kinds, planted, recall, precision):
+def judge(source, kinds, planted, recall, precision):
     """Whether the errors of each kind are found as `recall` and `precision` say, and those of all kinds as meant."""
+    retold = source == "retellings"
+    recall = RETOLD_KIND if retold else recall
     for kind in KINDS:
         print(kind, kinds[kind])
         assert kinds[kind].planted == kinds[kind].clean == planted
         assert kinds[kind].recall >= recall and kinds[kind].located >= min(0.9, recall) * planted
         assert kinds[kind].precision >= precision
     whole = sum(kinds.values(), benchmark.Tally())
-    assert whole.recall >= RECALL and whole.precision >= PRECISION
+    assert whole.recall >= (RETOLD if retold else RECALL) and whole.precision >= PRECISION
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +217,7 @@ def measured():
 
 @pytest.mark.parametrize("source", benchmark.SOURCES)
 def test_planted_errors_are_found_and_true_texts_left_alone(measured, source):
-    judge(measured.rows[source], PLANTED, VAGUE_RECALL if source == "retellings" else 0.93, 0.97)
+    judge(source, measured.rows[source], PLANTED, 0.93, 0.97)
 
 
 @pytest.mark.slow
@@ -222,7 +225,7 @@ def test_a_thousand_errors_of_each_kind():
     result = benchmark.Measured()
     benchmark.measure_planted(result, MANY, seed=31)
     for source in benchmark.SOURCES:
-        judge(result.rows[source], MANY, VAGUE_RECALL if source == "retellings" else RECALL, PRECISION)
+        judge(source, result.rows[source], MANY, RECALL, PRECISION)
 
 
 @pytest.mark.parametrize(
