@@ -39,6 +39,7 @@ BUILD_OPTIONS = ("fps", "up", "joint_map")  # how the files of a source are read
 WATCHING = ("guard_", "logging_", "held_out_evaluator")
 CANDIDATES = 8  # for the best of several, scored on so few captions that the run takes a quarter of a minute longer
 CANDIDATES_LIMIT = 96
+SFT_EVALUATION = {"repeats": 2, "free": 256}  # of the model before GRPO, at most
 STAGE_KEYS = ("data", "vqvae", "evaluator", "sft", "grpo", "evaluate")
 
 
@@ -203,7 +204,13 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
         return Stage(f"evaluate_{name}", command, folder, ("grpo", *judges))
 
     hard = ["--hard"] if synthetic else []
-    # The model before GRPO, and the last one answering in other ways: once, and under the grammar alone.
+    # The model before GRPO is there for comparison alone.
+    shorter = [
+        word
+        for name, most in SFT_EVALUATION.items()
+        for word in (f"--{name}", str(min(most, config["evaluate"].get(name, most))))
+    ]
+    # The same model answering in other ways, once and under the grammar alone.
     once = ["--repeats", "1", "--m2t_repeats", "1", "--free", "0"]
     best_of = ["--candidates", str(CANDIDATES), "--t2m_limit", str(CANDIDATES_LIMIT)]
     best_of += ["--tasks", "t2m_hard" if synthetic else "t2m"]
@@ -220,7 +227,7 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
             "sft_model": sft, "vqvae": vqvae, "evaluator": evaluator, "held_out_evaluator": held_out,
             "unimo_output_dir": str(run / "unimo"),
         }),
-        score("sft", "sft", *hard, *once),
+        score("sft", "sft", *hard, *shorter),
         score("grpo", "grpo", *hard),
         score("candidates", "grpo", *once, *best_of),
         *plain,
