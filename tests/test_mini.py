@@ -57,6 +57,7 @@ def test_a_finished_run_becomes_a_folder_without_code(tmp_path):
     assert weights.keys() == whole.keys()
     assert all(torch.equal(weights[name], whole[name].bfloat16()) for name in whole if whole[name].is_floating_point())
     assert "auto_map" not in (output / "config.json").read_text()
+    assert UniMoProcessor.from_pretrained(output).tasks == ["t2m", "m2t"]
     assert "mini.yaml --seed 0" in (output / "README.md").read_text()
     UniMoForConditionalGeneration.from_pretrained(output)
 

@@ -19,6 +19,8 @@ from modeling_unimo.model_loading import SHIPPED_MODEL
 
 MOST_BYTES = 15 * 2**20
 COPIED = ("generation_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
+# Of what the recipe teaches: going on from given codes is measured to be better without the tasks made for it.
+TASKS = ("t2m", "m2t")
 # What lets a folder load with code of its own.
 REMOTE_CODE = ("auto_map", "custom_pipelines")
 
@@ -77,8 +79,13 @@ def make_mini(run: str | Path, output: str | Path = SHIPPED_MODEL) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         shutil.copyfile(model / name, output / name)
-    for name in ("config.json", "processor_config.json"):
-        write_json(output / name, without_code(json.loads((model / name).read_text(encoding="utf-8"))))
+    settings = {
+        name: without_code(json.loads((model / name).read_text(encoding="utf-8")))
+        for name in ("config.json", "processor_config.json")
+    }
+    settings["processor_config.json"] = with_tasks(settings["processor_config.json"])
+    for name, content in settings.items():
+        write_json(output / name, content)
     save_file(weights, output / "model.safetensors", metadata={"format": "pt"})
     write_text(output / "README.md", card(json.loads((run / "metrics.json").read_text(encoding="utf-8")), weights))
     return output
@@ -106,6 +113,12 @@ def card(metrics: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
         fid_real=real["fid"]["mean"],
         bleu1=text["bleu1"]["mean"],
     )
+
+
+def with_tasks(processor: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a processor that knows `TASKS` alone."""
+    prompts = {task: prompt for task, prompt in processor["system_prompts"].items() if task in TASKS}
+    return processor | {"tasks": list(TASKS), "system_prompts": prompts}
 
 
 def without_code(settings: Any) -> Any:
