@@ -128,7 +128,7 @@ def make_source(arguments: argparse.Namespace) -> Source:
         total = sum(counts.values()) + 7 * arguments.attribute_pools
         card = f"Generated motion of everyday actions with captions and thoughts (seed {arguments.seed})."
         if arguments.language == "wide":
-            card += " Two captions of most clips are in the forms in which people write, a few with a slip of the pen."
+            card += " Three captions of most clips are in forms in which people write, a few with a slip of the pen."
         if arguments.num_vague:
             card += " The split test_vague has captions that tell goals and leave the movement open."
         return Source(clips, total, HUMANML3D.feature_dim, card, annotate=False)

@@ -1,7 +1,10 @@
-"""Folders that one process at a time may write: the lock of every command, which a killed process holds no longer."""
+"""Outputs that one process at a time may write, whole or not at all: what every command that writes one needs."""
 
 from __future__ import annotations
 
+import glob
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,6 +50,27 @@ def locked_output(output: str | Path) -> Iterator[None]:
     lock = output.with_name(f".{output.name}{LOCK}")
     with writing_to(output), _made(output.parent), _held(lock, output, 0.0):
         yield
+
+
+@contextmanager
+def partial_folder(output: Path) -> Iterator[Path]:
+    """A new folder beside an output that is held, to be renamed to it; removed at the end where it was not.
+
+    Args:
+        output: Absolute path of the output. What killed processes left of earlier ones is removed.
+
+    Yields:
+        The folder, `.NAME.partial-...`.
+    """
+    for leftover in output.parent.glob(f".{glob.escape(output.name)}.partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial = output.with_name(f".{output.name}.partial-{uuid.uuid4().hex[:8]}")
+    try:
+        with writing_to(output, hidden=partial):
+            partial.mkdir()
+            yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager

@@ -33,9 +33,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets_scripts.locks import locked_output
+from datasets_scripts.locks import locked_output, partial_folder
 from datasets_scripts.templates import CARDS, render
-from modeling_unimo.disk_errors import writing_to
 from modeling_unimo.files_unimo import write_json, write_text
 
 if TYPE_CHECKING:
@@ -266,14 +265,12 @@ def _is_build(folder: Path) -> bool:
         return False
 
 
-def _remove_leftovers(output: Path) -> None:
-    """Removes what killed builds left beside `output`, and puts an earlier dataset back that one had moved aside."""
-    for folder in output.parent.glob(f".{glob.escape(output.name)}.previous-*"):
+def _restore_previous(output: Path) -> None:
+    """Puts an earlier dataset back that a killed build had moved aside, and removes those that were replaced."""
+    for folder in sorted(output.parent.glob(f".{glob.escape(output.name)}.previous-*")):
         if not output.exists():
             folder.rename(output)
-    for kind in ("partial", "previous"):
-        for folder in output.parent.glob(f".{glob.escape(output.name)}.{kind}-*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -281,22 +278,17 @@ def _replacing(output: Path) -> Iterator[Path]:
     """A sibling folder that becomes `output` when the block succeeds and vanishes when it does not."""
     output = check_output(output).absolute()
     with locked_output(output):
-        _remove_leftovers(output)
-        partial = output.parent / f".{output.name}.partial-{uuid.uuid4().hex[:8]}"
-        try:
-            with writing_to(output, hidden=partial):
-                partial.mkdir()
-                yield partial
-                check_output(output)
-                previous = None
-                if output.exists():
-                    previous = output.parent / f".{output.name}.previous-{uuid.uuid4().hex[:8]}"
-                    output.rename(previous)
-                partial.rename(output)
-            if previous is not None:
-                shutil.rmtree(previous)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        _restore_previous(output)
+        with partial_folder(output) as partial:
+            yield partial
+            check_output(output)
+            previous = None
+            if output.exists():
+                previous = output.parent / f".{output.name}.previous-{uuid.uuid4().hex[:8]}"
+                output.rename(previous)
+            partial.rename(output)
+        if previous is not None:
+            shutil.rmtree(previous)
 
 
 class _SplitWriter:

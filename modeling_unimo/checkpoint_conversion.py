@@ -3,10 +3,7 @@
 Every key is accounted for, and one that is unused or missing is an error.
 """
 
-import glob
 import re
-import shutil
-import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +18,6 @@ from transformers.utils import PROCESSOR_NAME, cached_file
 
 from .checkpoint_files import read_glove, read_statistics, read_weights
 from .configuration_unimo import MotionVQVAEConfig, TextMotionEvaluatorConfig
-from .disk_errors import writing_to
 from .feature_extraction_unimo import MotionFeatureExtractor
 from .files_unimo import write_text
 from .model_loading import load_model_with_report
@@ -453,26 +449,17 @@ def _refuse_incomplete(report, path):
 @contextmanager
 def _new_folder(output):
     """A folder beside `output` that takes its name only when everything in it is written."""
-    from datasets_scripts.locks import locked_output
+    from datasets_scripts.locks import locked_output, partial_folder
 
     output = Path(output).absolute()
     with locked_output(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise ValueError(f"{output} exists and is not an empty folder; name another output")
-        for leftover in output.parent.glob(
-            f".{glob.escape(output.name)}.partial-*"
-        ):  # of conversions that were killed
-            shutil.rmtree(leftover, ignore_errors=True)
-        folder = output.with_name(f".{output.name}.partial-{uuid.uuid4().hex[:8]}")
-        try:
-            with writing_to(output, hidden=folder):
-                folder.mkdir()
-                yield folder
-                if output.is_dir():
-                    output.rmdir()
-                folder.rename(output)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with partial_folder(output) as folder:
+            yield folder
+            if output.is_dir():
+                output.rmdir()
+            folder.rename(output)
 
 
 def _code(path):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .processing_unimo import UniMoProcessor
 
 
-RIG_SUFFIXES = (".bvh", ".glb", ".fbx", ".usd", ".usda", ".usdc")
+SKELETON_SUFFIXES = (".bvh", ".glb", ".fbx", ".usd", ".usda", ".usdc")
 """Formats of skeletons of any kind, whose joints and axes may have to be told."""
 
 DESCRIBE_OPTIONS = ("start", "end", "timeline", "body_model", "joint_map", "up", "fps")
@@ -95,8 +95,8 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
     rigs_only = [f"--{name}" for name in ("joint_map", "up", "fps") if getattr(arguments, name, None) is not None]
-    if arguments.describe is not None and rigs_only and arguments.describe.suffix.lower() not in RIG_SUFFIXES:
-        parser.error(f"{', '.join(rigs_only)} apply to {', '.join(RIG_SUFFIXES)}, not to {arguments.describe}")
+    if arguments.describe is not None and rigs_only and arguments.describe.suffix.lower() not in SKELETON_SUFFIXES:
+        parser.error(f"{', '.join(rigs_only)} apply to {', '.join(SKELETON_SUFFIXES)}, not to {arguments.describe}")
     return arguments
 
 
@@ -157,12 +157,13 @@ def read_whole_motion(
     # SMPL parameters and rigs belong to the data side, which only the commands reach over to.
     from datasets_scripts.sources.bvh import bvh_to_features, read_joint_map
     from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
-    from unimo.motion_files import read_motion_argument
 
     suffix = path.suffix.lower()
     if suffix == ".bvh":
         return bvh_to_features(path, read_joint_map(joint_map) if joint_map else None, up or "auto", fps)
-    if suffix in RIG_SUFFIXES or suffix == ".csv":
+    if suffix in SKELETON_SUFFIXES or suffix == ".csv":
+        from unimo.motion_files import read_motion_argument
+
         motion = read_motion_argument(path, joint_map, up or "auto", fps)
         return motion.features_for_model(HUMANML3D.feature_dim, HUMANML3D.fps)
     if is_smpl_file(path):

@@ -76,6 +76,7 @@ class GeneratedMotion:
             output_fps: Frames per second of the file; None keeps those of the motion.
             names: Naming scheme of the joints.
             unit: Unit of length.
+            body_model: SMPL(-H, -X) file, with which SMPL parameters get vertices.
         """
         save_motion(
             path,

@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 
 from datasets_scripts.sources.body_check import check_numbers
-from datasets_scripts.sources.bvh import check_up, read_joint_map
+from datasets_scripts.sources.bvh import read_joint_map
 from datasets_scripts.sources.bvh_format import read_bvh
 from datasets_scripts.sources.bvh_skeleton import place_joints, read_joints
 from datasets_scripts.sources.clips import check_fps, resample
 from datasets_scripts.sources.conversion import place_toes
-from datasets_scripts.sources.orientation import gather, metres_per_unit
+from datasets_scripts.sources.orientation import check_up, gather, metres_per_unit
 from datasets_scripts.sources.reading import check_regular, read_text
 from datasets_scripts.sources.rigs import map_joints
 from datasets_scripts.sources.smpl import is_smpl_file, read_smpl
 from datasets_scripts.sources.smpl import to_joints as smpl_joints
-from modeling_unimo.generate import RIG_SUFFIXES
+from modeling_unimo.generate import SKELETON_SUFFIXES
 from modeling_unimo.inputs_unimo import load_motion
 from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, check_joints, skeleton_for
 from unimo.scenes import USD_SUFFIXES, read_fbx_skeleton, read_usd_skeleton
 
-READ_SUFFIXES = (".npy", ".npz", *RIG_SUFFIXES, ".csv", ".pt", ".pth", ".pkl")
+READ_SUFFIXES = (".npy", ".npz", *SKELETON_SUFFIXES, ".csv", ".pt", ".pth", ".pkl")
 LARGEST = 512 << 20
 """Bytes of the largest file that is read as one motion."""
 

@@ -25,6 +25,8 @@ from train.engine.stages import StageTrainer, finish_stage, keep_short_batch
 if TYPE_CHECKING:
     from train.vqvae import VQVAEArguments
 
+MEASURED = ("mpjpe_mm", "root_drift_m", "codes_used", "perplexity")  # by `reconstruction_metrics`
+
 
 class MotionWindows(ResumableRows):
     """Random windows of at most `window` frames, normalised; shorter clips come whole and are padded in the batch."""
@@ -50,9 +52,6 @@ class MotionWindows(ResumableRows):
             The batch.
         """
         return dict(self.extractor(motions, return_tensors="pt"))
-
-
-MEASURED = ("mpjpe_mm", "root_drift_m", "codes_used", "perplexity")  # by `reconstruction_metrics`
 
 
 class VQVAETrainer(StageTrainer):
