@@ -28,6 +28,7 @@ from datasets_scripts.sources.amass.report import make_report
 from datasets_scripts.sources.amass.statistics import STATISTICS
 from datasets_scripts.sources.clips import SUBCLIPS, ClipRules
 from datasets_scripts.sources.orientation import UPS
+from datasets_scripts.sources.reading import motion_files
 from datasets_scripts.sources.synthetic import generator as synthetic
 from datasets_scripts.thoughts.annotate.kinematic_annotator import STYLES, KinematicAnnotator
 from datasets_scripts.thoughts.records import FILE, Joiner, write_records
@@ -55,7 +56,7 @@ class Source:
     """A source made ready: its clips, how many to expect, columns of their features, and words for the card."""
 
     clips: Iterator[Clip | Skipped]
-    total: int | None
+    total: int
     feature_dim: int
     card: str
     annotate: bool = True  # whether thoughts can be written for it: 22 joints, and none of its own
@@ -143,7 +144,7 @@ def make_source(arguments: argparse.Namespace) -> Source:
         clips = joints.iter_clips(folder, rules, up=arguments.up, facing=arguments.facing, fps=arguments.fps, **common)
         return Source(
             clips,
-            None,
+            joints.count_motions(folder),
             HUMANML3D.feature_dim,
             f"Motion capture given as joint positions ({text(folder.name)}){facing}.",
         )
@@ -152,7 +153,10 @@ def make_source(arguments: argparse.Namespace) -> Source:
         options = {"up": arguments.up, "facing": arguments.facing, "fps": arguments.fps}
         clips = bvh.iter_clips(folder, arguments.joint_map, rules, **options, **common)
         return Source(
-            clips, None, HUMANML3D.feature_dim, f"Motion from BVH files ({text(folder.name)}), retargeted{facing}."
+            clips,
+            len(motion_files(folder, bvh.SUFFIXES)),
+            HUMANML3D.feature_dim,
+            f"Motion from BVH files ({text(folder.name)}), retargeted{facing}.",
         )
     if arguments.source == "smpl":
         clips = smpl.iter_clips(
@@ -165,7 +169,10 @@ def make_source(arguments: argparse.Namespace) -> Source:
             **common,
         )
         return Source(
-            clips, None, HUMANML3D.feature_dim, f"Motion from SMPL parameters ({text(folder.name)}){facing}."
+            clips,
+            len(motion_files(folder, smpl.SUFFIXES)),
+            HUMANML3D.feature_dim,
+            f"Motion from SMPL parameters ({text(folder.name)}){facing}.",
         )
     if arguments.source == "amass":
         folder = _make_official_layout(arguments)

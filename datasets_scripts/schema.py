@@ -19,7 +19,6 @@ A dataset is a folder::
 
 from __future__ import annotations
 
-import errno
 import glob
 import json
 import shutil
@@ -35,6 +34,7 @@ import numpy as np
 
 from datasets_scripts.locks import locked_output, partial_folder
 from datasets_scripts.templates import CARDS, render
+from modeling_unimo.disk_errors import ROOM, check_room
 from modeling_unimo.files_unimo import write_json, write_text
 
 if TYPE_CHECKING:
@@ -434,7 +434,9 @@ def write_dataset(
                         following = (total - done) * len(seen) // done
                         if limit is not None:
                             following = min(following, limit - len(seen))
-                        _check_room(folder / "data", output, written, following)
+                        row = sum(file.stat().st_size for file in (folder / "data").iterdir()) / written
+                        what = f"the {following} clips that follow need about"
+                        check_room(output, following * row, what, f"{ROOM}, or give a --limit")
                     if limit is not None and len(seen) >= limit:
                         break
             for writer in writers.values():
@@ -455,19 +457,6 @@ def write_dataset(
         content = render(CARDS / "dataset_folder.md", summary=summary, words=words.strip(), thoughts=with_thoughts)
         write_text(folder / "README.md", content)
     return summary
-
-
-def _check_room(data: Path, output: Path, rows: int, following: int) -> None:
-    """Refuses a disk on which the rows that follow will not fit, as far as those tell that are written."""
-    needed = following * sum(file.stat().st_size for file in data.iterdir()) / rows
-    free = shutil.disk_usage(data).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f"the {following} clips that follow need about {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free on "
-            "its disk; make room, choose another place or give a --limit",
-            str(output),
-        )
 
 
 def _split_order(name: str) -> tuple[int, str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
-_AGAIN = "make room or choose another place, then give the same command again"
+ROOM = "make room or choose another place"
+_AGAIN = f"{ROOM}, then give the same command again"
 
 
 def error_number(error: BaseException) -> int | None:
@@ -68,6 +69,36 @@ def writing_to(path: str | Path, hidden: str | Path | None = None) -> Iterator[N
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
+def check_room(place: str | Path, needed: float, what: str, remedy: str = ROOM) -> None:
+    """Refuse a disk without the room for what is to be written, before anything is.
+
+    Args:
+        place: File or folder that will be written; it need not exist yet.
+        needed: Bytes.
+        what: What takes them, for the message ("the 1000 clips that follow need about").
+        remedy: What the user can do.
+
+    Raises:
+        OSError: `errno.ENOSPC` with `place` as its `filename`, if less than `needed` is free.
+    """
+    free = shutil.disk_usage(_existing(Path(place))).free
+    if needed > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"{what} {_size(needed)}, and {_size(free)} are free on its disk; {remedy}",
+            str(place),
+        )
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that there is."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
 def explain(error: BaseException) -> str | None:
     """What to tell the user of an error of the disk.
 
@@ -88,7 +119,7 @@ def explain(error: BaseException) -> str | None:
     own_words = getattr(error, "strerror", None)
     if own_words not in (None, os.strerror(number)):
         return f"{path}: {own_words}"
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    there = _existing(path)
     if number == errno.ENOSPC:
         free = shutil.disk_usage(there).free
         return f"{path} cannot be written: no room left on its disk ({free / 1e6:.1f} MB free now); {_AGAIN}"

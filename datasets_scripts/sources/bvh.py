@@ -17,7 +17,7 @@ from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, hold_pose, is_still, note
 from datasets_scripts.sources.orientation import SAMPLES, Convention, Evidence, check_up, gather, settle
-from datasets_scripts.sources.reading import read_text
+from datasets_scripts.sources.reading import motion_files, read_text
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.skeletons_unimo import HUMANML3D, check_facing
 
@@ -25,6 +25,7 @@ __all__ = ["Bvh", "BvhError", "bvh_to_features", "iter_clips", "joint_positions"
            "read_joint_map", "to_joints"]  # fmt: skip
 
 # A folder of BVH files is usually small and somebody's own: nothing is dropped for its length unless it is asked for.
+SUFFIXES = (".bvh",)
 BVH_RULES = ClipRules(min_frames=8, max_frames=MAX_FRAMES, crop_frames=MAX_FRAMES, long_clips="crop")
 
 
@@ -159,11 +160,7 @@ def iter_clips(
     check_facing(facing)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of BVH files")
-    files = {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() == ".bvh" and not path.is_dir()
-    }
+    files = motion_files(folder, SUFFIXES)
     if not files:
         raise FileNotFoundError(f"{folder} holds no .bvh file")
     if isinstance(joint_map, (str, Path)):

@@ -17,6 +17,7 @@ from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, note
 from datasets_scripts.sources.orientation import Convention, Evidence, check_up, gather, settle
+from datasets_scripts.sources.reading import motion_files
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.array_files_unimo import (
     MAX_ARRAY_BYTES,
@@ -68,8 +69,6 @@ def iter_clips(
     folder = Path(data_dir)
     check_up(up)
     check_facing(facing)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of joint positions")
     source = _find(folder, fps)
     records, splits, skipped = captioned(folder, source.names)
     yield from skipped
@@ -109,6 +108,8 @@ class _Source:
 
 
 def _find(folder: Path, fps: float | None) -> _Source:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of joint positions")
     archives = sorted(folder.glob("*.npz"))
     if len(archives) > 1:
         raise ValueError(f"{folder} holds several .npz files ({', '.join(a.name for a in archives)}); keep one")
@@ -116,13 +117,29 @@ def _find(folder: Path, fps: float | None) -> _Source:
         check_fps(fps)
     if archives:
         return _archive(archives[0], fps)
-    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.npy"))}
+    files = motion_files(folder, (".npy",))
     if not files:
         raise FileNotFoundError(
             f"{folder} holds neither .npy files of shape (frames, 22, 3) nor an .npz with {', '.join(_KEYS)}"
         )
     rate = "assumed: .npy files hold no rate; give another with --fps" if fps is None else "given"
     return _Source(folder, list(files), FPS if fps is None else fps, rate, files)
+
+
+def count_motions(data_dir: str | Path) -> int:
+    """How many motions a folder holds, for a progress bar.
+
+    Args:
+        data_dir: The folder.
+
+    Returns:
+        Number of motions.
+
+    Raises:
+        FileNotFoundError: no folder or no motion in it.
+        ValueError: the .npz cannot be used.
+    """
+    return len(_find(Path(data_dir), None).names)
 
 
 def _named(source: _Source, records: Mapping[str, Record]) -> Iterator[tuple[str, np.ndarray | Skipped]]:

@@ -1,9 +1,10 @@
-"""Reading other people's text files, in the usual encodings."""
+"""Other people's files: found in a folder, and read as text in the usual encodings."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,23 @@ class Text:
     def lines(self) -> list[str]:
         """The lines, which end at line feeds alone: a caption may hold U+2028 and other separators."""
         return [line.removesuffix("\r") for line in self.content.split("\n")]
+
+
+def motion_files(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
+    """The files of a kind in a folder and its subfolders.
+
+    Args:
+        folder: The folder.
+        suffixes: Endings of the names, in lower case; those of the files may be in capitals.
+
+    Returns:
+        Files by name without ending, relative to the folder, in order.
+    """
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in suffixes and not path.is_dir()
+    }
 
 
 def read_text(path: Path) -> Text:

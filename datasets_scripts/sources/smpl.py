@@ -22,6 +22,7 @@ from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, check_length, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, note
 from datasets_scripts.sources.orientation import SAMPLES, Convention, Evidence, check_up, gather, settle
+from datasets_scripts.sources.reading import motion_files
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.array_files_unimo import UNREADABLE, check_regular, member_names, read_member
 from modeling_unimo.skeletons_unimo import HUMANML3D, check_facing
@@ -408,11 +409,7 @@ def iter_clips(
         raise FileNotFoundError(f"{folder}: no such folder of SMPL parameters")
     if body_model is not None:
         load_body_model(body_model)
-    files = {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    }
+    files = motion_files(folder, SUFFIXES)
     if not files:
         raise FileNotFoundError(f"{folder} holds no {', '.join(SUFFIXES)} of SMPL parameters")
     bodies: dict[str, tuple[Path, int, _Look]] = {}

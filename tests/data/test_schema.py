@@ -24,6 +24,7 @@ from datasets_scripts.schema import (
     load_motion_dataset,
     write_dataset,
 )
+from modeling_unimo import disk_errors
 
 
 def clip(index: int, split: str = "train", frames: int = 50, dim: int = 263) -> Clip:
@@ -264,9 +265,9 @@ def test_one_build_at_a_time_writes_an_output(tmp_path) -> None:
 
 def test_a_disk_that_will_not_hold_a_dataset_is_told_when_its_first_rows_tell(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(schema, "_ROWS_THAT_TELL", 200)
-    monkeypatch.setattr(schema.shutil, "disk_usage", lambda place: SimpleNamespace(free=30_000_000))
+    monkeypatch.setattr(disk_errors.shutil, "disk_usage", lambda place: SimpleNamespace(free=30_000_000))
     clips = [clip(index, frames=50 - index) for index in range(320)]  # all of 50 frames
-    with pytest.raises(OSError, match="the 1800 clips that follow need about 0.0.* GB, and 0.03 GB are free") as told:
+    with pytest.raises(OSError, match="the 1800 clips that follow need about .* MB, and 30.0 MB are free") as told:
         write_dataset(clips, tmp_path / "d", total=2000)
     assert told.value.errno == errno.ENOSPC and told.value.filename == str(tmp_path / "d")
     assert contents(tmp_path) == []

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from modeling_unimo.command_line import command, exit_on_error
-from modeling_unimo.disk_errors import explain, says_full, writing_to
+from modeling_unimo.disk_errors import check_room, explain, says_full, writing_to
 from modeling_unimo.files_unimo import atomic_write, write_text
 
 
@@ -41,6 +41,16 @@ def test_the_target_of_a_copy_is_named_and_own_words_are_kept(tmp_path):
     assert str(explain(error(errno.ENOSPC, "from", "to"))).startswith("to cannot be written")
     assert explain(OSError(errno.ENOSPC, "9 GB are needed", "out")) == "out: 9 GB are needed"
     assert str(explain(SAFETENSORS)).startswith("No space left on device") and says_full(SAFETENSORS)
+
+
+def test_a_disk_is_refused_that_is_too_small_for_what_comes(tmp_path):
+    place = tmp_path / "deep" / "out"
+    check_room(place, 1e3, "it needs")
+    with pytest.raises(OSError) as told:
+        check_room(place, 1e18, "it needs", "wait")
+    assert told.value.errno == errno.ENOSPC
+    said = rf"{place}: it needs 1000000000\.0 GB, and \d+\.\d .B are free on its disk; wait"
+    assert re.fullmatch(said, str(explain(told.value)))
 
 
 @pytest.mark.parametrize(

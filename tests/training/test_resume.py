@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -487,6 +488,19 @@ def test_what_is_no_number_ends_training(server, inputs, tmp_path, spoil, said, 
     assert all(
         torch.isfinite(v).all() for v in load_file(output / f"checkpoint-{kept}" / "model.safetensors").values()
     )
+
+
+def no_room_at_all() -> None:
+    """The disk is too small from the beginning."""
+    shutil.disk_usage = lambda path: SimpleNamespace(free=1000)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_step(server, inputs, tmp_path):
+    output = tmp_path / "run"
+    line = refusal(server, "vqvae", command("vqvae", inputs, output), output, no_room_at_all)
+    assert line.startswith(f"error: {output}: the finished model and a checkpoint need more than ")
+    assert "0.0 MB are free on its disk; make room or choose another place" in line
+    assert not output.exists()
 
 
 def no_room_for_the_second() -> None:

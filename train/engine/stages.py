@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
+from transformers.trainer_utils import SaveStrategy
 
 from datasets_scripts.hub.card_words import command_line
+from modeling_unimo.disk_errors import check_room, explain
 from modeling_unimo.files_unimo import write_json
 from train.engine.cards import write_stage_card
 from train.engine.checkpoints import (
@@ -165,9 +167,12 @@ class StageTrainer(PushesAtEnd):
             SystemExit: A library refuses a setting before the first step, loss or weights are no longer finite, the
                 disk is full, or another process of the training is gone.
         """
-        if resume_from_checkpoint is not None and isinstance(self.train_dataset, ResumableRows):
-            self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
-        self.first_step = 0 if resume_from_checkpoint is None else step_of(Path(resume_from_checkpoint))
+        if resume_from_checkpoint is not None:
+            self.first_step = step_of(Path(resume_from_checkpoint))
+            if isinstance(self.train_dataset, ResumableRows):
+                self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
+        elif self.is_world_process_zero():
+            self._check_room()
         begin = time.process_time()
         try:
             output = super().train(resume_from_checkpoint, *args, **kwargs)
@@ -187,6 +192,19 @@ class StageTrainer(PushesAtEnd):
             ) from error
         self.train_cpu_seconds = time.process_time() - begin
         return output
+
+    def _check_room(self) -> None:
+        """Refuse a disk that cannot hold the finished model beside a checkpoint, rather than end there after hours.
+
+        What the optimizer saves beside the weights depends on it, and is left out.
+        """
+        weights = sum(weight.numel() * weight.element_size() for weight in self.model.parameters())
+        checkpoints = 0 if self.args.save_strategy == SaveStrategy.NO else 1
+        what = f"the finished model{' and a checkpoint' if checkpoints else ''} need more than"
+        try:
+            check_room(self.args.output_dir, weights * (1 + checkpoints), what)
+        except OSError as error:
+            raise SystemExit(f"error: {explain(error)}") from error
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As in the Trainer; a loss that is not finite ends the training.

@@ -42,6 +42,7 @@ from datasets_scripts.sources.amass.motion import (
 from datasets_scripts.sources.amass.statistics import STATISTICS, clip_statistics
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.array_files_unimo import load_array
+from modeling_unimo.disk_errors import check_room
 from modeling_unimo.files_unimo import atomic_write, sha256_of, write_json, write_text
 from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
 from modeling_unimo.smpl_unimo import load_body_model
@@ -424,11 +425,7 @@ def _read_records(path: Path) -> dict[str, SourceRecord]:
 
 def _check_space(folder: Path, missing: Mapping[str, list[Row]], mirror: bool) -> None:
     frames = sum(row.frames or 0 for rows in missing.values() for row in rows)
-    needed, free = frames * _BYTES_A_FRAME * (2 if mirror else 1), shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room", str(folder)
-        )
+    check_room(folder, frames * _BYTES_A_FRAME * (2 if mirror else 1), "the published folders need about")
 
 
 @contextmanager
