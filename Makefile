@@ -49,8 +49,9 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt | $(PY)
 demo: $(STAMP)
 	$(PY) -m train.quickstart --output $(OUTPUT) $(QUICKSTART_ARGS)
 
+# The tests start Python some hundred times: what one process has compiled the next ones find.
 test: $(STAMP)
-	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 fuzz: $(STAMP)
 	UNIMO_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PY) -m pytest tests/data/test_fuzz.py

@@ -22,6 +22,7 @@ from modeling_unimo import (
     UniMoForConditionalGeneration,
     UniMoProcessor,
 )
+from train.quickstart import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # a quickstart has 1800 seconds
 
@@ -32,19 +33,16 @@ STAGES = [
     "evaluate_candidates", "samples",
 ]  # fmt: skip
 RANKS = {f"r_precision_top{k}" for k in (1, 2, 3)}
+ARGUMENTS = ["--config", str(CONFIG), "--seed", "1"]
 CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def quickstart(run: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "train.quickstart", "--config", str(CONFIG), "--output", str(run), "--seed", "1"]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The run folder of a finished quickstart, and what it printed."""
     run = tmp_path_factory.mktemp("quickstart") / "run"
-    done = quickstart(run)
+    command = [sys.executable, "-m", "train.quickstart", *ARGUMENTS, "--output", str(run)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
     return run, done.stdout
 
@@ -219,10 +217,10 @@ def test_the_unimo_of_the_run_is_its_parts(run):
     assert json.loads((run / "grpo" / "training_summary.json").read_text())["steps"] > 0
 
 
-def test_a_finished_run_is_not_run_again(run, metrics):
-    done = quickstart(run)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("already there") == len(STAGES) and "started (log" not in done.stdout
+def test_a_finished_run_is_not_run_again(run, metrics, capsys):
+    main(ARGUMENTS + ["--output", str(run)])
+    printed = capsys.readouterr().out
+    assert printed.count("already there") == len(STAGES) and "started (log" not in printed
     again = json.loads((run / "metrics.json").read_text())
     again["seconds"].pop("total")  # of all runs together
     assert again == {**metrics, "seconds": {stage: metrics["seconds"][stage] for stage in STAGES}}

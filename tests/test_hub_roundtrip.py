@@ -41,16 +41,16 @@ def fresh(hub, cwd, name, source):
     return run_fresh(repo.name, pinned + source, cwd, client_environment(hub.url, cwd / "cache"))
 
 
-@pytest.mark.parametrize("shard", ["50GB", pytest.param("60KB", marks=pytest.mark.slow)], ids=["one file", "sharded"])
-def test_unimo(hub, client, tmp_path, shard):
+def test_unimo(hub, client, tmp_path):
     model, processor = tiny_unimo()
-    folder = tmp_path / "unimo"
-    model.save_pretrained(folder, max_shard_size=shard)
-    processor.save_pretrained(folder)
-    write_sample(folder)
-    publish(client, folder, "unimo", "--private")
-    files = hub.repo("unimo").files
-    assert ("model.safetensors" in files) == (shard == "50GB")
+    for name, shard in {"sharded": "60KB", "unimo": "50GB"}.items():
+        folder = tmp_path / name
+        model.save_pretrained(folder, max_shard_size=shard)
+        processor.save_pretrained(folder)
+        write_sample(folder)
+        publish(client, folder, name, "--private")
+        files = hub.repo(name).files
+        assert ("model.safetensors" in files) == (name == "unimo")
     assert {"config.json", "generation_config.json", "chat_template.jinja", "processor_config.json"} <= set(files)
     assert json.loads(files["generation_config.json"])["eos_token_id"] == model.generation_config.eos_token_id
     assert files["sample.png"].startswith(b"\x89PNG") and b"](sample.png)" in files["README.md"]
@@ -64,6 +64,7 @@ def test_unimo(hub, client, tmp_path, shard):
         "unimo",
         """
 model, processor = AutoModel.from_pretrained(folder, **trust), AutoProcessor.from_pretrained(folder, **trust)
+weights = AutoModel.from_pretrained("tester/sharded", trust_remote_code=True).state_dict()
 motions = model.generate_motion(["a person walks", "\\U0001f600 <think>"], processor, do_sample=False)
 write = pipeline("text-to-motion", model=folder, **trust)("a person walks", do_sample=False)
 read = pipeline("motion-to-text", model=folder, **trust)("motion.npy", do_sample=False)
@@ -73,6 +74,8 @@ print(json.dumps({
     "write": [write.thought, write.codes], "read": [read.thought, read.caption],
     "tokens": AutoTokenizer.from_pretrained(folder, **trust)("<Motion_3> a")["input_ids"],
     "mean": AutoFeatureExtractor.from_pretrained(folder, **trust).mean[:3],
+    "sharded": weights.keys() == model.state_dict().keys()
+    and all(torch.equal(weights[name], value) for name, value in model.state_dict().items()),
     "modules": [type(thing).__module__ for thing in (model, processor)],
 }))
 """,
@@ -85,6 +88,7 @@ print(json.dumps({
     assert result["read"] == [described[0].thought, described[0].caption]
     assert result["tokens"] == processor.tokenizer("<Motion_3> a")["input_ids"]
     assert result["mean"] == processor.feature_extractor.mean[:3]
+    assert result["sharded"]
     revision = hub.repo("unimo").branches["main"]
     assert all(module.startswith("transformers_modules.") and revision in module for module in result["modules"])
 

@@ -4,7 +4,6 @@ import configparser
 import doctest
 import inspect
 import json
-import multiprocessing
 import os
 import runpy
 import subprocess
@@ -16,6 +15,7 @@ import evaluate
 import numpy as np
 import pytest
 import torch
+from forked import fork_server
 from hub_server import Hub, run_client
 
 import evaluate_unimo
@@ -445,7 +445,7 @@ def halves(inputs):
 
 def test_two_processes_compute_what_one_does(tmp_path):
     """Real processes, every metric, with nothing between them but files."""
-    context = multiprocessing.get_context("spawn")
+    context = fork_server()
     answers = context.Queue()
     running = [
         context.Process(target=one_of_two, args=(process, str(tmp_path), answers), daemon=True) for process in (0, 1)

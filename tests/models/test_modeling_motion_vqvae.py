@@ -1,13 +1,11 @@
 """Motion VQ-VAE: published numbers, batch invariance, quantisers, codebook, saving, refusals."""
 
 import json
-import os
-import socket
 
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
+from forked import forked_ranks
 
 from modeling_unimo.checkpoint_conversion import _vqvae_key, vqvae_from_weights
 from modeling_unimo.configuration_unimo import MotionVQVAEConfig
@@ -376,10 +374,9 @@ def test_masked_codes_may_hold_anything():
     torch.testing.assert_close(model.decode(codes, mask)[:, :8], model.decode(codes[:, :2]))
 
 
-def _train_on_rank(rank, port, folder):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+def _train_on_rank(folder):
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
     model = torch.nn.parallel.DistributedDataParallel(tiny().train(), broadcast_buffers=False)
     generator = torch.Generator().manual_seed(rank)  # every process sees data of its own
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -391,11 +388,8 @@ def _train_on_rank(rank, port, folder):
 
 
 def test_all_processes_end_with_one_codebook(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    # Not forked: threads that earlier tests left in this process may hold a lock for ever in its copy.
-    mp.start_processes(_train_on_rank, args=(port, str(tmp_path)), nprocs=2, start_method="spawn")
+    ranks = forked_ranks(2, tmp_path / "log", _train_on_rank, str(tmp_path))
+    assert [rank.wait(120) for rank in ranks] == [0, 0], (tmp_path / "log").read_text()
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["quantizer.codebook"].any()
     for key, value in first.items():

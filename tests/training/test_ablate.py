@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import forked_stage
 from scipy import stats
 from tiny_data import dataset_folder
 from tiny_policy import policy_folders
@@ -467,6 +468,7 @@ def small_run(tmp_path_factory) -> Path:
     ],
 )
 def test_a_study_in_miniature(small_run, tmp_path, monkeypatch, study, arm, trained):
+    monkeypatch.setattr("train.quickstart.start_process", forked_stage)
     monkeypatch.setattr(ablate, "TUNE", small_run / "tune.yaml")
     for name, value in (("candidates", 2), ("new_captions", 0), ("training_captions", 4)):
         monkeypatch.setitem(SELF_TRAINING, name, value)

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from forked import ForkedProcess, fork_server, forked_ranks
 from safetensors.torch import load_file
 from tiny_data import dataset_folder, tiny_judge
 from tiny_unimo import feature_extractor, processor_of, qwen_tokenizer, tiny_lm, tiny_vqvae
@@ -178,9 +179,7 @@ def differing_rewards(processor: Any, scorer: Any, weights: dict[str, float], *a
 
 @pytest.fixture(scope="module")
 def server():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*TRAINING.values()])
-    return context
+    return fork_server()
 
 
 @pytest.fixture(scope="module")
@@ -377,33 +376,27 @@ def test_killed_at_any_time_and_again(server, inputs, uninterrupted, tmp_path, s
     assert_same_run(output, reference)
 
 
-def launched(inputs: Path, output: Path) -> subprocess.Popen[bytes]:
-    """SFT on two processes, as from the command line, in a session of its own."""
-    config = REPOSITORY / "train" / "accelerate_configs" / "two_cpu.yaml"
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-    log = output.with_name(f"{output.name}.log").open("ab")
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    words = command("sft", inputs, output, max_steps=40)
-    return subprocess.Popen(
-        [*launcher, str(REPOSITORY / "train" / "sft.py"), *words],
-        stdout=log, stderr=log, env=environment, start_new_session=True,
-    )  # fmt: skip
+def launched(inputs: Path, output: Path) -> list[ForkedProcess]:
+    """SFT on two processes."""
+    log, words = output.with_name(f"{output.name}.log"), command("sft", inputs, output, max_steps=12)
+    return forked_ranks(2, log, run_stage, "sft", words, output, None)
 
 
 @pytest.mark.slow
 def test_two_processes_killed_and_resumed(inputs, tmp_path):
     reference, output = tmp_path / "reference", tmp_path / "run"
-    assert launched(inputs, reference).wait(300) == 0, log_of(reference)[-3000:]
-    process = launched(inputs, output)
+    assert [rank.wait(300) for rank in launched(inputs, reference)] == [0, 0], log_of(reference)[-3000:]
+    ranks = launched(inputs, output)
     try:
-        wait_until(lambda: last_checkpoint(output) is not None or process.poll() is not None, "a checkpoint")
-        assert process.poll() is None, log_of(output)[-3000:]
+        wait_until(lambda: last_checkpoint(output) or any(rank.poll() is not None for rank in ranks), "a checkpoint")
+        assert [rank.poll() for rank in ranks] == [None, None], log_of(output)[-3000:]
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(60)
+        for rank in ranks:
+            rank.kill()
+            rank.wait(60)
     kept = last_checkpoint(output)
     assert kept is not None and len(list(Path(kept).glob("rng_state_*.pth"))) == 2
-    assert launched(inputs, output).wait(300) == 0, log_of(output)[-3000:]
+    assert [rank.wait(300) for rank in launched(inputs, output)] == [0, 0], log_of(output)[-3000:]
     assert json.loads((output / "training_summary.json").read_text())["processes"] == 2
     assert_same_run(output, reference)
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from forked import forked_stage
 from tiny_data import TEXTS
 from tiny_policy import policy_folders
 
@@ -181,7 +182,8 @@ def test_a_round_goes_on_as_the_model_was_taught(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_rounds_and_the_same_command_again(folders, tmp_path, capsys):
+def test_two_rounds_and_the_same_command_again(folders, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("train.quickstart.start_process", forked_stage)
     recipe = tmp_path / "sft.yaml"
     recipe.write_text(
         "max_steps: 3\nt2m_only_fraction: 0.0\nlearning_rate: 1.0e-3\nper_device_train_batch_size: 2\n"
