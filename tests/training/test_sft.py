@@ -319,7 +319,7 @@ def test_compiled_training_is_training(folders, tmp_path):
     """Traced and differentiated as for any backend; generating code, which takes a minute, adds nothing of ours."""
     settings = {"base_model": folders / "qwen", "max_steps": 2, "learning_rate": 1e-3, "guard_every": 0}
     plain = train(folders, tmp_path / "False", **settings)
-    compiled = train(folders, tmp_path / "True", torch_compile=True, torch_compile_backend="aot_eager", **settings)
+    compiled = train(folders, tmp_path / "True", torch_compile=True, torch_compile_backend="eager", **settings)
     for entry, other in zip(plain[:2], compiled[:2], strict=True):
         assert entry["loss"] == pytest.approx(other["loss"], abs=1e-3)
     names = [AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict().keys() for name in ("False", "True")]
