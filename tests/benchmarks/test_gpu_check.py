@@ -3,12 +3,16 @@
 import json
 
 import pytest
+from forked import fork_server
 
-from benchmarks import gpu_check
+from benchmarks import full_size_check, gpu_check
 
 
 @pytest.mark.slow
-def test_a_dry_run_measures_every_part(tmp_path):
+def test_a_dry_run_measures_every_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(full_size_check, "CLIPS", 8)
+    forks = fork_server()
+    monkeypatch.setattr("multiprocessing.get_context", lambda _: forks)
     assert gpu_check.main(["--dry_run", "--output", str(tmp_path / "check")]) == 0
     results = json.loads((tmp_path / "check" / "gpu_check.json").read_text())
     assert set(results["parts"]) == {"training", *gpu_check.ITEMS}

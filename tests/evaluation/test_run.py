@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import forked_ranks
 from hub_server import TOKEN
 from huggingface_hub import ModelCard
 from tiny_data import dataset_folder, tiny_judge
@@ -453,9 +454,11 @@ def test_two_processes_give_the_same_answers_as_one(stages, tmp_path):
 
 @pytest.mark.slow
 def test_processes_leave_together_when_the_first_one_refuses(stages, tmp_path):
-    done = launch(*words(stages, tmp_path / "out", "--split", "dev"))
-    assert done.returncode != 0 and done.stderr.count("error: ") >= 1 and "has no split 'dev'" in done.stderr
-    assert "Connection closed" not in done.stderr and not (tmp_path / "out").exists()
+    ranks = forked_ranks(2, tmp_path / "log", main, words(stages, tmp_path / "out", "--split", "dev"))
+    assert [rank.wait(120) for rank in ranks] == [1, 0]  # the second has nothing to say
+    said = (tmp_path / "log").read_text()
+    assert said.count("error: ") >= 1 and "has no split 'dev'" in said
+    assert "Connection closed" not in said and not (tmp_path / "out").exists()
 
 
 # ------------------------------------------------------------------------------------------------------------- pushing

@@ -1,8 +1,6 @@
 """The YAML files under train/: each is read by the very dataclasses, models and launcher that it is written for."""
 
 import os
-import subprocess
-import sys
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +14,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import DistributedType
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+from forked import forked_ranks
 from torch.distributed.fsdp import StateDictType
 from transformers import Qwen2Config, TrainingArguments
 from transformers.optimization import get_scheduler
@@ -285,7 +284,13 @@ def test_the_deepspeed_files_reach_its_plugin(name, stage):
         assert environment["ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL"] == "true"
 
 
-@pytest.mark.slow
+def note_rank(folder: Path, environment: dict[str, str]) -> None:
+    del os.environ["ACCELERATE_USE_CPU"]
+    os.environ.update({name: value for name, value in environment.items() if name.startswith("ACCELERATE_")})
+    training = TrainingArguments(output_dir=str(folder / "unused"), use_cpu=False)
+    (folder / f"rank-{os.getpid()}").write_text(f"{training.process_index} of {training.world_size}")
+
+
 def test_two_processes_on_cpu_do_not_know_of_each_other_unless_the_script_is_told(tmp_path):
     """Why two_cpu.yaml asks for `--use_cpu true`; when this fails, the file can be simplified.
 
@@ -293,17 +298,8 @@ def test_two_processes_on_cpu_do_not_know_of_each_other_unless_the_script_is_tol
     """
     if torch.cuda.is_available():
         pytest.skip("with a GPU it has another meaning")
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import os\n"
-        "from transformers import TrainingArguments\n"
-        "training = TrainingArguments(output_dir='unused', use_cpu=False)\n"
-        "with open(f'rank-{os.getpid()}', 'w') as file:\n"
-        "    file.write(f'{training.process_index} of {training.world_size}')\n"
-    )
-    config = TRAIN / "accelerate_configs" / "two_cpu.yaml"
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config), str(script)]
-    environment = {key: value for key, value in os.environ.items() if key != "ACCELERATE_USE_CPU"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    environment = prepare_multi_gpu_env(launched("two_cpu"))
+    environment.pop("ACCELERATE_USE_CPU", None)
+    ranks = forked_ranks(2, tmp_path / "log", note_rank, tmp_path, environment)
+    assert [rank.wait(120) for rank in ranks] == [0, 0], (tmp_path / "log").read_text()
     assert [path.read_text() for path in tmp_path.glob("rank-*")] == ["0 of 1", "0 of 1"]
