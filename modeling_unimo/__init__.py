@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from .processing_unimo import Answer, UniMoProcessor
     from .skeletons_unimo import HUMANML3D, KIT, Skeleton
     from .smpl_unimo import BodyModel, joints_from_smpl, load_body_model
-    from .tokenization_unimo import MOTION_TOKENS, MotionVocabulary, UniMoTokenizer, extend_vocabulary
+    from .tokenization_unimo import MotionVocabulary, UniMoTokenizer, extend_vocabulary
 
 # The same for the interpreter: the module of each name.
 _MODULES = {
     "HUMANML3D": "skeletons_unimo",
     "KIT": "skeletons_unimo",
-    "MOTION_TOKENS": "tokenization_unimo",
     "Answer": "processing_unimo",
     "AnswerGrammar": "generation_unimo",
     "BodyModel": "smpl_unimo",

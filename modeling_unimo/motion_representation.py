@@ -42,11 +42,9 @@ __all__ = [
     "feature_statistics",
     "features_to_joints",
     "features_to_joints_by_rotation",
-    "foot_contacts",
     "forward_kinematics",
     "inverse_kinematics",
     "joints_to_features",
-    "mirror_features",
     "mirror_joints",
     "root_trajectory",
     "skeleton_for",
@@ -439,26 +437,6 @@ def _contacts(positions: Planes, skeleton: Skeleton, threshold: float) -> torch.
 
 
 @numpy_or_torch
-def foot_contacts(joints: Array, skeleton: Skeleton = HUMANML3D, threshold: float | None = None) -> Array:
-    """Foot contacts: 1 where a foot joint's squared displacement to the next frame is below the threshold.
-
-    Args:
-        joints: (..., T, J, 3).
-        skeleton: the skeleton of the joints.
-        threshold: squared units per frame; the skeleton's if None.
-
-    Returns:
-        (..., T-1, 4): left foot's two joints, then the right foot's.
-
-    Raises:
-        ValueError: the joints are no motion of this skeleton.
-    """
-    check_joints(joints, skeleton)
-    threshold = skeleton.foot_threshold if threshold is None else threshold
-    return _contacts(_split(joints), skeleton, threshold).movedim(0, -1).contiguous()
-
-
-@numpy_or_torch
 def joints_to_features(
     joints: Array,
     skeleton: Skeleton = HUMANML3D,
@@ -612,39 +590,6 @@ def mirror_joints(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
         raise ValueError(f"expected joints of shape (..., {skeleton.num_joints}, 3), got {tuple(joints.shape)}")
     order = torch.tensor(skeleton.mirror_order, device=joints.device)
     return joints.index_select(-2, order) * torch.tensor((-1, 1, 1), dtype=joints.dtype, device=joints.device)
-
-
-@numpy_or_torch
-def mirror_features(features: Array, skeleton: Skeleton = HUMANML3D) -> Array:
-    """Features of the mirror image of the same body, with its left and right bones swapped too.
-
-    HumanML3D's target skeleton is not quite symmetric (the hips differ by 7 mm): to have the target's own bones on
-    either side, mirror the joints and convert those.
-
-    Args:
-        features: Raw features (..., T, D).
-        skeleton: The skeleton of the features.
-
-    Returns:
-        Raw features (..., T, D).
-    """
-    check_width(features, skeleton)
-    joints = np.array(skeleton.mirror_order)
-    order, signs = np.arange(skeleton.feature_dim), np.ones(skeleton.feature_dim)
-    signs[:2] = -1  # yaw and sideways velocity
-    groups = {  # joints in the group, and the sign of each of their numbers
-        "positions": (joints[1:] - 1, (-1, 1, 1)),
-        "rotations": (joints[1:] - 1, (1, -1, -1, -1, 1, 1)),  # S R S with S = diag(-1, 1, 1), first two columns
-        "velocities": (joints, (-1, 1, 1)),
-    }
-    for name, (swap, sign) in groups.items():
-        where, width = skeleton.slices[name], len(sign)
-        order[where] = (where.start + width * swap[:, None] + np.arange(width)).ravel()
-        signs[where] = np.tile(sign, len(swap))
-    start = skeleton.slices["contacts"].start
-    order[start:] = start + np.array((2, 3, 0, 1))
-    index = torch.from_numpy(order).to(features.device)
-    return features.index_select(-1, index) * torch.as_tensor(signs, dtype=features.dtype, device=features.device)
 
 
 # ------------------------------------------------------------------------------------------------------ statistics

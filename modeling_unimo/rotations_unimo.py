@@ -350,20 +350,6 @@ def matrix_to_quaternion(matrix: Array) -> Array:
 
 
 @numpy_or_torch
-def rotation6d_to_matrix(six: Array) -> Array:
-    """Rotation matrices of six rotation numbers.
-
-    Args:
-        six: Two vectors (..., 6), neither unit nor perpendicular in general.
-
-    Returns:
-        Rotation matrices (..., 3, 3).
-    """
-    columns = columns_from_six(component_planes(six, 6, "rotation"))
-    return torch.stack([torch.stack(column, -1) for column in columns], -1)
-
-
-@numpy_or_torch
 def quaternion_continuous(q: Array) -> Array:
     """Choose signs along time such that neighbouring quaternions lie on the same side.
 

@@ -87,9 +87,6 @@ def motion_vocabulary(num_codes: int = 512) -> list[str]:
     return [Tag.MOTION_START, Tag.MOTION_END, *codes, Tag.THINK_START, Tag.THINK_END, Tag.ANSWER_START, Tag.ANSWER_END]
 
 
-MOTION_TOKENS = motion_vocabulary()
-
-
 @dataclass(frozen=True)
 class MotionVocabulary:
     """Ids of the motion tokens in one tokenizer, looked up by name (a base may already own some of them)."""

@@ -47,7 +47,7 @@ from evaluate_unimo.functional.retrieval import (
     r_precision,
     retrieval_ranks,
 )
-from evaluate_unimo.functional.tags import fingerprint, format_tag, protocol_tag
+from evaluate_unimo.functional.tags import fingerprint, protocol_tag
 
 __all__ = [
     "PROTOCOLS",
@@ -73,7 +73,6 @@ __all__ = [
     "fid",
     "fingerprint",
     "foot_skating",
-    "format_tag",
     "frechet_distance",
     "gaussian_fid",
     "generator",

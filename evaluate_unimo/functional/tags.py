@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -88,23 +88,6 @@ def protocol_tag(
         "libraries": {"python": platform.python_version()} | {name: _version(name) for name in libraries},
         **settings,
     }
-
-
-def format_tag(tag: Mapping[str, Any]) -> str:
-    """A protocol tag as one line.
-
-    >>> format_tag({"evaluator": "judge", "libraries": {"numpy": "2.0"}})
-    'evaluator: judge | numpy 2.0'
-
-    Args:
-        tag: The tag.
-
-    Returns:
-        Text.
-    """
-    parts = [f"{name}: {value}" for name, value in tag.items() if name != "libraries"]
-    parts += [f"{name} {version}" for name, version in tag.get("libraries", {}).items()]
-    return " | ".join(parts)
 
 
 def _described(value: Any) -> str:

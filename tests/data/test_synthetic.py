@@ -17,7 +17,7 @@ from datasets_scripts.sources.synthetic.generator import (
     held_out,
     iter_clips,
 )
-from datasets_scripts.sources.synthetic.goals import readings
+from datasets_scripts.sources.synthetic.goals import goals_of, readings_of_goals
 from datasets_scripts.sources.synthetic.language import (
     DETAILED,
     MEDIUM,
@@ -162,9 +162,9 @@ def test_captions_that_tell_goals_come_on_request_and_change_nothing_else():
         assert other.captions[: len(one.captions)] == one.captions
         more = other.captions[len(one.captions) :]
         assert len(more) <= (one.split in ("train", "validation"))
-        told += sum(bool(readings(caption.text)) for caption in more)
+        told += sum(bool(readings_of_goals(goals_of(caption.text))) for caption in more)
     assert 5 <= told < 28
-    assert all(readings(caption.text) for clip in vague for caption in clip.captions)
+    assert all(readings_of_goals(goals_of(caption.text)) for clip in vague for caption in clip.captions)
 
 
 def test_retellings_are_true_and_of_many_forms(clips):

@@ -389,31 +389,13 @@ def test_input_is_not_changed() -> None:
     assert np.array_equal(joints, before)
     before = features.copy()
     mr.features_to_joints(features)
-    mr.mirror_features(features)
     assert np.array_equal(features, before)
 
 
-# ------------------------------------------------------------------------------------------------ mirrors
-@pytest.mark.parametrize("facing", mr.FACINGS)
-@pytest.mark.parametrize("skeleton", [HUMANML3D, KIT], ids=lambda skeleton: skeleton.name)
-def test_mirrored_features_are_those_of_mirrored_joints(skeleton: mr.Skeleton, facing: str) -> None:
-    offsets = HUMANML3D.default_offsets if skeleton is HUMANML3D else kit_offsets()
-    mirrored_offsets = mr.mirror_joints(offsets.astype(np.float64), skeleton)
-    joints = moving_body(17, 60, turns=0.7, skeleton=skeleton, offsets=offsets)
-    features = mr.joints_to_features(joints, skeleton, offsets, facing=facing)
-    mirrored = mr.joints_to_features(mr.mirror_joints(joints, skeleton), skeleton, mirrored_offsets, facing=facing)
-    assert worst(mr.mirror_features(features, skeleton), mirrored) < 1e-6 / skeleton.unit_scale
-    assert np.array_equal(mr.mirror_joints(mr.mirror_joints(joints, skeleton), skeleton), joints)
-    assert np.array_equal(mr.mirror_features(mr.mirror_features(features, skeleton), skeleton), features)
-
-
-def test_foot_contacts_tell_standing_from_moving() -> None:
+def test_contacts_tell_standing_from_moving() -> None:
     joints = np.repeat(rest_pose(1), 10, 0)
-    joints[:, 11, 0] += np.arange(10) * 0.05  # the right toes move 5 cm a frame
-    contacts = mr.foot_contacts(joints)
-    assert contacts.shape == (9, 4)
-    assert np.array_equal(contacts, np.tile((1, 1, 1, 0), (9, 1)))
-    assert mr.foot_contacts(joints, threshold=0.01).all()
+    joints[::2, 11, 0] += 0.3  # the right toes go from side to side
+    assert np.array_equal(mr.joints_to_features(joints)[:, -4:], np.tile((1, 1, 1, 0), (9, 1)))
     assert np.array_equal(mr.joints_to_features(joints, foot_threshold=1.0)[:, -4:], np.ones((9, 4)))
 
 
@@ -486,7 +468,7 @@ def test_bad_arguments_are_refused() -> None:
         mr.joints_to_features(joints, target_offsets=np.zeros((22, 3)))
 
 
-@pytest.mark.parametrize("function", [mr.features_to_joints, mr.features_to_joints_by_rotation, mr.mirror_features])
+@pytest.mark.parametrize("function", [mr.features_to_joints, mr.features_to_joints_by_rotation])
 def test_features_of_another_skeleton_are_refused(function) -> None:
     with pytest.raises(ValueError, match=r"T, 263\).*\(10, 251\)"):
         function(np.zeros((10, 251)))

@@ -34,7 +34,6 @@ def test_rotation_helpers_match_published(published, agrees, kind) -> None:
     agrees(name, rotations.quaternion_rotate(d["q"], d["v"]), d["qrot"], 1e-5)
     agrees(name, rotations.quaternion_between(d["v"], d["v2"]), d["qbetween"], 1e-5)
     agrees(name, rotations.quaternion_to_matrix(d["q"]), d["matrix"], 1e-5)
-    agrees(name, rotations.rotation6d_to_matrix(d["raw6"]), d["raw6_matrix"], 1e-5)
     agrees(name, rotations.matrix_to_quaternion(d["matrix"]), d["matrix_to_quat"], 1e-5)
     agrees(name, rotations.quaternion_continuous(d["qfix_in"]), d["qfix_out"], 1e-6)
 

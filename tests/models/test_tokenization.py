@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from tiny_unimo import TOKENIZERS, llama3_tokenizer, plain_processor, qwen_tokenizer, tiny_lm
 from transformers import AddedToken, AutoTokenizer
 
-from modeling_unimo import MOTION_TOKENS, MotionVocabulary, UniMoTokenizer, extend_vocabulary
+from modeling_unimo import MotionVocabulary, UniMoTokenizer, extend_vocabulary
 from modeling_unimo.tokenization_unimo import TextEscape, end_of_turn, motion_vocabulary
 
+MOTION_TOKENS = motion_vocabulary()
 FAMILIES = sorted(TOKENIZERS)
 PIECES = [
     *("<think>", "</think>", "<Motion>", "</Motion>", "<Motion_5>", "<Answer>", "</Answer>", "<|im_end|>", "<s>"),

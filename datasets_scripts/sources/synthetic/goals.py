@@ -137,18 +137,3 @@ def sentences(clauses: Sequence[Sequence[str]]) -> list[str]:
         The sentences; none where a goal has no clause.
     """
     return [f"a person {', then '.join(several)}." for several in itertools.product(*clauses)]
-
-
-def readings(caption: str) -> list[str]:
-    """All movements that a caption admits.
-
-    Args:
-        caption: As `captions` writes it.
-
-    Returns:
-        Sentences, each of which tells one of them.
-
-    Raises:
-        ValueError: The caption is of another form.
-    """
-    return sentences(readings_of_goals(goals_of(caption)))

@@ -430,7 +430,6 @@ def _bend_leg(
 # Each takes the animator at its current time, writes keys and returns its duration in ticks.
 
 _STEP_TICKS = {"slow": 4, "normal": 3, "fast": 2}
-_BEAT_TICKS = {"slow": 3, "normal": 2, "fast": 1}
 
 
 def _gait(
