@@ -1,5 +1,9 @@
 """The folders that train/grpo.py begins with, tiny: data, VQ-VAE, two judges, and a language model that answers."""
 
+import functools
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import torch
@@ -46,13 +50,20 @@ def taught_lm(steps: int = 90) -> tuple[PreTrainedModel, UniMoProcessor]:
     return model.eval(), processor
 
 
+@functools.cache
+def _taught_folder() -> Path:
+    """The taught language model and its processor, taught once in a process of tests."""
+    folder = Path(tempfile.mkdtemp(dir=os.environ["HF_HOME"]))
+    for part in taught_lm():
+        part.save_pretrained(folder)
+    return folder
+
+
 def policy_folders(root: Path) -> dict[str, str]:
     """`--dataset`, `--sft_model`, `--vqvae`, `--evaluator` and the held-out judge, made under `root`."""
     paths = {name: root / name for name in ("dataset", "sft_model", "vqvae", "evaluator", "held_out_evaluator")}
     dataset_folder(paths["dataset"], train=6, validation=2)
-    model, processor = taught_lm()
-    model.save_pretrained(paths["sft_model"])
-    processor.save_pretrained(paths["sft_model"])
+    shutil.copytree(_taught_folder(), paths["sft_model"])
     tiny_vqvae().save_pretrained(paths["vqvae"])
     feature_extractor().save_pretrained(paths["vqvae"])
     tiny_judge().save_pretrained(paths["evaluator"])

@@ -358,7 +358,7 @@ def test_killed_at_any_time_and_again(server, inputs, uninterrupted, tmp_path, s
     reference, output = uninterrupted(stage), tmp_path / "run"
     draw, words = random.Random(stage), command(stage, inputs, output)
     killed = 0
-    while killed < 4:
+    while killed < 2:
         goal = steps_made(output) + draw.randint(1, 3)
         process = start(server, stage, words, output)
         wait_until(

@@ -73,8 +73,13 @@ def test_answers_belong_to_their_prompts_where_a_group_is_cut(policy):
     assert all(0 < len(answer) <= 6 for answer in output["completion_ids"])
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return policy_folders(tmp_path_factory.mktemp("policy"))
+
+
 @pytest.mark.parametrize(("generation_kwargs", "used"), [(None, True), ('{"max_time": 900}', False)])
-def test_training_samples_so_unless_more_is_asked_of_generate(policy, tmp_path, monkeypatch, generation_kwargs, used):
+def test_training_samples_so_unless_more_is_asked_of_generate(folders, tmp_path, monkeypatch, generation_kwargs, used):
     calls = []
 
     def watched(*args):
@@ -82,7 +87,7 @@ def test_training_samples_so_unless_more_is_asked_of_generate(policy, tmp_path, 
         return lambda prompts, trainer: calls.append(len(prompts)) or sample(prompts, trainer)
 
     monkeypatch.setattr(grpo_training, "group_rollouts", watched)
-    settings = {**policy_folders(tmp_path / "policy"), "output_dir": tmp_path / "out", "max_steps": 2}
+    settings = {**folders, "output_dir": tmp_path / "out", "max_steps": 2}
     settings |= {"num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 32, "beta": 0.01}
     settings |= {"save_strategy": "no", "report_to": "none", "use_cpu": "true", "bf16": "true", "disable_tqdm": "true"}
     settings |= {"generation_kwargs": generation_kwargs} if generation_kwargs else {}
