@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .command_line import command, exit_on_error
+from .command_line import command, exit_on_error, positive_int
 from .export_unimo import SUFFIXES, motion_suffix
 from .generate import load_model, read_whole_motion
 from .words_unimo import UnknownWordsWarning
@@ -133,6 +133,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, help=f"file to write, {' '.join(SUFFIXES)}")
     parser.add_argument("--seed", type=int, help="for the same answer every time")
     parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
+    parser.add_argument(
+        "--candidates",
+        type=positive_int,
+        help="parts to write, of which the best by the model's own reading and by how it meets the rest is kept",
+    )
     return parser
 
 
@@ -150,8 +155,9 @@ def _parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse
 def _run(arguments: argparse.Namespace, write: Callable[[Any, Any, dict[str, Any]], Any]) -> None:
     """Load the model, let `write` make the motion, save it and say what it is."""
     settings: dict[str, Any] = {"seed": arguments.seed}
-    if arguments.temperature is not None:
-        settings["temperature"] = arguments.temperature
+    for name in ("temperature", "candidates"):
+        if getattr(arguments, name) is not None:
+            settings[name] = getattr(arguments, name)
     with exit_on_error():
         model, processor = load_model(arguments.model)
         with warnings.catch_warnings(record=True) as caught:

@@ -125,10 +125,10 @@ def seam_jerk(features: np.ndarray, seams: list[int], fps: float) -> float:
     Returns:
         The peak, 0 where there is no seam.
     """
-    joints = np.asarray(features_to_joints(features, skeleton=skeleton_for(features.shape[1])))
-    peaks = [0.0]
+    skeleton, peaks = skeleton_for(features.shape[1]), [0.0]
     for seam in seams:
-        around = joints[max(0, seam - _SEAM_FRAMES) : seam + _SEAM_FRAMES]
+        around = features[max(0, seam - _SEAM_FRAMES) : seam + _SEAM_FRAMES]
         if len(around) > 3:
+            around = np.asarray(features_to_joints(around, skeleton=skeleton))
             peaks.append(float(np.linalg.norm(np.diff(around, n=3, axis=0), axis=-1).max()) * fps**3)
     return max(peaks)

@@ -3,32 +3,39 @@
 A model of clips writes longer motion a part at a time. One that was taught to continue and to fill is shown what there
 is in its prompt. For any other, what is known is put in front of what it writes: the answer is made to begin with the
 last codes there are, and the model goes on from them. All codes are then decoded together.
+
+A part is written several times, and the best of these candidates is taken: the one whose new codes the model itself
+reads as the text that was asked for, unless it meets the motion around it badly. In a timeline every other candidate
+is written as a clip of its own, which follows its text better than one that begins in the middle of a movement.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from .candidates_unimo import Request, score_answers
 from .generated_unimo import GeneratedMotion
 from .inference_unimo import evaluating
 from .inputs_unimo import as_int, as_number
 from .joining_unimo import follow_path, meet, seam_jerk, smooth_seams
 from .modeling_motion_vqvae import MotionVQVAEModel
-from .processing_unimo import Given, UniMoProcessor
+from .processing_unimo import Answer, Given, UniMoProcessor
 
 MAX_SEGMENTS = 200
 # Codes on either side of a part that a model is shown which was taught to continue and fill.
 CONTEXT_CODES = 8
 # Codes that any other model's answer is made to begin with: with more of them it writes on what was asked for before.
 PREFIX_CODES = 4
-# Answers written for a gap, of which the one that meets what follows best is taken.
+# Candidates for a part that what follows is given for, and for each part of a timeline: one of each kind.
 CANDIDATES = 8
-# What a push of the root by 1 m/s costs against a jerk of 1 km/s^3 at the seam.
-_PUSH_COST = 1.0
+TIMELINE_CANDIDATES = 2
+# Nats of the model's own reading that a jerk of 1 km/s^3 at a seam costs, and a push of the root by 1 m/s.
+_JERK_COST = 4.0
+_PUSH_COST = 4.0
 _WINDOW_SECONDS = 4.0
 # Share of words that two captions have in common from which they tell the same.
 _AGREEMENT = 0.6
@@ -54,6 +61,24 @@ class _Gap:
     after: Sequence[int] = ()
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One candidate for a gap: thought, codes, and how likely the model finds the text by them (0 where unread)."""
+
+    thought: str
+    codes: list[int]
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A candidate between what is around it: all features, and what speaks against it."""
+
+    part: _Part
+    features: np.ndarray
+    cost: float
+
+
 class TimelineMixin:
     """The methods of `UniMoForConditionalGeneration` for motion beyond one clip."""
 
@@ -62,8 +87,11 @@ class TimelineMixin:
     device: Any
     decode_codes: Any
     generate_answers: Any
+    generation_config: Any
+    language_model: Any
     _as_motion: Any
     _check_loaded: Any
+    _warn_unless_read: Any
 
     # ---------------------------------------------------------------- one part more
 
@@ -74,6 +102,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         duration: float | None = None,
         seed: int | None = None,
+        candidates: int = 1,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """A motion that goes on from another.
@@ -84,6 +113,9 @@ class TimelineMixin:
             processor: The processor that belongs to the model.
             duration: Seconds to add (0.2 to 9.6), rounded to whole codes; None: the model decides.
             seed: Seed of the draws.
+            candidates: Parts written, of which the best is taken: that with the highest log-probability of thought and
+                text by the model's own reading of the new codes (`candidates_unimo.score_answers`), less 4 nats for
+                each km/s^3 of jerk where it meets the rest. One alone is not read.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -93,7 +125,7 @@ class TimelineMixin:
             ValueError: a motion of another skeleton or frame rate, or too short; a blank text; a duration that does
                 not fit.
         """
-        return self.continue_motions([motion], [text], processor, [duration], seed, **generate_kwargs)[0]
+        return self.continue_motions([motion], [text], processor, [duration], seed, candidates, **generate_kwargs)[0]
 
     def continue_motions(
         self,
@@ -102,6 +134,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         durations: Sequence[float | None] | None = None,
         seed: int | None = None,
+        candidates: int = 1,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
         """Several motions that go on, written together; arguments, results and errors as of `continue_motion`.
@@ -112,6 +145,7 @@ class TimelineMixin:
             processor: The processor of the model.
             durations: Seconds of each new part; None leaves the length to the model.
             seed: Of the sampling.
+            candidates: As of `continue_motion`.
             **generate_kwargs: As of `continue_motion`.
 
         Returns:
@@ -123,17 +157,20 @@ class TimelineMixin:
             knowns.append(self._known(motion, processor, "the motion", from_end=True))
             count = None if duration is None else self._codes_to_add(duration, processor)
             gaps.append(_Gap(text, count, knowns[-1].codes))
-        written = self._written(gaps, processor, seed, **generate_kwargs)
-        unit, continued = processor.feature_extractor.unit_length, []
-        for known, gap, ((thought, new),) in zip(knowns, gaps, written, strict=True):
-            shown = self._shown(known.codes)
-            decoded = self._decoded([*shown, *new], processor)
-            seam = len(shown) * unit
-            added = meet(decoded[seam:], (known.features[-1], decoded[seam - 1]), None)
-            features = np.concatenate([known.features, added])
-            segments = self._segments(processor, [(len(known.features), known.text), (len(added), gap.text)])
-            codes = [*known.codes, *new]
-            continued.append(self._as_motion(gap.text, thought, codes, features, processor, segments))
+        written = self._written(gaps, processor, seed, candidates, **generate_kwargs)
+        continued = []
+        for known, gap, parts in zip(knowns, gaps, written, strict=True):
+            seam = len(known.features)
+            ways = []
+            for part in parts:
+                added = self._between(known.features, known.codes, part.codes, [], known.features[:0], processor)
+                whole = np.concatenate([known.features, added])
+                ways.append(_Way(part, whole, self._cost(part, whole, [seam], processor)))
+            best = min(ways, key=lambda way: way.cost)
+            lengths = [(seam, known.text), (len(best.features) - seam, gap.text)]
+            segments = self._segments(processor, lengths)
+            codes = [*known.codes, *best.part.codes]
+            continued.append(self._as_motion(gap.text, best.part.thought, codes, best.features, processor, segments))
         return continued
 
     def edit_motion(
@@ -155,7 +192,7 @@ class TimelineMixin:
             processor: The processor that belongs to the model.
             start, end: The part in seconds, rounded to whole codes; `end` None: to the end of the motion.
             seed: Seed of the draws.
-            candidates: New parts written, of which the one that meets the rest best is taken.
+            candidates: As of `continue_motion`; a push of the root by 1 m/s counts as a jerk of 1 km/s^3.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -174,21 +211,20 @@ class TimelineMixin:
         before, after = known.codes[: first // unit], known.codes[first // unit + count :]
         gap = _Gap(text, count, before, after)
         (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
-        best: tuple[float, str, list[int], np.ndarray] | None = None
-        for thought, new in written:
-            part = self._between(known.features[:first], before, new, after, known.features[last:], processor)
-            part, push = part[: last - first], 0.0
+        seams = [seam for seam in (first, last) if 0 < seam < total]
+        ways = []
+        for part in written:
+            new = self._between(known.features[:first], before, part.codes, after, known.features[last:], processor)
+            new, push = new[: last - first], 0.0
             if last < total:
-                part, push = follow_path(part, known.features[first:last])
-            whole = np.concatenate([known.features[:first], part, known.features[last:]])
-            cost = self._cost(whole, [seam for seam in (first, last) if 0 < seam < total], push, processor)
-            if best is None or cost < best[0]:
-                best = cost, thought, new, whole
-        assert best is not None
-        _, thought, new, whole = best
+                new, push = follow_path(new, known.features[first:last])
+            whole = np.concatenate([known.features[:first], new, known.features[last:]])
+            ways.append(_Way(part, whole, self._cost(part, whole, seams, processor, push)))
+        best = min(ways, key=lambda way: way.cost)
         parts = [(first, known.text), (last - first, text), (total - last, known.text)]
         segments = self._segments(processor, parts)
-        return self._as_motion(text, thought, [*before, *new, *after], whole, processor, segments)
+        codes = [*before, *best.part.codes, *after]
+        return self._as_motion(text, best.part.thought, codes, best.features, processor, segments)
 
     def fill_motion(
         self,
@@ -209,7 +245,7 @@ class TimelineMixin:
             processor: The processor that belongs to the model.
             duration: Seconds between them (0.2 to 9.6), rounded to whole codes.
             seed: Seed of the draws.
-            candidates: Parts written, of which the one that meets `after` best is taken.
+            candidates: As of `continue_motion`.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -257,21 +293,19 @@ class TimelineMixin:
             gaps.append(_Gap(text, self._codes_to_add(duration, processor), left.codes, right.codes))
         written = self._written(gaps, processor, seed, candidates, **generate_kwargs)
         filled = []
-        for (left, right), gap, ways in zip(sides, gaps, written, strict=True):
-            best: tuple[float, str, list[int], np.ndarray] | None = None
-            for thought, new in ways:
-                part = self._between(left.features, left.codes, new, right.codes, right.features, processor)
-                whole = np.concatenate([left.features, part, right.features])
-                seams = [len(left.features), len(left.features) + len(part)]
-                cost = self._cost(whole, seams, 0.0, processor)
-                if best is None or cost < best[0]:
-                    best = cost, thought, new, whole
-            assert best is not None
-            _, thought, new, whole = best
-            lengths = [len(left.features), len(new) * processor.feature_extractor.unit_length, len(right.features)]
-            segments = self._segments(processor, list(zip(lengths, (left.text, gap.text, right.text), strict=True)))
-            codes = [*left.codes, *new, *right.codes]
-            filled.append(self._as_motion(gap.text, thought, codes, whole, processor, segments))
+        for (left, right), gap, parts in zip(sides, gaps, written, strict=True):
+            ways = []
+            for part in parts:
+                new = self._between(left.features, left.codes, part.codes, right.codes, right.features, processor)
+                whole = np.concatenate([left.features, new, right.features])
+                seams = [len(left.features), len(left.features) + len(new)]
+                ways.append(_Way(part, whole, self._cost(part, whole, seams, processor)))
+            best = min(ways, key=lambda way: way.cost)
+            between = len(best.features) - len(left.features) - len(right.features)
+            lengths = [(len(left.features), left.text), (between, gap.text), (len(right.features), right.text)]
+            segments = self._segments(processor, lengths)
+            codes = [*left.codes, *best.part.codes, *right.codes]
+            filled.append(self._as_motion(gap.text, best.part.thought, codes, best.features, processor, segments))
         return filled
 
     # ---------------------------------------------------------------- timelines
@@ -282,7 +316,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         loop: bool = False,
         seed: int | None = None,
-        candidates: int = CANDIDATES,
+        candidates: int = TIMELINE_CANDIDATES,
         **generate_kwargs: Any,
     ) -> GeneratedMotion:
         """One motion for several texts in a row, minutes of it where asked for.
@@ -294,7 +328,9 @@ class TimelineMixin:
             loop: Let the motion end as it begins, in pose, height and speed, so that it can be played over and over;
                 place and heading go on from where they are.
             seed: Seed of the draws.
-            candidates: For a loop, ends written, of which the one that meets the beginning best is taken.
+            candidates: Each part is written so often, and the best is taken as of `continue_motion`. Every other one
+                is written as a clip of its own, the rest after the last codes before them; of one, this alone. The
+                end of a loop, a second at most, is written 8 times more, and the one that jerks least is taken.
             **generate_kwargs: As `generate_answers`.
 
         Returns:
@@ -312,7 +348,7 @@ class TimelineMixin:
         processor: UniMoProcessor,
         loop: bool = False,
         seed: int | None = None,
-        candidates: int = CANDIDATES,
+        candidates: int = TIMELINE_CANDIDATES,
         **generate_kwargs: Any,
     ) -> list[GeneratedMotion]:
         """Several timelines, written together; arguments, results and errors as of `generate_timeline`.
@@ -338,17 +374,18 @@ class TimelineMixin:
             gaps = [_Gap(*plans[row][index], codes[row]) for row in rows]
             # Of its own for each part: a text that comes again is to be drawn anew.
             own_seed = None if seed is None else (seed + index) % 2**64
-            written = self._written(gaps, processor, own_seed, **generate_kwargs)
-            for row, ((thought, new),) in zip(rows, written, strict=True):
-                codes[row] = codes[row] + new
-                counts[row].append(len(new))
-                thoughts[row].append(thought)
+            written = self._written(gaps, processor, own_seed, candidates, clips=index > 0, **generate_kwargs)
+            for row, parts in zip(rows, written, strict=True):
+                best = self._best_after(codes[row], parts, processor)
+                codes[row] = codes[row] + best.codes
+                counts[row].append(len(best.codes))
+                thoughts[row].append(best.thought)
         lines = []
         for row, plan in enumerate(plans):
             all_codes, texts = codes[row], [text for text, _ in plan]
             if loop:
                 last = _Gap(texts[-1], counts[row][-1])
-                all_codes = self._closed_loop(all_codes, last, processor, seed, candidates, **generate_kwargs)
+                all_codes = self._closed_loop(all_codes, last, processor, seed, **generate_kwargs)
             features = (self._decoded_round if loop else self._decoded)(all_codes, processor)
             unit = processor.feature_extractor.unit_length
             seams = [unit * sum(counts[row][:index]) for index in range(0 if loop else 1, len(counts[row]))]
@@ -431,43 +468,80 @@ class TimelineMixin:
         gaps: Sequence[_Gap],
         processor: UniMoProcessor,
         seed: int | None,
-        ways: int = 1,
+        candidates: int,
+        clips: bool = False,
+        read: bool = True,
         **generate_kwargs: Any,
-    ) -> list[list[tuple[str, list[int]]]]:
-        """Thought and codes of each gap, in so many ways."""
-        ways = as_int("candidates", ways, 1)
+    ) -> list[list[_Part]]:
+        """Candidates for each gap, one of a kind where nothing is drawn (do_sample=False).
+
+        `clips`: every other one is written as a clip of its own. `read`: several come with the model's reading.
+        """
+        candidates = as_int("candidates", candidates, 1)
+        kinds = [False, True] if clips and candidates > 1 else [False]
         tasks: list[str] = []
         shown: list[Given | None] = []
         beginnings: list[list[int]] = []
         durations: list[float | None] = []
         for gap in gaps:
             processor.messages("t2m", gap.text)
-            task = "t2m"
-            given: Given | None = None
-            beginning: list[int] = []
-            near, after, count = list(gap.before[-CONTEXT_CODES:]), list(gap.after[:CONTEXT_CODES]), gap.count
-            if near and after and count and "fill" in processor.tasks:
-                task, given = "fill", Given(near, after, count)
-            elif near and "continue" in processor.tasks:
-                task, given = "continue", Given(near)
-            else:
-                room = processor.max_motion_codes - (count or 1)
-                beginning = near[-min(PREFIX_CODES, room) :] if room else []
-            tasks.append(task)
-            shown.append(given)
-            beginnings.append(beginning)
-            seconds = processor.seconds_per_code
-            durations.append(None if count is None else (len(beginning) + count) * seconds)
+            after, count = list(gap.after[:CONTEXT_CODES]), gap.count
+            for alone in kinds:
+                near = [] if alone else list(gap.before[-CONTEXT_CODES:])
+                task = "t2m"
+                given: Given | None = None
+                beginning: list[int] = []
+                if near and after and count and "fill" in processor.tasks:
+                    task, given = "fill", Given(near, after, count)
+                elif near and "continue" in processor.tasks:
+                    task, given = "continue", Given(near)
+                else:
+                    room = processor.max_motion_codes - (count or 1)
+                    beginning = near[-min(PREFIX_CODES, room) :] if room else []
+                tasks.append(task)
+                shown.append(given)
+                beginnings.append(beginning)
+                seconds = processor.seconds_per_code
+                durations.append(None if count is None else (len(beginning) + count) * seconds)
         processor.warn_of_unknown_words([gap.text for gap in gaps])
-        texts = [gap.text for gap in gaps]
+        texts = [gap.text for gap in gaps for _ in kinds]
+        config = generate_kwargs.get("generation_config") or self.generation_config
+        drawn = generate_kwargs.get("do_sample", config.do_sample)
         answers = self.generate_answers(
-            tasks, texts, shown, processor, durations=durations, beginnings=beginnings, num_samples=ways, seed=seed,
-            **generate_kwargs,
+            tasks, texts, shown, processor, durations=durations, beginnings=beginnings,
+            num_samples=-(-candidates // len(kinds)) if drawn else 1, seed=seed, **generate_kwargs,
         )  # fmt: skip
-        return [
-            [(answer.thought, answer.codes[len(beginning) :]) for answer in several]
+        new = [
+            [replace(answer, codes=answer.codes[len(beginning) :]) for answer in several]
             for several, beginning in zip(answers, beginnings, strict=True)
         ]
+        # The kinds in turn; of equally good ones the first is taken, which is the one that would come alone.
+        turns = [zip(*new[row : row + len(kinds)], strict=True) for row in range(0, len(new), len(kinds))]
+        written = [[answer for turn in of_gap for answer in turn][:candidates] for of_gap in turns]
+        for gap, several in zip(gaps, written, strict=True):
+            if not any(answer.valid for answer in several):
+                raise ValueError(f"the model wrote no motion for {gap.text!r}: {several[0].error}")
+        valid = [[answer for answer in several if answer.valid] for several in written]
+        if read and candidates > 1:
+            return self._read(gaps, valid, processor, **generate_kwargs)
+        return [[_Part(answer.thought, answer.codes) for answer in several] for several in valid]
+
+    def _read(
+        self,
+        gaps: Sequence[_Gap],
+        written: Sequence[Sequence[Answer]],
+        processor: UniMoProcessor,
+        think: bool | None = None,
+        batch_size: int = 64,
+        **_: Any,
+    ) -> list[list[_Part]]:
+        """Candidates with the model's reading of the new codes alone: thought and text of the gap, given these."""
+        processor = processor.thinking(think)
+        asked: list[Request] = [("t2m", gap.text, None) for gap, of in zip(gaps, written, strict=True) for _ in of]
+        answers = [answer for several in written for answer in several]
+        scores = iter(score_answers(self.language_model, processor, asked, answers, batch_size).tolist())
+        self._warn_unless_read("t2m", list(zip(asked, answers, strict=True)), processor, batch_size)
+        return [[_Part(answer.thought, answer.codes, next(scores)) for answer in several] for several in written]
 
     def _shown(self, codes: Sequence[int]) -> list[int]:
         """The last codes, as many as it takes for the last frames to be decoded as in the whole."""
@@ -507,15 +581,23 @@ class TimelineMixin:
         )
 
     def _cost(
-        self,
-        features: np.ndarray,
-        seams: list[int],
-        push: float,
-        processor: UniMoProcessor,
+        self, part: _Part, features: np.ndarray, seams: list[int], processor: UniMoProcessor, push: float = 0.0
     ) -> float:
-        """How badly parts meet: the jerk at the seams, and how hard the root has to be pushed."""
+        """What speaks against a candidate, in nats: that it tells another text, jerks at seams, a pushed root."""
         fps = self._fps(processor)
-        return seam_jerk(features, seams, fps) / 1000 + _PUSH_COST * push * fps
+        return _JERK_COST * seam_jerk(features, seams, fps) / 1000 + _PUSH_COST * push * fps - part.score
+
+    def _best_after(self, codes: Sequence[int], parts: Sequence[_Part], processor: UniMoProcessor) -> _Part:
+        """The best candidate for what follows codes (none: for the beginning)."""
+        shown, reach = self._shown(codes), self.motion_vqvae.decoder_reach
+        seam = len(shown) * processor.feature_extractor.unit_length
+
+        def cost(part: _Part) -> float:
+            ahead = part.codes if reach is None else part.codes[: reach[1] + 1]
+            features = self._decoded([*shown, *ahead], processor)
+            return self._cost(part, features, [seam] if seam else [], processor)
+
+        return min(parts, key=cost)
 
     def _closed_loop(
         self,
@@ -523,7 +605,6 @@ class TimelineMixin:
         last: _Gap,
         processor: UniMoProcessor,
         seed: int | None,
-        candidates: int,
         **generate_kwargs: Any,
     ) -> list[int]:
         """Codes whose end, up to a second of the last part, is written anew to lead back to the beginning."""
@@ -532,15 +613,15 @@ class TimelineMixin:
             return codes
         kept, unit = codes[:-count], processor.feature_extractor.unit_length
         gap = _Gap(last.text, count, kept, codes)
-        (written,) = self._written([gap], processor, seed, candidates, **generate_kwargs)
-        ways = [codes[-count:], *(new for _, new in written)]
+        # So short an end tells no text.
+        (written,) = self._written([gap], processor, seed, CANDIDATES, read=False, **generate_kwargs)
 
-        def cost(new: list[int]) -> float:
-            features = self._decoded_round([*kept, *new], processor)
+        def cost(part: _Part) -> float:
+            features = self._decoded_round([*kept, *part.codes], processor)
             turned = np.concatenate([features[-count * unit :], features[: count * unit]])
-            return self._cost(turned, [count * unit], 0.0, processor)
+            return self._cost(part, turned, [count * unit], processor)
 
-        return [*kept, *min(ways, key=cost)]
+        return [*kept, *min([_Part("", codes[-count:]), *written], key=cost).codes]
 
     def _plan(
         self, segments: Iterable[tuple[str, float | None]], processor: UniMoProcessor

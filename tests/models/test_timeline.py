@@ -9,9 +9,9 @@ import torch
 from motions import moving_body
 from tiny_unimo import tiny_unimo
 
-from modeling_unimo import UniMoProcessor, features_to_joints, joints_to_features
+from modeling_unimo import UniMoProcessor, features_to_joints, joints_to_features, timeline_unimo
 from modeling_unimo.joining_unimo import smooth_seams
-from modeling_unimo.processing_unimo import Given
+from modeling_unimo.processing_unimo import Answer, Given
 from modeling_unimo.timeline_unimo import CONTEXT_CODES, MAX_SEGMENTS, PREFIX_CODES, _window_starts, merged_captions
 from modeling_unimo.words_unimo import UnknownWordsWarning
 
@@ -179,8 +179,13 @@ def test_given_motions_that_do_not_fit_are_refused(written):
     for text in ("", " ", None):
         with pytest.raises(ValueError, match="the text"):
             model.continue_motion(first, text, processor)
-    with pytest.raises(ValueError, match="candidates"):
-        model.edit_motion(first, "x", processor, end=1.0, candidates=0)
+    for call in (
+        lambda: model.edit_motion(first, "x", processor, end=1.0, candidates=0),
+        lambda: model.continue_motion(first, "x", processor, candidates=0),
+        lambda: model.generate_timeline([("x", 1.0)], processor, candidates=0),
+    ):
+        with pytest.raises(ValueError, match="candidates must be >= 1, got 0"):
+            call()
 
 
 def test_a_timeline(written):
@@ -196,23 +201,113 @@ def test_a_timeline(written):
     again = model.generate_timeline(iter(plan), processor, seed=0)
     assert again.codes == line.codes
     # The first part is what it would be alone.
-    alone = model.generate_motion(["a person walks"], processor, duration=2.0, seed=0)[0]
-    assert line.codes[:10] == alone.codes
+    for candidates in (1, 2, 3):
+        line = model.generate_timeline(plan, processor, seed=0, candidates=candidates)
+        alone = model.generate_motion(["a person walks"], processor, duration=2.0, seed=0, candidates=candidates)[0]
+        assert line.codes[:10] == alone.codes
     assert len(model.generate_timeline([("a person walks", 9.8)], processor, seed=0).joints) == 196
 
 
-def test_each_part_sees_the_codes_before_it(written, monkeypatch):
-    model, processor, _ = written
-    seen = []
+def noted(monkeypatch, model) -> list[tuple[list, int, list]]:
+    """Beginnings, answers each, and the answers themselves of every call of `generate_answers` from now on."""
+    calls = []
     plain = model.generate_answers
 
     def note(*arguments, **options):
-        seen.append(options["beginnings"][0])
-        return plain(*arguments, **options)
+        answers = plain(*arguments, **options)
+        calls.append((options["beginnings"], options["num_samples"], answers))
+        return answers
 
     monkeypatch.setattr(model, "generate_answers", note)
-    line = model.generate_timeline([("x", 2.0), ("y", 1.0), ("z", 9.6)], processor, seed=0)
-    assert seen == [[], line.codes[10 - PREFIX_CODES : 10], line.codes[14:15]]
+    monkeypatch.setattr(model, "_warn_unless_read", lambda *_: None)
+    return calls
+
+
+@pytest.mark.parametrize(("candidates", "kinds", "each"), [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2)])
+def test_each_part_is_written_after_the_codes_before_it_and_as_a_clip_of_its_own(
+    written, monkeypatch, candidates, kinds, each
+):
+    model, processor, _ = written
+    calls = noted(monkeypatch, model)
+    line = model.generate_timeline([("x", 2.0), ("y", 1.0), ("z", 9.6)], processor, seed=0, candidates=candidates)
+    assert [beginnings for beginnings, _, _ in calls] == [
+        [[]],
+        [line.codes[10 - PREFIX_CODES : 10], []][:kinds],
+        [line.codes[14:15], []][:kinds],
+    ]
+    assert [count for _, count, _ in calls] == [candidates, each, each]
+    # One of them was taken: the second part has 5 codes, which the first kind has behind the given ones.
+    (_, _, answers) = calls[1]
+    assert line.codes[10:15] in [answer.codes[-5:] for several in answers for answer in several]
+
+
+def test_nothing_drawn_is_one_candidate_of_each_kind(written, monkeypatch):
+    model, processor, _ = written
+    calls = noted(monkeypatch, model)
+    model.generate_timeline([("x", 1.0), ("y", 1.0)], processor, candidates=8, do_sample=False)
+    assert [(len(beginnings), count) for beginnings, count, _ in calls] == [(1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("told", [0, 1, 2])
+def test_the_candidate_that_the_model_reads_as_the_text_is_taken(written, monkeypatch, told):
+    model, processor, _ = written
+    calls, read = noted(monkeypatch, model), []
+
+    def score(language_model, of_processor, requests, answers, batch_size):
+        read.append((requests, answers))
+        return np.array([1000.0 * (place == told) for place in range(len(answers))])
+
+    monkeypatch.setattr(timeline_unimo, "score_answers", score)
+    line = model.generate_timeline([("x", 2.0), ("y", 1.0)], processor, seed=0, candidates=3)
+    (_, _, (begun, alone)) = calls[1]
+    # Those after the codes before and those of their own in turn, without what they were made to begin with.
+    new = [begun[0].codes[PREFIX_CODES:], alone[0].codes, begun[1].codes[PREFIX_CODES:]]
+    requests, answers = read[1]
+    assert requests == [("t2m", "y", None)] * 3 and [answer.codes for answer in answers] == new
+    assert line.codes[10:] == new[told]
+
+
+@pytest.mark.parametrize("smooth", [0, 1, 2])
+def test_of_candidates_that_read_alike_the_one_that_jerks_least_is_taken(written, monkeypatch, smooth):
+    model, processor, _ = written
+    calls, seen = noted(monkeypatch, model), []
+
+    def jerk(features, seams, fps):
+        seen.append(seams)
+        return 500.0 if len(seen) % 3 == smooth else 1500.0
+
+    monkeypatch.setattr(timeline_unimo, "score_answers", lambda *arguments: np.zeros(len(arguments[3])))
+    monkeypatch.setattr(timeline_unimo, "seam_jerk", jerk)
+    line = model.generate_timeline([("x", 2.0), ("y", 1.0)], processor, seed=0, candidates=3)
+    (_, _, (begun, alone)) = calls[1]
+    new = [begun[0].codes[PREFIX_CODES:], alone[0].codes, begun[1].codes[PREFIX_CODES:]]
+    # Called for the three of the first part, which meets nothing, then for those of the second.
+    assert seen[:3] == [[]] * 3 and all(len(seams) == 1 for seams in seen[3:])
+    assert line.codes[10:] == new[(smooth - 1) % 3]
+
+
+def test_an_invalid_candidate_never_wins(written, monkeypatch):
+    model, processor, first = written
+    plain, broken = model.generate_answers, {0}
+
+    def write(*arguments, **options):
+        return [
+            [Answer(False, error="cut off") if place in broken else answer for place, answer in enumerate(several)]
+            for several in plain(*arguments, **options)
+        ]
+
+    monkeypatch.setattr(model, "generate_answers", write)
+    for call in (
+        lambda: model.generate_timeline([("x", 1.0), ("y", 1.0)], processor, seed=0, candidates=4),
+        lambda: model.continue_motion(first, "x", processor, 1.0, seed=0, candidates=2),
+        lambda: model.edit_motion(first, "x", processor, end=1.0, seed=0, candidates=2),
+        lambda: model.fill_motion(first, first, "x", processor, 1.0, seed=0, candidates=2),
+    ):
+        broken = {0}
+        assert len(call().codes) >= 10
+        broken = {0, 1, 2, 3}
+        with pytest.raises(ValueError, match="wrote no motion for 'x': cut off"):
+            call()
 
 
 def test_a_loop_ends_as_it_begins(written):
@@ -337,7 +432,9 @@ def test_several_together_are_each_what_it_is_alone(written):
     ]
     assert [motion.codes for motion in both] == [motion.codes for motion in alone]
     plans = [[("a person walks", 1.0)], [("x", 1.0), ("a person waves", 0.4)]]
-    lines = model.generate_timelines(plans, processor, seed=3)
-    assert [line.codes for line in lines] == [model.generate_timeline(plan, processor, seed=3).codes for plan in plans]
+    for candidates in (1, 2, 3):
+        lines = model.generate_timelines(plans, processor, seed=3, candidates=candidates)
+        alone = [model.generate_timeline(plan, processor, seed=3, candidates=candidates) for plan in plans]
+        assert [line.codes for line in lines] == [line.codes for line in alone]
     filled = model.fill_motions([first, other], [other, first], ["x", "y"], processor, [1.0, 0.6], 3, candidates=2)
     assert [len(motion.features) for motion in filled] == [80 + 20 + 50, 50 + 12 + 80]
