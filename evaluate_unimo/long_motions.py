@@ -1,6 +1,7 @@
 """What `evaluate_unimo.beyond` measures, repeat by repeat."""
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from evaluate_unimo.functional.seams import DERIVATIVES, floor_drift, seam_peaks
 from evaluate_unimo.protocol import embedding_scores
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor, features_to_joints
 from modeling_unimo.files_unimo import write_json
+from modeling_unimo.joining_unimo import smooth_seams
 from modeling_unimo.model_loading import load_model
 from modeling_unimo.skeletons_unimo import skeleton_for
 
@@ -28,13 +30,30 @@ MOST_CLAUSES = 6
 Figures = dict[str, dict[str, float]]  # row, metric
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A caption that a timeline is to do, with the length and the motion of its clip.
+
+    Attributes:
+        text: the caption.
+        tokens: its words.
+        seconds: how long it is to take.
+        motion: (T, D) raw features of what really belongs to it.
+    """
+
+    text: str
+    tokens: list[str]
+    seconds: float
+    motion: np.ndarray
+
+
 @dataclass
 class LongMotions:
     """One model on one split.
 
     Attributes:
         model, processor: what writes.
-        judge: what scores.
+        judges: what scores, by what their figures' names begin with ("" for the first).
         entries: captioned motions of the split.
         hard: those of the split of long captions, or none.
         arguments: the options of the command.
@@ -42,7 +61,7 @@ class LongMotions:
 
     model: UniMoForConditionalGeneration
     processor: UniMoProcessor
-    judge: TextMotionEvaluatorModel
+    judges: dict[str, TextMotionEvaluatorModel]
     entries: list[CaptionedMotion]
     hard: list[CaptionedMotion]
     arguments: argparse.Namespace
@@ -72,11 +91,18 @@ class LongMotions:
         texts = [entry.texts[choice] for entry, choice in zip(asked, choices, strict=True)]
         tokens = [entry.tokens[choice] for entry, choice in zip(asked, choices, strict=True)]
         motions = [entry.motion[: len(entry.motion) // self._unit * self._unit] for entry in asked]
-        references = self._embed([entry.motion for entry in others])
-        words = self.judge.get_text_features(tokens).cpu().numpy()
+        compared = {
+            name: (self._words(judge, tokens), embedded(judge, [entry.motion for entry in others]))
+            for name, judge in self.judges.items()
+        }
 
         def scored(several: Sequence[np.ndarray]) -> dict[str, float]:
-            return embedding_scores(words, self._embed(several), references, self.arguments.pool_size)[0]
+            scores: dict[str, float] = {}
+            for name, judge in self.judges.items():
+                words, references = compared[name]
+                of_judge = embedding_scores(words, embedded(judge, several), references, self.arguments.pool_size)[0]
+                scores |= {name + metric: value for metric, value in of_judge.items()}
+            return scores
 
         def of_parts(written: Sequence[Any], begins: Sequence[int], ends: Sequence[int]) -> dict[str, float]:
             errors = [
@@ -113,36 +139,37 @@ class LongMotions:
     # ---------------------------------------------------------------- timelines
 
     def _timelines(self, rng: np.random.Generator, seed: int) -> Figures:
-        """Rows "segments" and "single clips" of the same captions and lengths, "seams" and "minutes"."""
+        """Segments, single clips and real clips joined, of the same captions and lengths; seams and minutes."""
         counts = rng.integers(2, MOST_CLAUSES + 1, self.arguments.timelines)
-        plans = [[self._caption(rng) for _ in range(count)] for count in counts]
+        plans = [[self._asked(rng) for _ in range(count)] for count in counts]
         lines = self._written(plans, seed)
         parts = [part for plan in plans for part in plan]
-        segments = [segment for line in lines for segment in self._segments(line)]
-        singles = self.model.generate_motion(
-            [text for text, _, _ in parts],
-            self.processor,
-            duration=[seconds for _, seconds, _ in parts],
-            seed=seed,
-            batch_size=self.arguments.batch_size,
-        )
-        words = self.judge.get_text_features([tokens for _, _, tokens in parts]).cpu().numpy()
-        pool = min(self.arguments.pool_size, len(words))
-        figures: Figures = {}
-        for row, motions in (("segments", segments), ("single clips", [motion.features for motion in singles])):
-            ranks = functional.pooled_ranks(words, self._embed(motions), pool)
-            figures[row] = functional.hits_within(np.bincount(ranks, minlength=pool), min(3, pool))
-        figures["segments"]["of_single_clips"] = (
-            figures["segments"]["r_precision_top1"] / figures["single clips"]["r_precision_top1"]
-        )
+        tokens = [part.tokens for part in parts]
+        segments = [segment for line in lines for segment in np.split(line.features, self._seams_of(line))]
+        figures: Figures = {"segments": self._hits(tokens, segments)}
         figures["segments"] |= functional.foot_skating([line.joints for line in lines], fps=self._fps)
-        figures["single clips"] |= functional.foot_skating([motion.joints for motion in singles], fps=self._fps)
-        figures["seams"] = self._seams(lines)
+        candidates = self.arguments.candidates
+        rows = {"single clips": 1} | ({f"single clips, best of {candidates}": candidates} if candidates > 1 else {})
+        for row, several in rows.items():
+            singles = self.model.generate_motion(
+                [part.text for part in parts],
+                self.processor,
+                duration=[part.seconds for part in parts],
+                seed=seed,
+                candidates=several,
+                batch_size=self.arguments.batch_size,
+            )
+            figures[row] = self._hits(tokens, [motion.features for motion in singles])
+            figures[row] |= functional.foot_skating([motion.joints for motion in singles], fps=self._fps)
+        clips, joined, joints, seams = self._real_joined(plans)
+        figures["real clips"], figures["real clips, joined"] = self._hits(tokens, clips), self._hits(tokens, joined)
+        figures["seams of real clips"] = self._seams(joints, seams)
+        figures["seams"] = self._seams([line.joints for line in lines], [self._seams_of(line) for line in lines])
         long_plans = []
         for _ in range(self.arguments.long_timelines):
-            plan: list[tuple[str, float, list[str]]] = []
-            while sum(seconds for _, seconds, _ in plan) < self.arguments.long_seconds:
-                plan.append(self._caption(rng))
+            plan: list[Asked] = []
+            while sum(part.seconds for part in plan) < self.arguments.long_seconds:
+                plan.append(self._asked(rng))
             long_plans.append(plan)
         minutes = self._written(long_plans, seed)
         drifts = [floor_drift(line.joints, self._fps) for line in minutes]
@@ -153,16 +180,38 @@ class LongMotions:
         }
         return figures
 
-    def _written(self, plans: Sequence[Sequence[tuple[str, float, list[str]]]], seed: int) -> list[Any]:
-        asked = [[(text, seconds) for text, seconds, _ in plan] for plan in plans]
-        return self.model.generate_timelines(asked, self.processor, seed=seed, batch_size=self.arguments.batch_size)
+    def _written(self, plans: Sequence[Sequence[Asked]], seed: int) -> list[Any]:
+        asked = [[(part.text, part.seconds) for part in plan] for plan in plans]
+        return self.model.generate_timelines(
+            asked,
+            self.processor,
+            seed=seed,
+            candidates=self.arguments.candidates,
+            batch_size=self.arguments.batch_size,
+        )
 
-    def _seams(self, lines: Sequence[Any]) -> dict[str, float]:
+    def _real_joined(
+        self, plans: Sequence[Sequence[Asked]]
+    ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], list[list[int]]]:
+        """Real clips as they are and as parts of timelines, with joints and seams of these: what joining costs."""
+        clips, parts, joints, seams = [], [], [], []
+        for plan in plans:
+            cut = [part.motion[: self._whole(part.seconds * self._fps)] for part in plan]
+            codes = self.model.encode_motions(cut, self.processor)
+            ends = np.cumsum([len(of_clip) * self._unit for of_clip in codes])[:-1].tolist()
+            (features,) = self.model.decode_codes([[code for of_clip in codes for code in of_clip]], self.processor)
+            features = smooth_seams(features, ends)
+            clips += cut
+            parts += np.split(features, ends)
+            joints.append(np.asarray(features_to_joints(features, skeleton=skeleton_for(features.shape[1]))))
+            seams.append(ends)
+        return clips, parts, joints, seams
+
+    def _seams(self, joints: Sequence[np.ndarray], seams: Sequence[list[int]]) -> dict[str, float]:
         """Peaks at seams, mean over all of them, and their ratio to peaks anywhere inside real motion."""
         at: dict[str, list[np.ndarray]] = defaultdict(list)
-        for line in lines:
-            seams = [round(start * self._fps) for start, _, _ in line.segments[1:]]
-            for name, peaks in seam_peaks(line.joints, seams, self._fps).items():
+        for of_line, places in zip(joints, seams, strict=True):
+            for name, peaks in seam_peaks(of_line, places, self._fps).items():
                 at[name].append(peaks)
         figures = {}
         for name in DERIVATIVES:
@@ -182,17 +231,17 @@ class LongMotions:
                 inside[name].append(peaks)
         return {name: np.concatenate(several) for name, several in inside.items()}
 
-    def _segments(self, line: Any) -> Iterator[np.ndarray]:
-        """The features of each segment; root-relative, so that each is a clip of its own."""
-        for start, end, _ in line.segments:
-            yield line.features[round(start * self._fps) : round(end * self._fps)]
+    def _seams_of(self, line: Any) -> list[int]:
+        """The frames at which segments begin, the first one's left out."""
+        return [round(start * self._fps) for start, _, _ in line.segments[1:]]
 
-    def _caption(self, rng: np.random.Generator) -> tuple[str, float, list[str]]:
-        """A caption drawn, the length of its clip (as much as a later segment takes), and its words."""
+    def _asked(self, rng: np.random.Generator) -> Asked:
+        """A caption drawn, for as long as its clip takes and a later segment may."""
         longest = (self.processor.max_motion_codes - 1) * self.processor.seconds_per_code
         entry = self.entries[rng.integers(len(self.entries))]
         choice = int(rng.integers(len(entry.texts)))
-        return entry.texts[choice], min(len(entry.motion) / self._fps, longest), entry.tokens[choice]
+        seconds = min(len(entry.motion) / self._fps, longest)
+        return Asked(entry.texts[choice], entry.tokens[choice], seconds, entry.motion)
 
     # ---------------------------------------------------------------- long captions
 
@@ -211,20 +260,19 @@ class LongMotions:
         texts = [text for text, _, _ in chosen]
         once = self.model.generate_motion(texts, self.processor, seed=seed, batch_size=self.arguments.batch_size)
         plans = [[(clause, None) for clause in clauses] for _, _, clauses in chosen]
-        lines = self.model.generate_timelines(plans, self.processor, seed=seed, batch_size=self.arguments.batch_size)
-        words = self.judge.get_text_features([tokens for _, tokens, _ in chosen]).cpu().numpy()
-        pool = min(self.arguments.pool_size, len(words))
+        lines = self.model.generate_timelines(
+            plans,
+            self.processor,
+            seed=seed,
+            candidates=self.arguments.candidates,
+            batch_size=self.arguments.batch_size,
+        )
+        tokens = [words for _, words, _ in chosen]
         longest = self.processor.max_motion_codes * self._unit
         figures: Figures = {}
-        for row, motions in (
-            ("long captions, one answer", once),
-            ("long captions, a timeline of their clauses", lines),
-        ):
-            ranks = functional.pooled_ranks(
-                words, self._embed([motion.features[:longest] for motion in motions]), pool
-            )
-            figures[row] = functional.hits_within(np.bincount(ranks, minlength=pool), min(3, pool))
-            figures[row] |= {"n": len(words), "longer": float(np.mean([len(m.features) > longest for m in motions]))}
+        for row, motions in (("long captions, one answer", once), ("long captions, a timeline", lines)):
+            figures[row] = self._hits(tokens, [motion.features[:longest] for motion in motions])
+            figures[row] |= {"n": len(tokens), "longer": float(np.mean([len(m.features) > longest for m in motions]))}
         return figures
 
     # ---------------------------------------------------------------- details
@@ -241,8 +289,32 @@ class LongMotions:
         """The nearest number of frames that whole codes take, at least one code."""
         return max(1, round(frames / self._unit)) * self._unit
 
-    def _embed(self, motions: Sequence[np.ndarray]) -> np.ndarray:
-        return self.judge.get_motion_features(list(motions)).cpu().numpy()
+    def _hits(self, tokens: Sequence[list[str]], motions: Sequence[np.ndarray]) -> dict[str, float]:
+        """R-Precision of motions by each judge."""
+        figures: dict[str, float] = {}
+        pool = min(self.arguments.pool_size, len(tokens))
+        for name, judge in self.judges.items():
+            ranks = functional.pooled_ranks(self._words(judge, tokens), embedded(judge, motions), pool)
+            hits = functional.hits_within(np.bincount(ranks, minlength=pool), min(3, pool))
+            figures |= {name + metric: value for metric, value in hits.items()}
+        return figures
+
+    @staticmethod
+    def _words(judge: TextMotionEvaluatorModel, tokens: Sequence[list[str]]) -> np.ndarray:
+        return judge.get_text_features(list(tokens)).cpu().numpy()
+
+
+def embedded(judge: TextMotionEvaluatorModel, motions: Sequence[np.ndarray]) -> np.ndarray:
+    """(N, dim) what a judge makes of motions.
+
+    Args:
+        judge: The judge.
+        motions: N motions, (T, D) raw features each.
+
+    Returns:
+        Their embeddings.
+    """
+    return judge.get_motion_features(list(motions)).cpu().numpy()
 
 
 def displacement(real: np.ndarray, written: np.ndarray, begin: int, end: int) -> dict[str, float]:
@@ -293,28 +365,41 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(
             f"split {arguments.split!r} has {long_enough} captioned motions of 1.6 s or more, 4 are needed"
         )
-    judge = load_model(TextMotionEvaluatorModel, arguments.evaluator, "--evaluator the folder of an evaluator").eval()
+    judges = {}
+    for begins, option in (("", "evaluator"), ("held_out_", "held_out_evaluator")):
+        if (folder := getattr(arguments, option)) is not None:
+            wanted = f"--{option} the folder of an evaluator"
+            judges[begins] = load_model(TextMotionEvaluatorModel, folder, wanted).eval()
     hard = captioned_motions(dataset[arguments.hard_split]) if arguments.hard_split in dataset else []
-    measured = LongMotions(model, processor, judge, entries, hard, arguments)
+    measured = LongMotions(model, processor, judges, entries, hard, arguments)
     results: dict[str, Any] = {
-        "settings": {name: value for name, value in vars(arguments).items() if name != "output"},
+        "settings": {name: value for name, value in vars(arguments).items() if name not in ("output", "repeats")},
         "tasks": processor.tasks,
         "rows": {},
+        "repeats": [],
     }
     # By content: paths are no business of whoever reads the figures.
-    for name in ("model", "evaluator"):
-        results["settings"][name] = f"sha256 {functional.fingerprint(Path(getattr(arguments, name)))}"
+    for name in ("model", "evaluator", "held_out_evaluator"):
+        if (folder := getattr(arguments, name)) is not None:
+            results["settings"][name] = f"sha256 {functional.fingerprint(Path(folder))}"
     captions = [text for entry in entries for text in entry.texts]
     results["settings"]["dataset"] = f"captions, sha256 {functional.fingerprint(captions)}"
-    output = Path(arguments.output)
-    output.mkdir(parents=True, exist_ok=True)
-    repeats: list[Figures] = []
-    for repeat in range(arguments.repeats):
-        repeats.append({})
-        for figures in measured.measure(arguments.seed + repeat):
-            repeats[-1] |= figures
-            results["rows"] = summary(repeats)
-            write_json(output / "results.json", results)  # what is measured by now survives a kill
+    path = Path(arguments.output) / "results.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    repeats: list[Figures] = results["repeats"]
+    if path.is_file():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if earlier["settings"] == results["settings"]:
+            repeats += earlier["repeats"][: arguments.repeats]
+    for repeat in range(len(repeats), arguments.repeats):
+        figures: Figures = {}
+        for more in measured.measure(arguments.seed + repeat):
+            figures |= more
+            results["rows"] = summary([*repeats, figures])
+            write_json(path, results)  # what is measured by now survives a kill
+        repeats.append(figures)
+        write_json(path, results)
+    results["rows"] = summary(repeats)
     return results
 
 

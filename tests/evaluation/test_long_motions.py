@@ -11,7 +11,7 @@ from tiny_unimo import tiny_unimo
 from datasets_scripts.captions import caption_clauses
 from evaluate_unimo.beyond import main, parse
 from evaluate_unimo.functional.seams import floor_drift, seam_peaks
-from evaluate_unimo.long_motions import displacement
+from evaluate_unimo.long_motions import LongMotions, displacement
 from modeling_unimo import features_to_joints, joints_to_features
 
 
@@ -76,23 +76,42 @@ def test_long_captions_are_split_into_what_can_stand_alone(caption, expected):
     assert caption_clauses(caption) == expected
 
 
-def test_the_command_measures_everything(tmp_path, capsys):
+def test_the_command_measures_everything(tmp_path, capsys, monkeypatch):
     model, processor = tiny_unimo()
     model.save_pretrained(tmp_path / "unimo")
     processor.save_pretrained(tmp_path / "unimo")
     tiny_judge().save_pretrained(tmp_path / "judge")
     dataset_folder(tmp_path / "data", test=12)
-    main(
-        [
-            *("--model", str(tmp_path / "unimo"), "--dataset", str(tmp_path / "data")),
-            *("--evaluator", str(tmp_path / "judge"), "--output", str(tmp_path / "out")),
-            *("--repeats", "2", "--clips", "4", "--timelines", "2", "--long_timelines", "1", "--long_seconds", "10"),
-        ]
-    )
+    options = [
+        *("--model", str(tmp_path / "unimo"), "--dataset", str(tmp_path / "data")),
+        *("--evaluator", str(tmp_path / "judge"), "--held_out_evaluator", str(tmp_path / "judge")),
+        *("--output", str(tmp_path / "out"), "--clips", "4", "--timelines", "2", "--long_timelines", "1"),
+        *("--long_seconds", "10"),
+    ]
+    measured, measure = [], LongMotions.measure
+
+    def note(self, seed):
+        measured.append(seed)
+        return measure(self, seed)
+
+    monkeypatch.setattr(LongMotions, "measure", note)
+    main([*options, "--repeats", "1"])
+    once = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert len(once["repeats"]) == 1 and "ci95" not in once["rows"]["fill"]["ade_m"]
+    capsys.readouterr()
+    main([*options, "--repeats", "2"])
+    # What was measured is not measured again.
+    assert measured == [0, 1]
     out = capsys.readouterr().out
     results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     rows = results["rows"]
-    assert set(rows) == {"real", "continue", "fill", "segments", "single clips", "seams", "minutes"}
+    of_timelines = {"segments", "single clips", "single clips, best of 2", "real clips", "real clips, joined"}
+    assert set(rows) == of_timelines | {"seams", "seams of real clips", "minutes", "real", "continue", "fill"}
+    assert results["repeats"][0] == once["repeats"][0] and len(results["repeats"]) == 2
+    # The same judge twice.
+    for row in ("segments", "single clips", "real clips, joined", "continue"):
+        assert rows[row]["held_out_r_precision_top1"] == rows[row]["r_precision_top1"]
+    assert rows["continue"]["held_out_fid"] == rows["continue"]["fid"]
     assert {"fid", "diversity", "r_precision_top1", "ade_m", "fde_m", "end_pose_m"} <= set(rows["continue"])
     assert "ade_m" not in rows["real"] and rows["continue"]["n"]["mean"] == 3
     assert rows["minutes"]["seconds"]["mean"] >= 10 and rows["seams"]["jerk_of_real"]["mean"] > 0
