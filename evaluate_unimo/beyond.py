@@ -4,8 +4,8 @@ Continuing and filling as in MotionGPT's prediction and in-between (the first fi
 and last quarter), with FID, Diversity, R-Precision of the caption, and distances to what really follows; timelines of
 several captions, with R-Precision segment by segment beside that of single clips and of real clips joined in the same
 way, how smoothly segments meet, skating, and drift over a minute; and long captions written as a timeline of their
-clauses beside one answer. Writes `results.json` into --output after every row; the same command goes on behind the
-last repeat that is whole.
+clauses beside one answer. Writes `results.json` into --output after every row; the same command leaves out what stands
+there.
 """
 
 import argparse

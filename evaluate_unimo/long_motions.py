@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,24 +66,27 @@ class LongMotions:
     hard: list[CaptionedMotion]
     arguments: argparse.Namespace
 
-    def measure(self, seed: int) -> Iterator[Figures]:
+    def measure(self, seed: int, known: Collection[str] = ()) -> Iterator[Figures]:
         """All figures of one draw, some rows at a time.
 
         Args:
             seed: Of the draws.
+            known: Rows that are left out.
 
         Yields:
             {row: {metric: value}}.
         """
-        yield self._timelines(np.random.default_rng((seed, 0)), seed)
-        yield from self._parts(np.random.default_rng((seed, 1)), seed)
-        if self.hard:
+        yield from self._timelines(np.random.default_rng((seed, 0)), seed, known)
+        yield from self._parts(np.random.default_rng((seed, 1)), seed, known)
+        if self.hard and "long captions, a timeline" not in known:
             yield self._long_captions(np.random.default_rng((seed, 2)), seed)
 
     # ---------------------------------------------------------------- continue and fill
 
-    def _parts(self, rng: np.random.Generator, seed: int) -> Iterator[Figures]:
+    def _parts(self, rng: np.random.Generator, seed: int, known: Collection[str]) -> Iterator[Figures]:
         """Rows "continue" and "fill" beside "real", whose FID is that of one half against the other."""
+        if {"real", "continue", "fill"} <= set(known):
+            return
         usable = [entry for entry in self.entries if len(entry.motion) >= 8 * self._unit]
         order = rng.permutation(len(usable))[: 2 * min(self.arguments.clips, len(usable) // 2)]
         asked, others = ([usable[i] for i in half] for half in np.array_split(order, 2))
@@ -112,73 +115,90 @@ class LongMotions:
             means = {name: float(np.mean([error[name] for error in errors])) for name in errors[0]}
             return scored([answer.features for answer in written]) | means
 
-        yield {"real": scored(motions)}
-        cuts = [self._whole(GIVEN_TO_CONTINUE * len(motion)) for motion in motions]
-        continued = self.model.continue_motions(
-            [motion[:cut] for motion, cut in zip(motions, cuts, strict=True)],
-            texts,
-            self.processor,
-            [(len(motion) - cut) / self._fps for motion, cut in zip(motions, cuts, strict=True)],
-            seed,
-            batch_size=self.arguments.batch_size,
-        )
-        yield {"continue": of_parts(continued, cuts, [len(motion) for motion in motions])}
-        shown = [self._whole(GIVEN_TO_FILL * len(motion)) for motion in motions]
-        ends = [len(motion) - side for motion, side in zip(motions, shown, strict=True)]
-        filled = self.model.fill_motions(
-            [motion[:side] for motion, side in zip(motions, shown, strict=True)],
-            [motion[end:] for motion, end in zip(motions, ends, strict=True)],
-            texts,
-            self.processor,
-            [(end - side) / self._fps for end, side in zip(ends, shown, strict=True)],
-            seed,
-            batch_size=self.arguments.batch_size,
-        )
-        yield {"fill": of_parts(filled, shown, ends)}
+        def continued() -> dict[str, float]:
+            cuts = [self._whole(GIVEN_TO_CONTINUE * len(motion)) for motion in motions]
+            written = self.model.continue_motions(
+                [motion[:cut] for motion, cut in zip(motions, cuts, strict=True)],
+                texts,
+                self.processor,
+                [(len(motion) - cut) / self._fps for motion, cut in zip(motions, cuts, strict=True)],
+                seed,
+                batch_size=self.arguments.batch_size,
+            )
+            return of_parts(written, cuts, [len(motion) for motion in motions])
+
+        def filled() -> dict[str, float]:
+            shown = [self._whole(GIVEN_TO_FILL * len(motion)) for motion in motions]
+            ends = [len(motion) - side for motion, side in zip(motions, shown, strict=True)]
+            written = self.model.fill_motions(
+                [motion[:side] for motion, side in zip(motions, shown, strict=True)],
+                [motion[end:] for motion, end in zip(motions, ends, strict=True)],
+                texts,
+                self.processor,
+                [(end - side) / self._fps for end, side in zip(ends, shown, strict=True)],
+                seed,
+                batch_size=self.arguments.batch_size,
+            )
+            return of_parts(written, shown, ends)
+
+        for row, figures in (("real", lambda: scored(motions)), ("continue", continued), ("fill", filled)):
+            if row not in known:
+                yield {row: figures()}
 
     # ---------------------------------------------------------------- timelines
 
-    def _timelines(self, rng: np.random.Generator, seed: int) -> Figures:
+    def _timelines(self, rng: np.random.Generator, seed: int, known: Collection[str]) -> Iterator[Figures]:
         """Segments, single clips and real clips joined, of the same captions and lengths; seams and minutes."""
         counts = rng.integers(2, MOST_CLAUSES + 1, self.arguments.timelines)
         plans = [[self._asked(rng) for _ in range(count)] for count in counts]
-        lines = self._written(plans, seed)
-        parts = [part for plan in plans for part in plan]
-        tokens = [part.tokens for part in parts]
-        segments = [segment for line in lines for segment in np.split(line.features, self._seams_of(line))]
-        figures: Figures = {"segments": self._hits(tokens, segments)}
-        figures["segments"] |= functional.foot_skating([line.joints for line in lines], fps=self._fps)
+        long_plans = [self._long_plan(rng) for _ in range(self.arguments.long_timelines)]
+        tokens = [part.tokens for plan in plans for part in plan]
+        if not {"segments", "seams"} <= set(known):
+            lines = self._written(plans, seed)
+            seams = [self._seams_of(line) for line in lines]
+            segments = [part for line, at in zip(lines, seams, strict=True) for part in np.split(line.features, at)]
+            joints = [line.joints for line in lines]
+            hits = self._hits(tokens, segments) | functional.foot_skating(joints, fps=self._fps)
+            yield {"segments": hits, "seams": self._seams(joints, seams)}
         candidates = self.arguments.candidates
         rows = {"single clips": 1} | ({f"single clips, best of {candidates}": candidates} if candidates > 1 else {})
         for row, several in rows.items():
-            singles = self.model.generate_motion(
-                [part.text for part in parts],
-                self.processor,
-                duration=[part.seconds for part in parts],
-                seed=seed,
-                candidates=several,
-                batch_size=self.arguments.batch_size,
-            )
-            figures[row] = self._hits(tokens, [motion.features for motion in singles])
-            figures[row] |= functional.foot_skating([motion.joints for motion in singles], fps=self._fps)
-        clips, joined, joints, seams = self._real_joined(plans)
-        figures["real clips"], figures["real clips, joined"] = self._hits(tokens, clips), self._hits(tokens, joined)
-        figures["seams of real clips"] = self._seams(joints, seams)
-        figures["seams"] = self._seams([line.joints for line in lines], [self._seams_of(line) for line in lines])
-        long_plans = []
-        for _ in range(self.arguments.long_timelines):
-            plan: list[Asked] = []
-            while sum(part.seconds for part in plan) < self.arguments.long_seconds:
-                plan.append(self._asked(rng))
-            long_plans.append(plan)
-        minutes = self._written(long_plans, seed)
-        drifts = [floor_drift(line.joints, self._fps) for line in minutes]
-        figures["minutes"] = {
-            "drift_m": max(drifts),
-            "seconds": min(len(line.joints) for line in minutes) / self._fps,
-            **functional.foot_skating([line.joints for line in minutes], fps=self._fps),
-        }
-        return figures
+            if row not in known:
+                singles = self._singles([part for plan in plans for part in plan], seed, several)
+                hits = self._hits(tokens, [motion.features for motion in singles])
+                yield {row: hits | functional.foot_skating([motion.joints for motion in singles], fps=self._fps)}
+        if not {"real clips", "real clips, joined", "seams of real clips"} <= set(known):
+            clips, joined, joints, seams = self._real_joined(plans)
+            yield {
+                "real clips": self._hits(tokens, clips),
+                "real clips, joined": self._hits(tokens, joined),
+                "seams of real clips": self._seams(joints, seams),
+            }
+        if "minutes" not in known:
+            joints = [line.joints for line in self._written(long_plans, seed)]
+            yield {
+                "minutes": {
+                    "drift_m": max(floor_drift(of_line, self._fps) for of_line in joints),
+                    "seconds": min(map(len, joints)) / self._fps,
+                    **functional.foot_skating(joints, fps=self._fps),
+                }
+            }
+
+    def _long_plan(self, rng: np.random.Generator) -> list[Asked]:
+        plan: list[Asked] = []
+        while sum(part.seconds for part in plan) < self.arguments.long_seconds:
+            plan.append(self._asked(rng))
+        return plan
+
+    def _singles(self, parts: Sequence[Asked], seed: int, candidates: int) -> list[Any]:
+        return self.model.generate_motion(
+            [part.text for part in parts],
+            self.processor,
+            duration=[part.seconds for part in parts],
+            seed=seed,
+            candidates=candidates,
+            batch_size=self.arguments.batch_size,
+        )
 
     def _written(self, plans: Sequence[Sequence[Asked]], seed: int) -> list[Any]:
         asked = [[(part.text, part.seconds) for part in plan] for plan in plans]
@@ -386,19 +406,15 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     results["settings"]["dataset"] = f"captions, sha256 {functional.fingerprint(captions)}"
     path = Path(arguments.output) / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     repeats: list[Figures] = results["repeats"]
-    if path.is_file():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        if earlier["settings"] == results["settings"]:
-            repeats += earlier["repeats"][: arguments.repeats]
-    for repeat in range(len(repeats), arguments.repeats):
-        figures: Figures = {}
-        for more in measured.measure(arguments.seed + repeat):
-            figures |= more
-            results["rows"] = summary([*repeats, figures])
+    for repeat in range(arguments.repeats):
+        known = earlier["repeats"][repeat:] if earlier.get("settings") == results["settings"] else []
+        repeats.append(known[0] if known else {})
+        for figures in measured.measure(arguments.seed + repeat, set(repeats[-1])):
+            repeats[-1] |= figures
+            results["rows"] = summary(repeats)
             write_json(path, results)  # what is measured by now survives a kill
-        repeats.append(figures)
-        write_json(path, results)
     results["rows"] = summary(repeats)
     return results
 

@@ -88,26 +88,32 @@ def test_the_command_measures_everything(tmp_path, capsys, monkeypatch):
         *("--output", str(tmp_path / "out"), "--clips", "4", "--timelines", "2", "--long_timelines", "1"),
         *("--long_seconds", "10"),
     ]
-    measured, measure = [], LongMotions.measure
+    measured, measure, stop_at = [], LongMotions.measure, "continue"
 
-    def note(self, seed):
-        measured.append(seed)
-        return measure(self, seed)
+    def note(self, seed, known):
+        for figures in measure(self, seed, known):
+            measured.extend((seed, row) for row in figures)
+            yield figures
+            if stop_at in figures:
+                raise KeyboardInterrupt
 
     monkeypatch.setattr(LongMotions, "measure", note)
-    main([*options, "--repeats", "1"])
+    with pytest.raises(KeyboardInterrupt):
+        main([*options, "--repeats", "1"])
     once = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
-    assert len(once["repeats"]) == 1 and "ci95" not in once["rows"]["fill"]["ade_m"]
-    capsys.readouterr()
+    assert "fill" not in once["rows"] and "ci95" not in once["rows"]["continue"]["ade_m"]
+    stop_at = None
     main([*options, "--repeats", "2"])
     # What was measured is not measured again.
-    assert measured == [0, 1]
+    assert len(measured) == len(set(measured)) and {row for seed, row in measured if seed == 0} == {
+        row for seed, row in measured if seed == 1
+    }
     out = capsys.readouterr().out
     results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     rows = results["rows"]
     of_timelines = {"segments", "single clips", "single clips, best of 2", "real clips", "real clips, joined"}
     assert set(rows) == of_timelines | {"seams", "seams of real clips", "minutes", "real", "continue", "fill"}
-    assert results["repeats"][0] == once["repeats"][0] and len(results["repeats"]) == 2
+    assert len(results["repeats"]) == 2 and once["repeats"][0].items() < results["repeats"][0].items()
     # The same judge twice.
     for row in ("segments", "single clips", "real clips, joined", "continue"):
         assert rows[row]["held_out_r_precision_top1"] == rows[row]["r_precision_top1"]
