@@ -18,7 +18,7 @@ import torch
 
 from datasets_scripts.captioned_motions import CaptionedMotion
 from evaluate_unimo.protocol import Asked
-from modeling_unimo.files_unimo import atomic_write, write_json, write_text
+from modeling_unimo.files_unimo import atomic_write, read_json, write_json, write_json_lines
 
 CAPTIONS, SETTINGS = "captions.jsonl", "settings.json"
 MIN_FRAMES = 4  # one unit of the judges
@@ -64,7 +64,7 @@ class AnswerWriter:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(path) as part:
                     np.save(part, torch.as_tensor(one.motion).cpu().numpy())
-        _write_lines(self.folder / CAPTIONS, kept)
+        write_json_lines(self.folder / CAPTIONS, kept)
 
     def captions(self, answers: Sequence[tuple[str, str | None]], sample: int) -> None:
         """Save the captions of one repeat; an invalid answer is null.
@@ -76,7 +76,7 @@ class AnswerWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "m2t.jsonl"
         kept = [line for line in _lines(path) if line["sample"] != sample]
-        _write_lines(path, kept + [{"id": clip, "sample": sample, "caption": text} for clip, text in answers])
+        write_json_lines(path, kept + [{"id": clip, "sample": sample, "caption": text} for clip, text in answers])
 
 
 def saved_settings(folder: str | Path) -> dict[str, Any]:
@@ -94,13 +94,7 @@ def saved_settings(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / SETTINGS
     if not path.is_file():
         return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is not valid JSON ({error})") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path}: must be a JSON object, got {str(settings)[:60]}")
-    return settings
+    return read_json(path)
 
 
 class Answers:
@@ -406,7 +400,3 @@ def _lines(path: Path) -> list[dict[str, Any]]:
                 raise ValueError(f"{path}, line {number}: must be a JSON object, got {line[:60]}")
             lines.append(value)
     return lines
-
-
-def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))

@@ -5,7 +5,6 @@ the interval excludes zero. Refused where the protocol tags differ in anything b
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from evaluate_unimo.functional.captions import bleu_from_counts
 from evaluate_unimo.labels import TASKS
 from evaluate_unimo.results import CLIPS, RESTS_ON, RESULTS, is_nested, rests_on, shown
 from modeling_unimo.command_line import command, exit_on_error, positive_int
-from modeling_unimo.files_unimo import write_json
+from modeling_unimo.files_unimo import read_json, write_json
 
 SYSTEM = ("model", "vqvae", "candidates", "think")  # what a tag says of the system scored, not of the protocol
 _BATCH = 100  # resamples drawn at once
@@ -43,10 +42,7 @@ def load(folder: str | Path) -> dict[str, Any]:
         path = folder / name
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; run and score with --output write it")
-        try:
-            loaded.append(json.loads(path.read_text(encoding="utf-8")))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: is not valid JSON ({error})") from error
+        loaded.append(read_json(path))
     results, clips = loaded
     if "protocol" not in results:
         raise ValueError(f"{folder / RESULTS} has no protocol tag; evaluate again with this version")

@@ -70,6 +70,40 @@ def write_json(path: str | Path, value: Any, indent: int | None = 2, **options: 
     write_text(path, json.dumps(value, indent=indent, **options) + "\n")
 
 
+def write_json_lines(path: str | Path, rows: Iterable[Any]) -> None:
+    """Write a JSON Lines file atomically, row by row.
+
+    Args:
+        path: The file.
+        rows: What each line is to hold.
+    """
+    with atomic_write(path) as part, open(part, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_json(path: str | Path, remedy: str = "") -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Args:
+        path: The file.
+        remedy: What to do where it does not, for the end of the message.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValueError: The file is not JSON, or holds something else.
+    """
+    advice = f"; {remedy}" if remedy else ""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error}){advice}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}{advice}")
+    return value
+
+
 def sha256_of(files: Iterable[Path], names: bool = False) -> str:
     """SHA-256 of the content of files, one after the other, as hexadecimal digits.
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import math
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from datasets_scripts.thoughts.blender_render import SAMPLES, BlenderError, Blen
 from datasets_scripts.workers import map_in_order
 from modeling_unimo import rendering_unimo
 from modeling_unimo.command_line import positive_int, words_of
-from modeling_unimo.files_unimo import sha256_of, write_json, write_text
+from modeling_unimo.files_unimo import read_json, sha256_of, write_json, write_json_lines
 from modeling_unimo.rendering_unimo import (
     CAMERAS,
     STYLES,
@@ -339,8 +338,8 @@ def render_dataset(
             summary.found += result is None
             summary.frames += result or 0
     summary.seconds = time.perf_counter() - begun
-    _write_lines(output / CLIPS, written)
-    _write_lines(output / SKIPPED, [asdict(item) for item in summary.skipped])
+    write_json_lines(output / CLIPS, written)
+    write_json_lines(output / SKIPPED, [asdict(item) for item in summary.skipped])
     return summary
 
 
@@ -423,11 +422,8 @@ def _claim_output(output: Path, settings: dict[str, object]) -> None:
     marker = output / SETTINGS
     settings = {"format_of_folder": FORMAT, "version": 1, **settings}
     if marker.is_file():
-        try:
-            earlier = json.loads(marker.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{marker} is not valid JSON ({error}); use another --output") from error
-        if not isinstance(earlier, dict) or earlier.get("format_of_folder") != FORMAT:
+        earlier = read_json(marker, "use another --output")
+        if earlier.get("format_of_folder") != FORMAT:
             raise FileExistsError(f"{marker} was not written by this command; use another --output")
         differing = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
         if differing:
@@ -438,10 +434,6 @@ def _claim_output(output: Path, settings: dict[str, object]) -> None:
         raise FileExistsError(f"{output} contains other files; use another folder or empty this one")
     output.mkdir(parents=True, exist_ok=True)
     write_json(marker, settings)
-
-
-def _write_lines(path: Path, rows: Iterable[dict]) -> None:
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -320,7 +320,11 @@ def test_files_that_are_no_sheets_or_keys(folder, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
     refused("no key at", "--key", str(tmp_path / "none.json"))
-    for text, message in (("{", "not valid JSON"), ("[]", "not the key"), ('{"format": "x"}', "not the key")):
+    for text, message in (
+        ("{", "not valid JSON"),
+        ("[]", "must hold a JSON object, got list"),
+        ('{"format": "x"}', "not the key"),
+    ):
         (tmp_path / "sheets" / "key.json").write_text(text)
         refused(message)
     (tmp_path / "sheets" / "key.json").unlink()

@@ -197,8 +197,8 @@ def test_captions_of_another_dataset_are_refused(tmp_path):
     "name, content, message",
     [
         ("captions.jsonl", b"\xff\xfe", "captions.jsonl: is not UTF-8 text"),
-        ("settings.json", b'{"split": "test"', "settings.json: is not valid JSON"),
-        ("settings.json", b"[]", "settings.json: must be a JSON object"),
+        ("settings.json", b'{"split": "test"', "settings.json is not valid JSON"),
+        ("settings.json", b"[]", "settings.json must hold a JSON object, got list"),
         ("test-000_3.npy", None, "numbered from 0 without gaps; 3 has no 1"),
     ],
 )

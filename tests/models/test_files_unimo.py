@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from modeling_unimo.files_unimo import atomic_write, sha256_of, write_json, write_text
+from modeling_unimo.files_unimo import atomic_write, read_json, sha256_of, write_json, write_json_lines, write_text
 
 
 def test_takes_its_place_at_the_end(tmp_path):
@@ -33,6 +33,32 @@ def test_text_and_json_are_written_whole_with_their_line_ends(tmp_path):
     write_json(tmp_path / "x.json", {"ä": 1}, ensure_ascii=False)
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"ä": 1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.md"]
+
+
+def test_lines_of_json_are_written_whole(tmp_path):
+    path = tmp_path / "x.jsonl"
+    write_json_lines(path, ({"n": n, "ä": None} for n in range(2)))
+    assert path.read_text(encoding="utf-8") == '{"n": 0, "ä": null}\n{"n": 1, "ä": null}\n'
+    with pytest.raises(TypeError):
+        write_json_lines(path, [1, object()])
+    assert path.read_text(encoding="utf-8").startswith('{"n": 0') and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", r"x.json is not valid JSON \(.*\); make it again"),
+        (b"\xff", r"x.json is not valid JSON \(.*\); make it again"),
+        (b"[1]", "x.json must hold a JSON object, got list; make it again"),
+    ],
+)
+def test_what_is_no_object_is_refused_with_the_remedy(tmp_path, content, message):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_json(path, "make it again")
+    write_json(path, {"a": 1})
+    assert read_json(path) == {"a": 1}
 
 
 def test_the_hash_of_a_file_is_that_of_other_programs(tmp_path):

@@ -9,10 +9,11 @@ from tiny_data import TEXTS
 from tiny_policy import policy_folders
 
 from modeling_unimo.candidates_unimo import score_answers
+from modeling_unimo.files_unimo import write_json_lines
 from modeling_unimo.processing_unimo import Answer, UniMoProcessor
 from train import self_train
 from train.supervised import own_answers
-from train.supervised.added_rows import read_added_rows, write_added_rows
+from train.supervised.added_rows import read_added_rows
 from train.supervised.own_answers import ANSWERS, CHOSEN, COUNTS, answered, captions_to_answer, kept
 
 
@@ -79,7 +80,7 @@ def test_a_line_that_was_not_finished_is_answered_again(tmp_path):
 )
 def test_added_rows_that_cannot_be_learned_are_refused(tmp_path, line, message):
     file = tmp_path / "rows.jsonl"
-    write_added_rows(file, [{"caption": "a", "thought": "b", "codes": [1, 63]}])
+    write_json_lines(file, [{"caption": "a", "thought": "b", "codes": [1, 63]}])
     (entry,), (codes,) = read_added_rows(file, 64)
     assert (entry.texts, entry.thoughts, codes.tolist()) == (["a"], ["b"], [1, 63])
     with open(file, "a") as opened:

@@ -10,7 +10,7 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 from transformers import GenerationConfig, PreTrainedModel
 
-from modeling_unimo.files_unimo import atomic_write, write_json
+from modeling_unimo.files_unimo import write_json, write_json_lines
 from modeling_unimo.inference_unimo import evaluating
 from train.engine.vocabulary_rows import never_sampled
 from train.reinforcement.prompts import COLUMNS
@@ -173,8 +173,7 @@ def write_pairs(folder: str | Path, pairs: Sequence[Mapping[str, Any]], counts: 
         counts: How many there were of what.
     """
     write_json(Path(folder) / COUNTS, counts)
-    with atomic_write(Path(folder) / PAIRS) as part, open(part, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(pair) + "\n" for pair in pairs)
+    write_json_lines(Path(folder) / PAIRS, pairs)
 
 
 def read_pairs(folder: str | Path) -> list[dict[str, Any]] | None:

@@ -20,7 +20,7 @@ import numpy as np
 from datasets_scripts.templates import render
 from evaluate_unimo.labels import METRICS, MODELS, Metric, metric, model_name, variant
 from evaluate_unimo.results import is_nested, rests_on
-from modeling_unimo.files_unimo import write_text
+from modeling_unimo.files_unimo import read_json, write_text
 from modeling_unimo.rendering_unimo import contact_sheet, png_bytes
 from modeling_unimo.visualization_unimo import player_assets, player_html
 from modeling_unimo.words_unimo import unknown_words_message
@@ -31,6 +31,7 @@ TEMPLATE = Path(__file__).parent / "templates" / "run_page.html"
 SAMPLES = Path("samples") / "samples.json"
 JOINTS = Path("samples") / "samples.npz"
 STAGE_SETTINGS = "training_run.json"
+WRITE_AGAIN = "run the stage that writes it again"
 MAX_SAMPLES = 12
 MAX_WORDS = 600  # words taught that the page lists; of more it gives the number
 SHEET_VIEWS = (("three-quarter",), ("three-quarter", "front", "side", "top"))
@@ -83,9 +84,9 @@ def write_report(run_dir: str | Path) -> Path:
         raise FileNotFoundError(f"no folder at {run}; expected the run folder of a quickstart")
     if not (run / "metrics.json").is_file():
         raise FileNotFoundError(f"no metrics.json in {run}; it is written when a quickstart finishes")
-    metrics = _read_object(run / "metrics.json")
-    curves = _read_object(run / "curves.json") if (run / "curves.json").is_file() else {}
-    samples = _read_object(run / SAMPLES) if (run / SAMPLES).is_file() else None
+    metrics = read_json(run / "metrics.json", WRITE_AGAIN)
+    curves = read_json(run / "curves.json", WRITE_AGAIN) if (run / "curves.json").is_file() else {}
+    samples = read_json(run / SAMPLES, WRITE_AGAIN) if (run / SAMPLES).is_file() else None
     joints = _read_joints(run / JOINTS) if (run / JOINTS).is_file() else {}
     # KIT-ML's 21 joints come at 12.5 frames per second, HumanML3D's 22 at 20.
     kit = any(array.ndim == 3 and array.shape[1] == 21 for array in joints.values())
@@ -126,16 +127,6 @@ def write_report(run_dir: str | Path) -> Path:
 
 
 # ----------------------------------------------------------------------------------------------------------- reading
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); run the stage that writes it again") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}")
-    return value
 
 
 def _read_joints(path: Path) -> dict[str, np.ndarray]:
@@ -360,7 +351,7 @@ def _settings(metrics: Mapping[str, Any], run: Path) -> dict[str, list[tuple[str
     return {
         "open": [(title, _flatten(metrics[key])) for key, title in titles.items() if metrics.get(key)],
         "folded": [
-            (title, _flatten(_read_object(run / stage / STAGE_SETTINGS)))
+            (title, _flatten(read_json(run / stage / STAGE_SETTINGS, WRITE_AGAIN)))
             for stage, title in STAGES.items()
             if (run / stage / STAGE_SETTINGS).is_file()
         ],

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modeling_unimo.files_unimo import atomic_write
-
 if TYPE_CHECKING:
     from datasets_scripts.captioned_motions import CaptionedMotion
-
-
-def write_added_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as JSON Lines; each has at least "caption", "thought" and "codes".
-
-    Args:
-        path: The file.
-        rows: The rows.
-    """
-    with atomic_write(path) as part, open(part, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def read_added_rows(path: str | Path, num_codes: int) -> tuple[list[CaptionedMotion], list[np.ndarray]]:

@@ -17,9 +17,8 @@ from datasets_scripts.recombine import recombined
 from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.sources.synthetic.generator import new_captions
 from modeling_unimo.command_line import exit_on_error, non_negative_int, positive_int
-from modeling_unimo.files_unimo import write_json
+from modeling_unimo.files_unimo import write_json, write_json_lines
 from train.engine.run_folder import content_key
-from train.supervised.added_rows import write_added_rows
 
 ANSWERS, CHOSEN, COUNTS, SETTINGS = "answers.jsonl", "chosen.jsonl", "counts.json", "settings.json"
 TIMES = "times.json"  # what sampling took so far, of all starts
@@ -159,7 +158,7 @@ def answered(path: Path) -> list[dict[str, Any]]:
         return []
     whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
     rows = [json.loads(line) for line in whole]
-    write_added_rows(path, rows)
+    write_json_lines(path, rows)
     return rows
 
 
@@ -260,7 +259,7 @@ def sample(arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = kept(rows, arguments.kept_share)
     if not chosen:
         raise ValueError(f"none of the {len(rows)} captions has a valid answer; train {arguments.model} for longer")
-    write_added_rows(folder / CHOSEN, chosen)
+    write_json_lines(folder / CHOSEN, chosen)
     counts = {
         "captions": len(rows),
         "answers": len(rows) * arguments.candidates,

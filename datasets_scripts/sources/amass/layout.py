@@ -43,7 +43,7 @@ from datasets_scripts.sources.amass.statistics import STATISTICS, clip_statistic
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.array_files_unimo import load_array
 from modeling_unimo.disk_errors import check_room
-from modeling_unimo.files_unimo import atomic_write, sha256_of, write_json, write_text
+from modeling_unimo.files_unimo import atomic_write, sha256_of, write_json, write_json_lines, write_text
 from modeling_unimo.skeletons_unimo import FACINGS, HUMANML3D
 from modeling_unimo.smpl_unimo import load_body_model
 
@@ -405,7 +405,7 @@ def _remembered(folder: Path, memory: Path, rows: Mapping[str, list[Row]]) -> di
         for key, record in sorted(records.items())
         if not record.reason and key in rows and clips.issuperset(row.name for row in rows[key])
     }
-    write_text(store, "".join(json.dumps(asdict(record)) + "\n" for record in done.values()))
+    write_json_lines(store, map(asdict, done.values()))
     shutil.rmtree(memory / "journals", ignore_errors=True)
     return done
 

@@ -18,7 +18,7 @@ from datasets_scripts.thoughts.annotate.clip_annotator import Job, Result
 from datasets_scripts.thoughts.annotate.journal import Journal
 from datasets_scripts.thoughts.annotate.vlm_prompt import Reply
 from datasets_scripts.thoughts.records import ThoughtRecord
-from modeling_unimo.files_unimo import write_json
+from modeling_unimo.files_unimo import read_json, write_json
 
 _SETTINGS, _JOURNAL, _ANSWERS = "settings.json", "journal.jsonl", "answers.jsonl"
 
@@ -110,12 +110,7 @@ class WorkFolder:
     def _check(self, settings: dict[str, Any]) -> None:
         path = self.path / _SETTINGS
         if path.is_file():
-            try:
-                earlier = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise ValueError(f"{path} is not valid JSON ({error}); delete {self.path} to start over") from error
-            if not isinstance(earlier, dict):
-                raise ValueError(f"{path} must hold a JSON object; delete {self.path} to start over")
+            earlier = read_json(path, f"delete {self.path} to start over")
             other = sorted(key for key in settings.keys() | earlier.keys() if settings.get(key) != earlier.get(key))
             if other:
                 shown = "; ".join(f"{key}: was {earlier.get(key)!r}, is {settings.get(key)!r}" for key in other)

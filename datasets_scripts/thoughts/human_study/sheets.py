@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets_scripts.thoughts.human_study.rater_page import COLUMNS, MOST_WRONG, SCORES
+from modeling_unimo.files_unimo import read_json
 
 STYLES = ("body", "skeleton")
 TRUE, ALTERED = "true", "altered"
@@ -61,11 +61,8 @@ def read_key(sheets: Sequence[Path], key: str | Path | None = None) -> dict[str,
         raise FileNotFoundError(
             f"no key at {' or '.join(map(str, places))}; give the one written by `prepare` with --key"
         )
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error})") from error
-    if not isinstance(read, dict) or read.get("format") != FORMAT:
+    read = read_json(path)
+    if read.get("format") != FORMAT:
         raise ValueError(f"{path} is not the key of a human study")
     return read
 
