@@ -43,7 +43,9 @@ class Streamed:
     last: float
 
 
-def stream(model: Any, processor: Any, texts: Sequence[str], seed: int, think: bool) -> list[Streamed]:
+def stream(
+    model: Any, processor: Any, texts: Sequence[str], seed: int, think: bool, seconds: float | None = None
+) -> list[Streamed]:
     """Stream motions for texts together.
 
     Args:
@@ -52,6 +54,7 @@ def stream(model: Any, processor: Any, texts: Sequence[str], seed: int, think: b
         texts: The texts.
         seed: Seed of the first request; each later one has the next.
         think: Whether the model thinks first.
+        seconds: Of each motion; None: the model decides.
 
     Returns:
         What came of each text.
@@ -59,7 +62,7 @@ def stream(model: Any, processor: Any, texts: Sequence[str], seed: int, think: b
     began = time.perf_counter()
     frames, first, last = [0] * len(texts), [0.0] * len(texts), [0.0] * len(texts)
     seeds = [seed + index for index in range(len(texts))]
-    for parts in model.stream_motions(texts, processor, seeds=seeds, think=think):
+    for parts in model.stream_motions(texts, processor, durations=[seconds] * len(texts), seeds=seeds, think=think):
         now = time.perf_counter() - began
         for part in parts:
             if len(part.joints) and not frames[part.request]:
@@ -69,7 +72,7 @@ def stream(model: Any, processor: Any, texts: Sequence[str], seed: int, think: b
     return [Streamed(*figures) for figures in zip(frames, first, last, strict=True)]
 
 
-def measure(model: Any, processor: Any, requests: int, repeats: int, think: bool) -> list[str]:
+def measure(model: Any, processor: Any, requests: int, repeats: int, think: bool, seconds: float | None) -> list[str]:
     """The cells of one way of answering.
 
     Args:
@@ -78,17 +81,19 @@ def measure(model: Any, processor: Any, requests: int, repeats: int, think: bool
         requests: Requests at once.
         repeats: How often each measurement is made; the median counts.
         think: Whether the model thinks first.
+        seconds: Of each motion; None: the model decides.
 
     Returns:
         Share of the time of a whole answer until its first frames, seconds until then, and the frames a second of the
         slowest of several requests at once.
     """
-    alone = [stream(model, processor, [CAPTIONS[seed % len(CAPTIONS)]], seed, think)[0] for seed in range(repeats * 4)]
+    one_each = [[CAPTIONS[seed % len(CAPTIONS)]] for seed in range(repeats * 4)]
+    alone = [stream(model, processor, text, seed, think, seconds)[0] for seed, text in enumerate(one_each)]
     share = np.median([one.first / one.last for one in alone])
     texts = [CAPTIONS[index % len(CAPTIONS)] for index in range(requests)]
     slowest = []
     for seed in range(repeats):
-        together = stream(model, processor, texts, 100 * seed, think)
+        together = stream(model, processor, texts, 100 * seed, think, seconds)
         slowest.append(min(one.frames / one.last for one in together))
     return [f"{share:.2f}", f"{np.median([one.first for one in alone]):.2f}", f"{np.median(slowest):.0f}"]
 
@@ -107,14 +112,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     with exit_on_error():
         model, processor = load_model(arguments.model)
+    longest = processor.max_motion_codes * processor.seconds_per_code
     ways = [("with a thought", True)]
     ways += [("without", False)] if processor.optional_thoughts else []
     rows = []
     for name, think in ways:
-        stream(model, processor, CAPTIONS[:1], 0, think)  # what is prepared once
-        rows.append([name, *measure(model, processor, arguments.requests, arguments.repeats, think)])
+        for length, seconds in (("as long as the model decides", None), (f"{longest:.1f} s", longest)):
+            stream(model, processor, CAPTIONS[:1], 0, think, seconds)  # what is prepared once
+            figures = measure(model, processor, arguments.requests, arguments.repeats, think, seconds)
+            rows.append([name, length, *figures])
     columns = [
         "the answer",
+        "motion",
         "first frames, share of the whole time",
         "first frames, s",
         f"frames a second, slowest of {arguments.requests} at once",

@@ -95,3 +95,6 @@ for _group, (_text, _commands) in GROUPS.items():
     app.add_typer(_typer, name=_group)
     for _name, (_module, _help) in _commands.items():
         _add(_typer, f"unimo {_group}", _name, _module, _help)
+
+if __name__ == "__main__":
+    app()

@@ -29,7 +29,8 @@ def test_the_table_has_a_row_for_each_way_the_model_was_taught(folder, tmp_path,
     output = tmp_path / "streaming.json"
     streaming.main(["--model", str(folder), "--requests", "2", "--repeats", "1", "--output", str(output)])
     content = json.loads(output.read_text())
-    assert [row[0] for row in content["rows"]] == ["with a thought"]
+    assert [row[0] for row in content["rows"]] == ["with a thought"] * 2
+    assert content["rows"][0][1] == "as long as the model decides" and content["rows"][1][1].endswith(" s")
     assert all(len(row) == len(content["columns"]) for row in content["rows"])
     assert "slowest of 2 at once" in capsys.readouterr().out
 
