@@ -35,6 +35,7 @@ from train.quickstart import (
     training_stage,
     without_watching,
 )
+from train.self_train import as_taught
 from train.studies.arms import Arm, Study, studies
 from train.studies.study_page import write_results
 from train.studies.tables import answering_seconds, scores
@@ -176,6 +177,8 @@ class Planner:
         """The arm's model after a further supervised training, on its own answers where the arm says so."""
         assert arm.tune is not None
         settings = arm.tune | {"max_steps": steps}
+        if model is self.begun:  # which reads positions as it was taught, whatever the study's own models learn
+            settings["position_gaps"] = as_taught(model.path).get("position_gaps", 0.0)
         reads = reads | {"base_model": model}
         if arm.sft.get("thoughts", True) is False:
             settings["thoughts"] = False
@@ -221,7 +224,7 @@ class Planner:
         settings = dict(self.config["sft" if kind == "tune" else kind])
         file, processes = self.config_dir / settings.pop("config"), settings.pop("processes", 1)
         if kind == "tune":
-            kept = (*WATCHING, "position_gaps")  # a model goes on reading positions as it was taught
+            kept = (*WATCHING, "position_gaps")
             settings = {name: value for name, value in settings.items() if name.startswith(kept)}
             file = TUNE
         # Of a recipe the steps between two logs have always counted: left out now, no earlier result would be found.

@@ -170,6 +170,21 @@ def test_a_model_to_begin_with_is_trained_by_no_arm(tmp_path):
     assert scored[scored.index("--model") + 1] == str(begun)
 
 
+def test_a_model_to_begin_with_goes_on_reading_positions_as_it_was_taught(tmp_path):
+    begun = tmp_path / "sft"
+    begun.mkdir()
+    (begun / "config.json").write_text("{}")
+    (begun / "processor_config.json").write_text("{}")
+    (begun / "model.safetensors").write_bytes(b"weights")
+    for gaps in (0.0, 0.5):
+        (begun / "training_run.json").write_text(json.dumps({"position_gaps": gaps}))
+        planner, _ = planned(tmp_path, "self_training", "--begin_with", str(begun), seeds=1)
+        assert planner.config["sft"]["position_gaps"] == 1.0
+        tuned = [stage for name, stage in planner.stages.items() if name.startswith("tune")]
+        told = [stage.command[stage.command.index("--position_gaps") + 1] for stage in tuned]
+        assert told and set(told) == {str(gaps)}
+
+
 def test_quality_is_drawn_over_the_time_that_answers_took(tmp_path):
     paths = []
     for seed, (easy, hard) in enumerate(((10.0, 6.0), (14.0, 10.0))):
