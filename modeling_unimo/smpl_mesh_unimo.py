@@ -42,6 +42,9 @@ def load_body_mesh(path: str | Path) -> BodyMesh:
     Args:
         path: as `load_body_model` reads it.
 
+    Returns:
+        The surface.
+
     Raises:
         FileNotFoundError, ValueError: as `load_body_model`, or the file has joints alone.
     """

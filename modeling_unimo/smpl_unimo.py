@@ -123,6 +123,13 @@ def _load_body_model(path: Path, modified: int) -> BodyModel:
 def read_body_arrays(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
     """The arrays of a body model file that it holds of some names.
 
+    Args:
+        path: The body model file.
+        keys: Names of the arrays wanted.
+
+    Returns:
+        Arrays by name, of the names that the file has.
+
     Raises:
         ValueError: the file is cut, or holds other things than arrays.
     """

@@ -116,7 +116,14 @@ def card(metrics: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
 
 
 def with_tasks(processor: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a processor that knows `TASKS` alone."""
+    """Settings of a processor that knows `TASKS` alone.
+
+    Args:
+        processor: settings as saved.
+
+    Returns:
+        The settings.
+    """
     prompts = {task: prompt for task, prompt in processor["system_prompts"].items() if task in TASKS}
     return processor | {"tasks": list(TASKS), "system_prompts": prompts}
 

@@ -236,7 +236,15 @@ def plan(arguments: argparse.Namespace, config: dict[str, dict[str, Any]], scale
 
 
 def teaches_both(config: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> bool:
-    """Whether the recipe of supervised training leaves out some thoughts, so that the model answers both ways."""
+    """Whether the recipe of supervised training leaves out some thoughts, so that the model answers both ways.
+
+    Args:
+        config: from `read_config`.
+        arguments: The options.
+
+    Returns:
+        Whether it does.
+    """
     recipe = read_yaml(Path(arguments.config).parent / config["sft"]["config"]) | config["sft"]
     return bool(recipe.get("no_thought_share", 0))
 
@@ -502,6 +510,9 @@ def finish(stage: Stage, returncode: int, log: Path, seconds: float, peak_mb: fl
 
 def check_splits(data: Path) -> None:
     """Refuse a dataset with nothing to train on, to choose by or to score.
+
+    Args:
+        data: the dataset folder.
 
     Raises:
         SystemExit: a split is empty; with the remedy.

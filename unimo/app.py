@@ -58,7 +58,19 @@ class MotionApp:
     def generate(
         self, text: str, seconds: float, samples: float, candidates: float, seed: float | None, clean: bool
     ) -> tuple[str, str, list[GeneratedMotion]]:
-        """A text's motions: the page that plays them side by side, their thoughts, and the motions themselves."""
+        """A text's motions: the page that plays them side by side, their thoughts, and the motions themselves.
+
+        Args:
+            text: what the motion shows.
+            seconds: its length; 0: the model decides.
+            samples: motions side by side.
+            candidates: answers of which the best are shown.
+            seed: of the draws; None: another each time.
+            clean: whether feet are held where they stand.
+
+        Returns:
+            HTML of the player, thoughts, and motions.
+        """
         with _in_words():
             if len(text) > MAX_TEXT:
                 raise ValueError(f"the text has {len(text)} characters; at most {MAX_TEXT} are taken")
@@ -86,7 +98,15 @@ class MotionApp:
             return view, "\n\n".join(notes), motions
 
     def save(self, motions: Sequence[GeneratedMotion] | None, suffixes: Sequence[str]) -> list[str]:
-        """Files of motions in the formats asked for."""
+        """Files of motions in the formats asked for.
+
+        Args:
+            motions: what `generate` wrote.
+            suffixes: formats by their suffix.
+
+        Returns:
+            Paths of the files.
+        """
         with _in_words():
             if not motions:
                 raise ValueError("there is no motion yet; write one first")
@@ -103,7 +123,15 @@ class MotionApp:
             return paths
 
     def describe(self, path: str | None, seed: float | None) -> tuple[str, str, str]:
-        """A motion file's page, thought and caption."""
+        """A motion file's page, thought and caption.
+
+        Args:
+            path: the file; None where none was chosen.
+            seed: of the draws.
+
+        Returns:
+            HTML of the player, thought, and caption.
+        """
         from modeling_unimo.motion_representation import features_to_joints
 
         with _in_words():
@@ -149,7 +177,16 @@ def _in_words() -> Iterator[None]:
 
 
 def framed_player(joints: Sequence[np.ndarray], labels: Sequence[str], fps: float) -> str:
-    """Motions in a frame of their own, in which the player's script runs and can reach nothing else."""
+    """Motions in a frame of their own, in which the player's script runs and can reach nothing else.
+
+    Args:
+        joints: (T, 22, 3) metres of each motion.
+        labels: one each.
+        fps: frames per second.
+
+    Returns:
+        HTML of the frame.
+    """
     tracks = [{"joints": clip, "label": label} for clip, label in zip(joints, labels, strict=True)]
     page = page_html(player_html(tracks, fps=fps, height=_VIEW_HEIGHT - 70), "motion", "body{margin:0}")
     return (
@@ -160,6 +197,12 @@ def framed_player(joints: Sequence[np.ndarray], labels: Sequence[str], fps: floa
 
 def build_page(app: MotionApp) -> Any:
     """The page as Gradio Blocks.
+
+    Args:
+        app: what answers.
+
+    Returns:
+        `gradio.Blocks`, to be launched.
 
     Raises:
         ImportError: gradio is not installed.
@@ -213,7 +256,14 @@ def build_page(app: MotionApp) -> Any:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The command line.
+
+    Args:
+        argv: arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description="Try a model in the browser.")
     parser.add_argument(
         "--model", help="folder or Hub name of a UniMo model; default: the small one that comes with the package"

@@ -14,7 +14,14 @@ from unimo.motion_files import READ_SUFFIXES, read_motion_argument
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The command line.
+
+    Args:
+        argv: arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description="Write a motion file of one kind as another.")
     parser.add_argument("input", type=Path, metavar="IN", help=f"motion to read: {' '.join(READ_SUFFIXES)}")
     parser.add_argument("output", type=Path, metavar="OUT", help=f"file to write: {' '.join(SUFFIXES)}")

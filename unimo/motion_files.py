@@ -145,6 +145,9 @@ def read_motion_argument(path: Path, joint_map: Path | None = None, *options: An
         joint_map: JSON file {HumanML3D joint: joint in the file}.
         *options: up, fps and body_model of `read_motion_file`.
 
+    Returns:
+        The motion.
+
     Raises:
         FileNotFoundError, ImportError, BlenderError, ValueError: as `read_motion_file` and `read_joint_map`.
     """

@@ -75,7 +75,14 @@ def retarget_file(
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The command line.
+
+    Args:
+        argv: arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description="Put a motion on a character of your own.")
     parser.add_argument("motion", type=Path, help=f"motion to read: {' '.join(READ_SUFFIXES)}")
     parser.add_argument("--rig", type=Path, required=True, help="character: .glb with a skin, or .bvh")

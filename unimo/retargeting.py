@@ -96,6 +96,9 @@ def retarget(joints: np.ndarray, rig: Rig, fps: float, foot_lock: bool = True) -
         fps: frames per second.
         foot_lock: hold feet where they touch the ground, and the body low enough for the legs to reach.
 
+    Returns:
+        The motion on the rig, with a report of how well it fits.
+
     Raises:
         ValueError: the motion is none of 22 joints and at least two frames, or the rig's limbs are none.
     """

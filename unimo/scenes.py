@@ -75,6 +75,9 @@ def even_times(times: np.ndarray) -> tuple[np.ndarray, float]:
     Args:
         times: (K,) rising.
 
+    Returns:
+        (T,) times, and the step between them.
+
     Raises:
         ValueError: fewer than 2 times, or so uneven that there would be more frames than any motion has.
     """
@@ -94,6 +97,9 @@ def read_usd_skeleton(path: Path) -> AnimatedSkeleton:
 
     Args:
         path: `.usd`, `.usda` or `.usdc`.
+
+    Returns:
+        The skeleton with its motion.
 
     Raises:
         ImportError: usd-core is not installed.
@@ -145,6 +151,9 @@ def read_fbx_skeleton(path: Path) -> AnimatedSkeleton:
 
     Args:
         path: the file.
+
+    Returns:
+        The skeleton with its motion.
 
     Raises:
         FileNotFoundError: no Blender.

@@ -68,12 +68,27 @@ def convert(
 
 
 def is_still(joints: np.ndarray) -> bool:
-    """Whether all frames of joints (T, J, 3) are one pose in one place, to the precision of a file's numbers."""
+    """Whether all frames of joints (T, J, 3) are one pose in one place, to the precision of a file's numbers.
+
+    Args:
+        joints: (T, J, 3) metres.
+
+    Returns:
+        Whether they are.
+    """
     return len(joints) > 0 and bool(np.ptp(joints, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(joints[0]).max())))
 
 
 def hold_pose(joints: np.ndarray, frames: int) -> np.ndarray:
-    """The first pose of joints (T, J, 3) for `frames` frames."""
+    """The first pose of joints (T, J, 3) for `frames` frames.
+
+    Args:
+        joints: (T, J, 3) metres.
+        frames: how many.
+
+    Returns:
+        (frames, J, 3).
+    """
     return np.repeat(joints[:1], frames, axis=0)
 
 

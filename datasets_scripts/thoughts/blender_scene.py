@@ -26,18 +26,31 @@ TILE, DARK_TILE = (0.72, 0.74, 0.78), (0.60, 0.62, 0.67)
 
 
 def z_up(vectors):
-    """World coordinates (...,3) with Y up as Blender's, with Z up."""
+    """World coordinates (...,3) with Y up as Blender's, with Z up.
+
+    Args:
+        vectors: (..., 3) with Y up.
+    """
     return np.stack([vectors[..., 0], -vectors[..., 2], vectors[..., 1]], axis=-1)
 
 
 def linear(color):
-    """sRGB of 0..255 as the linear RGBA that materials take."""
+    """sRGB of 0..255 as the linear RGBA that materials take.
+
+    Args:
+        color: three numbers of 0 to 255.
+    """
     share = np.asarray(color, np.float64) / 255
     return (*np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).tolist(), 1.0)
 
 
 def limb_vertices(points, capsules):
-    """Vertices (C * rings * AROUND, 3) of all limbs of one pose: spheres swept along tapering bones."""
+    """Vertices (C * rings * AROUND, 3) of all limbs of one pose: spheres swept along tapering bones.
+
+    Args:
+        points: (J, 3) joints.
+        capsules: (C, 5) two joints, the radii there, and the colour of each limb.
+    """
     start, end = points[capsules[:, 0].astype(int)], points[capsules[:, 1].astype(int)]
     axis = end - start
     length = np.linalg.norm(axis, axis=1, keepdims=True)
@@ -57,7 +70,11 @@ def limb_vertices(points, capsules):
 
 
 def limb_faces(count):
-    """Quads (N,4) between the rings of `count` limbs, in the order of `limb_vertices`, and each quad's limb (N,)."""
+    """Quads (N,4) between the rings of `count` limbs, in the order of `limb_vertices`, and each quad's limb (N,).
+
+    Args:
+        count: how many.
+    """
     rings = 2 * len(CAP)
     ring, place = np.meshgrid(np.arange(rings - 1), np.arange(AROUND), indexing="ij")
     following = (place + 1) % AROUND

@@ -9,12 +9,12 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Functions of each package that lack a section. Lower a number when docstrings were written; never raise one.
 LACKING = {
-    "modeling_unimo": 5,
-    "datasets_scripts": 105,
-    "train": 5,
-    "evaluate_unimo": 3,
-    "unimo": 15,
-    "benchmarks": 195,
+    "modeling_unimo": 0,
+    "datasets_scripts": 8,
+    "train": 0,
+    "evaluate_unimo": 0,
+    "unimo": 0,
+    "benchmarks": 192,
 }
 
 

@@ -30,6 +30,12 @@ def probe_step_seconds(processes: int = 2) -> float:
     Where other programs keep the cores busy the steps' own processor time counts, which is printed: a run is planned
     for the machine, not for the minute in which it starts.
 
+    Args:
+        processes: how many at once, as training will have.
+
+    Returns:
+        Seconds of a step.
+
     Raises:
         SystemExit: a process failed, its output is on stderr, or there was no result within `WAIT_SECONDS`.
     """

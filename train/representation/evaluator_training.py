@@ -88,7 +88,14 @@ class EvaluatorTrainer(StageTrainer):
 
 
 def top_k(entries: Sized) -> int:
-    """The largest k of R-Precision: 3, or as many as there are to choose from."""
+    """The largest k of R-Precision: 3, or as many as there are to choose from.
+
+    Args:
+        entries: what is chosen from.
+
+    Returns:
+        k, from 1 to 3.
+    """
     return min(3, len(entries))
 
 

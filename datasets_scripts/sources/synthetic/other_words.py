@@ -27,6 +27,9 @@ class Wording:
 
         Args:
             segment: An action of a plan.
+
+        Returns:
+            Whether it does.
         """
         return all(getattr(segment, name) in values for name, values in self.where.items())
 
