@@ -264,6 +264,11 @@ _POINTS_BACK = re.compile(r"\b(?:same|as many|other|again)\b")
 _SUBJECT = re.compile(r"^(?:an? (?:\w+ )?person|the (?:\w+ )?person|someone(?: (?!\w+s\b)\w+)?)(?: first)? ")
 
 
+# A clause that tells the one before it for the other side of the body.
+_OTHER_SIDE = re.compile(r"does the same (?:with|on|to) the other \w+")
+_SIDE = re.compile(r"\b(left|right)\b")
+
+
 def split_clauses(caption: str) -> list[str]:
     """The clauses of a caption that tells one thing after another: "a person walks", "sits down".
 
@@ -292,7 +297,8 @@ def caption_clauses(caption: str) -> list[str]:
     """A long caption as captions of one thing each.
 
     Args:
-        caption: Clauses joined by "then" or "finally".
+        caption: Clauses joined by "then" or "finally". One that does the same with the other leg stands for the one
+            before it with left and right exchanged.
 
     Returns:
         A caption for each clause; none where there is a single clause, or one that cannot stand alone.
@@ -301,5 +307,10 @@ def caption_clauses(caption: str) -> list[str]:
     subject = _SUBJECT.match(first)
     if not others or not subject:
         return []
-    alone = [joined_clauses([clause]) for clause in (first[subject.end() :], *others)]
+    clauses = [first[subject.end() :]]
+    for clause in others:
+        if _OTHER_SIDE.fullmatch(clause) and _SIDE.search(clauses[-1]):
+            clause = _SIDE.sub(lambda side: "right" if side[1] == "left" else "left", clauses[-1])
+        clauses.append(clause)
+    alone = [joined_clauses([clause]) for clause in clauses]
     return [] if None in alone else [clause for clause in alone if clause]

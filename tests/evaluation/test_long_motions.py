@@ -67,6 +67,19 @@ def test_displacement_of_a_part():
         ),
         ("someone kicks once and then bows down.", ["a person kicks once.", "a person bows down."]),
         ("someone tired kicks once and then bows down.", ["a person kicks once.", "a person bows down."]),
+        (
+            "someone kicks once with the left leg and then does the same with the other leg and then sits down.",
+            [
+                "a person kicks once with the left leg.",
+                "a person kicks once with the right leg.",
+                "a person sits down.",
+            ],
+        ),
+        (
+            "a person bends to the right once, then does the same to the other side.",
+            ["a person bends to the right once.", "a person bends to the left once."],
+        ),
+        ("a person sits down, then gets up again and then waves.", []),
         ("a person kicks.", []),
         ("a person kicks, then does the same with the other leg.", []),
         ("walks forward, then sits.", []),
