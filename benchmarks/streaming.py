@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default=str(SHIPPED_MODEL), help="UniMo folder; default: the one of the package")
     parser.add_argument("--requests", type=positive_int, default=8, help="requests at once")
-    parser.add_argument("--repeats", type=positive_int, default=5)
+    parser.add_argument("--repeats", type=positive_int, default=3)
     parser.add_argument("--output", type=Path, help="JSON file for the table")
     arguments = parser.parse_args(argv)
     with exit_on_error():
