@@ -212,7 +212,15 @@ def try_kills(command: Command, folder: Path, kills: int, seed: int) -> Counts:
         place.mkdir()
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Kill, count and print.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status: 0 where every kill was without a trace.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", required=True, help="for inputs and outputs; those of an earlier call are used")
     parser.add_argument("--kills", type=int, default=20, help="of each command (20)")
@@ -220,7 +228,7 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=600, help="that build and annotate work on (600)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", help="JSON file for the counts")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     folder = Path(arguments.folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "people").is_dir():

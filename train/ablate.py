@@ -535,11 +535,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "stages_by_version": made,
     }
     warnings = guard_warnings(planner, planned)
-    of_arms = {
-        arm.name: answering_seconds([planned[arm.name, seed].path / "results.json" for seed in range(arguments.seeds)])
-        for arm in arms
-        if "candidates" in arm.score
-    }
+    of_arms = {}
+    if all("candidates" in arm.score for arm in arms):  # quality is drawn over time where each arm says how many
+        of_arms = {
+            arm.name: answering_seconds([planned[arm.name, s].path / "results.json" for s in range(arguments.seeds)])
+            for arm in arms
+        }
     written = write_results(run / arguments.study, about, study.baseline, results, warnings, of_arms)
     print((run / arguments.study / "results.md").read_text(encoding="utf-8"))
     print("written: " + ", ".join(map(str, written)))

@@ -478,7 +478,7 @@ def small_run(tmp_path_factory) -> Path:
     [
         ("rewards", "motion_similarity x 10", {"grpo": 2, "score": 2}),
         ("algorithm", "ppo", {"grpo": 1, "score": 2}),
-        ("self_training", "own answers", {"answers": 1, "tune": 3, "score": 3}),
+        ("self_training", "own answers, best of 8", {"answers": 1, "tune": 3, "score": 4}),
         ("test_time", "thoughts, best of 2", {"score": 2}),
     ],
 )
