@@ -15,13 +15,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.results_tables import write_table
 from modeling_unimo.command_line import positive_int
-from modeling_unimo.files_unimo import write_json
 
 TEXT, SECONDS = "a person walks forward and waves with the right hand", 5.0
 START_SECONDS = 180
@@ -126,24 +125,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(error, file=sys.stderr)
     slowest = f"{max(answered):.0f}" if answered else "none"
     columns = ["visitors", "answered", "seconds"]
-    rows: list[list[Any]] = [
+    rows = [
         ["one, at first", "1", f"{first:.1f}"],
         [f"one, median of the next {arguments.repeats}", str(arguments.repeats), f"{np.median(later):.1f}"],
         [f"{arguments.visitors} at once, the slowest", str(len(answered)), slowest],
     ]
-    for row in [columns, *rows]:
-        print("  ".join(row))
-    if arguments.output:
-        content = {
-            "kind": "table",
-            "tag": "app-1",
-            "protocol": f"motions of {SECONDS:g} s with a thought; {torch.get_num_threads()} threads; visitors wait "
-            "in the app's queue, which answers one at a time.",
-            "commands": ["python -m benchmarks.app_load --output docs/results/app.json"],
-            "columns": columns,
-            "rows": rows,
-        }
-        write_json(arguments.output, content)
+    write_table(
+        arguments.output,
+        columns,
+        rows,
+        "app-1",
+        f"motions of {SECONDS:g} s with a thought; {torch.get_num_threads()} threads; visitors wait in the app's "
+        "queue, which answers one at a time.",
+        "python -m benchmarks.app_load --output docs/results/app.json",
+    )
     if failed:
         raise SystemExit(f"error: {len(failed)} of {arguments.visitors} visitors got no answer")
 

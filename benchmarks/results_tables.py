@@ -359,6 +359,26 @@ def pages() -> list[Path]:
     return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
+def write_table(
+    output: Path | None, columns: Sequence[str], rows: Sequence[Sequence[str]], tag: str, protocol: str, command: str
+) -> None:
+    """Print a benchmark's table, and write it as this module reads it.
+
+    Args:
+        output: JSON file to write; None: none.
+        columns: Titles.
+        rows: Cells of each line.
+        tag: Name of the protocol.
+        protocol: How it was measured, in words.
+        command: What measures it.
+    """
+    for row in (columns, *rows):
+        print("  ".join(row))
+    if output is not None:
+        about = {"kind": "table", "tag": tag, "protocol": protocol, "commands": [command]}
+        write_json(output, about | {"columns": columns, "rows": rows})
+
+
 def take_runs(name: str, runs: Sequence[Path]) -> None:
     """Put the metrics of finished runs into docs/results/NAME.json, in the place of those that stand there."""
     content = read(name)

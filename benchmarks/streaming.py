@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.results_tables import write_table
 from modeling_unimo.command_line import exit_on_error, positive_int
-from modeling_unimo.files_unimo import write_json
 from modeling_unimo.generate import load_model
 from modeling_unimo.model_loading import SHIPPED_MODEL
 
@@ -128,20 +128,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         "first frames, s",
         f"frames a second, slowest of {arguments.requests} at once",
     ]
-    for row in [columns, *rows]:
-        print("  ".join(row))
-    if arguments.output:
-        content = {
-            "kind": "table",
-            "tag": "streaming-1",
-            "protocol": f"medians of {4 * arguments.repeats} streams alone and {arguments.repeats} of "
-            f"{arguments.requests} requests at once; {torch.get_num_threads()} threads of {platform.machine()}; "
-            f"the decoder looks {model.motion_vqvae.decoder_reach[1]} codes ahead.",
-            "commands": ["python -m benchmarks.streaming --output docs/results/streaming.json"],
-            "columns": columns,
-            "rows": rows,
-        }
-        write_json(arguments.output, content)
+    write_table(
+        arguments.output,
+        columns,
+        rows,
+        "streaming-1",
+        f"medians of {4 * arguments.repeats} streams alone and {arguments.repeats} of {arguments.requests} requests "
+        f"at once; {torch.get_num_threads()} threads of {platform.machine()}; the decoder looks "
+        f"{model.motion_vqvae.decoder_reach[1]} codes ahead.",
+        "python -m benchmarks.streaming --output docs/results/streaming.json",
+    )
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def make_source(arguments: argparse.Namespace) -> Source:
         clips = joints.iter_clips(folder, rules, up=arguments.up, facing=arguments.facing, fps=arguments.fps, **common)
         return Source(
             clips,
-            joints.count_motions(folder),
+            joints.count_motions(folder, arguments.fps),
             HUMANML3D.feature_dim,
             f"Motion capture given as joint positions ({text(folder.name)}){facing}.",
         )

@@ -1,7 +1,6 @@
 """What `evaluate_unimo.beyond` measures, repeat by repeat."""
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from evaluate_unimo.evaluation import located
 from evaluate_unimo.functional.seams import DERIVATIVES, floor_drift, seam_peaks
 from evaluate_unimo.protocol import embedding_scores
 from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor, features_to_joints
-from modeling_unimo.files_unimo import write_json
+from modeling_unimo.files_unimo import read_json, write_json
 from modeling_unimo.joining_unimo import smooth_seams
 from modeling_unimo.model_loading import load_model
 from modeling_unimo.skeletons_unimo import skeleton_for
@@ -406,7 +405,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     results["settings"]["dataset"] = f"captions, sha256 {functional.fingerprint(captions)}"
     path = Path(arguments.output) / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    earlier = read_json(path, "name another --output or delete it") if path.is_file() else {}
     repeats: list[Figures] = results["repeats"]
     for repeat in range(arguments.repeats):
         known = earlier["repeats"][repeat:] if earlier.get("settings") == results["settings"] else []

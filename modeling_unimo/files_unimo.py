@@ -70,15 +70,17 @@ def write_json(path: str | Path, value: Any, indent: int | None = 2, **options: 
     write_text(path, json.dumps(value, indent=indent, **options) + "\n")
 
 
-def write_json_lines(path: str | Path, rows: Iterable[Any]) -> None:
+def write_json_lines(path: str | Path, rows: Iterable[Any], ensure_ascii: bool = False) -> None:
     """Write a JSON Lines file atomically, row by row.
 
     Args:
         path: The file.
         rows: What each line is to hold.
+        ensure_ascii: Escape all other characters, lone surrogates (of names that are no UTF-8) among them, which
+            UTF-8 has no bytes for.
     """
     with atomic_write(path) as part, open(part, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.writelines(json.dumps(row, ensure_ascii=ensure_ascii) + "\n" for row in rows)
 
 
 def read_json(path: str | Path, remedy: str = "") -> dict[str, Any]:

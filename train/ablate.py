@@ -177,7 +177,7 @@ class Planner:
         """The arm's model after a further supervised training, on its own answers where the arm says so."""
         assert arm.tune is not None
         settings = arm.tune | {"max_steps": steps}
-        if model is self.begun:  # which reads positions as it was taught, whatever the study's own models learn
+        if model is self.begun:  # as that was, whatever the models learn that the study trains
             settings["position_gaps"] = as_taught(model.path).get("position_gaps", 0.0)
         reads = reads | {"base_model": model}
         if arm.sft.get("thoughts", True) is False:
@@ -224,7 +224,7 @@ class Planner:
         settings = dict(self.config["sft" if kind == "tune" else kind])
         file, processes = self.config_dir / settings.pop("config"), settings.pop("processes", 1)
         if kind == "tune":
-            kept = (*WATCHING, "position_gaps")
+            kept = (*WATCHING, "position_gaps")  # a model goes on reading positions as it was taught
             settings = {name: value for name, value in settings.items() if name.startswith(kept)}
             file = TUNE
         # Of a recipe the steps between two logs have always counted: left out now, no earlier result would be found.

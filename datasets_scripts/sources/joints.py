@@ -126,11 +126,12 @@ def _find(folder: Path, fps: float | None) -> _Source:
     return _Source(folder, list(files), FPS if fps is None else fps, rate, files)
 
 
-def count_motions(data_dir: str | Path) -> int:
+def count_motions(data_dir: str | Path, fps: float | None = None) -> int:
     """How many motions a folder holds, for a progress bar.
 
     Args:
         data_dir: The folder.
+        fps: As of `iter_clips`.
 
     Returns:
         Number of motions.
@@ -139,7 +140,7 @@ def count_motions(data_dir: str | Path) -> int:
         FileNotFoundError: no folder or no motion in it.
         ValueError: the .npz cannot be used.
     """
-    return len(_find(Path(data_dir), None).names)
+    return len(_find(Path(data_dir), fps).names)
 
 
 def _named(source: _Source, records: Mapping[str, Record]) -> Iterator[tuple[str, np.ndarray | Skipped]]:

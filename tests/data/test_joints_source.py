@@ -317,6 +317,13 @@ def test_resampling_keeps_what_is_there_already() -> None:
         resample(walk, 0)
 
 
+def test_a_given_rate_counts_the_motions_of_an_archive_whose_own_is_none(tmp_path) -> None:
+    archive(tmp_path, {"a": files.joints(81), "b": files.joints(81)}, rate=0)
+    assert joints.count_motions(tmp_path, fps=20) == 2
+    with pytest.raises(ValueError, match="give the rate with --fps"):
+        joints.count_motions(tmp_path)
+
+
 def test_real_mocap_keeps_its_split(shared_dir) -> None:
     items = joints.iter_clips(shared_dir / "data" / "mocap")
     clips = [item for item, _ in zip(items, range(80), strict=False) if isinstance(item, Clip)]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -42,6 +43,13 @@ def test_lines_of_json_are_written_whole(tmp_path):
     with pytest.raises(TypeError):
         write_json_lines(path, [1, object()])
     assert path.read_text(encoding="utf-8").startswith('{"n": 0') and list(tmp_path.iterdir()) == [path]
+
+
+def test_names_that_are_no_utf8_are_kept_in_escaped_lines(tmp_path):
+    name = os.fsdecode(b"walk\xff.npz")
+    write_json_lines(tmp_path / "x.jsonl", [{"name": name, "text": "a\u2028b"}], ensure_ascii=True)
+    (line,) = (tmp_path / "x.jsonl").read_text(encoding="ascii").splitlines()
+    assert json.loads(line) == {"name": name, "text": "a\u2028b"}
 
 
 @pytest.mark.parametrize(

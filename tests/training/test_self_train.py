@@ -69,6 +69,12 @@ def test_a_line_that_was_not_finished_is_answered_again(tmp_path):
     assert (tmp_path / ANSWERS).read_text() == '{"caption": "a"}\n'
 
 
+def test_answers_with_rare_line_separators_are_kept_whole(tmp_path):
+    row = {"caption": "a\u2028b", "thought": "c\u0085d"}
+    (tmp_path / ANSWERS).write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert answered(tmp_path / ANSWERS) == [row] and answered(tmp_path / ANSWERS) == [row]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -171,7 +171,7 @@ class StageTrainer(PushesAtEnd):
             self.first_step = step_of(Path(resume_from_checkpoint))
             if isinstance(self.train_dataset, ResumableRows):
                 self.train_dataset.restore_draws(self._draws_file(resume_from_checkpoint))
-        elif self.is_world_process_zero():
+        else:
             self._check_room()
         begin = time.process_time()
         try:
@@ -196,13 +196,16 @@ class StageTrainer(PushesAtEnd):
     def _check_room(self) -> None:
         """Refuse a disk that cannot hold the finished model beside a checkpoint, rather than end there after hours.
 
-        What the optimizer saves beside the weights depends on it, and is left out.
+        What the optimizer saves beside the weights depends on it, and is left out; of adapters a checkpoint has no
+        more than is trained. Every process asks, so that none waits for one that ended.
         """
-        weights = sum(weight.numel() * weight.element_size() for weight in self.model.parameters())
-        checkpoints = 0 if self.args.save_strategy == SaveStrategy.NO else 1
-        what = f"the finished model{' and a checkpoint' if checkpoints else ''} need more than"
+        sizes = [(weight.numel() * weight.element_size(), weight.requires_grad) for weight in self.model.parameters()]
+        needed, what = sum(size for size, _ in sizes), "the finished model needs more than"
+        if self.args.save_strategy != SaveStrategy.NO:
+            needed += sum(size for size, trained in sizes if trained)
+            what = "the finished model and a checkpoint need more than"
         try:
-            check_room(self.args.output_dir, weights * (1 + checkpoints), what)
+            check_room(self.args.output_dir, needed, what)
         except OSError as error:
             raise SystemExit(f"error: {explain(error)}") from error
 

@@ -173,7 +173,7 @@ def write_pairs(folder: str | Path, pairs: Sequence[Mapping[str, Any]], counts: 
         counts: How many there were of what.
     """
     write_json(Path(folder) / COUNTS, counts)
-    write_json_lines(Path(folder) / PAIRS, pairs)
+    write_json_lines(Path(folder) / PAIRS, pairs, ensure_ascii=True)
 
 
 def read_pairs(folder: str | Path) -> list[dict[str, Any]] | None:

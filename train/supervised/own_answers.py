@@ -15,6 +15,7 @@ import numpy as np
 
 from datasets_scripts.recombine import recombined
 from datasets_scripts.schema import load_motion_dataset
+from datasets_scripts.sources.reading import read_text
 from datasets_scripts.sources.synthetic.generator import new_captions
 from modeling_unimo.command_line import exit_on_error, non_negative_int, positive_int
 from modeling_unimo.files_unimo import write_json, write_json_lines
@@ -116,7 +117,7 @@ def captions_to_answer(
     elif captions_from == "synthetic":
         made = new_captions(new, seed, elsewhere)
     else:
-        lines = [line.strip() for line in Path(captions_from).read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in read_text(Path(captions_from)).lines]
         made = [line for line in dict.fromkeys(lines) if line and line not in elsewhere][:new]
         if len(made) < new:
             raise ValueError(
@@ -156,9 +157,8 @@ def answered(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         return []
-    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    rows = [json.loads(line) for line in whole]
-    write_json_lines(path, rows)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    write_json_lines(path, rows, ensure_ascii=True)
     return rows
 
 
@@ -259,7 +259,7 @@ def sample(arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = kept(rows, arguments.kept_share)
     if not chosen:
         raise ValueError(f"none of the {len(rows)} captions has a valid answer; train {arguments.model} for longer")
-    write_json_lines(folder / CHOSEN, chosen)
+    write_json_lines(folder / CHOSEN, chosen, ensure_ascii=True)
     counts = {
         "captions": len(rows),
         "answers": len(rows) * arguments.candidates,

@@ -405,7 +405,7 @@ def _remembered(folder: Path, memory: Path, rows: Mapping[str, list[Row]]) -> di
         for key, record in sorted(records.items())
         if not record.reason and key in rows and clips.issuperset(row.name for row in rows[key])
     }
-    write_json_lines(store, map(asdict, done.values()))
+    write_json_lines(store, map(asdict, done.values()), ensure_ascii=True)
     shutil.rmtree(memory / "journals", ignore_errors=True)
     return done
 
