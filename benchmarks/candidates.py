@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.captions import tokenize_caption
@@ -168,6 +169,7 @@ def measure_motions(
     entries: Sequence[CaptionedMotion],
     candidates: int,
     seed: int,
+    bar: tqdm,
 ) -> dict[str, dict[str, float]]:
     """R@1, R@3 and FID by both judges and instruction accuracy of what each score chooses; of real motion, too."""
     rng = np.random.default_rng(seed)
@@ -175,11 +177,13 @@ def measure_motions(
     texts = [entry.texts[pick] for entry, pick in zip(entries, picks, strict=True)]
     tokens = [entry.tokens[pick] for entry, pick in zip(entries, picks, strict=True)]
     answers = model.generate_answers("t2m", texts, None, processor, num_samples=candidates, seed=seed)
+    bar.update()
     rows = [(text, a.codes, a) for text, several in zip(texts, answers, strict=True) for a in several]
     scores = scores_by_reading(model, processor, "t2m", rows, candidates)
+    bar.update()
     motions = model.decode_codes([of_row for _, of_row, _ in rows], processor)
     checked = [
-        found[0] if (found := check_features([text], motion)) else None
+        verified[0] if (verified := check_features([text], motion)) else None
         for (text, _, _), motion in zip(rows, motions, strict=True)
     ]
     held = [
@@ -195,19 +199,19 @@ def measure_motions(
         for name, judge in judges.items()
     }
 
-    def judged(pick: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, float]:
+    def judged(places: np.ndarray | None) -> dict[str, float]:  # of the generated motions; of real ones without
         figures: dict[str, float] = {}
         for name, (captions, real, made) in embedded.items():
-            side = pick(real, made)
+            side = real if places is None else made[places]
             ranks = functional.r_precision(captions, side, top_k=3, pool_size=min(32, len(captions)))
             figures |= {f"{name}: R@{k}": float(ranks[f"r_precision_top{k}"]) for k in (1, 3)}
             figures[f"{name}: FID"] = float(functional.fid(side, real))
         return figures
 
-    found = {"real motion": judged(lambda real, made: real)}
+    found = {"real motion": judged(None)}
     for name, best in chosen(scores).items():
         places = np.arange(len(texts)) * candidates + best
-        found[name] = judged(lambda real, made, places=places: made[places])
+        found[name] = judged(places)
         decided = [one for place in places.tolist() if (one := checked[place]) is not None]
         found[name]["instruction accuracy"] = float(headline(decided)["consistency"])
     return found
@@ -220,6 +224,7 @@ def measure_captions(
     entries: Sequence[CaptionedMotion],
     candidates: int,
     seed: int,
+    bar: tqdm,
 ) -> dict[str, dict[str, float]]:
     """BLEU, ROUGE-L and CIDEr of the descriptions that each score chooses, and R@1 of these among motions."""
     motions = {
@@ -228,8 +233,10 @@ def measure_captions(
     }
     codes = model.encode_motions([entry.motion for entry in entries], processor)
     answers = model.generate_answers("m2t", None, codes, processor, num_samples=candidates, seed=seed)
+    bar.update()
     rows = [(a.caption, of, a) for of, several in zip(codes, answers, strict=True) for a in several]
     scores = scores_by_reading(model, processor, "m2t", rows, candidates)
+    bar.update()
     references = [list(entry.texts) for entry in entries]
     found = {}
     for name, best in chosen(scores).items():
@@ -347,19 +354,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, folder in JUDGES.items()
     }
     measured: dict[str, Any] = {"machine": f"{torch.get_num_threads()} threads, {platform.machine()}"}
-    for split in arguments.splits:
-        entries = captioned_motions(load_motion_dataset(arguments.run / "data", split=split)[split])
-        order = np.random.default_rng(arguments.seed).permutation(len(entries))[: arguments.captions]
-        entries = [entries[place] for place in order.tolist()]
-        with torch.no_grad():
-            measured[split] = measure_motions(model, processor, judges, entries, arguments.candidates, arguments.seed)
+    chosen_among = {"candidates": arguments.candidates, "seed": arguments.seed}
+    # Sampling and reading of each split and of descriptions, and the timing.
+    steps = 2 * (len(arguments.splits) + ("test" in arguments.splits)) + 1
+    with tqdm(total=steps, desc="sampling, reading", unit="step") as bar, torch.no_grad():
+        for split in arguments.splits:
+            entries = captioned_motions(load_motion_dataset(arguments.run / "data", split=split)[split])
+            order = np.random.default_rng(arguments.seed).permutation(len(entries))[: arguments.captions]
+            entries = [entries[place] for place in order.tolist()]
+            measured[split] = measure_motions(model, processor, judges, entries, **chosen_among, bar=bar)
             if split == "test":
-                measured["m2t"] = measure_captions(
-                    model, processor, judges, entries, arguments.candidates, arguments.seed
-                )
-        texts = [entry.texts[0] for entry in entries[:TIMED]]
-    measured["seconds"] = measure_time(model, processor, texts, arguments.candidates)
-    command = f"python -m benchmarks.candidates --run runs/quickstart --captions {arguments.captions}"
+                measured["m2t"] = measure_captions(model, processor, judges, entries, **chosen_among, bar=bar)
+            texts = [entry.texts[0] for entry in entries[:TIMED]]
+        measured["seconds"] = measure_time(model, processor, texts, arguments.candidates)
+        bar.update()
+    command = (
+        f"python -m benchmarks.candidates --run runs/quickstart --captions {arguments.captions} "
+        f"--candidates {arguments.candidates} --seed {arguments.seed}"
+    )
     for name, content in results(measured, arguments, command).items():
         write_json(arguments.output / f"{name}.json", content)
         for line in [content["columns"], *content["rows"]]:
