@@ -3,8 +3,9 @@
 import csv
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def recording(frames: int = 400, fps: float = 120.0, gender: object = "male", se
 def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     """Writes an .npz with its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    path.write_bytes(npz_bytes(arrays))
     return path
 
 
@@ -78,16 +79,16 @@ def make_root(
     (root / "texts").mkdir()
     for name in names:
         (root / "texts" / f"{name}.txt").write_text(LINE)
-    for file, part in (("train.txt", names[:-2] or names), ("val.txt", names[-2:]), ("test.txt", names[-2:])):
-        (root / file).write_text("\n".join(part) + "\n")
+    for split, part in (("train", names[:-2] or names), ("val", names[-2:]), ("test", names[-2:])):
+        (root / f"{split}.txt").write_text("\n".join(part) + "\n")
     return root
 
 
 def archive(
-    path: Path, members: dict[str, bytes | dict[str, np.ndarray]], links: dict[str, str] | None = None
+    path: Path, members: Mapping[str, bytes | dict[str, np.ndarray]], links: dict[str, str] | None = None
 ) -> Path:
-    """A tar archive, compressed as its suffix says, of recordings or bytes by member name, and of symbolic links."""
-    with tarfile.open(path, f"w:{path.suffix[1:]}") as tar:
+    """A .tar.bz2 of recordings or bytes by member name, and of symbolic links."""
+    with tarfile.open(path, "w:bz2") as tar:
         for name, content in members.items():
             data = content if isinstance(content, bytes) else npz_bytes(content)
             member = tarfile.TarInfo(name)
@@ -103,5 +104,6 @@ def archive(
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
     """An .npz in memory."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    named: dict[str, Any] = arrays
+    np.savez(buffer, **named)
     return buffer.getvalue()

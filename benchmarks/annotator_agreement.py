@@ -41,6 +41,7 @@ from datasets_scripts.thoughts.annotate.events import (
     LegRaise,
     Lowering,
     March,
+    Posture,
     Reach,
     Reading,
     Rise,
@@ -306,6 +307,7 @@ def synthetic(clips: int, split: str, seed: int, examples: int) -> None:
         rng = np.random.default_rng((seed, SPLITS.index(split), index))
         plan, motion = draw_clip(rng, split == "test_hard")
         reading = read(measure(motion.joints))
+        facts: list[tuple[tuple[str, bool], Event | Posture]]
         facts = [(fact, event) for event in reading.events for fact in judged(event, plan, motion.spans)]
         facts += [(fact, reading.end) for fact in judged_postures(reading, plan)]
         for (kind, agrees), event in facts:

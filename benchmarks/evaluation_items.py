@@ -149,30 +149,21 @@ def matching(setting: Setting) -> Item:
     # In whole units, to which the published loader cuts.
     motions = [entry.motion[: len(entry.motion) // 4 * 4] for entry in entries]
     judge = networks.judge(setting, [text for entry in entries for text in entry.texts])
-    wrapper = None
+    repository = None
     if checkout := setting.published.get("T2M-GPT"):
         wrapper, judge = _published_judge(setting, checkout, judge)
-        functions = published.scores(checkout)
         batches = _published_batches(tokens, motions, judge)
+        repository = partial(_published_matching, wrapper, published.scores(checkout), batches)
 
     def ours() -> dict[str, float]:
         texts, embedded = judge.get_text_features(tokens).cpu(), judge.get_motion_features(motions).cpu()
         precision = functional.r_precision(texts, embedded, top_k=3, pool_size=_POOL)
         return precision | {"mm_dist": functional.mm_dist(texts, embedded)}
 
-    def repository() -> dict[str, float]:
-        hits, distance = np.zeros(3), 0.0
-        for batch in batches:
-            texts, embedded = (part.cpu().numpy() for part in wrapper.get_co_embeddings(*batch))
-            found, total = functions.calculate_R_precision(texts, embedded, top_k=3, sum_all=True)
-            hits, distance = hits + found, distance + total
-        precision = {f"r_precision_top{k + 1}": hits[k] / len(tokens) for k in range(3)}
-        return precision | {"mm_dist": distance / len(tokens)}
-
     ways = {"32 at a time": lambda: plain.matching(tokens, motions, judge), "ours": ours}
     expected, found = ways["32 at a time"](), ours()
     facts = {"largest difference": max(abs(found[name] - expected[name]) for name in found)}
-    if wrapper is not None:
+    if repository is not None:
         theirs = published.called("evaluation", repository)
         # A pair whose distances all but tie may change its place with the rounding.
         facts["largest difference of the published repository"] = max(
@@ -187,7 +178,7 @@ def matching(setting: Setting) -> Item:
     item.ways = [Way(name, times, len(tokens), operations) for name, times in seconds.items()]
     item.ways[1].baseline = item.ways[0].name
     for way in item.ways[:2]:
-        way.published = "published repository" if wrapper is not None else None
+        way.published = "published repository" if repository is not None else None
     item.facts = facts
     return item
 
@@ -222,6 +213,16 @@ def _published_batches(
         lengths = torch.tensor([len(clip) for clip in clips])
         batches.append((vectors, parts, words["text_lengths"][order], padded, lengths))
     return batches
+
+
+def _published_matching(wrapper: Any, functions: Any, batches: list[tuple[torch.Tensor, ...]]) -> dict[str, float]:
+    """R-Precision and MM-Dist by the published evaluator and the published functions, embedding every batch."""
+    hits, distance, count = np.zeros(3), 0.0, 0
+    for batch in batches:
+        texts, embedded = (part.cpu().numpy() for part in wrapper.get_co_embeddings(*batch))
+        found, total = functions.calculate_R_precision(texts, embedded, top_k=3, sum_all=True)
+        hits, distance, count = hits + found, distance + total, count + len(texts)
+    return {f"r_precision_top{k + 1}": hits[k] / count for k in range(3)} | {"mm_dist": distance / count}
 
 
 def evaluation_growth(setting: Setting) -> Item:

@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.output.mkdir(parents=True)
     device = torch.device("cuda" if torch.cuda.is_available() and not arguments.dry_run else "cpu")
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "training": lambda: train(arguments.output, arguments.dry_run),
-        **{item: lambda item=item: bench(arguments.output, arguments.dry_run, item) for item in ITEMS},
+        "training": partial(train, arguments.output, arguments.dry_run),
+        **{item: partial(bench, arguments.output, arguments.dry_run, item) for item in ITEMS},
     }
     results: dict[str, Any] = {"dry_run": arguments.dry_run, "machine": run.machine_of(device)}
     results |= {"parts": {}, "seconds": {}, "failed": {}, "not_reached": list(parts)}

@@ -53,6 +53,7 @@ def features(setting: Setting) -> Item:
     facts = {"largest difference": max(float(np.abs(a - b).max()) for a, b in zip(rebuilt, made, strict=False))}
     theirs = {}  # by way, the way of the published repository that does the same work
     if checkout := setting.published.get("HumanML3D"):
+        assert HUMANML3D.default_offsets is not None, "HumanML3D ships its target lengths"
         there, back = published.feature_script(checkout, HUMANML3D.default_offsets, HUMANML3D.foot_threshold)
         facts |= _same_features(there, back, few, made)
         ways |= {
@@ -181,24 +182,16 @@ def decoding(setting: Setting) -> Item:
     torch.manual_seed(0)
     rows = code_lists(8 if setting.tiny else 64)
     vqvae, extractor = networks.codec(setting)
-    network = None
+    repository = None
     if checkout := setting.published.get("T2M-GPT"):
-        network = published.vqvae(checkout, setting.device, _TINY_VQVAE if setting.tiny else "")[0].eval()
-        torch.nn.init.normal_(network.vqvae.quantizer.codebook)
-        vqvae = vqvae_from_weights(network.state_dict(), "the published network")[0].eval().to(setting.device)
-
-    @torch.no_grad()
-    def repository() -> list[np.ndarray]:
-        tensors = (torch.tensor([row], device=setting.device) for row in rows)
-        return [network.forward_decoder(tensor)[0].cpu().numpy() for tensor in tensors]
-
+        vqvae, repository = _published_decoder(setting, checkout, rows)
     ways = {
         "one at a time": lambda: [plain.decoded(vqvae, extractor, row) for row in rows],
         "ours": lambda: vqvae.decode_motions(rows, extractor),
     }
     made = {name: np.concatenate(way()) for name, way in ways.items()}
     facts = {"largest difference": float(np.abs(made["ours"] - made["one at a time"]).max())}
-    if network is not None:
+    if repository is not None:
         theirs = np.concatenate(published.called("HumanVQVAE.forward_decoder", repository))
         ways["published repository"] = repository
         facts["largest difference of the published repository"] = published.agree(
@@ -212,9 +205,25 @@ def decoding(setting: Setting) -> Item:
     item.ways = [Way(name, times, len(rows), operations) for name, times in seconds.items()]
     for way in item.ways:
         way.baseline = "one at a time" if way.name == "ours" else None
-        way.published = "published repository" if network is not None and way.name in made else None
+        way.published = "published repository" if repository is not None and way.name in made else None
     item.facts = facts
     return item
+
+
+def _published_decoder(
+    setting: Setting, checkout: published.Checkout, rows: list[list[int]]
+) -> tuple[MotionVQVAEModel, Callable[[], list[np.ndarray]]]:
+    """This package's VQ-VAE with the weights of a random published network, and that network's decoding of `rows`."""
+    network = published.vqvae(checkout, setting.device, _TINY_VQVAE if setting.tiny else "")[0].eval()
+    torch.nn.init.normal_(network.vqvae.quantizer.codebook)
+
+    @torch.no_grad()
+    def decode() -> list[np.ndarray]:
+        tensors = (torch.tensor([row], device=setting.device) for row in rows)
+        return [network.forward_decoder(tensor)[0].cpu().numpy() for tensor in tensors]
+
+    ours = vqvae_from_weights(network.state_dict(), "the published network")[0].eval().to(setting.device)
+    return ours, decode
 
 
 def fid(setting: Setting) -> Item:

@@ -64,9 +64,9 @@ def _conjugate(q: torch.Tensor) -> torch.Tensor:
 def _six(q: torch.Tensor) -> torch.Tensor:
     w, x, y, z = q.unbind(-1)
     two = 2 / (q * q).sum(-1)
-    rows = (1 - two * (y * y + z * z), two * (x * y - z * w), two * (x * z + y * w))
-    rows += (two * (x * y + z * w), 1 - two * (x * x + z * z), two * (y * z - x * w))
-    rows += (two * (x * z - y * w), two * (y * z + x * w), 1 - two * (x * x + y * y))
+    rows = [1 - two * (y * y + z * z), two * (x * y - z * w), two * (x * z + y * w)]
+    rows += [two * (x * y + z * w), 1 - two * (x * x + z * z), two * (y * z - x * w)]
+    rows += [two * (x * z - y * w), two * (y * z + x * w), 1 - two * (x * x + y * y)]
     matrix = torch.stack(rows, -1).reshape(*q.shape[:-1], 3, 3)
     return torch.cat((matrix[..., 0], matrix[..., 1]), -1)
 
@@ -98,6 +98,7 @@ def _inverse_kinematics(joints: np.ndarray, smooth: bool) -> np.ndarray:
 def features(joints: np.ndarray) -> np.ndarray:
     """Features (T-1, 263) of one clip."""
     offsets = HUMANML3D.default_offsets
+    assert offsets is not None, "HumanML3D ships its target lengths"
     lengths = np.linalg.norm(joints[0] - joints[0, list(HUMANML3D.parents)], axis=-1)
     scale = sum(np.abs(offsets[j]).max() for j in HUMANML3D.leg) / sum(lengths[j] for j in HUMANML3D.leg)
     rotations = _inverse_kinematics(joints, smooth=False)
@@ -147,6 +148,7 @@ def answers(model, processor, texts: Sequence[str], num_codes: int | None = None
         vocab_size=model.config.text_config.vocab_size,
         num_codes=[num_codes] * len(texts),
         device=model.device,
+        given_codes=None,
         **budgets,
     )
     settings = copy.deepcopy(model.generation_config)
@@ -278,6 +280,8 @@ def _stack(width: int, depth: int) -> nn.Sequential:
 class VQVAE(nn.Module):
     """The published motion VQ-VAE, with a codebook of moving averages and one-hot matrices to update it."""
 
+    codebook: Tensor
+
     def __init__(self, features: int = 263, width: int = 512, code_dim: int = 512, codes: int = 512, depth: int = 3):
         super().__init__()
         down = [nn.Sequential(nn.Conv1d(width, width, 4, 2, 1), _stack(width, depth)) for _ in range(2)]
@@ -304,7 +308,7 @@ class VQVAE(nn.Module):
         """The training loss of normalised windows (B, T, D), as T2M-GPT weighs its terms."""
         latents = self.encoder(motion.transpose(1, 2)).transpose(1, 2)
         rows = latents.reshape(-1, latents.shape[-1])
-        if self.code_sum is None:
+        if self.code_sum is None or self.code_count is None:
             self.codebook = rows[: len(self.codebook)].detach().clone()
             self.code_sum, self.code_count = self.codebook.clone(), torch.ones(len(self.codebook), device=rows.device)
         distances = (rows**2).sum(-1, keepdim=True) - 2 * rows @ self.codebook.t() + (self.codebook.t() ** 2).sum(0)

@@ -222,13 +222,12 @@ def _running(checkout: Checkout) -> Iterator[None]:
     """Its modules can be imported in the block, are unknown after it, and whatever fails there names the checkout."""
     tops = {path.stem if path.is_file() else path.name for path in checkout.folder.iterdir()}
     held = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in tops}
-    aliases = {} if "float" in vars(np) else {"float": float}
     bytecode = sys.dont_write_bytecode
     try:
         sys.dont_write_bytecode = True
         with (
             mock.patch.object(sys, "path", [str(checkout.folder), *sys.path]),
-            mock.patch.multiple(np, create=True, **aliases) if aliases else contextlib.nullcontext(),
+            mock.patch.object(np, "float", float, create=True),  # an alias that NumPy had when it was written
             warnings.catch_warnings(),
             contextlib.redirect_stdout(io.StringIO()),
         ):
@@ -298,7 +297,7 @@ def feature_script(
         statements = _notebook(file)
         imports = [node for node in statements if isinstance(node, (ast.Import, ast.ImportFrom))]
         functions = [node for node in statements if isinstance(node, ast.FunctionDef)]
-        _take(file, imports + functions, {"process_file", "recover_from_ric"}, space)
+        _take(file, [*imports, *functions], {"process_file", "recover_from_ric"}, space)
         mains = [node for node in statements if isinstance(node, ast.If)]
         constants = [node for part in mains for node in part.body if _targets(node) and _targets(node) <= _MAIN]
         _take(file, constants, _MAIN, space)

@@ -1,6 +1,7 @@
 """GRPO's reward step: 64 answers to 8 prompts scored at once, against one after the other."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def reward(setting: Setting) -> Item:
     loop = "published loop, float32"
     ways = {loop: lambda: plain.rewards(rows, *parts)}
     for dtype in (torch.float32, torch.bfloat16):
-        ways[f"ours, {str(dtype)[6:]}"] = lambda dtype=dtype: reward_step(rows, *parts, dtype)
+        ways[f"ours, {str(dtype)[6:]}"] = partial(reward_step, rows, *parts, dtype)
     results = {name: np.array(way()) for name, way in ways.items()}  # also warms up
     seconds = alternate(ways, setting.repeats(3), setting.device, warm_up=False)
     vqvae, extractor, judge = parts

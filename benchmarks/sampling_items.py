@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -95,7 +96,7 @@ def text_to_motion(setting: Setting) -> Item:
         model.language_model.to(dtype)
         published(texts[0], 1, 1)
         ours(1, 1)
-        alone = [lambda text=text: published(text) for text in texts[:baseline]]
+        alone = [partial(published, text) for text in texts[:baseline]]
         seconds = in_turns({"alone": alone, "ours": [ours] * setting.repeats(2)}, setting.device)
         published_way = Way(f"one by one, whole head, {name}", seconds["alone"], 1, dtype=name)
         operations, moved = least_work(model, processor, texts, [thought] * count, [codes] * count, dtype)
@@ -139,7 +140,7 @@ def decode_step(setting: Setting) -> Item:
         for title, write in ways.items():
             write(few)
             for codes in (many, few):
-                calls[title, codes] = [lambda write=write, codes=codes: write(codes)] * setting.repeats(2)
+                calls[title, codes] = [partial(write, codes)] * setting.repeats(2)
         seconds = in_turns(calls, setting.device)
         # What a step takes, prompts and decoding apart: a longer answer against a shorter one.
         steps = {
@@ -171,7 +172,7 @@ def batch_growth(setting: Setting) -> Item:
 
     write(1)
     # Every size as often, in turn: what else the machine does falls on all of them.
-    times = in_turns({n: [lambda n=n: write(n)] * setting.repeats(2) for n in sizes}, setting.device)
+    times = in_turns({n: [partial(write, n)] * setting.repeats(2) for n in sizes}, setting.device)
     for size in sizes:
         item.ways.append(Way(f"batch {size}", times[size], size, baseline="batch 1" if size > 1 else None))
     points = [(size, 1 / way.rate) for size, way in zip(sizes, item.ways, strict=True)]

@@ -121,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             stream(model, processor, CAPTIONS[:1], 0, think, seconds)  # what is prepared once
             figures = measure(model, processor, arguments.requests, arguments.repeats, think, seconds)
             rows.append([name, length, *figures])
+    reach = model.motion_vqvae.decoder_reach
+    ahead = "waits for the whole answer" if reach is None else f"looks {reach[1]} codes ahead"
     columns = [
         "the answer",
         "motion",
@@ -134,8 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows,
         "streaming-1",
         f"medians of {4 * arguments.repeats} streams alone and {arguments.repeats} of {arguments.requests} requests "
-        f"at once; {torch.get_num_threads()} threads of {platform.machine()}; the decoder looks "
-        f"{model.motion_vqvae.decoder_reach[1]} codes ahead.",
+        f"at once; {torch.get_num_threads()} threads of {platform.machine()}; the decoder {ahead}.",
         "python -m benchmarks.streaming --output docs/results/streaming.json",
     )
 

@@ -2,13 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+Key = TypeVar("Key", bound=Hashable)
 LINEAR = 1.1  # a power of growth up to this is called linear: repeats differ by some percent
 
 
@@ -135,11 +136,11 @@ def timed(function: Callable[[], object], device: torch.device | str = "cpu") ->
 
 
 def alternate(
-    ways: Mapping[str, Callable[[], object]],
+    ways: Mapping[Key, Callable[[], object]],
     repeats: int,
     device: torch.device | str = "cpu",
     warm_up: bool = True,
-) -> dict[str, list[float]]:
+) -> dict[Key, list[float]]:
     """Seconds of each repeat by way: in turn, so that other work on the machine slows all ways alike."""
     if warm_up:
         for way in ways.values():
@@ -148,15 +149,15 @@ def alternate(
 
 
 def in_turns(
-    ways: Mapping[str, Sequence[Callable[[], object]]], device: torch.device | str = "cpu"
-) -> dict[str, list[float]]:
+    ways: Mapping[Key, Sequence[Callable[[], object]]], device: torch.device | str = "cpu"
+) -> dict[Key, list[float]]:
     """Seconds of each call by way: those of every way spread evenly over the whole time, however many it has."""
     calls = [
         ((place + 0.5) / len(several), name, call)
         for name, several in ways.items()
         for place, call in enumerate(several)
     ]
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[Key, list[float]] = {name: [] for name in ways}
     for _, name, call in sorted(calls, key=lambda entry: entry[0]):
         seconds[name].append(timed(call, device))
     return seconds
