@@ -16,7 +16,18 @@ LINE = "a person walks forward.#a/DET person/NOUN walk/VERB forward/ADV#0.0#0.0\
 
 
 def body_model(joints: int = 52, vertices: int = 120, seed: int = 0, betas: int = 16) -> dict[str, np.ndarray]:
-    """Arrays of a body model whose first 22 joints are a person's; each joint is the mean of its own two vertices."""
+    """Arrays of a body model whose first 22 joints are a person's; each joint is the mean of its own two vertices.
+
+    Args:
+        joints: 24 for SMPL, 52 for SMPL-H, 55 for SMPL-X.
+        vertices: At least twice the joints.
+        seed: Of the shape.
+        betas: Directions of shape.
+
+    Returns:
+        Arrays by the names of a model file: v_template (V, 3), shapedirs (V, 3, B), posedirs (V, 3, 9 (J-1)) of zeros,
+        J_regressor (J, V) and kintree_table (2, J); metres.
+    """
     rng = np.random.default_rng(seed)
     rest = np.concatenate([AVERAGE_BODY.rest_joints, rng.normal(0, 0.3, (max(joints - 22, 0), 3))])[:joints]
     template = rng.normal(0, 0.3, (vertices, 3))
@@ -36,7 +47,18 @@ def body_model(joints: int = 52, vertices: int = 120, seed: int = 0, betas: int 
 
 
 def recording(frames: int = 400, fps: float = 120.0, gender: object = "male", seed: int = 0) -> dict[str, np.ndarray]:
-    """Arrays of an AMASS file: somebody who stands (Z up), walks along x and moves all limbs."""
+    """Arrays of an AMASS file: somebody who stands (Z up), walks along x and moves all limbs.
+
+    Args:
+        frames: T.
+        fps: Frames a second.
+        gender: As the file tells it.
+        seed: Of the limbs' motion and the shape.
+
+    Returns:
+        Arrays by the names of an AMASS file: poses (T, 156) in radians, trans (T, 3) in metres, betas (16,), dmpls,
+        gender and mocap_framerate.
+    """
     rng = np.random.default_rng(seed)
     time = np.arange(frames)[:, None] / fps
     poses = 0.25 * np.sin(2 * np.pi * (0.5 * time + rng.random((1, 156)))) * rng.random((1, 156))
@@ -53,7 +75,15 @@ def recording(frames: int = 400, fps: float = 120.0, gender: object = "male", se
 
 
 def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """Writes an .npz with its folders."""
+    """Writes an .npz with its folders.
+
+    Args:
+        path: File to write.
+        arrays: By name.
+
+    Returns:
+        The path.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(npz_bytes(arrays))
     return path
@@ -62,9 +92,17 @@ def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
 def make_root(
     root: Path, sources: dict[str, dict[str, np.ndarray]], rows: Iterable[tuple[str, int, int, str]] | None = None
 ) -> Path:
-    """A ROOT with the sources by key unpacked, both body models, and an index of `rows` (key, start, end, name).
+    """A ROOT with the sources by key unpacked, both body models, and an index of `rows`.
 
     Without rows, each source gives one clip of 50 frames, named 000000, 000001, ...
+
+    Args:
+        root: Folder to fill.
+        sources: Arrays of `recording` by the file's path in AMASS without its suffix.
+        rows: Lines of the index: a source's key, first frame and frame after the last at 20 fps, name of the clip.
+
+    Returns:
+        The root.
     """
     for key, arrays in sources.items():
         save(root / "amass_data" / f"{key}.npz", arrays)
@@ -87,7 +125,16 @@ def make_root(
 def archive(
     path: Path, members: Mapping[str, bytes | dict[str, np.ndarray]], links: dict[str, str] | None = None
 ) -> Path:
-    """A .tar.bz2 of recordings or bytes by member name, and of symbolic links."""
+    """A .tar.bz2 of recordings or bytes by member name, and of symbolic links.
+
+    Args:
+        path: File to write.
+        members: Content by member name: bytes, or arrays of `recording`.
+        links: Targets of symbolic links by member name.
+
+    Returns:
+        The path.
+    """
     with tarfile.open(path, "w:bz2") as tar:
         for name, content in members.items():
             data = content if isinstance(content, bytes) else npz_bytes(content)
@@ -102,7 +149,14 @@ def archive(
 
 
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
-    """An .npz in memory."""
+    """An .npz in memory.
+
+    Args:
+        arrays: By name.
+
+    Returns:
+        The content of the file.
+    """
     buffer = io.BytesIO()
     named: dict[str, Any] = arrays
     np.savez(buffer, **named)

@@ -34,7 +34,7 @@ _DATASETS = ("CMU", "KIT")
 _SLICE = 256  # frames that the whole body model does at once
 
 
-def frames_per_second(function: Callable[[], object], frames: int, seconds: float = 3.0) -> float:
+def _frames_per_second(function: Callable[[], object], frames: int, seconds: float = 3.0) -> float:
     """How many frames a function that does `frames` at a time does in a second of processor time."""
     function()
     begun, repeats = time.process_time(), 0
@@ -44,7 +44,7 @@ def frames_per_second(function: Callable[[], object], frames: int, seconds: floa
     return frames * repeats / (time.process_time() - begun)
 
 
-def whole_body(arrays: dict[str, np.ndarray], poses: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
+def _whole_body(arrays: dict[str, np.ndarray], poses: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
     """Joints (T, J, 3) and, as the equations have it, the skinned vertices of a body model, float32."""
     tensors = {key: torch.as_tensor(value, dtype=torch.float32) for key, value in arrays.items()}
     parents = arrays["kintree_table"][0]
@@ -72,7 +72,7 @@ def whole_body(arrays: dict[str, np.ndarray], poses: torch.Tensor, betas: torch.
     return joints
 
 
-def kinematics(folder: Path) -> dict[str, float]:
+def _kinematics(folder: Path) -> dict[str, float]:
     """Frames a second of both ways on one thread, and how far their joints differ."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -84,9 +84,9 @@ def kinematics(folder: Path) -> dict[str, float]:
     poses = rng.normal(0, 0.5, (40_000, 156)).astype(np.float32)
     betas = rng.normal(size=10)
     some, shape = torch.from_numpy(poses[:_SLICE]), torch.as_tensor(betas, dtype=torch.float32)
-    ours = frames_per_second(lambda: joints_from_smpl(poses, None, betas, model), len(poses))
-    whole = frames_per_second(lambda: whole_body(arrays, some, shape), _SLICE)
-    off = whole_body(arrays, some, shape)[:, : HUMANML3D.num_joints].numpy() - joints_from_smpl(
+    ours = _frames_per_second(lambda: joints_from_smpl(poses, None, betas, model), len(poses))
+    whole = _frames_per_second(lambda: _whole_body(arrays, some, shape), _SLICE)
+    off = _whole_body(arrays, some, shape)[:, : HUMANML3D.num_joints].numpy() - joints_from_smpl(
         poses[:_SLICE], None, betas, model
     )
     return {
@@ -97,7 +97,7 @@ def kinematics(folder: Path) -> dict[str, float]:
     }
 
 
-def make_data(folder: Path, clips: int, archived: bool) -> Path:
+def _make_data(folder: Path, clips: int, archived: bool) -> Path:
     """A ROOT of `clips` clips, mirrored ones included, in folders or archives."""
     rng = np.random.default_rng(0)
     rows, sources = [], {}
@@ -118,7 +118,7 @@ def make_data(folder: Path, clips: int, archived: bool) -> Path:
     return root
 
 
-def build(root: Path, output: Path, workers: int, *options: str) -> dict[str, float]:
+def _build(root: Path, output: Path, workers: int, *options: str) -> dict[str, float]:
     """Seconds of the build command by the clock and of processors, and its peak memory with its processes' in MB."""
     command = [sys.executable, "-m", "datasets_scripts.build", "--source", "amass", "--data_dir", str(root), "--quiet"]
     command += ["--output", str(output), "--official_layout", f"{output}-official", "--workers", str(workers)]
@@ -142,10 +142,10 @@ def build(root: Path, output: Path, workers: int, *options: str) -> dict[str, fl
     return {"clock": time.perf_counter() - begun, "processor": processor, "peak_mb": peak / 1e6}
 
 
-def extrapolated(roots: dict[int, Path], folder: Path, workers: int, thoughts: str) -> dict[str, object]:
+def _extrapolated(roots: dict[int, Path], folder: Path, workers: int, thoughts: str) -> dict[str, object]:
     """What builds of two sizes took, and the minutes of all of HumanML3D after the difference between them."""
     took = {
-        n: build(root, folder / f"{root.name}-{thoughts}", workers, "--annotator", thoughts)
+        n: _build(root, folder / f"{root.name}-{thoughts}", workers, "--annotator", thoughts)
         for n, root in roots.items()
     }
     few, many = took
@@ -156,7 +156,7 @@ def extrapolated(roots: dict[int, Path], folder: Path, workers: int, thoughts: s
     return {"seconds": took, "minutes_for_humanml3d": minutes}
 
 
-def result(figures: dict[str, Any]) -> dict[str, Any]:
+def _result(figures: dict[str, Any]) -> dict[str, Any]:
     """The figures with the table that documentation shows of them."""
     speed = figures["kinematics"]
     rows = [
@@ -180,6 +180,11 @@ def result(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure, print the figures and write them.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, required=True, help="new folder for the made-up data and what is built")
     parser.add_argument("--clips", type=int, default=300, help="from folders; a third of it from archives")
@@ -187,13 +192,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="JSON file to write the figures to as well")
     arguments = parser.parse_args(argv)
     folder, workers = arguments.folder, arguments.workers
-    figures: dict[str, Any] = {"kinematics": kinematics(folder)}
+    figures: dict[str, Any] = {"kinematics": _kinematics(folder)}
     for kind, clips in (("folders", arguments.clips), ("archives", arguments.clips // 3)):
-        roots = {n: make_data(folder / f"{kind}{n}", n, kind == "archives") for n in (clips // 5, clips)}
+        roots = {n: _make_data(folder / f"{kind}{n}", n, kind == "archives") for n in (clips // 5, clips)}
         for thoughts in ("none", "kinematic") if kind == "folders" else ("none",):
-            figures[f"{kind}, annotator {thoughts}"] = extrapolated(roots, folder, workers, thoughts)
-        figures[f"{kind}, one worker"] = build(roots[clips], folder / f"{kind}-alone", 1, "--annotator", "none")
-    found = result(figures)
+            figures[f"{kind}, annotator {thoughts}"] = _extrapolated(roots, folder, workers, thoughts)
+        figures[f"{kind}, one worker"] = _build(roots[clips], folder / f"{kind}-alone", 1, "--annotator", "none")
+    found = _result(figures)
     print(json.dumps(found, indent=1))
     if arguments.output is not None:
         write_json(arguments.output, found, indent=1)

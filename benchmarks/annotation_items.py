@@ -14,13 +14,27 @@ _GOAL = 300  # clips a second of one core
 
 
 def clips_of_six_seconds(count: int) -> list[np.ndarray]:
-    """(FRAMES, 263) features of as many synthetic clips, each repeated or cut to the length."""
+    """Features of synthetic clips, each repeated or cut to six seconds.
+
+    Args:
+        count: How many.
+
+    Returns:
+        (FRAMES, 263) features of each.
+    """
     clips = synthetic.iter_clips(train=count, validation=0, test=0, hard=0, attribute_pools=0, seed=0)
     return [np.resize(clip.features, (FRAMES, clip.features.shape[1])) for clip in clips]
 
 
 def annotator(setting: Setting) -> Item:
-    """Clips annotated by one core, features in and thoughts out: once, under three captions, and verified as well."""
+    """Clips annotated by one core, features in and thoughts out: once, under three captions, and verified as well.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in clips a second of one core.
+    """
     motions = clips_of_six_seconds(2 if setting.tiny else 100)
     thrice = [motion for motion in motions for _ in range(3)]
     captions = CAPTIONS[:3] * len(motions)

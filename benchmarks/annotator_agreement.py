@@ -139,9 +139,15 @@ _OTHER = {"left": "right", "right": "left", "both": "both", "": ""}
 
 
 def claims(thought: str, label: str, in_part: bool = False) -> list[tuple[str, bool]]:
-    """(kind, agrees) of each claim in `thought` on which `label` has something to say.
+    """The claims in a thought on which the label has something to say.
 
-    `in_part`: a direction agrees as well that holds the label's besides another.
+    Args:
+        thought: Of the annotator.
+        label: What the clip shows, such as "walk-left".
+        in_part: A direction agrees as well that holds the label's besides another.
+
+    Returns:
+        (kind, agrees) of each claim; kinds are direction, turn and side.
     """
     found = []
     _, *sentences = thought.split(". ")
@@ -166,7 +172,7 @@ def claims(thought: str, label: str, in_part: bool = False) -> list[tuple[str, b
 # -- planned motion --------------------------------------------------------------------------------------------------
 
 
-def kind_of(event: Event) -> str:
+def _kind_of(event: Event) -> str:
     """What an event states, by the names of `_ACTIONS`."""
     match event:
         case Travel():
@@ -202,8 +208,17 @@ def kind_of(event: Event) -> str:
 
 
 def judged(event: Event, plan: Plan, spans: list[tuple[int, int]]) -> list[tuple[str, bool]]:
-    """(kind, true) of an event and of each attribute that is stated with it."""
-    kind = kind_of(event)
+    """Whether an event is true, and each attribute that is stated with it.
+
+    Args:
+        event: Of the annotator's reading.
+        plan: What the motion was animated from.
+        spans: [start, stop) in frames of each action of the plan.
+
+    Returns:
+        (kind, true), first of the event itself.
+    """
+    kind = _kind_of(event)
     # The end of one action and the start of the next share frames: a third of either must coincide.
     near = [
         segment
@@ -277,7 +292,15 @@ def _attributes(event: Event, told: list[Segment]) -> list[tuple[str, bool]]:
 
 
 def judged_postures(reading: Reading, plan: Plan) -> list[tuple[str, bool]]:
-    """Whether the poses of the first and the last frame are those of the plan, seated or standing."""
+    """Whether the poses of the first and the last frame are those of the plan, seated or standing.
+
+    Args:
+        reading: Of the annotator.
+        plan: What the motion was animated from.
+
+    Returns:
+        (kind, true) of the start and of the end.
+    """
     seat = [s.action for s in plan.segments if s.action in ("sit", "stand")]
     seated = bool(seat) and seat[-1] == "sit"
     low = {"sitting", "squatting", "crouching", "kneeling", "lying"}
@@ -288,15 +311,24 @@ def judged_postures(reading: Reading, plan: Plan) -> list[tuple[str, bool]]:
 
 
 def found_by(segment: Segment, span: tuple[int, int], events: tuple[Event, ...]) -> bool:
-    """Whether an event tells a planned action."""
+    """Whether an event tells a planned action.
+
+    Args:
+        segment: The planned action.
+        span: Its [start, stop) in frames.
+        events: Of the annotator's reading.
+
+    Returns:
+        True where an event of a kind that tells it shares over a third of the shorter's frames.
+    """
     return any(
-        kind_of(event) in _TELLS[segment.action]
+        _kind_of(event) in _TELLS[segment.action]
         and event.span.overlap(Span(*span)) > 0.34 * min(len(event.span), span[1] - span[0])
         for event in events
     )
 
 
-def synthetic(clips: int, split: str, seed: int, examples: int) -> None:
+def _synthetic(clips: int, split: str, seed: int, examples: int) -> None:
     """Print precision and recall by kind on the first `clips` planned motions of a split, with wrong `examples`."""
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
@@ -333,7 +365,7 @@ def synthetic(clips: int, split: str, seed: int, examples: int) -> None:
 # -- real motion -----------------------------------------------------------------------------------------------------
 
 
-def mocap(arguments: argparse.Namespace) -> None:
+def _mocap(arguments: argparse.Namespace) -> None:
     """Print the agreement with the labels of motion capture, and the speed."""
     with np.load(arguments.data_dir / "mocap_joints.npz", allow_pickle=False) as archive:
         joints, offsets, names = archive["joints"], archive["offsets"], archive["names"].tolist()
@@ -392,13 +424,13 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=0, help="wrong events of each kind to show")
     arguments = parser.parse_args()
     if arguments.synthetic is None:
-        mocap(arguments)
+        _mocap(arguments)
     elif arguments.synthetic < 1:
         raise SystemExit(f"error: --synthetic needs at least one clip, got {arguments.synthetic}")
     elif arguments.split not in SPLITS[:4]:
         raise SystemExit(f"error: --split {arguments.split}: planned motion has {', '.join(SPLITS[:4])}")
     else:
-        synthetic(arguments.synthetic, arguments.split, arguments.seed, arguments.examples)
+        _synthetic(arguments.synthetic, arguments.split, arguments.seed, arguments.examples)
 
 
 if __name__ == "__main__":

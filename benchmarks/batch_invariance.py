@@ -17,7 +17,7 @@ TIE = 1e-4
 
 
 @torch.no_grad()
-def code_margins(vqvae, extractor, motion) -> torch.Tensor:
+def _code_margins(vqvae, extractor, motion) -> torch.Tensor:
     """(L,) distance between the nearest and the second nearest code of each step of one motion."""
     latents = vqvae.encoder_latents(extractor([motion], return_tensors="pt")["motion"])
     nearest = torch.cdist(latents, vqvae.quantizer.codebook).topk(2, largest=False).values
@@ -25,7 +25,7 @@ def code_margins(vqvae, extractor, motion) -> torch.Tensor:
 
 
 @torch.no_grad()
-def token_margins(model, processor, prompt: str, answer: str) -> torch.Tensor:
+def _token_margins(model, processor, prompt: str, answer: str) -> torch.Tensor:
     """(L,) logit distance between the two best tokens at each step of a greedy answer."""
     prompt_ids = processor.tokenizer(prompt, add_special_tokens=False)["input_ids"]
     answer_ids = processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
@@ -52,7 +52,7 @@ def main() -> None:
     differing = sum(
         a != b for one, other in zip(together, alone, strict=True) for a, b in zip(one, other, strict=True)
     )
-    margins = torch.cat([code_margins(model.motion_vqvae, processor.feature_extractor, motion) for motion in motions])
+    margins = torch.cat([_code_margins(model.motion_vqvae, processor.feature_extractor, motion) for motion in motions])
     print(f"codes: {differing} of {len(margins)} differ; ties {(margins < TIE).float().mean():.3%}")
 
     batch = evaluator.get_motion_features(motions)
@@ -65,7 +65,7 @@ def main() -> None:
     same = sum(one == other for one, other in zip(many, ones, strict=True))
     gaps = torch.cat(
         [
-            token_margins(
+            _token_margins(
                 model, processor, processor.prompt("t2m", text), processor.completion("t2m", one.thought, one.codes)
             )
             for text, one in zip(texts, ones, strict=True)

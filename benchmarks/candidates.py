@@ -55,7 +55,7 @@ SCORES = {  # of a motion or caption: what chooses, and how it is computed from 
 }
 
 
-def grouped(values: Sequence[Any], count: int) -> list[list[Any]]:
+def _grouped(values: Sequence[Any], count: int) -> list[list[Any]]:
     """`values` in groups of `count`."""
     return [list(values[begin : begin + count]) for begin in range(0, len(values), count)]
 
@@ -63,7 +63,18 @@ def grouped(values: Sequence[Any], count: int) -> list[list[Any]]:
 def reading_scores(
     answer: np.ndarray, thought: np.ndarray, tokens: np.ndarray, thought_tokens: np.ndarray, prior: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Scores of both directions from log-probabilities and counts of one shape, (requests, candidates)."""
+    """Scores of both directions from log-probabilities and counts of tokens, all of one shape.
+
+    Args:
+        answer: (requests, candidates) log-probability of the answer.
+        thought: The same of the thought.
+        tokens: Tokens of the answer.
+        thought_tokens: Tokens of the thought.
+        prior: Log-probability of the thought given what was asked.
+
+    Returns:
+        (requests, candidates) by score.
+    """
     both = answer + thought
     return {
         "both": both,
@@ -75,13 +86,13 @@ def reading_scores(
     }
 
 
-def columns_of(readings: Sequence[Reading], count: int) -> dict[str, np.ndarray]:
+def _columns_of(readings: Sequence[Reading], count: int) -> dict[str, np.ndarray]:
     """The fields of readings as arrays (requests, candidates)."""
     names = ("answer", "thought", "answer_tokens", "thought_tokens")
     return {name: np.array([getattr(one, name) for one in readings]).reshape(-1, count) for name in names}
 
 
-def scores_by_reading(
+def _scores_by_reading(
     model: Any, processor: UniMoProcessor, task: str, rows: Sequence[tuple[str, Sequence[int], Answer]], count: int
 ) -> dict[str, np.ndarray]:
     """Every score that the model's readings give: (requests, candidates) by name of `SCORES`.
@@ -92,7 +103,7 @@ def scores_by_reading(
     captions, codes = [caption for caption, _, _ in rows], [of_row for _, of_row, _ in rows]
     thoughts = [answer.thought for _, _, answer in rows]
     read = {
-        direction: columns_of(
+        direction: _columns_of(
             read_completions(model.language_model, processor, direction, thoughts, captions, codes), count
         )
         for direction in ("t2m", "m2t")
@@ -109,7 +120,7 @@ def scores_by_reading(
             "thought and motion, per token": found["per token"],
             "minus the thought's prior": found["pmi"],
             "likelihood": likelihood,
-            "consensus": consensus(grouped(captions, count)),
+            "consensus": consensus(_grouped(captions, count)),
         }
     return {
         "thought and caption": found["both"],
@@ -131,8 +142,20 @@ def averaged(
     codes: Sequence[Sequence[int]],
     count: int,
 ) -> np.ndarray:
-    """(requests, candidates) log of p(thought, caption | codes) summed over the thoughts of `THOUGHTS` candidates."""
-    first = [thought for group in grouped(thoughts, count) for _ in group for thought in group[:THOUGHTS]]
+    """p(thought, caption | codes) summed over the thoughts of `THOUGHTS` candidates of the same request.
+
+    Args:
+        model: The UniMo model.
+        processor: Its processor.
+        thoughts: Of each candidate, those of a request together.
+        captions: Of each candidate.
+        codes: Of each candidate.
+        count: Candidates of a request.
+
+    Returns:
+        (requests, candidates) sums, as logarithms.
+    """
+    first = [thought for group in _grouped(thoughts, count) for _ in group for thought in group[:THOUGHTS]]
     times = len(first) // len(captions)
     readings = read_completions(
         model.language_model,
@@ -147,7 +170,14 @@ def averaged(
 
 
 def consensus(candidates: Sequence[Sequence[str]]) -> np.ndarray:
-    """(requests, candidates) mean ROUGE-L of each caption with the other ones of its request."""
+    """Mean ROUGE-L of each caption with the other ones of its request.
+
+    Args:
+        candidates: Captions of each request, equally many.
+
+    Returns:
+        (requests, candidates) means, 0 to 1.
+    """
     table = []
     for group in candidates:
         pairs = [(one, other) for i, one in enumerate(group) for j, other in enumerate(group) if i != j]
@@ -157,12 +187,19 @@ def consensus(candidates: Sequence[Sequence[str]]) -> np.ndarray:
 
 
 def chosen(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Which candidate each score chooses; the first one without a score."""
+    """Which candidate each score chooses; "one sample" is the first one.
+
+    Args:
+        scores: (requests, candidates) by name; higher is better.
+
+    Returns:
+        (requests,) index of the candidate by name.
+    """
     count = len(next(iter(scores.values())))
     return {"one sample": np.zeros(count, dtype=int)} | {name: of.argmax(1) for name, of in scores.items()}
 
 
-def measure_motions(
+def _measure_motions(
     model: Any,
     processor: UniMoProcessor,
     judges: Mapping[str, Any],
@@ -179,7 +216,7 @@ def measure_motions(
     answers = model.generate_answers("t2m", texts, None, processor, num_samples=candidates, seed=seed)
     bar.update()
     rows = [(text, a.codes, a) for text, several in zip(texts, answers, strict=True) for a in several]
-    scores = scores_by_reading(model, processor, "t2m", rows, candidates)
+    scores = _scores_by_reading(model, processor, "t2m", rows, candidates)
     bar.update()
     motions = model.decode_codes([of_row for _, of_row, _ in rows], processor)
     checked = [
@@ -217,7 +254,7 @@ def measure_motions(
     return found
 
 
-def measure_captions(
+def _measure_captions(
     model: Any,
     processor: UniMoProcessor,
     judges: Mapping[str, Any],
@@ -235,7 +272,7 @@ def measure_captions(
     answers = model.generate_answers("m2t", None, codes, processor, num_samples=candidates, seed=seed)
     bar.update()
     rows = [(a.caption, of, a) for of, several in zip(codes, answers, strict=True) for a in several]
-    scores = scores_by_reading(model, processor, "m2t", rows, candidates)
+    scores = _scores_by_reading(model, processor, "m2t", rows, candidates)
     bar.update()
     references = [list(entry.texts) for entry in entries]
     found = {}
@@ -252,7 +289,7 @@ def measure_captions(
     return found
 
 
-def measure_time(model: Any, processor: UniMoProcessor, texts: Sequence[str], candidates: int) -> dict[str, float]:
+def _measure_time(model: Any, processor: UniMoProcessor, texts: Sequence[str], candidates: int) -> dict[str, float]:
     """Seconds of one motion and of the best of N for each of these texts, and the reading's share of the latter."""
 
     def seconds(function: Callable[[], Any]) -> float:
@@ -331,7 +368,7 @@ def results(measured: dict[str, Any], arguments: argparse.Namespace, command: st
     return made
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of a quickstart, with data, unimo and judges")
@@ -345,8 +382,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
-    arguments = parse(argv)
+    """Measure, write the JSON files and print their tables.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
+    arguments = _parse(argv)
     model = UniMoForConditionalGeneration.from_pretrained(arguments.run / arguments.model).eval()
     processor = UniMoProcessor.from_pretrained(arguments.run / arguments.model)
     judges = {
@@ -362,11 +403,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             entries = captioned_motions(load_motion_dataset(arguments.run / "data", split=split)[split])
             order = np.random.default_rng(arguments.seed).permutation(len(entries))[: arguments.captions]
             entries = [entries[place] for place in order.tolist()]
-            measured[split] = measure_motions(model, processor, judges, entries, **chosen_among, bar=bar)
+            measured[split] = _measure_motions(model, processor, judges, entries, **chosen_among, bar=bar)
             if split == "test":
-                measured["m2t"] = measure_captions(model, processor, judges, entries, **chosen_among, bar=bar)
+                measured["m2t"] = _measure_captions(model, processor, judges, entries, **chosen_among, bar=bar)
             texts = [entry.texts[0] for entry in entries[:TIMED]]
-        measured["seconds"] = measure_time(model, processor, texts, arguments.candidates)
+        measured["seconds"] = _measure_time(model, processor, texts, arguments.candidates)
         bar.update()
     command = (
         f"python -m benchmarks.candidates --run runs/quickstart --captions {arguments.captions} "

@@ -24,7 +24,7 @@ PROTOCOL = (
 )
 
 
-def measure(cases: Sequence[dict[str, Any]], protocols: Sequence[str], spacy_model: Any) -> dict[str, Any]:
+def _measure(cases: Sequence[dict[str, Any]], protocols: Sequence[str], spacy_model: Any) -> dict[str, Any]:
     """{system: {protocol: {figure: value, "empty": count}}} of every system in the cases."""
     references: dict[int, list[str]] = {}
     if "tm2t" in protocols:
@@ -48,7 +48,7 @@ def measure(cases: Sequence[dict[str, Any]], protocols: Sequence[str], spacy_mod
     return measured
 
 
-def results(measured: dict[str, Any], published: dict[str, Any], command: str) -> dict[str, Any]:
+def _results(measured: dict[str, Any], published: dict[str, Any], command: str) -> dict[str, Any]:
     """The figures as `benchmarks.results_tables` shows them: a line a system and protocol."""
     rows = []
     worst = 0.0
@@ -72,7 +72,11 @@ def results(measured: dict[str, Any], published: dict[str, Any], command: str) -
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command."""
+    """Score the cases, write the JSON file and print its table.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cases", type=Path, required=True, help="folder with cases.jsonl and published.json")
     parser.add_argument("--protocols", nargs="+", choices=functional.PROTOCOLS, default=[*functional.PROTOCOLS])
@@ -83,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cases = [json.loads(line) for line in lines if line.strip()]
     published = json.loads((arguments.cases / "published.json").read_text(encoding="utf-8"))["systems"]
     command = "python -m benchmarks.caption_protocols --cases DIR --output docs/results/caption-protocols.json"
-    found = results(measure(cases, arguments.protocols, arguments.spacy_model), published, command)
+    found = _results(_measure(cases, arguments.protocols, arguments.spacy_model), published, command)
     write_json(arguments.output, found, indent=1)
     print("\n".join(" | ".join(row) for row in found["rows"]))
 

@@ -21,7 +21,12 @@ _DIFFERENT = 50  # motions on disk; the others are links to them
 
 
 def humanml3d_folder(folder: Path, clips: int) -> None:
-    """A folder in the official layout: motions of 40 to 196 frames, three captions each, all of them for training."""
+    """Make a folder in the official layout: motions of 40 to 196 frames for training, three captions each.
+
+    Args:
+        folder: New folder.
+        clips: How many; some are links to others.
+    """
     rng = np.random.default_rng(0)
     motions, texts = folder / "new_joint_vecs", folder / "texts"
     motions.mkdir(parents=True)
@@ -41,7 +46,12 @@ def humanml3d_folder(folder: Path, clips: int) -> None:
 
 
 def joints_folder(folder: Path, clips: int) -> None:
-    """Joint positions of clips of 40 to 196 frames in one archive, three captions each, without thoughts."""
+    """Make an archive of joints of clips of 40 to 196 frames, with three captions each and without thoughts.
+
+    Args:
+        folder: New folder.
+        clips: How many.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     different = swaying_bodies(min(_DIFFERENT, clips), 197)
@@ -59,7 +69,7 @@ def joints_folder(folder: Path, clips: int) -> None:
             file.write(json.dumps({"id": f"{i:06d}", "captions": captions, "split": "train"}) + "\n")
 
 
-def in_own_process(folder: Path, *words: str) -> dict[str, Any]:
+def _in_own_process(folder: Path, *words: str) -> dict[str, Any]:
     """What `benchmarks.dataset_memory` measured.
 
     Raises:
@@ -74,18 +84,25 @@ def in_own_process(folder: Path, *words: str) -> dict[str, Any]:
 
 
 def dataset_memory(setting: Setting) -> Item:
-    """Peak memory of building the dataset of 15,000 clips from joints with thoughts, against loading all of one."""
+    """Peak memory of building the dataset of 15,000 clips from joints with thoughts, against loading all of one.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        The build in clips a second, and peaks of memory in MiB.
+    """
     clips = 20 if setting.tiny else 1500 if setting.quick else 15_000
     workers, fewer = 2, max(20, clips // 30)  # what a process holds is reached within some hundred clips
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         humanml3d_folder(folder / "humanml3d", clips)
-        published = in_own_process(folder / "humanml3d", "--published")
+        published = _in_own_process(folder / "humanml3d", "--published")
         joints_folder(folder / "joints", clips)
-        ours = in_own_process(folder / "joints", "--output", str(folder / "built"))
+        ours = _in_own_process(folder / "joints", "--output", str(folder / "built"))
         joints_folder(folder / "fewer", fewer)
         words = ("--output", str(folder / "by_workers"), "--workers", str(workers))
-        shared = in_own_process(folder / "fewer", *words)
+        shared = _in_own_process(folder / "fewer", *words)
     item = Item("dataset_memory", f"building a dataset of {clips:,} clips from joints, thoughts written", "clips")
     item.ways = [Way("ours, one process (the default), written as Parquet", ours["seconds"], ours["clips"])]
     item.figures = [
@@ -106,7 +123,14 @@ def dataset_memory(setting: Setting) -> Item:
 
 
 def dataset_growth(setting: Setting) -> Item:
-    """Seconds of building a dataset of ready features over its clips."""
+    """Seconds of building a dataset of ready features over its clips.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        A way for each number of clips, in clips a second, and the power by which seconds grow.
+    """
     base, factors = (10, (1, 2)) if setting.tiny else (100, (1, 4, 16)) if setting.quick else (125, (1, 4, 16))
     item = Item("dataset_growth", "building a dataset by number of clips (ready features)", "clips")
     repeats = str(setting.repeats(3))
@@ -115,7 +139,7 @@ def dataset_growth(setting: Setting) -> Item:
             folder = Path(temporary) / "humanml3d"
             humanml3d_folder(folder, base * factor)
             words = ("--source", "humanml3d", "--annotator", "none", "--repeats", repeats)
-            told = in_own_process(folder, *words, "--output", str(Path(temporary) / "built"))
+            told = _in_own_process(folder, *words, "--output", str(Path(temporary) / "built"))
         item.ways.append(Way(f"{base * factor:,} clips", told["seconds"], told["clips"]))
         item.facts[f"peak memory with {base * factor:,} clips, MiB"] = round(told["peak"] / 2**20)
     points = [(way.amount, way.amount / way.rate) for way in item.ways]

@@ -23,7 +23,7 @@ import psutil
 _EVERY = 0.1  # seconds between two looks at the processes
 
 
-def held_at_most(process: psutil.Process) -> int:
+def _held_at_most(process: psutil.Process) -> int:
     """Bytes that a process held at most so far, or holds now, where the system does not tell the former."""
     status = Path(f"/proc/{process.pid}/status")
     if status.is_file():
@@ -33,17 +33,25 @@ def held_at_most(process: psutil.Process) -> int:
 
 
 def tree_memory() -> int:
-    """Bytes that this process and those it has started held at most so far, each by its own peak."""
+    """What this process and those it has started held at most so far.
+
+    Returns:
+        Bytes, each process by its own peak.
+    """
     own, held = psutil.Process(), 0
     for process in (own, *own.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError):  # it ended meanwhile
-            held += held_at_most(process)
+            held += _held_at_most(process)
     return held
 
 
 @contextlib.contextmanager
 def watched_memory() -> Iterator[list[int]]:
-    """A list whose only number is, once the block is left, the most that the process and its children held at once."""
+    """Watch this process and its children in the block.
+
+    Yields:
+        A list whose only number is, once the block is left, the most bytes that they held at once.
+    """
     peak, done = [tree_memory()], threading.Event()
 
     def watch() -> None:
@@ -61,7 +69,14 @@ def watched_memory() -> Iterator[list[int]]:
 
 
 def loaded_dataset(folder: Path) -> dict[str, dict]:
-    """Every motion and caption of a HumanML3D folder in memory, as the published data loaders hold them."""
+    """Every motion and caption of a HumanML3D folder in memory, as the published data loaders hold them.
+
+    Args:
+        folder: In the official layout.
+
+    Returns:
+        By name: motion (T, 263), length T, and text with captions and tokens.
+    """
     data = {}
     for name in (folder / "train.txt").read_text(encoding="utf-8").split():
         motion = np.load(folder / "new_joint_vecs" / f"{name}.npy")
@@ -75,7 +90,7 @@ def loaded_dataset(folder: Path) -> dict[str, dict]:
     return data
 
 
-def build(arguments: argparse.Namespace, output: Path, *more: str) -> None:
+def _build(arguments: argparse.Namespace, output: Path, *more: str) -> None:
     """Builds the dataset as the command does.
 
     Raises:
@@ -116,10 +131,10 @@ def main() -> None:
 
         with watched_memory() as peak:
             if arguments.repeats > 1:
-                build(arguments, arguments.output / "warm_up", "--limit", "8")
+                _build(arguments, arguments.output / "warm_up", "--limit", "8")
             for repeat in range(arguments.repeats):
                 begun = time.perf_counter()
-                build(arguments, arguments.output / str(repeat))
+                _build(arguments, arguments.output / str(repeat))
                 seconds.append(time.perf_counter() - begun)
         clips = count_clips(arguments.output / "0")
     print(json.dumps({"clips": clips, "seconds": seconds, "peak": peak[0]}))

@@ -32,13 +32,19 @@ class KeepingSampler(sampling.Sampler):
     answered: list[Answer] = field(default_factory=list)
 
     def answers(self, task: str, texts=None, codes=None, seed: int = 0, grammar: bool = True) -> list[Answer]:
-        """See `Sampler.answers`."""
         self.asked, self.answered = list(texts or ()), super().answers(task, texts, codes, seed, grammar)
         return self.answered
 
 
 def generated_entries(count: int) -> list[CaptionedMotion]:
-    """So many generated clips with their captions."""
+    """Generated clips with their captions.
+
+    Args:
+        count: How many.
+
+    Returns:
+        Motions of at most 196 frames with all their captions.
+    """
     entries = []
     for clip in synthetic.iter_clips(train=0, validation=0, test=count, hard=0, attribute_pools=0, seed=0):
         texts, tokens, thoughts = zip(*((c.text, c.tokens, c.thought) for c in clip.captions), strict=True)
@@ -46,7 +52,7 @@ def generated_entries(count: int) -> list[CaptionedMotion]:
     return entries
 
 
-def inputs(setting: Setting, count: int) -> tuple[KeepingSampler, list[CaptionedMotion], TextMotionEvaluatorModel]:
+def _inputs(setting: Setting, count: int) -> tuple[KeepingSampler, list[CaptionedMotion], TextMotionEvaluatorModel]:
     """Sampler, entries and judge: of the run where one is given, else a small random model on generated motion."""
     torch.manual_seed(0)
     if setting.run is None:
@@ -64,7 +70,7 @@ def inputs(setting: Setting, count: int) -> tuple[KeepingSampler, list[Captioned
     return KeepingSampler(model, processor, generate_kwargs=budgets), entries, judge
 
 
-def least_repeat(
+def _least_repeat(
     sampler: KeepingSampler, entries: list[CaptionedMotion], judge: TextMotionEvaluatorModel
 ) -> tuple[float, float]:
     """Operations and bytes that the last repeat took at least: the answers that it got, decoded and embedded.
@@ -90,9 +96,16 @@ def least_repeat(
 
 
 def evaluation(setting: Setting) -> Item:
-    """Sampling, decoding, embedding and scoring 320 captions."""
+    """Sampling, decoding, embedding and scoring 320 captions.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in captions a second.
+    """
     count, baseline = (64, 2) if setting.tiny else (320, 8 if setting.quick else 32)
-    sampler, entries, judge = inputs(setting, count)
+    sampler, entries, judge = _inputs(setting, count)
     parts = (sampler.model.motion_vqvae, sampler.processor.feature_extractor)
 
     real_side = protocol.RealSide(entries, {"main": judge})
@@ -119,7 +132,7 @@ def evaluation(setting: Setting) -> Item:
         },
         setting.device,
     )
-    alone, (scoring,), least = seconds["alone"], seconds["score"], least_repeat(sampler, entries, judge)
+    alone, (scoring,), least = seconds["alone"], seconds["score"], _least_repeat(sampler, entries, judge)
     model = "a random model" if setting.run is None else "the model of --run"
     item = Item("evaluation", f"text-to-motion evaluation repeat, {len(entries)} captions, {model}", "captions")
     whole = [answers + scoring for answers in bootstrapped(alone, len(entries))]
@@ -142,7 +155,14 @@ def evaluation(setting: Setting) -> Item:
 
 
 def matching(setting: Setting) -> Item:
-    """R-Precision and MM-Dist of 320 captions and motions, embedding both."""
+    """R-Precision and MM-Dist of 320 captions and motions, embedding both.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in pairs a second.
+    """
     torch.manual_seed(0)
     entries = generated_entries(32 if setting.tiny else 96 if setting.quick else 320)
     tokens = [entry.tokens[0] for entry in entries]
@@ -226,9 +246,16 @@ def _published_matching(wrapper: Any, functions: Any, batches: list[tuple[torch.
 
 
 def evaluation_growth(setting: Setting) -> Item:
-    """Seconds of a repeat over the number of captions, from a full batch on."""
+    """Seconds of a repeat over the number of captions, from a full batch on.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        A way for each number of captions, in captions a second, and the power by which seconds grow.
+    """
     base, factors = 16, (1, 2) if setting.tiny else (1, 4, 16)
-    sampler, entries, judge = inputs(setting, base * factors[-1])
+    sampler, entries, judge = _inputs(setting, base * factors[-1])
     sampler.batch_size = base
     sizes = [base * factor for factor in factors]
 

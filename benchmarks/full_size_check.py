@@ -46,7 +46,7 @@ from train.supervised.backbone import new_causal_lm
 CLIPS = 64
 
 
-def make_folders(root: Path, hidden_size: int, layers: int) -> int:
+def _make_folders(root: Path, hidden_size: int, layers: int) -> int:
     """Dataset, base model, VQ-VAE and evaluator under `root`; the parameters of the base model."""
     counts = {"num_train": CLIPS, "num_validation": 4, "num_test": 4, "num_hard": 4, "attribute_pools": 1}
     words = [word for name, count in counts.items() for word in (f"--{name}", str(count))]
@@ -83,7 +83,7 @@ def make_folders(root: Path, hidden_size: int, layers: int) -> int:
     return sum(p.numel() for p in base.parameters())
 
 
-def run_stage(stage: str, recipe: str, pipe: Any) -> None:
+def _run_stage(stage: str, recipe: str, pipe: Any) -> None:
     """One stage in this (fresh) process; sends its summary, curves, seconds and peak memory."""
     started = time.perf_counter()
     {"sft": sft.main, "grpo": grpo.main}[stage](["--config", recipe])
@@ -97,13 +97,13 @@ def run_stage(stage: str, recipe: str, pipe: Any) -> None:
     pipe.send({"seconds": seconds, "peak_memory_mb": memory, "curves": curves})
 
 
-def measure(stage: str, root: Path, settings: dict[str, Any], parameters: int) -> dict[str, float]:
+def _measure(stage: str, root: Path, settings: dict[str, Any], parameters: int) -> dict[str, float]:
     """Run a stage in a process of its own, so that its peak is its own; prints and returns what it took."""
     recipe = root / f"{stage}.yaml"
     recipe.write_text(yaml.safe_dump(settings | {"output_dir": str(root / stage)}), encoding="utf-8")
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=run_stage, args=(stage, str(recipe), theirs))
+    process = context.Process(target=_run_stage, args=(stage, str(recipe), theirs))
     process.start()
     theirs.close()
     try:
@@ -129,7 +129,14 @@ def measure(stage: str, root: Path, settings: dict[str, Any], parameters: int) -
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the script; returns what it writes to `full_size_check.json`."""
+    """Run both stages, print their figures and write them.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        What `full_size_check.json` holds.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="New folder for everything this makes.")
     parser.add_argument("--hidden_size", type=int, default=896)
@@ -145,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     if arguments.output.exists():
         raise SystemExit(f"error: {arguments.output} exists; name a new folder")
     arguments.output.mkdir(parents=True)
-    parameters = make_folders(arguments.output, arguments.hidden_size, arguments.layers)
+    parameters = _make_folders(arguments.output, arguments.hidden_size, arguments.layers)
     common = {
         "dataset": str(arguments.output / "data"),
         "vqvae": str(arguments.output / "vqvae"),
@@ -167,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         "learning_rate": 1e-4,
     }
     results: dict[str, Any] = {"parameters": parameters, "settings": {k: str(v) for k, v in vars(arguments).items()}}
-    results["sft"] = measure("sft", arguments.output, common | supervised, parameters)
+    results["sft"] = _measure("sft", arguments.output, common | supervised, parameters)
     grpo_steps = arguments.steps if arguments.grpo_steps is None else arguments.grpo_steps
     if grpo_steps:
         reinforced = {
@@ -182,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             "scale_rewards": "none",
             "learning_rate": 1e-5,
         }
-        results["grpo"] = measure("grpo", arguments.output, common | reinforced, parameters)
+        results["grpo"] = _measure("grpo", arguments.output, common | reinforced, parameters)
     write_json(arguments.output / "full_size_check.json", results)
     return results
 

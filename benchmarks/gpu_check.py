@@ -26,7 +26,7 @@ TRAINING = {
 }
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="new folder for everything this makes")
@@ -41,12 +41,28 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def train(output: Path, dry_run: bool) -> dict[str, Any]:
-    """Steps of SFT and GRPO through the scripts themselves."""
+    """Steps of SFT and GRPO through the scripts themselves.
+
+    Args:
+        output: Of the check; the run goes to its folder `training`.
+        dry_run: With tiny shapes.
+
+    Returns:
+        What `full_size_check.json` holds.
+    """
     return full_size_check.main(["--output", str(output / "training"), *TRAINING[dry_run].split()])
 
 
 def bench(output: Path, dry_run: bool, item: str) -> dict[str, Any]:
     """An item of `benchmarks.run` as its table has it.
+
+    Args:
+        output: Of the check; the tables go to its folder `benchmarks`.
+        dry_run: With tiny networks on the CPU.
+        item: A key of `benchmarks.run.ITEMS`.
+
+    Returns:
+        Its entry in `benchmarks.json`.
 
     Raises:
         RuntimeError: it could not be measured.
@@ -60,8 +76,15 @@ def bench(output: Path, dry_run: bool, item: str) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the check; returns 0, or 1 where a part failed."""
-    arguments = parse(argv)
+    """Run the check.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status: 0, or 1 where a part failed.
+    """
+    arguments = _parse(argv)
     arguments.output.mkdir(parents=True)
     device = torch.device("cuda" if torch.cuda.is_available() and not arguments.dry_run else "cpu")
     parts: dict[str, Callable[[], dict[str, Any]]] = {

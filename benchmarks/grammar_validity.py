@@ -29,7 +29,7 @@ SCRIPTS = [
 ]
 
 
-def make_text(rng: random.Random, characters: int) -> str:
+def _make_text(rng: random.Random, characters: int) -> str:
     """One description: plain words, words among control tags, other scripts, or characters drawn at random."""
     kind = rng.randrange(5)
     if kind == 0:
@@ -46,7 +46,7 @@ def make_text(rng: random.Random, characters: int) -> str:
     return text if text.strip() else "a person stands"
 
 
-def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+def _parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="folder of a UniMo model")
     parser.add_argument("--prompts", type=int, default=10_000)
@@ -62,7 +62,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = parse_arguments(argv)
+    """Sample, count and exit: with 1 where something is not valid.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
+    arguments = _parse_arguments(argv)
     try:
         model, processor = load_model(arguments.model)
     except (OSError, ValueError) as error:
@@ -77,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         while bar.n < arguments.prompts:
             size = min(arguments.batch_size, arguments.prompts - bar.n)
             tasks = [rng.choice(("t2m", "m2t")) for _ in range(size)]
-            texts = [make_text(rng, arguments.characters) if task == "t2m" else None for task in tasks]
+            texts = [_make_text(rng, arguments.characters) if task == "t2m" else None for task in tasks]
             codes = [None if t == "t2m" else rng.choices(codebook, k=rng.randint(1, 49)) for t in tasks]
             durations = [rng.uniform(0.2, 9.8) if t == "t2m" and rng.random() < 0.3 else None for t in tasks]
             for text in texts:

@@ -69,7 +69,17 @@ class CaptionedClip:
 
 
 def read_clips(prefix: Path) -> list[CaptionedClip]:
-    """The clips of PREFIX.jsonl and PREFIX.npz, in the order of the lines."""
+    """Read captions and their motions.
+
+    Args:
+        prefix: Of PREFIX.jsonl and PREFIX.npz.
+
+    Returns:
+        The clips in the order of the lines.
+
+    Raises:
+        ValueError: A line's clip has no joints.
+    """
     with np.load(f"{prefix}.npz", allow_pickle=False) as archive:
         names, offsets, joints = archive["names"].tolist(), archive["offsets"], archive["joints"]
     motions = dict(zip(names, np.split(joints, offsets[1:-1]), strict=True))
@@ -85,7 +95,14 @@ def read_clips(prefix: Path) -> list[CaptionedClip]:
 
 
 def planted(text: str) -> Iterator[tuple[str, str]]:
-    """(kind, text with one error of that kind) for each kind that the text has a place for."""
+    """Plant one error of each kind that a text has a place for.
+
+    Args:
+        text: A caption.
+
+    Yields:
+        (kind, text with one error of that kind).
+    """
     for kind, swaps in _SWAPS.items():
         for pattern, replacement in swaps:
             if re.search(pattern, text, re.IGNORECASE):
@@ -96,7 +113,7 @@ def planted(text: str) -> Iterator[tuple[str, str]]:
 Tally = Counter[tuple[str, str, bool]]
 
 
-def measure(clips: list[CaptionedClip]) -> tuple[Tally, Tally]:
+def _measure(clips: list[CaptionedClip]) -> tuple[Tally, Tally]:
     """Count what happened: (source, measure, yes or no), and (kind of claim, "false contradictions", yes or no)."""
     tally: Tally = Counter()
     by_kind: Tally = Counter()
@@ -119,7 +136,7 @@ def measure(clips: list[CaptionedClip]) -> tuple[Tally, Tally]:
     return tally, by_kind
 
 
-def shares(tally: Tally) -> dict[str, dict[str, dict[str, Any]]]:
+def _shares(tally: Tally) -> dict[str, dict[str, dict[str, Any]]]:
     """{group: {measure: {yes, of, share, ci95}}} of a tally."""
     rows: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for group, name in sorted({(group, name) for group, name, _ in tally}):
@@ -130,13 +147,21 @@ def shares(tally: Tally) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def summary(clips: list[CaptionedClip]) -> dict[str, Any]:
-    """All figures: over all captions, by source, by planted kind and by kind of claim."""
-    tally, by_kind = measure(clips)
+    """All figures.
+
+    Args:
+        clips: Each is also held against the captions of the clip `_STRANGER` lines on.
+
+    Returns:
+        Number of clips, and {yes, of, share, ci95} by group and measure: of texts (all, by source, by planted kind)
+        and of kinds of claim.
+    """
+    tally, by_kind = _measure(clips)
     whole: Tally = Counter()
     for (group, name, yes), count in tally.items():
         if not group.startswith("planted: "):
             whole["all", name, yes] += count
-    return {"clips": len(clips), "texts": shares(whole) | shares(tally), "kinds of claim": shares(by_kind)}
+    return {"clips": len(clips), "texts": _shares(whole) | _shares(tally), "kinds of claim": _shares(by_kind)}
 
 
 def _cell(share: dict[str, Any]) -> str:
@@ -144,7 +169,7 @@ def _cell(share: dict[str, Any]) -> str:
     return f"{share['yes']}/{share['of']} = {share['share']:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def table(rows: dict[str, dict[str, dict[str, Any]]], names: tuple[str, ...]) -> str:
+def _table(rows: dict[str, dict[str, dict[str, Any]]], names: tuple[str, ...]) -> str:
     """Groups against measures, as Markdown."""
     lines = [f"| | {' | '.join(names)} |", "| --- " * (len(names) + 1) + "|"]
     for group, measures in rows.items():
@@ -154,6 +179,11 @@ def table(rows: dict[str, dict[str, dict[str, Any]]], names: tuple[str, ...]) ->
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure, print the tables and write the figures.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prefix", type=Path, help="PREFIX of PREFIX.jsonl (captions) and PREFIX.npz (joints)")
     parser.add_argument("--output", type=Path, help="JSON file for all figures")
@@ -162,7 +192,7 @@ def main(argv: list[str] | None = None) -> None:
         figures = summary(read_clips(arguments.prefix))
     except (OSError, ValueError, KeyError) as error:
         raise SystemExit(f"error: {error}") from error
-    print(table(figures["texts"], MEASURES), "", table(figures["kinds of claim"], MEASURES[:1]), sep="\n")
+    print(_table(figures["texts"], MEASURES), "", _table(figures["kinds of claim"], MEASURES[:1]), sep="\n")
     if arguments.output:
         write_json(arguments.output, figures)
 

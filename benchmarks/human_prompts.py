@@ -39,7 +39,7 @@ UNKNOWN = "prompts with words never met"
 Counts = Counter[tuple[str, str, bool]]  # group, measure, yes or no
 
 
-def read_prompts(path: Path) -> list[tuple[str, str]]:
+def _read_prompts(path: Path) -> list[tuple[str, str]]:
     """(caption, whose words these are) of every caption of a file.
 
     Raises:
@@ -59,7 +59,13 @@ def read_prompts(path: Path) -> list[tuple[str, str]]:
 
 
 def count(group: str, checked: Iterable[Verification], counts: Counts) -> None:
-    """Add what the claims of checked captions are worth to the counts of a group."""
+    """Add what the claims of checked captions are worth to the counts of a group.
+
+    Args:
+        group: Whose counts are raised.
+        checked: Verified captions.
+        counts: Changed in place.
+    """
     for one in checked:
         held, decided, claims = count_claims(one)
         counts[group, "claims satisfied", True] += held
@@ -70,7 +76,7 @@ def count(group: str, checked: Iterable[Verification], counts: Counts) -> None:
         counts[group, "sentences read", False] += len(one.unread)
 
 
-def measure(model: Any, processor: Any, prompts: Sequence[tuple[str, str]], samples: int, seed: int) -> Counts:
+def _measure(model: Any, processor: Any, prompts: Sequence[tuple[str, str]], samples: int, seed: int) -> Counts:
     """Write motions for the prompts and count, over all of them and by source."""
     texts = [text for text, _ in prompts]
     with warnings.catch_warnings():
@@ -91,7 +97,14 @@ def measure(model: Any, processor: Any, prompts: Sequence[tuple[str, str]], samp
 
 
 def shares(counts: Counts) -> dict[str, dict[str, dict[str, Any]]]:
-    """{group: {measure: {yes, of, share, ci95}}}, groups and measures in the order they were counted."""
+    """Shares with their intervals.
+
+    Args:
+        counts: Of any groups and measures.
+
+    Returns:
+        {yes, of, share, ci95} by group and measure, in the order they were counted.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for group, name in dict.fromkeys((group, name) for group, name, _ in counts):
         yes, no = counts[group, name, True], counts[group, name, False]
@@ -102,7 +115,11 @@ def shares(counts: Counts) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print a line for each group."""
+    """Run the benchmark and print a line for each group.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("captions", type=Path, help="JSON Lines file of `id`, `captions`, `captions_from`")
     parser.add_argument("--model", required=True, help="folder or Hub name of a UniMo model")
@@ -112,13 +129,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     counts: Counts = Counter()
     with exit_on_error():
-        prompts = read_prompts(arguments.captions)
+        prompts = _read_prompts(arguments.captions)
         if arguments.captions.with_suffix(".npz").is_file():
             clips = read_clips(arguments.captions.with_suffix(""))
             pairs = [(clip.joints, text) for clip in clips for text in clip.captions]
             count(REAL, check_pairs([np.asarray(joints) for joints, _ in pairs], [text for _, text in pairs]), counts)
         model, processor = load_model(arguments.model)
-        counts.update(measure(model, processor, prompts, arguments.samples, arguments.seed))
+        counts.update(_measure(model, processor, prompts, arguments.samples, arguments.seed))
     figures = {"captions": len(prompts), "samples": arguments.samples, "texts": shares(counts)}
     for group, measures in figures["texts"].items():
         print(group)

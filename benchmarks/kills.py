@@ -83,11 +83,22 @@ class Running:
             self.log.flush()
 
     def progress(self) -> int:
-        """Bytes so far."""
+        """How far it is.
+
+        Returns:
+            Bytes that were said and logged so far.
+        """
         return self.said + sum(path.stat().st_size for path in self.command.logs(self.output))
 
     def kill(self, number: int) -> int:
-        """Sends the signal to the command alone; returns how many of its processes outlive it by a minute."""
+        """Send a signal to the command alone.
+
+        Args:
+            number: Of the signal.
+
+        Returns:
+            How many of its processes outlive it by a minute; they are killed as well.
+        """
         members = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(number)
         self.process.wait(60)
@@ -102,7 +113,7 @@ class Running:
         self.log.close()
 
 
-def moving_people(folder: Path, clips: int, seed: int) -> None:
+def _moving_people(folder: Path, clips: int, seed: int) -> None:
     """A folder for `--source joints`: synthetic clips as .npy files with captions.jsonl."""
     folder.mkdir()
     with (folder / "captions.jsonl").open("w", encoding="utf-8") as captions:
@@ -113,7 +124,7 @@ def moving_people(folder: Path, clips: int, seed: int) -> None:
             captions.write(json.dumps(line) + "\n")
 
 
-def tree(output: Path) -> dict[str, Any]:
+def _tree(output: Path) -> dict[str, Any]:
     """The hash of each file of a dataset; the card and build.json name the folder."""
     return {
         str(path.relative_to(output)): sha256_of([path])
@@ -122,7 +133,7 @@ def tree(output: Path) -> dict[str, Any]:
     }
 
 
-def figures(path: Path) -> Any:
+def _figures(path: Path) -> Any:
     """A JSON file without times, memory and names of folders."""
 
     def without(value: Any) -> Any:
@@ -133,17 +144,17 @@ def figures(path: Path) -> Any:
     return without(json.loads(path.read_text(encoding="utf-8")))
 
 
-def of_run(output: Path) -> dict[str, Any]:
+def _of_run(output: Path) -> dict[str, Any]:
     """Weights and data of all stages of a quickstart, and its metrics."""
     weights = {
         str(path.relative_to(output)): sha256_of([path])
         for path in sorted(output.rglob("*"))
         if path.suffix in (".safetensors", ".parquet")
     }
-    return weights | {"metrics": figures(output / "metrics.json")}
+    return weights | {"metrics": _figures(output / "metrics.json")}
 
 
-def commands(folder: Path) -> dict[str, Command]:
+def _commands(folder: Path) -> dict[str, Command]:
     """The commands over inputs in the folder."""
     build = ["datasets_scripts.build", "--source", "joints", "--data_dir", str(folder / "people"), "--workers", "2"]
     annotate = ["datasets_scripts.annotate", "--dataset", str(folder / "unannotated"), "--workers", "2"]
@@ -156,18 +167,18 @@ def commands(folder: Path) -> dict[str, Command]:
         return lambda output: [*words, "--output", str(output)]
 
     return {
-        "build": Command("build", into(build), tree),
-        "annotate": Command("annotate", into(annotate), tree),
-        "quickstart": Command("quickstart", into(quickstart), of_run, lambda o: list(o.glob("logs/*.log"))),
+        "build": Command("build", into(build), _tree),
+        "annotate": Command("annotate", into(annotate), _tree),
+        "quickstart": Command("quickstart", into(quickstart), _of_run, lambda o: list(o.glob("logs/*.log"))),
         "evaluate": Command(
             "evaluate",
             into(evaluate),
-            lambda o: {name: figures(o / name) for name in ("results.json", "clips.json")},
+            lambda o: {name: _figures(o / name) for name in ("results.json", "clips.json")},
         ),
     }
 
 
-def try_kills(command: Command, folder: Path, kills: int, seed: int) -> Counts:
+def _try_kills(command: Command, folder: Path, kills: int, seed: int) -> Counts:
     """Kill a command so often and count; an undisturbed run is made first where there is none yet."""
     counts, draw = Counts(command.name), random.Random(f"{command.name} {seed}")
     reference, length = folder / "reference" / command.name, folder / "reference" / f"{command.name}.bytes"
@@ -232,14 +243,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(arguments.folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "people").is_dir():
-        moving_people(folder / "people", arguments.clips, arguments.seed)
+        _moving_people(folder / "people", arguments.clips, arguments.seed)
     if "annotate" in arguments.commands and not (folder / "unannotated").is_dir():
         words = ["--source", "joints", "--data_dir", str(folder / "people"), "--annotator", "none", "--quiet"]
         words = [sys.executable, "-m", "datasets_scripts.build", *words, "--output", str(folder / "unannotated")]
         subprocess.run(words, check=True, cwd=CODE)
-    all_of_them, found = commands(folder), []
+    all_of_them, found = _commands(folder), []
     for name in arguments.commands:
-        counts = try_kills(all_of_them[name], folder, arguments.kills, arguments.seed)
+        counts = _try_kills(all_of_them[name], folder, arguments.kills, arguments.seed)
         found.append(counts)
         print(" ".join(f"{key} {value}" for key, value in asdict(counts).items()), flush=True)
         if arguments.output:
@@ -248,7 +259,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def add_counts(file: Path, counts: Counts) -> None:
-    """Adds counts to those of the same command in a JSON file, {command: {count: number}}."""
+    """Add counts to those of the same command in a JSON file.
+
+    Args:
+        file: {command: {count: number}}; made where it is missing.
+        counts: Of one command.
+    """
     there = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     added = asdict(counts)
     name = added.pop("command")

@@ -22,7 +22,15 @@ _TINY_VQVAE = "--width 16 --code-dim 16 --output-emb-width 16 --depth 1"
 
 
 def swaying_bodies(count: int, frames: int) -> np.ndarray:
-    """(count, frames, 22, 3) float32 joints of bodies that sway, walk and turn."""
+    """Bodies that sway, walk and turn.
+
+    Args:
+        count: Bodies.
+        frames: At 20 fps.
+
+    Returns:
+        (count, frames, 22, 3) float32 joints in metres.
+    """
     random = np.random.default_rng(0)
     seconds = np.arange(frames)[:, None, None] / 20
     vector = 0.3 * np.sin(
@@ -35,7 +43,14 @@ def swaying_bodies(count: int, frames: int) -> np.ndarray:
 
 
 def features(setting: Setting) -> Item:
-    """Joints to features, a batch of clips of 200 frames, and the way back."""
+    """Joints to features, a batch of clips of 200 frames, and the way back.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in frames a second.
+    """
     count, frames = (2, 20) if setting.tiny else (64, 200)
     stack = swaying_bodies(count, frames)
     made = joints_to_features(stack, facing="published")
@@ -106,7 +121,14 @@ def _same_features(there: Callable, back: Callable, clips: np.ndarray, made: np.
 
 @contextmanager
 def converting(processes: int) -> Iterator[Callable[[np.ndarray], list[np.ndarray]]]:
-    """A function that converts joints clip by clip in processes like those of a build, started and warmed up."""
+    """Convert joints clip by clip in processes like those of a build.
+
+    Args:
+        processes: How many; they are started and warmed up.
+
+    Yields:
+        A function from a stack of joints (N, T, 22, 3) to features (T-1, 263) of each.
+    """
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
 
         def convert(stack: np.ndarray) -> list[np.ndarray]:
@@ -118,7 +140,14 @@ def converting(processes: int) -> Iterator[Callable[[np.ndarray], list[np.ndarra
 
 
 def vqvae_step(setting: Setting) -> Item:
-    """One training step of the motion VQ-VAE: forward, loss, backward, AdamW."""
+    """One training step of the motion VQ-VAE: forward, loss, backward, AdamW.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in windows of 64 frames a second.
+    """
     torch.manual_seed(0)
     sizes = {"width": 16, "code_dim": 16, "depth": 1} if setting.tiny else {}
     count = 8 if setting.tiny else 64 if setting.quick else 256
@@ -171,16 +200,23 @@ def _same_loss(network: torch.nn.Module, loss: Callable[[torch.Tensor], torch.Te
         return published.agree("VQ-VAE loss", float(ours(windows).loss), expected, 1e-4 * expected)
 
 
-def code_lists(count: int) -> list[list[int]]:
+def _code_lists(count: int) -> list[list[int]]:
     """So many lists of 10 to 49 random codes."""
     rng = np.random.default_rng(0)
     return [rng.integers(0, 512, rng.integers(10, 50)).tolist() for _ in range(count)]
 
 
 def decoding(setting: Setting) -> Item:
-    """Lists of codes to raw features: all at once, against one after the other."""
+    """Lists of codes to raw features: all at once, against one after the other.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in motions a second.
+    """
     torch.manual_seed(0)
-    rows = code_lists(8 if setting.tiny else 64)
+    rows = _code_lists(8 if setting.tiny else 64)
     vqvae, extractor = networks.codec(setting)
     repository = None
     if checkout := setting.published.get("T2M-GPT"):
@@ -227,7 +263,14 @@ def _published_decoder(
 
 
 def fid(setting: Setting) -> Item:
-    """FID of two sets of embeddings."""
+    """FID of two sets of embeddings.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in calls a second.
+    """
     count, width = (64, 8) if setting.tiny else (1000, 512)
     rng = np.random.default_rng(0)
     # Correlated, with a spread that falls from one dimension to the next, as an evaluator's does.
@@ -262,7 +305,14 @@ def fid(setting: Setting) -> Item:
 
 
 def render(setting: Setting) -> Item:
-    """Frames drawn by one core, of one view and of all, and a contact sheet."""
+    """Frames drawn by one core, of one view and of all, and a contact sheet.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in pictures a second.
+    """
     size, frames = (32, 2) if setting.tiny else (336, 30)
     clips = synthetic.iter_clips(train=32, validation=0, test=0, hard=0, attribute_pools=0, seed=0)
     longest = max((clip.features for clip in clips), key=len)

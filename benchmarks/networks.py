@@ -74,12 +74,29 @@ class Setting:
     published: Mapping[str, Checkout] = field(default_factory=dict)
 
     def repeats(self, usual: int) -> int:
-        """How often something is timed."""
+        """How often something is timed.
+
+        Args:
+            usual: Of a whole run.
+
+        Returns:
+            Half of them where the run is quick, one where it is tiny.
+        """
         return 1 if self.tiny else max(1, usual // 2) if self.quick else usual
 
 
 def full_tokenizer(corpus: list[str]) -> PreTrainedTokenizerBase:
-    """A tokenizer with as many tokens as Qwen2.5's; those a small corpus does not fill are there and never used."""
+    """A tokenizer with as many tokens as Qwen2.5's; those a small corpus does not fill are there and never used.
+
+    Args:
+        corpus: Texts that it is trained on.
+
+    Returns:
+        A tokenizer of `TEXT_TOKENS` tokens with the chat template.
+
+    Raises:
+        RuntimeError: It has another number of tokens.
+    """
     small = json.loads(train_tokenizer(corpus, 1024).backend_tokenizer.to_str())["model"]
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     learned = [token for token in sorted(small["vocab"], key=small["vocab"].get) if token not in specials]
@@ -95,7 +112,14 @@ def full_tokenizer(corpus: list[str]) -> PreTrainedTokenizerBase:
 
 
 def codec(setting: Setting) -> tuple[MotionVQVAEModel, MotionFeatureExtractor]:
-    """A VQ-VAE of the published size and statistics that change nothing."""
+    """A VQ-VAE of the published size with random weights, and statistics that change nothing.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        VQ-VAE, and feature extractor with mean 0 and deviation 1.
+    """
     config = MotionVQVAEConfig(width=16, code_dim=16, depth=1) if setting.tiny else MotionVQVAEConfig()
     vqvae = MotionVQVAEModel(config).eval().to(setting.device)
     torch.nn.init.normal_(vqvae.quantizer.codebook)
@@ -103,7 +127,15 @@ def codec(setting: Setting) -> tuple[MotionVQVAEModel, MotionFeatureExtractor]:
 
 
 def judge(setting: Setting, texts: list[str]) -> TextMotionEvaluatorModel:
-    """An evaluator of the published size that knows the words of `texts`."""
+    """An evaluator of the published size.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+        texts: Captions whose words it knows.
+
+    Returns:
+        The evaluator, with random weights, mean 0 and deviation 1.
+    """
     words = sorted({token.rsplit("/", 1)[0] for text in texts for token in tokenize_caption(text)})
     sizes = {}
     if setting.tiny:
@@ -118,6 +150,13 @@ def unimo(setting: Setting, shape: dict[str, int]) -> tuple[UniMoForConditionalG
     """A model whose language model has this shape and Qwen2.5's vocabulary with the motion tokens, in float32.
 
     The closing tags have a score of next to nothing, so that a part is closed by its budget and not before.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+        shape: Sizes of the language model, as `QWEN_05B` has them.
+
+    Returns:
+        Model and processor.
     """
     corpus = [*CAPTIONS, *UniMoProcessor.template_texts()] * 3
     tokenizer = train_tokenizer(corpus, 512) if setting.tiny else full_tokenizer(corpus)
@@ -137,5 +176,12 @@ def unimo(setting: Setting, shape: dict[str, int]) -> tuple[UniMoForConditionalG
 
 
 def captions(count: int) -> list[str]:
-    """So many captions of different lengths."""
+    """Captions of different lengths.
+
+    Args:
+        count: How many.
+
+    Returns:
+        The captions.
+    """
     return [f"{CAPTIONS[i % len(CAPTIONS)]}{' again' * (i // len(CAPTIONS) % 4)}" for i in range(count)]

@@ -96,7 +96,14 @@ def _inverse_kinematics(joints: np.ndarray, smooth: bool) -> np.ndarray:
 
 
 def features(joints: np.ndarray) -> np.ndarray:
-    """Features (T-1, 263) of one clip."""
+    """Features of one clip, by HumanML3D's script.
+
+    Args:
+        joints: (T, 22, 3) in metres.
+
+    Returns:
+        (T-1, 263) features.
+    """
     offsets = HUMANML3D.default_offsets
     assert offsets is not None, "HumanML3D ships its target lengths"
     lengths = np.linalg.norm(joints[0] - joints[0, list(HUMANML3D.parents)], axis=-1)
@@ -138,6 +145,16 @@ def answers(model, processor, texts: Sequence[str], num_codes: int | None = None
     """Text-to-motion answers by the library's `generate`, its own cache and the whole vocabulary at every step.
 
     The grammar is what makes the lengths of both ways equal; it costs little beside a model.
+
+    Args:
+        model: The UniMo model.
+        processor: Its processor.
+        texts: Captions.
+        num_codes: Codes of each answer; None: the model decides.
+        **budgets: As `AnswerGrammar` takes them, such as `max_thought_tokens`.
+
+    Returns:
+        An answer a text.
     """
     tasks = ["t2m"] * len(texts)
     inputs = processor.encode_prompts(tasks, texts, [None] * len(texts)).to(model.device)
@@ -161,12 +178,32 @@ def answers(model, processor, texts: Sequence[str], num_codes: int | None = None
 
 @torch.no_grad()
 def decoded(vqvae, extractor, codes: Sequence[int]) -> np.ndarray:
-    """Raw features (4 L, D) of one list of codes."""
+    """One list of codes decoded alone.
+
+    Args:
+        vqvae: The motion VQ-VAE.
+        extractor: Its feature extractor.
+        codes: Of one motion, L.
+
+    Returns:
+        (4 L, 263) raw features.
+    """
     return extractor.denormalize(vqvae.decode(torch.tensor([codes], device=vqvae.device))[0].cpu())
 
 
 def text_to_motion(model, processor, text: str, num_codes: int, **budgets: int) -> np.ndarray:
-    """Joints (4 L, 22, 3) for one caption."""
+    """One caption to joints.
+
+    Args:
+        model: The UniMo model.
+        processor: Its processor.
+        text: The caption.
+        num_codes: L.
+        **budgets: As `answers` takes them.
+
+    Returns:
+        (4 L, 22, 3) joints in metres.
+    """
     (written,) = answers(model, processor, [text], num_codes, **budgets)
     return np.asarray(features_to_joints(decoded(model.motion_vqvae, processor.feature_extractor, written.codes)))
 
@@ -177,7 +214,13 @@ def rewards(rows: list[dict], vqvae, extractor, evaluator) -> list[float]:
     """Both similarities of each answer, one answer at a time: two decodes and four embeddings each.
 
     Args:
-        rows: with `codes`, `reference_codes` and `caption`.
+        rows: With `codes`, `reference_codes` and `caption`.
+        vqvae: The motion VQ-VAE.
+        extractor: Its feature extractor.
+        evaluator: Its embeddings are compared.
+
+    Returns:
+        The sum of both similarities for each row.
     """
 
     def one(codes: list[int], caption: str) -> tuple[Tensor, Tensor]:
@@ -194,7 +237,15 @@ def rewards(rows: list[dict], vqvae, extractor, evaluator) -> list[float]:
 
 
 def fid(predictions: np.ndarray, references: np.ndarray) -> float:
-    """FID as the published evaluation computes it: `scipy.linalg.sqrtm` of the product of the covariances."""
+    """FID as the published evaluation computes it: `scipy.linalg.sqrtm` of the product of the covariances.
+
+    Args:
+        predictions: (N, E) embeddings.
+        references: (M, E) embeddings.
+
+    Returns:
+        The distance.
+    """
     mean1, mean2 = predictions.mean(0), references.mean(0)
     cov1, cov2 = np.cov(predictions, rowvar=False), np.cov(references, rowvar=False)
     root = linalg.sqrtm(cov1 @ cov2)
@@ -225,7 +276,17 @@ def _matched(texts: np.ndarray, motions: np.ndarray) -> tuple[np.ndarray, float]
 def matching(
     tokens: Sequence[Sequence[str]], motions: Sequence[np.ndarray], evaluator, pool: int = 32
 ) -> dict[str, float]:
-    """R-Precision and MM-Dist of captions (tokens) and motions (raw features), a batch of 32 pairs at a time."""
+    """R-Precision and MM-Dist of captions and motions, a batch at a time.
+
+    Args:
+        tokens: Of each caption.
+        motions: (T, 263) raw features each, in the same order.
+        evaluator: What embeds both.
+        pool: Pairs of a batch, which are ranked among themselves.
+
+    Returns:
+        `r_precision_top1` to `top3`, and `mm_dist`.
+    """
     hits, distance = np.zeros(3), 0.0
     for begin in range(0, len(tokens), pool):
         texts = evaluator.get_text_features(tokens[begin : begin + pool]).cpu().numpy()
@@ -240,7 +301,16 @@ def scores(
 ) -> dict[str, float]:
     """R-Precision, MM-Dist, FID and Diversity of motions for the first caption of each entry.
 
-    In batches of 32 as they come, padded to 196 frames; every batch embeds texts, motions and real motions anew.
+    In batches as they come, padded to 196 frames; every batch embeds texts, motions and real motions anew.
+
+    Args:
+        entries: Real motions with their captions.
+        motions: (T, 263) raw features for each entry.
+        evaluator: What embeds all of them.
+        pool: Entries of a batch; those beyond the last full one are left out.
+
+    Returns:
+        `r_precision_top1` to `top3`, `mm_dist`, `fid` and `diversity`.
     """
     hits, distance, ours, real = np.zeros(3), 0.0, [], []
     for begin in range(0, len(entries) - pool + 1, pool):
@@ -305,7 +375,14 @@ class VQVAE(nn.Module):
         self.code_count: Tensor | None = None
 
     def forward(self, motion: Tensor) -> Tensor:
-        """The training loss of normalised windows (B, T, D), as T2M-GPT weighs its terms."""
+        """Reconstruct windows, and move the codebook towards them.
+
+        Args:
+            motion: (B, T, D) normalised windows.
+
+        Returns:
+            The training loss, as T2M-GPT weighs its terms.
+        """
         latents = self.encoder(motion.transpose(1, 2)).transpose(1, 2)
         rows = latents.reshape(-1, latents.shape[-1])
         if self.code_sum is None or self.code_count is None:
@@ -331,6 +408,15 @@ class VQVAE(nn.Module):
 
 # ---------------------------------------------------------------- supervised fine-tuning
 def full_vocabulary_loss(hidden: Tensor, head: nn.Linear, labels: Tensor) -> Tensor:
-    """Cross-entropy over the logits of every token (B, L, V), those of the prompt among them."""
+    """Cross-entropy over the logits of every token (B, L, V), those of the prompt among them.
+
+    Args:
+        hidden: (B, L, H) after the last norm.
+        head: The output head, of V rows.
+        labels: (B, L), -100 where nothing is learned.
+
+    Returns:
+        Mean over the learned tokens.
+    """
     logits = head(hidden).float()
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)

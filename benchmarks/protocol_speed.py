@@ -25,19 +25,19 @@ from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGenerati
 POOL = 32
 
 
-def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
+def _timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
     """What a call returns, the seconds and the CPU seconds that it takes."""
     wall, used = time.perf_counter(), time.process_time()
     value = function()
     return value, time.perf_counter() - wall, time.process_time() - used
 
 
-def by_the_library(model: Any) -> None:
+def _by_the_library(model: Any) -> None:
     """Let the model write answers by the library's `generate`, under the same grammar."""
     model._is_plain_otherwise = lambda: False
 
 
-def one_by_one(model: Any, processor: Any, judge: Any, entries: list, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _one_by_one(model: Any, processor: Any, judge: Any, entries: list, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Each caption asked for, decoded and embedded alone; (N, E) embeddings of captions and motions."""
     rows = []
     for number, entry in enumerate(entries):
@@ -47,7 +47,7 @@ def one_by_one(model: Any, processor: Any, judge: Any, entries: list, seed: int)
     return texts, motions
 
 
-def together(sampler: Sampler, judge: Any, entries: list, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _together(sampler: Sampler, judge: Any, entries: list, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The same captions by the protocol's way."""
     answers = sampler.answers("t2m", texts=[entry.texts[0] for entry in entries], seed=seed)
     motions = sampler.model.decode_codes([answer.codes for answer in answers], sampler.processor)
@@ -84,14 +84,14 @@ def main() -> None:
     def repeat(seed: int) -> Scored:
         return text_to_motion_repeat(sampler, real_side, seed, False, POOL)
 
-    spent = np.array([timed(partial(repeat, seed))[1:] for seed in range(arguments.repeats)]) / len(entries)
+    spent = np.array([_timed(partial(repeat, seed))[1:] for seed in range(arguments.repeats)]) / len(entries)
     # What real motion says is found in the first repeat alone, of the published 20.
     wall, used = (spent[0] + 19 * spent[1:].mean(0)) / 20
     print(f"protocol, {arguments.repeats} repeats timed: {wall:.4f} s, {used:.4f} CPU s a caption", flush=True)
 
     asked = entries[: arguments.single]
     passes = [
-        timed(partial(one_by_one, model, processor, judge, asked, first))
+        _timed(partial(_one_by_one, model, processor, judge, asked, first))
         for first in range(arguments.seed, arguments.seed + arguments.single_passes * len(asked), len(asked))
     ]
     alone, alone_used = np.mean([spent for _, *spent in passes], axis=0) / len(asked)
@@ -106,7 +106,7 @@ def main() -> None:
     # Scores of the same captions, by passes of either kind.
     real = judge.get_motion_features([entry.motion for entry in asked]).cpu().numpy()
     scored = {
-        "together": [together(sampler, judge, asked, seed) for seed in range(100, 120)],
+        "together": [_together(sampler, judge, asked, seed) for seed in range(100, 120)],
         "one by one": [embedded for embedded, *_ in passes],
     }
     scores = {kind: [embedding_scores(t, m, real, POOL)[0] for t, m in embedded] for kind, embedded in scored.items()}
@@ -122,9 +122,9 @@ def main() -> None:
         print(f"{name}: {', '.join(words)}: {apart:+.4f}, {'within' if abs(apart) <= half else 'BEYOND'} ± {half:.4f}")
 
     if arguments.library:
-        by_the_library(model)
+        _by_the_library(model)
         few = entries[: arguments.library]
-        spent_alone = timed(lambda: one_by_one(model, processor, judge, few, arguments.seed))
+        spent_alone = _timed(lambda: _one_by_one(model, processor, judge, few, arguments.seed))
         library_wall, library_used = (figure / len(few) for figure in spent_alone[1:])
         print(
             f"one by one by the library's generate, {len(few)} captions: {library_wall:.4f} s, {library_used:.4f} CPU "

@@ -133,7 +133,13 @@ class Checkout:
 
 
 def read(folder: Path) -> dict[str, Checkout]:
-    """The checkouts in a folder, by name.
+    """The checkouts in a folder.
+
+    Args:
+        folder: With a folder for each name in `URLS`.
+
+    Returns:
+        The checkouts by name.
 
     Raises:
         ValueError: one is missing, is no git checkout of its own or lacks a file that is run; the message says how to
@@ -176,7 +182,15 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def told(checkouts: Mapping[str, Checkout], item: str) -> dict[str, Any]:
-    """For the results: which code of which commit an item ran, or {"not run": why}."""
+    """For the results: which code of which commit an item ran.
+
+    Args:
+        checkouts: By name; empty: none were given.
+        item: A key of `benchmarks.run.ITEMS`.
+
+    Returns:
+        The item's entry of `USES` with "url" and "commit", or {"not run": why}.
+    """
     if item in NOT_PUBLISHED:
         return {"not run": NOT_PUBLISHED[item]}
     if not checkouts:
@@ -186,7 +200,16 @@ def told(checkouts: Mapping[str, Checkout], item: str) -> dict[str, Any]:
 
 
 def agree(what: str, ours: Any, theirs: Any, tolerance: float) -> float:
-    """The largest difference of two results.
+    """By how much two results differ, where that is little enough.
+
+    Args:
+        what: What is compared, for the message.
+        ours: Number or array.
+        theirs: Of the same shape.
+        tolerance: The most that they may differ.
+
+    Returns:
+        The largest absolute difference.
 
     Raises:
         RuntimeError: it is more than `tolerance`, the shapes differ, or there is something not finite.
@@ -203,7 +226,15 @@ def agree(what: str, ours: Any, theirs: Any, tolerance: float) -> float:
 
 
 def called(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a published function gives the first time that it is called, without its warnings of what is deprecated.
+    """The first call of a published function, without its warnings of what is deprecated.
+
+    Args:
+        what: What is called, for the message.
+        function: Published code.
+        *arguments: Of the call.
+
+    Returns:
+        What it gives.
 
     Raises:
         RuntimeError: it failed; the message names it.
@@ -281,11 +312,15 @@ def _notebook(file: Path) -> list[ast.stmt]:
 def feature_script(
     checkout: Checkout, target: np.ndarray, foot_threshold: float
 ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
-    """Joints (T, 22, 3) to features (T-1, 263), and features (T, 263) to joints (T, 22, 3).
+    """The functions of HumanML3D's notebook.
 
     Args:
+        checkout: Of HumanML3D.
         target: (22, 3) bones of the skeleton that clips are brought to.
-        foot_threshold: as the notebook passes it to process_file.
+        foot_threshold: As the notebook passes it to process_file.
+
+    Returns:
+        Joints (T, 22, 3) to features (T-1, 263), and features (T, 263) to joints (T, 22, 3).
 
     Raises:
         RuntimeError: the code could not be loaded.
@@ -315,10 +350,15 @@ def feature_script(
 
 # ---------------------------------------------------------------- T2M-GPT
 def vqvae(checkout: Checkout, device: torch.device, options: str = "") -> tuple[nn.Module, argparse.Namespace]:
-    """The motion VQ-VAE with random weights, and the options that it was made and would be trained with.
+    """The motion VQ-VAE with random weights.
 
     Args:
-        options: more of its command line, after `VQVAE_OPTIONS`.
+        checkout: Of T2M-GPT.
+        device: Where the network is put.
+        options: More of its command line, after `VQVAE_OPTIONS`.
+
+    Returns:
+        The network, and the options that it was made and would be trained with.
 
     Raises:
         RuntimeError: the code could not be loaded or run.
@@ -346,7 +386,15 @@ def vqvae(checkout: Checkout, device: torch.device, options: str = "") -> tuple[
 
 
 def vqvae_loss(checkout: Checkout, network: nn.Module, args: argparse.Namespace) -> Callable[[Tensor], Tensor]:
-    """The loss that its training script takes of normalised windows (B, T, D).
+    """The loss that its training script takes.
+
+    Args:
+        checkout: Of T2M-GPT.
+        network: Of `vqvae`.
+        args: Its options, of `vqvae` too.
+
+    Returns:
+        A function of normalised windows (B, T, D).
 
     Raises:
         RuntimeError: the code could not be loaded.
@@ -364,10 +412,15 @@ def vqvae_loss(checkout: Checkout, network: nn.Module, args: argparse.Namespace)
 def evaluator(
     checkout: Checkout, device: torch.device, sizes: dict[str, int]
 ) -> tuple[Any, dict[str, dict[str, Tensor]]]:
-    """Its wrapper of the text-to-motion evaluator, with random weights, and these weights as `finest.tar` has them.
+    """Its wrapper of the text-to-motion evaluator, with random weights.
 
     Args:
-        sizes: dim_movement_enc_hidden and dim_movement_latent.
+        checkout: Of T2M-GPT.
+        device: Where the networks are put.
+        sizes: `dim_movement_enc_hidden` and `dim_movement_latent`.
+
+    Returns:
+        The wrapper, and its weights as `finest.tar` has them: by part, then by name.
 
     Raises:
         RuntimeError: the code could not be loaded or run.
@@ -404,7 +457,13 @@ def _linalg() -> Any:
 
 
 def scores(checkout: Checkout) -> SimpleNamespace:
-    """The functions of its evaluation that score embeddings, by name.
+    """The functions of its evaluation that score embeddings.
+
+    Args:
+        checkout: Of T2M-GPT.
+
+    Returns:
+        The functions by name.
 
     Raises:
         RuntimeError: the code could not be loaded.

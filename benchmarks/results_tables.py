@@ -26,7 +26,16 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def number(value: Any, digits: int = 3, sign: bool = False) -> str:
-    """`0.878 ± 0.012` of a mean with its half-width, `0.878` of a plain number."""
+    """A cell of a table.
+
+    Args:
+        value: A number, or {"mean", "ci95"}.
+        digits: After the point.
+        sign: Whether a positive number gets its sign.
+
+    Returns:
+        `0.878 ± 0.012` of a mean with its half-width, `0.878` of a plain number.
+    """
     if not isinstance(value, Mapping):
         return f"{value:{'+' if sign else ''}.{digits}f}"
     shown = number(value["mean"], digits, sign)
@@ -312,7 +321,13 @@ _TABLES = {
 
 
 def read(name: str) -> Json:
-    """The content of `docs/results/NAME.json`.
+    """Read `docs/results/NAME.json`.
+
+    Args:
+        name: Of the file.
+
+    Returns:
+        Its content.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -324,12 +339,26 @@ def read(name: str) -> Json:
 
 
 def table(content: Json) -> Table:
-    """Titles and cells of a results file, by its kind."""
+    """The table of a results file, by its kind.
+
+    Args:
+        content: Of a results file.
+
+    Returns:
+        Titles, and the cells of each line.
+    """
     return _TABLES[content["kind"]](content)
 
 
 def markdown(content: Json) -> str:
-    """The table of a results file with the commands, the protocol and the conditions it was made under."""
+    """The table of a results file with the commands, the protocol and the conditions it was made under.
+
+    Args:
+        content: Of a results file.
+
+    Returns:
+        The lines between the comments.
+    """
     columns, rows = table(content)
     words = {columns[0], "goal", "protocol", "command", "also", "gain", "kept", "note", "what happened"}
     words |= {"measured"} if content["kind"] == "summary" else set()
@@ -346,7 +375,13 @@ def markdown(content: Json) -> str:
 
 
 def filled(text: str) -> str:
-    """A Markdown text with its tables written anew.
+    """Write the tables of a Markdown text.
+
+    Args:
+        text: Of a Markdown file.
+
+    Returns:
+        The text with its tables written anew.
 
     Raises:
         FileNotFoundError: a comment names a file that docs/results does not have.
@@ -355,7 +390,11 @@ def filled(text: str) -> str:
 
 
 def pages() -> list[Path]:
-    """The Markdown files that may name tables."""
+    """The Markdown files that may name tables.
+
+    Returns:
+        README.md and the pages of docs/.
+    """
     return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
@@ -379,14 +418,14 @@ def write_table(
         write_json(output, about | {"columns": columns, "rows": rows})
 
 
-def take_runs(name: str, runs: Sequence[Path]) -> None:
+def _take_runs(name: str, runs: Sequence[Path]) -> None:
     """Put the metrics of finished runs into docs/results/NAME.json, in the place of those that stand there."""
     content = read(name)
     content["runs"] = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
     _write(name, content)
 
 
-def take(name: str, results: Path) -> None:
+def _take(name: str, results: Path) -> None:
     """Put the JSON file of a study or a benchmark into docs/results/NAME.json, in the place of what stands there.
 
     Where NAME.json has a list `keep`, only these parts of the file are taken.
@@ -400,7 +439,14 @@ def _write(name: str, content: Json) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command; `SystemExit` names the pages that `--check` found outdated."""
+    """Take new figures, and write or check the tables.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Raises:
+        SystemExit: `--check` found outdated pages; the message names them.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results_tables", description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is outdated")
     parser.add_argument("--quickstart", type=Path, nargs="+", metavar="RUN", help="take the figures of these runs")
@@ -408,11 +454,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--take", nargs=2, metavar=("NAME", "FILE"), help="take a study's or benchmark's JSON as NAME")
     arguments = parser.parse_args(argv)
     if arguments.quickstart:
-        take_runs("quickstart", arguments.quickstart)
+        _take_runs("quickstart", arguments.quickstart)
     if arguments.answers:
-        take_runs("answers", [arguments.answers])
+        _take_runs("answers", [arguments.answers])
     if arguments.take:
-        take(arguments.take[0], Path(arguments.take[1]))
+        _take(arguments.take[0], Path(arguments.take[1]))
     outdated = []
     for page in pages():
         text = page.read_text(encoding="utf-8")

@@ -21,11 +21,29 @@ class Answers:
 
     @staticmethod
     def parse(ids, task: str) -> Answer:
+        """Take the codes of a completion for an answer.
+
+        Args:
+            ids: The codes.
+            task: Any.
+
+        Returns:
+            The answer.
+        """
         return Answer(True, "", list(ids))
 
 
 def answered(answers: int, prompts: int, seed: int = 0) -> list[dict]:
-    """Rows of random codes of 10 to 49, near the length of the prompt's truth."""
+    """Rows of 4 to 49 random codes, near the length of the prompt's truth.
+
+    Args:
+        answers: How many.
+        prompts: How many they are to; as many answers each.
+        seed: Of the codes.
+
+    Returns:
+        `caption`, `caption_tokens`, `reference_codes` and `codes` of each.
+    """
     rng = np.random.default_rng(seed)
     truths = [rng.integers(0, 512, rng.integers(10, 50)).tolist() for _ in range(prompts)]
     rows = []
@@ -40,7 +58,18 @@ def answered(answers: int, prompts: int, seed: int = 0) -> list[dict]:
 
 
 def reward_step(rows: list[dict], vqvae, extractor, evaluator, dtype: torch.dtype) -> list[float]:
-    """Both similarities by the rewards of train/grpo.py; nothing is known from an earlier step."""
+    """Both similarities by the rewards of train/grpo.py; nothing is known from an earlier step.
+
+    Args:
+        rows: Of `answered`.
+        vqvae: The motion VQ-VAE.
+        extractor: Its feature extractor.
+        evaluator: Its embeddings are compared.
+        dtype: Of decoding and embedding.
+
+    Returns:
+        The sum of both similarities for each row.
+    """
     scorer = MotionScorer(vqvae, extractor, evaluator, dtype=dtype)
     rewards = make_rewards(Answers(), scorer, ("motion_similarity", "semantic_similarity"))
     columns = {name: [row[name] for row in rows] for name in ("caption_tokens", "reference_codes")}
@@ -49,7 +78,14 @@ def reward_step(rows: list[dict], vqvae, extractor, evaluator, dtype: torch.dtyp
 
 
 def reward(setting: Setting) -> Item:
-    """The reward step of 64 completions of 8 prompts, nothing embedded before."""
+    """The reward step of 64 completions of 8 prompts, nothing embedded before.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in answers a second.
+    """
     torch.manual_seed(0)
     rows = answered(*((8, 2) if setting.tiny else (64, 8)))
     parts = (*networks.codec(setting), networks.judge(setting, networks.CAPTIONS))

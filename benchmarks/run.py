@@ -59,7 +59,14 @@ _WORDS = 400  # letters of an error in the table
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=ITEMS, default=list(ITEMS), metavar="ITEM", help=", ".join(ITEMS))
     parser.add_argument("--quick", action="store_true", help="fewer repeats, shorter baselines, less data")
@@ -85,7 +92,14 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def machine_of(device: torch.device) -> dict[str, str]:
-    """What the figures were taken on."""
+    """What the figures were taken on.
+
+    Args:
+        device: Where the networks are.
+
+    Returns:
+        "machine" and "versions", as `table.read` compares them.
+    """
     gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -99,19 +113,33 @@ def machine_of(device: torch.device) -> dict[str, str]:
     }
 
 
-def in_order(items: dict[str, Item]) -> list[Item]:
+def _in_order(items: dict[str, Item]) -> list[Item]:
     """Items as the table has them."""
     return [items[name] for name in ITEMS if name in items]
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, in one line that is not too long for a table."""
+    """What an error says, in one line of a table.
+
+    Args:
+        error: Any.
+
+    Returns:
+        Its class and message, cut to `_WORDS` letters and without what would break a cell.
+    """
     words = " ".join(f"{type(error).__name__}: {error}".split()).replace("|", "/")
     return words if len(words) <= _WORDS else f"{words[:_WORDS]} ..."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns 0, or 1 where an item failed."""
+    """Time the items and write the tables.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        Exit status: 0, or 1 where an item failed.
+    """
     arguments = parse(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -151,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if device.type == "cuda":
             torch.cuda.empty_cache()
         machine["latest run"] = f"{done} items in {time.perf_counter() - begun:.0f} s{f' ({kind})' if kind else ''}"
-        table.write(arguments.output, in_order(items), machine, measured, missing)
+        table.write(arguments.output, _in_order(items), machine, measured, missing)
     print((arguments.output / "benchmarks.md").read_text(encoding="utf-8"))
     print(f"-> {arguments.output / 'benchmarks.md'}, .json and .html")
     if failed:

@@ -16,13 +16,27 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def model_of(setting: Setting) -> tuple[UniMoForConditionalGeneration, UniMoProcessor]:
-    """The 0.5B-shaped model with random weights."""
+    """The 0.5B-shaped model with random weights.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Model and processor.
+    """
     torch.manual_seed(0)
     return networks.unimo(setting, networks.TINY_LM if setting.tiny else networks.QWEN_05B)
 
 
 def body_size(language_model) -> int:
-    """Parameters of a language model that every token goes through, without its vocabulary."""
+    """Parameters of a language model that every token goes through, without its vocabulary.
+
+    Args:
+        language_model: A causal language model.
+
+    Returns:
+        Their number.
+    """
     embeddings = language_model.get_input_embeddings().weight.numel()
     return sum(parameter.numel() for parameter in language_model.model.parameters()) - embeddings
 
@@ -35,14 +49,22 @@ def least_work(
     codes: Sequence[int],
     dtype: torch.dtype,
 ) -> tuple[float, float]:
-    """Operations and bytes that text-to-motion answers of such lengths take at least, however they are batched.
+    """What text-to-motion answers of such lengths take at least, however they are batched.
 
     What all prompts begin with is read once. A token goes through the body once; the whole head is for tokens of a
     thought and the rows of the motion tokens for codes. A pass reads the weights and every state cached so far, and
     there are as many as tokens to choose in the longest answer. Products of attention are left out.
 
     Args:
-        thoughts, codes: tokens of each answer's thought and of its motion.
+        model: The UniMo model.
+        processor: Its processor.
+        texts: Captions that were asked.
+        thoughts: Tokens of each answer's thought.
+        codes: Codes of each answer.
+        dtype: Of what is read.
+
+    Returns:
+        Floating point operations, and bytes read and written.
     """
     config = model.config.text_config
     prompts = processor.encode_prompts(["t2m"] * len(texts), list(texts), [None] * len(texts), return_tensors=None)
@@ -69,7 +91,14 @@ def least_work(
 
 
 def text_to_motion(setting: Setting) -> Item:
-    """64 captions with a thought of 60 tokens and 40 codes each, decoded to joints."""
+    """64 captions with a thought of 60 tokens and 40 codes each, decoded to joints.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in captions a second.
+    """
     count, thought, codes = (6, 5, 4) if setting.tiny else (64, 60, 40)
     baseline = 1 if setting.tiny or setting.quick else 4
     model, processor = model_of(setting)
@@ -113,7 +142,14 @@ def text_to_motion(setting: Setting) -> Item:
 
 
 def decode_step(setting: Setting) -> Item:
-    """A step of a batch that writes codes: 513 rows of the head against all, the bytes against the bandwidth."""
+    """A step of a batch that writes codes: 513 rows of the head against all, the bytes against the bandwidth.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in steps of the whole batch a second.
+    """
     batch, few, many = (4, 2, 4) if setting.tiny else (64, 4, 12 if setting.device.type == "cpu" else 40)
     model, processor = model_of(setting)
     plainly = UniMoProcessor(processor.feature_extractor, processor.tokenizer, thoughts=False)
@@ -157,7 +193,14 @@ def decode_step(setting: Setting) -> Item:
 
 
 def batch_growth(setting: Setting) -> Item:
-    """Seconds a clip over the number of clips sampled at once."""
+    """Seconds a clip over the number of clips sampled at once.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        A way for each batch size, in clips a second.
+    """
     thought, codes = (2, 2) if setting.tiny else (12, 8)
     sizes = (1, 2, 4) if setting.tiny else (1, 4, 16, 64) if setting.quick else (1, 2, 4, 8, 16, 32, 64)
     model, processor = model_of(setting)

@@ -14,7 +14,7 @@ from train.supervised.learned_head import score_learned_tokens
 LENGTH, ANSWERED = 350, 110  # tokens of a sequence, and those of its answer: 60 of a thought, 45 of a motion, tags
 
 
-def network(setting: Setting, layers: int, rows: int) -> Qwen2ForCausalLM:
+def _network(setting: Setting, layers: int, rows: int) -> Qwen2ForCausalLM:
     """So many layers of the 3B shape with a vocabulary of so many rows, float32, for training."""
     shape = (networks.TINY_LM if setting.tiny else networks.QWEN_3B) | {"num_hidden_layers": layers}
     config = Qwen2Config(vocab_size=rows, tie_word_embeddings=True, max_position_embeddings=4096, **shape)
@@ -22,10 +22,17 @@ def network(setting: Setting, layers: int, rows: int) -> Qwen2ForCausalLM:
 
 
 def sft_layer(setting: Setting) -> Item:
-    """One layer forward and backward: sequence by sequence in float32, and in batches."""
+    """One layer forward and backward: sequence by sequence in float32, and in batches.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in tokens a second.
+    """
     torch.manual_seed(0)
     length = 16 if setting.tiny else LENGTH
-    body = network(setting, 1, 64).model
+    body = _network(setting, 1, 64).model
     batch = 2 if setting.device.type == "cpu" else 16
 
     def step(rows: int, dtype: torch.dtype):
@@ -57,14 +64,24 @@ def sft_layer(setting: Setting) -> Item:
 
 
 def sft_head(setting: Setting) -> Item:
-    """Norm, output head and loss forward and backward: logits of every token, TRL's tiles, or the answers' alone."""
+    """Norm, output head and loss forward and backward: logits of every token, TRL's tiles, or the answers' alone.
+
+    Args:
+        setting: Device, sizes and repeats of the run.
+
+    Returns:
+        Its ways in tokens a second, and the losses.
+
+    Raises:
+        Unavailable: This TRL has no fused head.
+    """
     try:
         from trl.trainer.utils import add_fused_lm_head
     except ImportError as error:
         raise Unavailable("the fused head needs TRL 1.16, which needs Python 3.11") from error
     torch.manual_seed(0)
     length, answered = (16, 5) if setting.tiny else (LENGTH, ANSWERED)
-    model = network(setting, 0, 512 if setting.tiny else 152_192)
+    model = _network(setting, 0, 512 if setting.tiny else 152_192)
     batch = 1 if setting.device.type == "cpu" else 16
     hidden = torch.randn(batch, length, model.config.hidden_size, device=setting.device)
     labels = torch.randint(0, model.config.vocab_size, (batch, length), device=setting.device)

@@ -26,13 +26,21 @@ _HEAD = (
 )
 
 
-def number(value: float) -> str:
+def _number(value: float) -> str:
     """A number with three significant digits and separators for thousands."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def limit_share(way: Way, limits: dict[str, float]) -> tuple[str, float] | None:
-    """The limit that a way comes closest to, and the share of it that the way reaches; None if neither was counted."""
+    """The limit that a way comes closest to.
+
+    Args:
+        way: With the operations and bytes that were counted.
+        limits: Of `limits.measure`.
+
+    Returns:
+        The limit's name, and the share of it that the way reaches; None if nothing was counted.
+    """
     least, host = {}, "host " if way.host else ""
     if way.operations is not None:
         least[f"{host}{way.dtype} peak"] = way.operations / limits[f"{host}{way.dtype}"]
@@ -44,7 +52,7 @@ def limit_share(way: Way, limits: dict[str, float]) -> tuple[str, float] | None:
     return name, least[name] * way.rate / way.amount
 
 
-def as_json(
+def _as_json(
     items: Sequence[Item], machine: dict[str, Any], limits: dict[str, float], missing: dict[str, str]
 ) -> dict[str, Any]:
     """All results as JSON, with the rates, ratios and shares that follow from the seconds."""
@@ -61,7 +69,14 @@ def as_json(
 
 
 def read(folder: Path, machine: dict[str, Any]) -> tuple[dict[str, Item], dict[str, str]]:
-    """Items by name, and what was missing, of an earlier run on the same machine with the same versions; else empty.
+    """What an earlier run on the same machine with the same versions left.
+
+    Args:
+        folder: Of the earlier run.
+        machine: Of `run.machine_of`.
+
+    Returns:
+        Items by name, and reasons by item that was missing; both empty where machine, versions or form are others.
 
     Raises:
         ValueError: the folder's benchmarks.json was not written by this program.
@@ -85,7 +100,14 @@ def _item(entry: dict[str, Any]) -> Item:
 
 
 def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
-    """The rows of the table, as texts."""
+    """The rows of the table.
+
+    Args:
+        items: In the order of the table.
+
+    Returns:
+        Cells of each line, as `_HEAD` names them.
+    """
     lines = []
     for item in items:
         titles = iter([item.title + (f" ({item.kind})" if item.kind else "")])
@@ -98,8 +120,8 @@ def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
                 (
                     next(titles, ""),
                     way.name,
-                    f"{number(way.rate)} {item.unit}/s",
-                    f"{number(slowest)} to {number(fastest)} ({way.spread_of or len(way.seconds)})",
+                    f"{_number(way.rate)} {item.unit}/s",
+                    f"{_number(slowest)} to {_number(fastest)} ({way.spread_of or len(way.seconds)})",
                     *("" if ratio is None else f"{ratio:.1f}" for ratio in ratios),
                     ", ".join(goals),
                     "" if share is None else f"{share[1]:.0%} of {share[0]}",
@@ -107,8 +129,8 @@ def rows(items: Sequence[Item]) -> list[tuple[str, ...]]:
             )
         for figure in item.figures:
             unit = f" {figure.unit}" if figure.unit else ""
-            goal = "" if figure.at_most is None else f"<= {number(figure.at_most)}{unit}"
-            lines.append((next(titles, ""), figure.name, f"{number(figure.value)}{unit}", "", "", "", goal, ""))
+            goal = "" if figure.at_most is None else f"<= {_number(figure.at_most)}{unit}"
+            lines.append((next(titles, ""), figure.name, f"{_number(figure.value)}{unit}", "", "", "", goal, ""))
     return lines
 
 
@@ -145,7 +167,7 @@ def _notes(items: Sequence[Item], missing: dict[str, str]) -> list[tuple[str, st
     """Notes and further facts of each item, and what was not measured: (name, text)."""
     notes = []
     for item in items:
-        facts = [f"{name}: {number(v) if isinstance(v, float) else v}" for name, v in item.facts.items()]
+        facts = [f"{name}: {_number(v) if isinstance(v, float) else v}" for name, v in item.facts.items()]
         facts += [f"measured {item.measured}"] if item.measured else []
         words = " ".join(part for part in (item.note, _published(item), "; ".join(facts)) if part)
         notes += [(item.name, f": {words}")] if words else []
@@ -175,6 +197,6 @@ def write(
     ]
     content = {"paragraphs": _machine(machine, limits), "head": _HEAD, "rows": rows(items)}
     content |= {"notes": _notes(items, missing), "charts": charts}
-    write_json(folder / "benchmarks.json", as_json(items, machine, limits, missing))
+    write_json(folder / "benchmarks.json", _as_json(items, machine, limits, missing))
     for suffix in ("md", "html"):
         write_text(folder / f"benchmarks.{suffix}", render(_TEMPLATES / f"benchmarks.{suffix}", **content))

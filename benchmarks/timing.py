@@ -108,11 +108,25 @@ class Item:
     published: dict[str, Any] = field(default_factory=dict)
 
     def ratio(self, way: Way) -> float | None:
-        """How many times as fast as its baseline; None where it has none."""
+        """How many times as fast as its baseline.
+
+        Args:
+            way: One of its ways.
+
+        Returns:
+            The ratio of the rates; None where the way has no baseline.
+        """
         return self._times(way, way.baseline)
 
     def published_ratio(self, way: Way) -> float | None:
-        """How many times as fast as the published repository's own code; None where that did not run."""
+        """How many times as fast as the published repository's own code.
+
+        Args:
+            way: One of its ways.
+
+        Returns:
+            The ratio of the rates; None where that code did not run.
+        """
         return self._times(way, way.published)
 
     def _times(self, way: Way, name: str | None) -> float | None:
@@ -121,7 +135,7 @@ class Item:
         return way.rate / next(other for other in self.ways if other.name == name).rate
 
 
-def clock(device: torch.device | str = "cpu") -> float:
+def _clock(device: torch.device | str = "cpu") -> float:
     """Seconds, once everything that was started on the device is done."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
@@ -129,10 +143,18 @@ def clock(device: torch.device | str = "cpu") -> float:
 
 
 def timed(function: Callable[[], object], device: torch.device | str = "cpu") -> float:
-    """Seconds of one call."""
-    begun = clock(device)
+    """Time one call.
+
+    Args:
+        function: What is called.
+        device: Whose work is waited for.
+
+    Returns:
+        Seconds.
+    """
+    begun = _clock(device)
     function()
-    return clock(device) - begun
+    return _clock(device) - begun
 
 
 def alternate(
@@ -141,7 +163,17 @@ def alternate(
     device: torch.device | str = "cpu",
     warm_up: bool = True,
 ) -> dict[Key, list[float]]:
-    """Seconds of each repeat by way: in turn, so that other work on the machine slows all ways alike."""
+    """Time ways in turn, so that other work on the machine slows all of them alike.
+
+    Args:
+        ways: By name.
+        repeats: Timed calls of each.
+        device: Whose work is waited for.
+        warm_up: Whether each way is called once before.
+
+    Returns:
+        Seconds of each repeat by way.
+    """
     if warm_up:
         for way in ways.values():
             way()
@@ -151,7 +183,15 @@ def alternate(
 def in_turns(
     ways: Mapping[Key, Sequence[Callable[[], object]]], device: torch.device | str = "cpu"
 ) -> dict[Key, list[float]]:
-    """Seconds of each call by way: those of every way spread evenly over the whole time, however many it has."""
+    """Time calls, those of every way spread evenly over the whole time, however many it has.
+
+    Args:
+        ways: The calls of each way by name.
+        device: Whose work is waited for.
+
+    Returns:
+        Seconds of each call by way.
+    """
     calls = [
         ((place + 0.5) / len(several), name, call)
         for name, several in ways.items()
@@ -164,35 +204,52 @@ def in_turns(
 
 
 def bootstrapped(parts: Sequence[float], count: int, draws: int = 2000) -> list[float]:
-    """Seconds of `count` parts of which some were timed: 2.5%, median and 97.5% over which ones they might have been.
+    """What `count` parts take of which some were timed.
 
     Args:
-        parts: seconds of each timed part.
-        count: parts of the whole.
+        parts: Seconds of each timed part.
+        count: Parts of the whole.
+        draws: Of the bootstrap.
+
+    Returns:
+        2.5%, median and 97.5% over which parts might have been timed, in seconds.
     """
     chosen = np.random.default_rng(0).choice(np.asarray(parts), (draws, len(parts)))
     return (np.quantile(chosen.mean(1), (0.025, 0.5, 0.975)) * count).tolist()
 
 
-def slope(points: Sequence[tuple[float, float]]) -> float:
+def _slope(points: Sequence[tuple[float, float]]) -> float:
     """By which power y grows with x: the least-squares slope of log y over log x; 1 is linear."""
     x, y = np.log(np.asarray(points, dtype=np.float64)).T
     return float(np.polyfit(x, y, 1)[0])
 
 
 def growth_figures(points: Sequence[tuple[float, float]]) -> list[Figure]:
-    """How seconds grow with work, for (work, seconds) from little to much: linear is 1, with what is fixed less."""
+    """By which power seconds grow with work.
+
+    Args:
+        points: (work, seconds) from little to much, two or more.
+
+    Returns:
+        The power over all and over the last step; 1 is linear, with what is fixed less.
+    """
     name = "time grows by this power of the number"
     return [
-        Figure(f"{name}, over all", slope(points), at_most=LINEAR),
-        Figure(f"{name}, last step", slope(points[-2:]), at_most=LINEAR),
+        Figure(f"{name}, over all", _slope(points), at_most=LINEAR),
+        Figure(f"{name}, last step", _slope(points[-2:]), at_most=LINEAR),
     ]
 
 
 def operations_of(function: Callable[[], object]) -> float:
-    """Floating point operations of the matrix products and convolutions of one call.
+    """What one call computes.
 
     Of networks on a CPU: recurrent layers are one fused operation on a GPU, which the counter does not know.
+
+    Args:
+        function: Whose matrix products and convolutions are counted.
+
+    Returns:
+        Floating point operations.
     """
     from torch.utils.flop_counter import FlopCounterMode
 

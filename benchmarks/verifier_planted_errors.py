@@ -66,7 +66,14 @@ class Told:
         return "".join(joint + clause for joint, clause in zip(self.joints, (*self.clauses, ""), strict=True))
 
     def span(self, index: int) -> tuple[int, int]:
-        """Where clause `index` stands in the text: [start, stop)."""
+        """Where a clause stands in the text.
+
+        Args:
+            index: Of the clause.
+
+        Returns:
+            [start, stop) in letters.
+        """
         start = sum(map(len, self.joints[: index + 1])) + sum(map(len, self.clauses[:index]))
         return start, start + len(self.clauses[index])
 
@@ -89,7 +96,17 @@ _END = re.compile(r"\. End at ")
 
 
 def parse_caption(text: str) -> Told:
-    """The parts of a caption of `synthetic_language.captions`."""
+    """Take a caption of the synthetic source apart.
+
+    Args:
+        text: Of `language.captions`.
+
+    Returns:
+        Its parts.
+
+    Raises:
+        ValueError: It is no such caption.
+    """
     head = _SUBJECT.match(text)
     if head is None or not text.endswith("."):
         raise ValueError(f"no caption of the synthetic source: {text!r}")
@@ -98,7 +115,17 @@ def parse_caption(text: str) -> Told:
 
 
 def parse_thought(text: str) -> Told:
-    """The parts of a thought of `synthetic_language.thought`."""
+    """Take a thought of the synthetic source apart.
+
+    Args:
+        text: Of `language.thought`.
+
+    Returns:
+        Its parts.
+
+    Raises:
+        ValueError: It is no such thought.
+    """
     moments, end = list(_MOMENT.finditer(text)), _END.search(text)
     if not moments or end is None:
         raise ValueError(f"no thought of the synthetic source: {text!r}")
@@ -315,7 +342,22 @@ def plant(
     borrowed: dict[str, list[str]],
     spans: Sequence[tuple[int, int]] | None = None,
 ) -> Planted | None:
-    """One error of `kind` in a text; None where the plan offers no place for it."""
+    """Plant one error in a text.
+
+    Args:
+        kind: One of `KINDS`.
+        plan: What is true of the motion.
+        told: The text's parts, a clause for each action of the plan.
+        rng: Draws the place and the error.
+        borrowed: Clauses of other clips by action, for inventions.
+        spans: [start, stop) in frames of each action, where the text tells times.
+
+    Returns:
+        The text with its error; None where the plan offers no place for it.
+
+    Raises:
+        ValueError: Clauses and actions are not equally many.
+    """
     if len(told.clauses) != len(plan.segments):
         raise ValueError(f"{len(told.clauses)} clauses for {len(plan.segments)} actions: {told.text!r}")
     if kind == "order":
@@ -329,14 +371,31 @@ def plant(
 
 
 def synthetic_clip(seed: int, split: str, index: int) -> tuple[Plan, Motion, list[str], str]:
-    """Plan, motion, detailed captions and thought of a clip as `synthetic.iter_clips` makes it."""
+    """A clip as `synthetic.iter_clips` makes it.
+
+    Args:
+        seed: Of the dataset.
+        split: One of `SPLITS`.
+        index: Of the clip in its split.
+
+    Returns:
+        Plan, motion, detailed captions and thought.
+    """
     rng = np.random.default_rng((seed, SPLITS.index(split), index))
     plan, motion = draw_clip(rng, split == "test_hard")
     return plan, motion, captions(plan, rng)[:_DETAILED], thought(plan, motion.joints, motion.spans)
 
 
 def wilson(hits: int, total: int) -> list[float]:
-    """95% Wilson interval of a share."""
+    """95% Wilson interval of a share.
+
+    Args:
+        hits: Of the total.
+        total: 0 gives the whole interval.
+
+    Returns:
+        Lower and upper bound.
+    """
     if not total:
         return [0.0, 1.0]
     interval = binomtest(hits, total).proportion_ci(method="wilson")
@@ -367,7 +426,11 @@ class Tally:
         return self.found / max(1, self.found + self.accused)
 
     def summary(self) -> dict[str, object]:
-        """Counts, shares and their intervals."""
+        """The row as plain numbers.
+
+        Returns:
+            Counts, shares and the shares' 95% intervals by name.
+        """
         return asdict(self) | {
             "recall": self.recall,
             "recall_ci95": wilson(self.found, self.planted),
@@ -392,7 +455,11 @@ class Coverage:
     contradictions: Counter[str] = field(default_factory=Counter)
 
     def add(self, results: Iterable[Verification]) -> None:
-        """Count the verified texts of one motion."""
+        """Count the verified texts of one motion.
+
+        Args:
+            results: Of the texts.
+        """
         for result in results:
             self.texts += 1
             self.sentences += result.sentences
@@ -403,7 +470,11 @@ class Coverage:
             self.contradictions.update(f"{c.kind}: {c.text!r}, measured {c.measured}" for c in result.contradicted)
 
     def summary(self) -> dict[str, object]:
-        """Counts and shares, the sentences most often left unread and the contradictions most often found."""
+        """The row as plain numbers.
+
+        Returns:
+            Counts and shares, the sentences most often left unread and the contradictions most often found.
+        """
         decided = self.claims["holds"] + self.claims["contradicted"]
         return {
             "texts": self.texts,
@@ -434,7 +505,15 @@ class Measured:
     seconds: float = 0.0
 
     def verify(self, texts: Sequence[str], body: np.ndarray) -> dict[str, Verification]:
-        """Verify different texts of one motion, joints (T, 22, 3), by text; the time it takes is kept."""
+        """Verify texts of one motion and keep the time it takes.
+
+        Args:
+            texts: Of the motion; a repeated one is verified once.
+            body: (T, 22, 3) joints in metres at `FPS`.
+
+        Returns:
+            Verifications by text.
+        """
         once = list(dict.fromkeys(texts))
         start = time.perf_counter()
         results = verify(once, body, fps=FPS)
@@ -442,13 +521,28 @@ class Measured:
         return dict(zip(once, results, strict=True))
 
     def note(self, source: str, kind: str, clip: object, result: Verification, **more: object) -> None:
-        """Keep what went wrong, with the verdicts."""
+        """Keep what went wrong, with the verdicts.
+
+        Args:
+            source: Of the text.
+            kind: Of the error.
+            clip: Which it is, as JSON.
+            result: The verification.
+            **more: Further entries of the row.
+        """
         row = {"source": source, "kind": kind, "clip": clip, "text": result.text, "verdicts": _told_verdicts(result)}
         self.wrong.append(row | more)
 
 
 def measure_planted(measured: Measured, limit: int, seed: int, sources: Sequence[str] = SOURCES) -> None:
-    """Plant `limit` errors of each kind into the texts of each source of the synthetic test split."""
+    """Plant errors of each kind into the texts of each source of the synthetic test split.
+
+    Args:
+        measured: Changed in place.
+        limit: Errors of each kind and source, and clips whose texts count for coverage.
+        seed: Of the clips and of the errors.
+        sources: Some of `SOURCES`.
+    """
     rng = random.Random(seed)
     # Retellings draw for themselves, so that the samples of captions and thoughts stay those of earlier measurements.
     draws = {source: rng for source in sources} | {"retellings": random.Random(f"{seed} retellings")}
@@ -506,7 +600,12 @@ def measure_planted(measured: Measured, limit: int, seed: int, sources: Sequence
 
 
 def measure_paraphrases(measured: Measured, path: Path) -> None:
-    """Hand-written texts: those that are true must not be flagged, the others must. Rows are named by the file."""
+    """Verify hand-written texts: those that are true must not be flagged, the others must.
+
+    Args:
+        measured: Changed in place; rows are named by the file.
+        path: JSON list of `clip`, `text` and `truth`: "true" or a kind of error.
+    """
     name = path.stem.replace("_", " ")
     with open(path, encoding="utf-8") as file:
         entries = json.load(file)
@@ -532,7 +631,13 @@ def measure_paraphrases(measured: Measured, path: Path) -> None:
 
 
 def measure_coverage(measured: Measured, name: str, clips: Iterable[Clip]) -> None:
-    """The captions of clips of another source."""
+    """Verify the captions of clips of another source.
+
+    Args:
+        measured: Changed in place.
+        name: Of the row.
+        clips: With their captions.
+    """
     for clip in tqdm(clips, desc=name, disable=None):
         texts = list(dict.fromkeys(caption.text for caption in clip.captions))
         body = np.asarray(features_to_joints(clip.features))
@@ -540,7 +645,16 @@ def measure_coverage(measured: Measured, name: str, clips: Iterable[Clip]) -> No
 
 
 def some_clips(rows: Iterable[object], limit: int, seed: int) -> list[Clip]:
-    """`limit` clips drawn among clips and notes on skipped ones; all where there are no more."""
+    """Draw clips.
+
+    Args:
+        rows: Clips, and notes on skipped ones.
+        limit: How many at most.
+        seed: Of the draw.
+
+    Returns:
+        The drawn clips; all where there are no more.
+    """
     clips = [row for row in rows if isinstance(row, Clip)]
     return random.Random(seed).sample(clips, min(limit, len(clips)))
 
@@ -550,7 +664,7 @@ def _share(row: dict, name: str) -> str:
     return f"{row[name]:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def tables(measured: Measured) -> str:
+def _tables(measured: Measured) -> str:
     """The figures as Markdown."""
     lines = [
         "| text | error | planted | recall | located | clean flagged | precision |",
@@ -577,7 +691,7 @@ def tables(measured: Measured) -> str:
     return "\n".join(lines)
 
 
-def summary(measured: Measured) -> dict[str, object]:
+def _summary(measured: Measured) -> dict[str, object]:
     """The figures as plain numbers."""
     return {
         "planted": {
@@ -592,6 +706,11 @@ def summary(measured: Measured) -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure, print the tables and write the figures.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limit", type=int, default=1000, help="errors of each kind, clips of each source (1000)")
     parser.add_argument("--seed", type=int, default=31, help="of the clips and of the errors")
@@ -613,10 +732,10 @@ def main(argv: list[str] | None = None) -> None:
         if folder is not None:
             clips = some_clips(reader.iter_clips(folder), arguments.limit, arguments.seed)
             measure_coverage(measured, name, clips)
-    print(tables(measured))
+    print(_tables(measured))
     print(f"\n{measured.seconds:.1f} s in verify()", file=sys.stderr)
     if arguments.output:
-        write_json(arguments.output, summary(measured))
+        write_json(arguments.output, _summary(measured))
 
 
 if __name__ == "__main__":

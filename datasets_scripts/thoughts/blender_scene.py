@@ -25,7 +25,7 @@ SKY = (0.807, 0.851, 0.921)
 TILE, DARK_TILE = (0.72, 0.74, 0.78), (0.60, 0.62, 0.67)
 
 
-def z_up(vectors):
+def _z_up(vectors):
     """World coordinates (...,3) with Y up as Blender's, with Z up.
 
     Args:
@@ -34,7 +34,7 @@ def z_up(vectors):
     return np.stack([vectors[..., 0], -vectors[..., 2], vectors[..., 1]], axis=-1)
 
 
-def linear(color):
+def _linear(color):
     """sRGB of 0..255 as the linear RGBA that materials take.
 
     Args:
@@ -44,7 +44,7 @@ def linear(color):
     return (*np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).tolist(), 1.0)
 
 
-def limb_vertices(points, capsules):
+def _limb_vertices(points, capsules):
     """Vertices (C * rings * AROUND, 3) of all limbs of one pose: spheres swept along tapering bones.
 
     Args:
@@ -69,8 +69,8 @@ def limb_vertices(points, capsules):
     return np.stack(rings, axis=1).reshape(-1, 3)
 
 
-def limb_faces(count):
-    """Quads (N,4) between the rings of `count` limbs, in the order of `limb_vertices`, and each quad's limb (N,).
+def _limb_faces(count):
+    """Quads (N,4) between the rings of `count` limbs, in the order of `_limb_vertices`, and each quad's limb (N,).
 
     Args:
         count: how many.
@@ -91,7 +91,7 @@ def limb_faces(count):
     return (quads[None] + offsets[:, None, None]).reshape(-1, 4), np.repeat(np.arange(count), len(quads))
 
 
-def material(name, color, roughness=0.55):
+def _material(name, color, roughness=0.55):
     made = bpy.data.materials.new(name)
     made.use_nodes = True
     shader = made.node_tree.nodes["Principled BSDF"]
@@ -100,7 +100,7 @@ def material(name, color, roughness=0.55):
     return made
 
 
-def ground_material():
+def _ground_material():
     """Tiles of a metre that melt into the sky far away."""
     made = bpy.data.materials.new("ground")
     made.use_nodes = True
@@ -133,9 +133,9 @@ def ground_material():
     return made
 
 
-def build_figure(capsules, colors):
+def _build_figure(capsules, colors):
     mesh = bpy.data.meshes.new("figure")
-    faces, limb = limb_faces(len(capsules))
+    faces, limb = _limb_faces(len(capsules))
     vertices = len(capsules) * 2 * len(CAP) * AROUND
     mesh.vertices.add(vertices)
     mesh.loops.add(faces.size)
@@ -146,7 +146,7 @@ def build_figure(capsules, colors):
     if not mesh.polygons[0].bl_rna.properties["loop_total"].is_readonly:
         mesh.polygons.foreach_set("loop_total", np.full(len(faces), 4, np.int32))
     for side, color in enumerate(colors):
-        mesh.materials.append(material(f"side {side}", linear(color)))
+        mesh.materials.append(_material(f"side {side}", _linear(color)))
     mesh.polygons.foreach_set("material_index", capsules[limb, 4].astype(np.int32))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
     mesh.update(calc_edges=True)
@@ -154,16 +154,16 @@ def build_figure(capsules, colors):
     return mesh
 
 
-def build_ground(height, middle, reach):
+def _build_ground(height, middle, reach):
     mesh = bpy.data.meshes.new("ground")
     x, y = float(middle[0]), float(middle[1])
     corners = [(x - reach, y - reach), (x + reach, y - reach), (x + reach, y + reach), (x - reach, y + reach)]
     mesh.from_pydata([(a, b, height) for a, b in corners], [], [(0, 1, 2, 3)])
-    mesh.materials.append(ground_material())
+    mesh.materials.append(_ground_material())
     bpy.context.scene.collection.objects.link(bpy.data.objects.new("ground", mesh))
 
 
-def build_light():
+def _build_light():
     sun = bpy.data.lights.new("sun", "SUN")
     sun.energy, sun.angle = 2.5, 0.07
     lamp = bpy.data.objects.new("sun", sun)
@@ -192,7 +192,7 @@ def build_light():
     return lamp
 
 
-def build_camera(width):
+def _build_camera(width):
     lens = bpy.data.cameras.new("camera")
     lens.sensor_fit, lens.sensor_width = "HORIZONTAL", 36.0
     lens.clip_start, lens.clip_end = 0.05, 1000.0
@@ -203,14 +203,14 @@ def build_camera(width):
     return camera
 
 
-def quaternion(right, up, back):
+def _quaternion(right, up, back):
     """The rotation whose local X, Y and Z are these world directions."""
     from mathutils import Matrix
 
     return Matrix(np.stack([right, up, back], axis=1).tolist()).to_quaternion()
 
 
-def use_cycles(job):
+def _use_cycles(job):
     """Cycles on the processor: the one engine that needs neither GPU nor display."""
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
@@ -228,7 +228,7 @@ def use_cycles(job):
     scene.render.image_settings.color_mode = "RGB"
 
 
-def take_picture(path, height, width):
+def _take_picture(path, height, width):
     """(H,W,3) uint8 of the scene as it is."""
     bpy.context.scene.render.filepath = path
     bpy.ops.render.render(write_still=True)
@@ -241,40 +241,40 @@ def take_picture(path, height, width):
     return np.rint(values.reshape(height, width, 4)[::-1, :, :3] * 255).astype(np.uint8)
 
 
-def draw(folder):
+def _draw(folder):
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
     points, capsules, paths = (
         np.load(os.path.join(folder, f"{name}.npy")).astype(np.float64) for name in ("points", "capsules", "paths")
     )
-    points, paths = z_up(points), z_up(paths)
+    points, paths = _z_up(points), _z_up(paths)
     height, width, shots = job["height"], job["width"], job["shots"]
     for existing in list(bpy.data.objects):
         bpy.data.objects.remove(existing)
-    use_cycles(job)
-    mesh = build_figure(capsules, job["colors"])
+    _use_cycles(job)
+    mesh = _build_figure(capsules, job["colors"])
     middle = points.reshape(-1, 3).mean(axis=0)
-    build_ground(job["ground"], middle, 200.0 + float(np.abs(points - middle).max()))
-    lamp, camera = build_light(), build_camera(width)
+    _build_ground(job["ground"], middle, 200.0 + float(np.abs(points - middle).max()))
+    lamp, camera = _build_light(), _build_camera(width)
     shape = (len(points), height, width * len(shots), 3)
     frames = np.lib.format.open_memmap(os.path.join(folder, "frames.npy"), "w+", np.uint8, shape)
     for index, pose in enumerate(points):
-        mesh.vertices.foreach_set("co", limb_vertices(pose, capsules).ravel().astype(np.float32))
+        mesh.vertices.foreach_set("co", _limb_vertices(pose, capsules).ravel().astype(np.float32))
         mesh.update()
         for place, shot in enumerate(shots):
-            right, down, depth = z_up(np.asarray(shot["axes"]))
+            right, down, depth = _z_up(np.asarray(shot["axes"]))
             camera.location = paths[place, index]
-            camera.rotation_quaternion = quaternion(right, -down, -depth)
+            camera.rotation_quaternion = _quaternion(right, -down, -depth)
             camera.data.lens = shot["focal"] * camera.data.sensor_width / width
-            light = z_up(np.asarray(shot["light"]))
+            light = _z_up(np.asarray(shot["light"]))
             aside = np.cross(light, [0.0, 1.0, 0.0] if math.fabs(light[1]) < 0.9 else [1.0, 0.0, 0.0])
             aside /= np.linalg.norm(aside)
-            lamp.rotation_quaternion = quaternion(aside, np.cross(light, aside), light)
-            picture = take_picture(os.path.join(folder, "frame.png"), height, width)
+            lamp.rotation_quaternion = _quaternion(aside, np.cross(light, aside), light)
+            picture = _take_picture(os.path.join(folder, "frame.png"), height, width)
             frames[index, :, place * width : (place + 1) * width] = picture
         print(f"frame {index + 1} of {len(points)}", flush=True)
     frames.flush()
 
 
 if __name__ == "__main__":
-    draw(sys.argv[-1])
+    _draw(sys.argv[-1])

@@ -10,11 +10,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # Functions of each package that lack a section. Lower a number when docstrings were written; never raise one.
 LACKING = {
     "modeling_unimo": 0,
-    "datasets_scripts": 8,
+    "datasets_scripts": 0,
     "train": 0,
     "evaluate_unimo": 0,
     "unimo": 0,
-    "benchmarks": 192,
+    "benchmarks": 0,
 }
 
 
