@@ -8,7 +8,6 @@ has the judges score what was chosen. All scores choose among the same answers. 
 
 import argparse
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.timing import timed
 from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import load_motion_dataset
@@ -293,12 +293,7 @@ def _measure_time(model: Any, processor: UniMoProcessor, texts: Sequence[str], c
     """Seconds of one motion and of the best of N for each of these texts, and the reading's share of the latter."""
 
     def seconds(function: Callable[[], Any]) -> float:
-        taken = []
-        for _ in range(3):
-            started = time.perf_counter()
-            function()
-            taken.append(time.perf_counter() - started)
-        return min(taken)
+        return min(timed(function) for _ in range(3))
 
     # The reading is measured for what it is worth once a model; that is not part of what a request takes.
     model.generate_answers("t2m", texts, None, processor, candidates=2, seed=0)
