@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks import full_size_check, run
+from benchmarks.timing import Unavailable
 from modeling_unimo.files_unimo import write_json
 
 ITEMS = ("decode_step", "text_to_motion", "reward", "vqvae", "sft_layer", "sft_head", "decoding", "matching", "fid")
@@ -65,13 +66,14 @@ def bench(output: Path, dry_run: bool, item: str) -> dict[str, Any]:
         Its entry in `benchmarks.json`.
 
     Raises:
-        RuntimeError: it could not be measured.
+        Unavailable: this machine or a library has not what it measures.
+        RuntimeError: it failed.
     """
     words = ["--only", item, "--output", str(output / "benchmarks"), "--tiny" if dry_run else "--quick"]
-    run.main([*words, *(["--device", "cpu", "--threads", "1"] if dry_run else [])])
+    failed = run.main([*words, *(["--device", "cpu", "--threads", "1"] if dry_run else [])])
     told = json.loads((output / "benchmarks" / "benchmarks.json").read_text(encoding="utf-8"))
     if item in told["missing"]:
-        raise RuntimeError(told["missing"][item])
+        raise (RuntimeError if failed else Unavailable)(told["missing"][item])
     return next(entry for entry in told["items"] if entry["name"] == item)
 
 
@@ -92,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         **{item: partial(bench, arguments.output, arguments.dry_run, item) for item in ITEMS},
     }
     results: dict[str, Any] = {"dry_run": arguments.dry_run, "machine": run.machine_of(device)}
-    results |= {"parts": {}, "seconds": {}, "failed": {}, "not_reached": list(parts)}
+    results |= {"parts": {}, "seconds": {}, "unavailable": {}, "failed": {}, "not_reached": list(parts)}
     write_json(arguments.output / "gpu_check.json", results)
     begun = time.monotonic()
     for name, part in parts.items():
@@ -102,12 +104,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         results["not_reached"].remove(name)
         try:
             results["parts"][name] = part()
+        except Unavailable as reason:
+            results["unavailable"][name] = str(reason)
         except (RuntimeError, SystemExit) as error:  # one part costs the others nothing
             results["failed"][name] = run.words_of(error)
         results["seconds"][name] = round(time.monotonic() - started, 1)
         write_json(arguments.output / "gpu_check.json", results)
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in results["seconds"].items())
     print(f"-> {arguments.output / 'gpu_check.json'} ({seconds})")
+    for name, why in results["unavailable"].items():
+        print(f"{name} was not measured: {why}")
     for name, why in results["failed"].items():
         print(f"error: {name}: {why}")
     if results["not_reached"]:

@@ -53,7 +53,9 @@ def test_every_item_is_timed_and_written_down(tmp_path, capsys):
     words = ["--tiny", "--output", str(tmp_path), "--threads", "1", "--device", "cpu", "--only", *names]
     assert run.main(words) == 0
     told = json.loads((tmp_path / "benchmarks.json").read_text(encoding="utf-8"))
-    assert [item["name"] for item in told["items"]] + list(told["missing"]) == names
+    missing = {"sft_head"} & set(told["missing"])  # the TRL of Python 3.10 has no fused head
+    assert [item["name"] for item in told["items"]] == [name for name in names if name not in missing]
+    assert set(told["missing"]) == missing
     assert all(value > 0 for value in told["limits"].values())
     markdown = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     for item in told["items"]:

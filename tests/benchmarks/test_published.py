@@ -39,7 +39,7 @@ def test_every_item_either_has_published_code_or_says_why_not():
 
 def test_published_code_is_timed_beside_ours(checkouts, tmp_path):
     before = set(sys.modules)
-    status, told = benchmark(checkouts, tmp_path / "out", *ITEMS, "sft_head")
+    status, told = benchmark(checkouts, tmp_path / "out", *ITEMS, "sft_layer")
     assert status == 0 and not told["missing"]
     items = {item["name"]: item for item in told["items"]}
     markdown = (tmp_path / "out" / "benchmarks.md").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_published_code_is_timed_beside_ours(checkouts, tmp_path):
         commit = published_checkouts.git(checkouts / use.repository, "rev-parse", "HEAD").strip()
         assert source["commit"] == commit and source["repository"] == use.repository
         assert f"{use.repository} ({published.URLS[use.repository]}) at {commit}" in markdown
-    assert items["sft_head"]["published"] == {"not run": published.NOT_PUBLISHED["sft_head"]}
+    assert items["sft_layer"]["published"] == {"not run": published.NOT_PUBLISHED["sft_layer"]}
     assert "Published repository not run: published training scripts" in markdown
     # All is as it was: numpy, the modules that are known, the checkouts.
     assert "float" not in vars(np)

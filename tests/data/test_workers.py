@@ -68,7 +68,7 @@ def workers() -> list[psutil.Process]:
     [
         ("value", ValueError, "no number"),
         ("odd", RuntimeError, "Odd: 1 is not 2"),
-        ("unpicklable", Exception, "pickle"),
+        ("unpicklable", Exception, "pickle|local object"),
         (signal.SIGKILL, ChildProcessError, r"worker process \d+ ended unexpectedly \(SIGKILL\).*fewer --workers"),
         (signal.SIGTERM, ChildProcessError, r"\(SIGTERM\)"),
         ("exit", ChildProcessError, r"\(exit code 3\)"),
