@@ -1,7 +1,7 @@
 """How often the kinematic annotator's statements are true, on real motion capture and on planned motion; its speed.
 
-    python benchmarks/annotator_agreement.py --data_dir DIR [--split test] [--clips 300]
-    python benchmarks/annotator_agreement.py --synthetic 1500
+    python -m benchmarks.annotator_agreement --data_dir DIR [--split test] [--clips 300]
+    python -m benchmarks.annotator_agreement --synthetic 1500
 
 `DIR` holds `mocap_joints.npz` (joints, offsets, names) and `mocap_captions.jsonl` with a `content` label such as
 "raise-up-left-hand" or "walk-turn-right". Only claims on something that the label states are counted: the side of a
@@ -22,6 +22,7 @@ import random
 import re
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -413,7 +414,12 @@ def _mocap(arguments: argparse.Namespace) -> None:
     print(f"{len(clips) / min(seconds):.0f} clips of 6 seconds a second of one core (features in, thoughts out)")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure on motion capture or on planned motion, and print.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data_dir", type=Path)
@@ -422,7 +428,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--examples", type=int, default=0, help="wrong events of each kind to show")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.synthetic is None:
         _mocap(arguments)
     elif arguments.synthetic < 1:

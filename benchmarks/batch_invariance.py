@@ -1,17 +1,16 @@
 """Whether a batch changes anything: codes, embeddings and greedy answers alone against in a padded batch, float32.
 
-`python benchmarks/batch_invariance.py --run runs/quickstart` prints the largest difference, the codes and answers that
+`python -m benchmarks.batch_invariance --run runs/quickstart` prints the largest difference, the codes and answers that
 differ, and the share of ties: steps where the two best candidates are less than 1e-4 apart, which may fall either way.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from datasets_scripts.captioned_motions import captioned_motions
-from datasets_scripts.schema import load_motion_dataset
-from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
+from benchmarks.networks import of_run
 
 TIE = 1e-4
 
@@ -34,17 +33,18 @@ def _token_margins(model, processor, prompt: str, answer: str) -> torch.Tensor:
     return best[:, 0] - best[:, 1]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Compare and print.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", required=True, help="run folder of a quickstart")
+    parser.add_argument("--run", type=Path, required=True, help="run folder of a quickstart")
     parser.add_argument("--motions", type=int, default=128)
     parser.add_argument("--captions", type=int, default=48)
-    arguments = parser.parse_args()
-    run = Path(arguments.run)
-    model = UniMoForConditionalGeneration.from_pretrained(run / "unimo").eval()
-    processor = UniMoProcessor.from_pretrained(run / "unimo")
-    evaluator = TextMotionEvaluatorModel.from_pretrained(run / "evaluator").eval()
-    entries = captioned_motions(load_motion_dataset(run / "data")["test"])[: arguments.motions]
+    arguments = parser.parse_args(argv)
+    model, processor, evaluator, entries = of_run(arguments.run, clips=arguments.motions)
     motions = [entry.motion for entry in entries]
 
     together = model.encode_motions(motions, processor, batch_size=64)

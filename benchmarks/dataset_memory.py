@@ -14,7 +14,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +106,12 @@ def _build(arguments: argparse.Namespace, output: Path, *more: str) -> None:
             raise SystemExit(f"error: the dataset was not built from {arguments.folder}")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Build or load, and print.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--output", type=Path, help="folder for the datasets, one for each repeat")
@@ -115,7 +120,7 @@ def main() -> None:
     parser.add_argument("--annotator", choices=("kinematic", "none"), help="of the build; left out: its default")
     parser.add_argument("--workers", type=int, default=1, help="of the build")
     parser.add_argument("--repeats", type=int, default=1, help="how often it is built, after a warm-up where repeated")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if not arguments.published and arguments.output is None:
         parser.error("--output is missing: the folder that the dataset is written to")
     seconds = []

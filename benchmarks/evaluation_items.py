@@ -12,11 +12,10 @@ from benchmarks import networks, plain, published
 from benchmarks.networks import Setting
 from benchmarks.sampling_items import least_work
 from benchmarks.timing import Item, Way, alternate, bootstrapped, growth_figures, in_turns, operations_of, timed
-from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
-from datasets_scripts.schema import load_motion_dataset
+from datasets_scripts.captioned_motions import CaptionedMotion
 from datasets_scripts.sources.synthetic import generator as synthetic
 from evaluate_unimo import functional, protocol, sampling
-from modeling_unimo import Answer, TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
+from modeling_unimo import Answer, TextMotionEvaluatorModel
 from modeling_unimo.checkpoint_conversion import evaluator_from_weights
 from modeling_unimo.modeling_evaluator import POS_CLASSES
 
@@ -60,10 +59,7 @@ def _inputs(setting: Setting, count: int) -> tuple[KeepingSampler, list[Captione
         entries = generated_entries(count)
         judge = networks.judge(setting, [text for entry in entries for text in entry.texts])
     else:
-        model = UniMoForConditionalGeneration.from_pretrained(setting.run / "unimo").eval().to(setting.device)
-        processor = UniMoProcessor.from_pretrained(setting.run / "unimo")
-        entries = captioned_motions(load_motion_dataset(setting.run / "data")["test"])[:count]
-        judge = TextMotionEvaluatorModel.from_pretrained(setting.run / "evaluator").eval().to(setting.device)
+        model, processor, judge, entries = networks.of_run(setting.run, setting.device, count)
     budgets: dict[str, Any] = {}
     if setting.run is None:  # a random model closes nothing before its budget
         budgets = {"max_thought_tokens": 4 if setting.tiny else 60, "max_motion_codes": 4 if setting.tiny else 49}

@@ -25,19 +25,12 @@ import numpy as np
 import torch
 import yaml
 
-from benchmarks.networks import full_tokenizer
+from benchmarks.networks import Setting, codec, full_tokenizer
 from datasets_scripts import build
 from datasets_scripts.captioned_motions import captioned_motions
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import load_motion_dataset
-from modeling_unimo import (
-    MotionFeatureExtractor,
-    MotionVQVAEConfig,
-    MotionVQVAEModel,
-    TextMotionEvaluatorConfig,
-    TextMotionEvaluatorModel,
-    UniMoProcessor,
-)
+from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel, UniMoProcessor
 from modeling_unimo.files_unimo import write_json
 from train import grpo, sft
 from train.engine.stages import peak_memory_mb
@@ -70,10 +63,8 @@ def _make_folders(root: Path, hidden_size: int, layers: int) -> int:
     base.save_pretrained(root / "base")
     tokenizer.save_pretrained(root / "base")
 
-    vqvae = MotionVQVAEModel(MotionVQVAEConfig())
-    torch.nn.init.normal_(vqvae.quantizer.codebook)
-    vqvae.save_pretrained(root / "vqvae")
-    MotionFeatureExtractor(mean=[0.0] * 263, std=[1.0] * 263).save_pretrained(root / "vqvae")
+    for part in codec(Setting(torch.device("cpu"))):
+        part.save_pretrained(root / "vqvae")
 
     spoken = sorted({token.rsplit("/")[0] for e in entries for text in e.texts for token in tokenize_caption(text)})
     config = TextMotionEvaluatorConfig(vocabulary=["sos", "eos", "unk", *spoken], learned_word_embeddings=True)

@@ -1,6 +1,6 @@
 """Counts how many answers sampled under the grammar are whole: random and adversarial prompts, both tasks in a batch.
 
-`python benchmarks/grammar_validity.py --model runs/quickstart/unimo --prompts 10000`
+`python -m benchmarks.grammar_validity --model runs/quickstart/unimo --prompts 10000`
 
 Temperatures run from 0.1 to 3, durations and budgets vary, and texts hold control tags, escapes, other scripts and
 noise. Exits with 1 when an answer is not valid, or a prompt's control ids are not exactly the template's.

@@ -1,12 +1,13 @@
 """Whether GRPO raised the reward: the policies before and after it on the same prompts, none of which it trained on.
 
-`python benchmarks/grpo_reward.py --run runs/quickstart` samples both tasks free at temperature 1, as the rollouts are,
+`python -m benchmarks.grpo_reward --run runs/quickstart` samples both tasks free at temperature 1, as the rollouts are,
 and prints each reward's mean, their sum with the weights that the run trained on, and its gain with the 95% interval
 over prompts.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,18 @@ from train.reinforcement.motion_scorer import MotionScorer
 from train.rewards import make_rewards, parse_weights
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Sample both policies and print.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", required=True, help="run folder of a quickstart")
     parser.add_argument("--split", default="test", help="whose prompts are asked (default test)")
     parser.add_argument("--samples", type=int, default=2, help="answers a prompt (default 2)")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     run = Path(arguments.run)
     trained = json.loads((run / "grpo" / "training_run.json").read_text(encoding="utf-8"))
     if trained["caption_encoder"]:

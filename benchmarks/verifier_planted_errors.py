@@ -1,6 +1,6 @@
 """How many planted errors the verifier finds, how often it accuses a true text, and how much text it can read.
 
-    python benchmarks/verifier_planted_errors.py [--limit 1000] [--mocap DIR] [--humanml3d DIR] [--output FILE.json]
+    python -m benchmarks.verifier_planted_errors [--limit 1000] [--mocap DIR] [--humanml3d DIR] [--output FILE.json]
 
 Synthetic clips are described by a known plan, so what is true of them is known. Into their detailed captions, into
 captions retold as people write (those of `--language wide`) and into their thoughts this script plants one error each:

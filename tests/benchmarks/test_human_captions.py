@@ -1,29 +1,14 @@
 """The benchmark of the verifier on people's words: what is planted, what is counted, and what it reaches."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import human_captions as benchmark
 from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
 from datasets_scripts.verify.reliability import CONTRADICTED_ON_HUMAN_TEXT, UNRELIABLE_KINDS
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    sys.path.insert(0, str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("human_captions", BENCHMARKS / "human_captions.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["human_captions"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    sys.path.remove(str(BENCHMARKS))
-    return module
-
 
 CLIPS = {
     "stroll": (Segment("walk", count=4), ["A man strolls ahead.", "the guy walks forwards", "no idea what this is"]),
@@ -50,12 +35,12 @@ def prefix(tmp_path_factory):
         ("right away she nods", set()),
     ],
 )
-def test_errors_are_planted_where_they_have_a_place(benchmark, text, expected):
+def test_errors_are_planted_where_they_have_a_place(text, expected):
     wrong = dict(benchmark.planted(text))
     assert set(wrong) == expected and text not in wrong.values()
 
 
-def test_figures_of_a_folder(benchmark, prefix, tmp_path, capsys):
+def test_figures_of_a_folder(prefix, tmp_path, capsys):
     benchmark.main([str(prefix), "--output", str(tmp_path / "figures.json")])
     figures = json.loads((tmp_path / "figures.json").read_text())
     texts = figures["texts"]["us"]
@@ -67,14 +52,14 @@ def test_figures_of_a_folder(benchmark, prefix, tmp_path, capsys):
     assert "| us | 1/5 = 0.200" in capsys.readouterr().out
 
 
-def test_captions_without_joints_are_refused(benchmark, prefix, tmp_path):
+def test_captions_without_joints_are_refused(prefix, tmp_path):
     (tmp_path / "clips.npz").write_bytes(Path(f"{prefix}.npz").read_bytes())
     (tmp_path / "clips.jsonl").write_text('{"id": "nobody", "captions": ["a"], "captions_from": "us"}\n')
     with pytest.raises(SystemExit, match="no joints for 1 ids .* first 'nobody'"):
         benchmark.main([str(tmp_path / "clips")])
 
 
-def test_words_of_people_about_captured_motion(benchmark, shared_dir):
+def test_words_of_people_about_captured_motion(shared_dir):
     prefix = shared_dir / "data" / "human_captions" / "human_captions_visible"
     if not Path(f"{prefix}.npz").is_file():
         pytest.skip(f"no captions by people at {prefix}")

@@ -1,32 +1,19 @@
 """The benchmark of people's captions as prompts: what is read, counted and refused."""
 
 import copy
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_unimo import tiny_unimo
 
+from benchmarks import human_prompts as benchmark
 from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 ROWS = [
     {"id": "walk", "captions": ["a man walks forward", "the guy kneels"], "captions_from": "us via them"},
     {"id": "wave", "captions": ["he waved his left hand three times"], "captions_from": "others"},
 ]
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    sys.path.insert(0, str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("human_prompts", BENCHMARKS / "human_prompts.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path.remove(str(BENCHMARKS))
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +32,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_claims_of_people_are_held_against_a_models_motions(benchmark, folder, tmp_path, capsys):
+def test_claims_of_people_are_held_against_a_models_motions(folder, tmp_path, capsys):
     words = [str(folder / "captions.jsonl"), "--model", str(folder / "unimo"), "--samples", "2"]
     benchmark.main([*words, "--output", str(tmp_path / "figures.json")])
     figures = json.loads((tmp_path / "figures.json").read_text())
@@ -62,7 +49,7 @@ def test_claims_of_people_are_held_against_a_models_motions(benchmark, folder, t
     assert f"  {benchmark.UNKNOWN}: 1/3 = 0.333" in capsys.readouterr().out
 
 
-def test_true_words_are_satisfied_by_their_own_motion(benchmark):
+def test_true_words_are_satisfied_by_their_own_motion():
     counts = benchmark.Counter()
     motion = animate(Plan((Segment("walk", count=4),), "", tail=2)).joints
     texts = ["a man walks four steps forward", "a man walks backward"]
@@ -77,7 +64,7 @@ def test_true_words_are_satisfied_by_their_own_motion(benchmark):
     ("text", "message"),
     [("", "has no captions"), ("[1]\n", "line 1: no JSON object"), ('{"id": "a"}\n', "line 1: no JSON object")],
 )
-def test_other_files_are_refused(benchmark, folder, tmp_path, text, message):
+def test_other_files_are_refused(folder, tmp_path, text, message):
     path = tmp_path / "captions.jsonl"
     path.write_text(text)
     with pytest.raises(SystemExit, match=message):

@@ -1,6 +1,5 @@
 """The verifier on texts whose truth is known: that the errors planted are errors, and what is found of them."""
 
-import importlib.util
 import json
 import random
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import verifier_planted_errors as benchmark
 from datasets_scripts.sources import humanml3d
 from datasets_scripts.sources.synthetic.generator import iter_clips
 from datasets_scripts.sources.synthetic.motion import Plan, Segment
@@ -17,14 +17,6 @@ from datasets_scripts.sources.synthetic.motion import Plan, Segment
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def _load(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-benchmark = _load(REPOSITORY / "benchmarks" / "verifier_planted_errors.py")
 KINDS = benchmark.KINDS
 
 

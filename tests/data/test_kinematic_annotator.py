@@ -1,13 +1,12 @@
 """The kinematic annotator: planted motions must be stated, and nothing else."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bodies
+from benchmarks import annotator_agreement as benchmark
 from datasets_scripts.sources.synthetic.generator import draw_clip
 from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
 from datasets_scripts.thoughts.annotate.events import read
@@ -17,7 +16,6 @@ from datasets_scripts.verify.kinematics import measure
 from datasets_scripts.verify.verification import verify
 from modeling_unimo.motion_representation import joints_to_features, mirror_joints
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "annotator_agreement.py"
 NUMBER = re.compile(r"^\d+(\.5)?$")
 
 
@@ -56,14 +54,6 @@ def planned(*segments: Segment, manner: str = "") -> np.ndarray:
     motion = animate(Plan(segments, manner, gaps=(1,) * (len(segments) - 1)))
     assert motion is not None
     return motion.joints
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("annotator_agreement", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def all_motions() -> dict[str, np.ndarray]:
@@ -314,7 +304,7 @@ def test_sitting_and_standing_up_are_told_in_order():
 
 
 @pytest.mark.parametrize("hard", [False, True])
-def test_events_agree_with_the_plans_of_synthetic_motion(benchmark, hard):
+def test_events_agree_with_the_plans_of_synthetic_motion(hard):
     true, of_kind, recalled = [], {}, []
     for index in range(150):
         plan, motion = draw_clip(np.random.default_rng((7, int(hard), index)), hard)
@@ -495,7 +485,7 @@ def test_lying_body_is_said_to_lie():
 # -- real motion ---------------------------------------------------------------------------------------------------
 
 
-def test_a_direction_with_another_besides_is_not_the_labels(benchmark):
+def test_a_direction_with_another_besides_is_not_the_labels():
     told = "the person begins standing. for 2 seconds the person walks {} about 2 meters slowly. the person ends so."
     for way, exactly, in_part in (
         ("to the left", True, True),
@@ -506,7 +496,7 @@ def test_a_direction_with_another_besides_is_not_the_labels(benchmark):
         assert benchmark.claims(told.format(way), "walk-left", in_part=True) == [("direction", in_part)]
 
 
-def test_claims_agree_with_the_labels_of_real_motion(mocap_test_clips, benchmark):
+def test_claims_agree_with_the_labels_of_real_motion(mocap_test_clips):
     thoughts = KinematicAnnotator(0).annotate([joints for joints, _ in mocap_test_clips])
     found = [
         agrees
