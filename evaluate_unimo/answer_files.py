@@ -259,6 +259,7 @@ class MotionAnswers(Answers):
         from datasets_scripts.sources.bvh import BvhError, bvh_to_features, read_bvh
         from datasets_scripts.sources.clips import resample
         from datasets_scripts.sources.orientation import gather
+        from datasets_scripts.sources.reading import for_convert_motion
         from modeling_unimo.array_files_unimo import load_array
         from modeling_unimo.motion_representation import HUMANML3D, joints_to_features
 
@@ -267,7 +268,7 @@ class MotionAnswers(Answers):
                 self.frame_rates[f"{read_bvh(path).fps:.4g}"] += 1
                 features = bvh_to_features(path)
             except BvhError as error:
-                raise ValueError(f"unusable BVH: {error}") from error
+                raise ValueError(f"unusable BVH: {for_convert_motion(str(error))}") from error
         else:
             try:
                 features = load_array(path)

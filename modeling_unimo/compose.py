@@ -7,12 +7,17 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .command_line import command, exit_on_error, positive_int
 from .export_unimo import SUFFIXES, motion_suffix
-from .generate import load_model, read_whole_motion
+from .generate import add_reading_options, load_model, read_whole_motion
 from .words_unimo import UnknownWordsWarning
+
+if TYPE_CHECKING:
+    from .processing_unimo import UniMoProcessor
 
 
 @command
@@ -25,12 +30,13 @@ def continue_(argv: list[str] | None = None) -> None:
     parser = _parser("Let a motion go on with what a text says.")
     parser.add_argument("motion", type=Path, help="file of the motion so far")
     parser.add_argument("text", help="what comes next")
+    add_reading_options(parser)
     parser.add_argument("--duration", type=float, help="seconds to add (0.2 to 9.6); default: the model decides")
     arguments = _parsed(parser, argv)
     _run(
         arguments,
         lambda model, processor, settings: model.continue_motion(
-            read_whole_motion(arguments.motion), arguments.text, processor, arguments.duration, **settings
+            _read(arguments.motion, arguments, processor), arguments.text, processor, arguments.duration, **settings
         ),
     )
 
@@ -45,13 +51,14 @@ def edit(argv: list[str] | None = None) -> None:
     parser = _parser("Write one part of a motion anew; the rest stays as it is.")
     parser.add_argument("motion", type=Path, help="file of the motion")
     parser.add_argument("text", help="what happens in the new part")
+    add_reading_options(parser)
     parser.add_argument("--start", type=float, default=0.0, help="second where the part begins")
     parser.add_argument("--end", type=float, help="second where it ends; default: the end of the motion")
     arguments = _parsed(parser, argv)
     _run(
         arguments,
         lambda model, processor, settings: model.edit_motion(
-            read_whole_motion(arguments.motion),
+            _read(arguments.motion, arguments, processor),
             arguments.text,
             processor,
             start=arguments.start,
@@ -72,13 +79,14 @@ def fill(argv: list[str] | None = None) -> None:
     parser.add_argument("before", type=Path, help="file of the motion before")
     parser.add_argument("after", type=Path, help="file of the motion after")
     parser.add_argument("text", help="what happens between them")
+    add_reading_options(parser)
     parser.add_argument("--duration", type=float, default=2.0, help="seconds between them (0.2 to 9.6)")
     arguments = _parsed(parser, argv)
     _run(
         arguments,
         lambda model, processor, settings: model.fill_motion(
-            read_whole_motion(arguments.before),
-            read_whole_motion(arguments.after),
+            _read(arguments.before, arguments, processor),
+            _read(arguments.after, arguments, processor),
             arguments.text,
             processor,
             arguments.duration,
@@ -107,6 +115,11 @@ def timeline(argv: list[str] | None = None) -> None:
             segments, processor, loop=arguments.loop, **settings
         ),
     )
+
+
+def _read(path: Path, arguments: argparse.Namespace, processor: UniMoProcessor) -> np.ndarray:
+    extractor = processor.feature_extractor
+    return read_whole_motion(path, arguments, extractor.feature_dim, extractor.fps)
 
 
 def segment(text: str) -> tuple[str, float | None]:

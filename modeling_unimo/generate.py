@@ -10,23 +10,18 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from .command_line import boolean, command, exit_on_error, positive_int
 from .export_unimo import SUFFIXES, motion_suffix
-from .inputs_unimo import load_motion
-from .skeletons_unimo import HUMANML3D
 from .words_unimo import UnknownWordsWarning, unknown_words_message
 
 if TYPE_CHECKING:
     from .modeling_unimo import GeneratedMotion, MotionDescription, UniMoForConditionalGeneration
     from .processing_unimo import UniMoProcessor
 
-
-SKELETON_SUFFIXES = (".bvh", ".glb", ".fbx", ".usd", ".usda", ".usdc")
-"""Formats of skeletons of any kind, whose joints and axes may have to be told."""
 
 DESCRIBE_OPTIONS = ("start", "end", "timeline", "body_model", "joint_map", "up", "fps")
 
@@ -73,12 +68,7 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         group.add_argument("--start", type=float, default=0.0, help="second to start at")
         group.add_argument("--end", type=float, help="second to stop at; default: the end")
         group.add_argument("--timeline", action="store_true", help="say what happens when, in a motion of any length")
-        group.add_argument(
-            "--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average"
-        )
-        group.add_argument("--joint_map", type=Path, help="of a rig: JSON file {HumanML3D joint: joint in the file}")
-        group.add_argument("--up", help="of a rig: axis that points up, such as z; write --up=-y for Y down")
-        group.add_argument("--fps", type=float, help="of a rig: frames per second, in place of the file's own")
+        add_reading_options(group)
     arguments = parser.parse_args(argv)
     if arguments.text is not None:
         if arguments.output is None:
@@ -94,10 +84,25 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         parser.error("--output and --duration belong to --text")
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
-    rigs_only = [f"--{name}" for name in ("joint_map", "up", "fps") if getattr(arguments, name, None) is not None]
-    if arguments.describe is not None and rigs_only and arguments.describe.suffix.lower() not in SKELETON_SUFFIXES:
-        parser.error(f"{', '.join(rigs_only)} apply to {', '.join(SKELETON_SUFFIXES)}, not to {arguments.describe}")
     return arguments
+
+
+class _OptionGroup(Protocol):
+    """A parser or a group of its options."""
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action: ...  # noqa: D102
+
+
+def add_reading_options(parser: _OptionGroup) -> None:
+    """The options by which motion files are read, as `read_whole_motion` takes them.
+
+    Args:
+        parser: The parser of a command, or a group of its options.
+    """
+    parser.add_argument("--body_model", type=Path, help="of SMPL parameters: SMPL(-H, -X) file; default: an average")
+    parser.add_argument("--joint_map", type=Path, help="of a rig: JSON file {HumanML3D joint: joint in the file}")
+    parser.add_argument("--up", help="of the file: axis that points up, such as z; write --up=-y for Y down")
+    parser.add_argument("--fps", type=float, help="of the file: frames per second, in place of its own")
 
 
 def load_model(name: str | None) -> tuple[UniMoForConditionalGeneration, UniMoProcessor]:
@@ -129,56 +134,40 @@ def load_model(name: str | None) -> tuple[UniMoForConditionalGeneration, UniMoPr
     return model.to(device).eval(), UniMoProcessor.from_pretrained(name)
 
 
-def read_whole_motion(
-    path: Path,
-    body_model: Path | None = None,
-    joint_map: Path | None = None,
-    up: str | None = None,
-    fps: float | None = None,
-) -> np.ndarray:
-    """Raw features (T, D) of a motion file of any kind; options as of `unimo describe`.
+def read_whole_motion(path: Path, options: argparse.Namespace, feature_dim: int, fps: float) -> np.ndarray:
+    """Raw features (T, D) of a motion file of any kind; what was assumed is printed.
 
     Args:
         path: The motion file.
-        body_model: File of a body model, for SMPL parameters.
-        joint_map: JSON file {HumanML3D joint: joint in the file}, for BVH.
-        up: Axis that points up; None decides it from the motion.
-        fps: Frames per second of the file, in place of what it says.
+        options: Those of `add_reading_options`.
+        feature_dim: Width of the model's features.
+        fps: Frames per second of the features.
 
     Returns:
-        Features at 20 fps.
+        The features.
 
     Raises:
         FileNotFoundError: no such file, no such body model, or FBX without Blender.
         ImportError: USD without usd-core.
         BlenderError: Blender cannot read an FBX file.
-        ValueError: the file is no motion.
+        ValueError: the file is no motion, or an option has no effect on it.
     """
-    # SMPL parameters and rigs belong to the data side, which only the commands reach over to.
-    from datasets_scripts.sources.bvh import bvh_to_features, read_joint_map
-    from datasets_scripts.sources.smpl import is_smpl_file, smpl_to_features
+    # Files of other tools belong to the data side, which only the commands reach over to.
+    from unimo.motion_files import read_motion_argument
 
-    suffix = path.suffix.lower()
-    if suffix == ".bvh":
-        return bvh_to_features(path, read_joint_map(joint_map) if joint_map else None, up or "auto", fps)
-    if suffix in SKELETON_SUFFIXES or suffix == ".csv":
-        from unimo.motion_files import read_motion_argument
-
-        motion = read_motion_argument(path, joint_map, up or "auto", fps)
-        return motion.features_for_model(HUMANML3D.feature_dim, HUMANML3D.fps)
-    if is_smpl_file(path):
-        features, notes = smpl_to_features(path, body_model)
-        for note in notes:
-            print(f"{path.name}: {note}", file=sys.stderr)
-        return features
-    return load_motion(path)
+    motion = read_motion_argument(path, options.joint_map, options.up or "auto", options.fps, options.body_model)
+    try:
+        return motion.features_for_model(feature_dim, fps)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
+def read_motion(arguments: argparse.Namespace, feature_dim: int, fps: float) -> np.ndarray:
     """Raw features (T, D) of the part of the file `arguments.describe` between `--start` and `--end`.
 
     Args:
         arguments: The options of `unimo describe`.
+        feature_dim: Width of the model's features.
         fps: Frames per second of the features.
 
     Returns:
@@ -189,7 +178,7 @@ def read_motion(arguments: argparse.Namespace, fps: float) -> np.ndarray:
         ValueError: the file is no motion, or the part is empty.
     """
     path, start, end = arguments.describe, arguments.start, arguments.end
-    features = read_whole_motion(path, arguments.body_model, arguments.joint_map, arguments.up, arguments.fps)
+    features = read_whole_motion(path, arguments, feature_dim, fps)
     last = len(features) if end is None else round(end * fps)
     part = features[round(start * fps) : last] if start >= 0 and last >= 0 else features[:0]
     if not len(part):
@@ -250,7 +239,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"wrote {arguments.output}: {len(motion.joints)} frames, {len(motion.joints) / motion.fps:g} s")
             return
         fps = processor.feature_extractor.fps
-        features = read_motion(arguments, fps)
+        features = read_motion(arguments, processor.feature_extractor.feature_dim, fps)
         if arguments.timeline:
             for start, end, caption in model.describe_timeline(features, processor, **settings):
                 print(f"{arguments.start + start:6.1f} to {arguments.start + end:.1f} s  {caption}")

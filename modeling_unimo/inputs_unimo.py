@@ -215,9 +215,13 @@ def load_motion(path: str | os.PathLike) -> np.ndarray:
     if suffix == ".bvh":
         try:  # the data side of the package, which a Hub folder does not carry
             from datasets_scripts.sources.bvh import bvh_to_features
+            from datasets_scripts.sources.reading import for_convert_motion
         except ImportError as error:
             raise ImportError(f"{path}: reading .bvh needs the unimo package installed") from error
-        return bvh_to_features(path)
+        try:
+            return bvh_to_features(path)
+        except ValueError as error:
+            raise ValueError(for_convert_motion(str(error))) from error
     if suffix not in (".npy", ".npz"):
         raise ValueError(f"{path}: unknown suffix; expected .npy, .npz or .bvh")
     try:

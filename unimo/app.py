@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datasets_scripts.sources.reading import for_convert_motion
 from modeling_unimo.blender_unimo import BlenderError
 from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.export_unimo import SUFFIXES
@@ -142,7 +143,9 @@ class MotionApp:
                 motion = read_motion_file(path)
                 features = motion.features_for_model(extractor.feature_dim, extractor.fps)
             except ValueError as error:  # by the name that the visitor knows, not by where it was uploaded to
-                raise ValueError(str(error).replace(str(path), Path(path).name)) from error
+                raise ValueError(for_convert_motion(str(error).replace(str(path), Path(path).name))) from error
+            for note in motion.notes:
+                warnings.warn(for_convert_motion(note), UserWarning, stacklevel=2)
             longest = self.processor.max_motion_codes * extractor.unit_length
             features = features[:longest]
             answer = self.model.describe_motion([features], self.processor, seed=None if seed is None else int(seed))[

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from datasets_scripts.locks import locked_output
+from datasets_scripts.sources.smpl import is_smpl_file
 from modeling_unimo.bvh_unimo import UNITS
 from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.export_unimo import SMPL_SUFFIX, SUFFIXES, motion_suffix, save_motion
@@ -50,9 +51,9 @@ def main(argv: list[str] | None = None) -> None:
     """
     arguments = parse_arguments(argv)
     with exit_on_error():
-        motion = read_motion_argument(
-            arguments.input, arguments.joint_map, arguments.up, arguments.fps, arguments.body_model
-        )
+        written = motion_suffix(arguments.output) == SMPL_SUFFIX
+        read_with = arguments.body_model if is_smpl_file(arguments.input) or not written else None
+        motion = read_motion_argument(arguments.input, arguments.joint_map, arguments.up, arguments.fps, read_with)
         with locked_output(arguments.output):
             save_motion(
                 arguments.output,
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
                 output_fps=arguments.output_fps,
                 names=arguments.names,
                 unit=arguments.unit,
-                body_model=arguments.body_model if motion_suffix(arguments.output) == SMPL_SUFFIX else None,
+                body_model=arguments.body_model if written else None,
                 **motion.words,
             )
         print(f"wrote {arguments.output}: {len(motion.joints)} frames at {motion.fps:g} fps read")

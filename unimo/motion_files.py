@@ -14,27 +14,36 @@ from typing import Any
 
 import numpy as np
 
-from datasets_scripts.sources.body_check import check_numbers
-from datasets_scripts.sources.bvh import read_joint_map
+from datasets_scripts.schema import FPS
+from datasets_scripts.sources.body_check import BodyError, bridge_jumps, check_body, check_features, check_numbers
+from datasets_scripts.sources.bvh import file_joints, read_joint_map
 from datasets_scripts.sources.bvh_format import read_bvh
-from datasets_scripts.sources.bvh_skeleton import place_joints, read_joints
+from datasets_scripts.sources.bvh_skeleton import place_joints
 from datasets_scripts.sources.clips import check_fps, resample
-from datasets_scripts.sources.conversion import place_toes
+from datasets_scripts.sources.conversion import hold_pose, is_still, place_toes
 from datasets_scripts.sources.orientation import check_up, gather, metres_per_unit
-from datasets_scripts.sources.reading import check_regular, read_text
+from datasets_scripts.sources.reading import check_regular, for_convert_motion, read_text
 from datasets_scripts.sources.rigs import map_joints
-from datasets_scripts.sources.smpl import is_smpl_file, read_smpl
+from datasets_scripts.sources.smpl import is_smpl_file, others, read_smpl
 from datasets_scripts.sources.smpl import to_joints as smpl_joints
-from modeling_unimo.generate import SKELETON_SUFFIXES
 from modeling_unimo.inputs_unimo import load_motion
-from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, check_joints, skeleton_for
+from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, Skeleton, check_joints, skeleton_for
 from unimo.scenes import USD_SUFFIXES, read_fbx_skeleton, read_usd_skeleton
 
+SKELETON_SUFFIXES = (".bvh", ".glb", ".fbx", *USD_SUFFIXES)
 READ_SUFFIXES = (".npy", ".npz", *SKELETON_SUFFIXES, ".csv", ".pt", ".pth", ".pkl")
 LARGEST = 512 << 20
 """Bytes of the largest file that is read as one motion."""
 
 _FIRST_COLUMN = "time"
+_OPTIONS = {  # that have an effect, by what a file holds
+    "a rig": {"joint_map", "up", "fps"},
+    "SMPL parameters": {"up", "fps", "body_model"},
+    "joint positions": {"up", "fps"},
+    "a table of joints": {"fps"},
+    "features": {"fps"},
+    "joints of KIT-ML": {"fps"},
+}
 
 
 @dataclass
@@ -44,6 +53,7 @@ class MotionFile:
     Attributes:
         joints: (T, 22, 3) metres or (T, 21, 3) millimetres, Y up.
         fps: frames per second.
+        kind: what the file holds, "a rig" or another of the kinds that take options.
         features: (T, D) raw features, where the file holds them.
         words: its codes, text and thought, by these names, where it holds them.
         notes: what was assumed.
@@ -51,6 +61,7 @@ class MotionFile:
 
     joints: np.ndarray
     fps: float
+    kind: str
     features: np.ndarray | None = None
     words: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -66,7 +77,7 @@ class MotionFile:
             The features.
 
         Raises:
-            ValueError: the motion is of another skeleton, or too short.
+            ValueError: the motion is of another skeleton, too short, or no body of a person.
         """
         from modeling_unimo.motion_representation import joints_to_features
 
@@ -76,9 +87,31 @@ class MotionFile:
         if self.features is not None and self.fps == fps:
             return self.features
         joints = resample(self.joints, self.fps, fps)
+        if len(joints) < 5:
+            if not is_still(joints):
+                raise ValueError(f"{len(joints)} frames at {fps:g} fps; at least 5 are needed")
+            joints = hold_pose(joints, 5)
         check_joints(joints, skeleton)
+        try:
+            check_body(joints, fps, skeleton)
+        except BodyError as error:
+            raise ValueError(f"no body of a person: {error}") from error
         features = joints_to_features(joints, skeleton, target_offsets=skeleton.default_offsets)
         return np.asarray(features, dtype=np.float32)
+
+    def unusual(self) -> list[str]:
+        """What is unusual or impossible about the body, as `check_body` has it.
+
+        Returns:
+            Notes.
+        """
+        skeleton = HUMANML3D if self.joints.shape[1] == HUMANML3D.num_joints else KIT
+        try:
+            if self.features is not None:
+                check_features(self.features, self.fps, skeleton)
+            return check_body(resample(self.joints, self.fps, FPS), FPS, skeleton, unit=skeleton.unit_scale)
+        except BodyError as error:
+            return [f"no body of a person: {error}"]
 
 
 def read_motion_file(
@@ -91,21 +124,22 @@ def read_motion_file(
     """Reads one motion; the suffix says how.
 
     Args:
-        path: `.npy` or `.npz` as `load_motion` reads them, SMPL parameters (`.npz`, `.pt`, `.pkl`), `.bvh`, `.glb`,
+        path: `.npy` or `.npz` of features or joints, SMPL parameters (`.npz`, `.pt`, `.pkl`), `.bvh`, `.glb`,
             `.fbx`, `.usd`, `.usda` and `.usdc` of any rig, or `.csv` as `save_motion` writes it.
         joint_map: of rigs: {HumanML3D joint: joint in the file}, where names do not tell.
-        up: of rigs and SMPL parameters: the axis that points up, or "auto".
+        up: of rigs, joints and SMPL parameters: the axis that points up, or "auto".
         fps: frames per second in place of the file's own; of `.npy`, which holds none, default the skeleton's.
         body_model: of SMPL parameters: file of a body model; default the average skeleton.
 
     Returns:
-        The motion.
+        The motion, with notes on what was assumed and what is unusual or impossible about the body.
 
     Raises:
         FileNotFoundError: no such file, or `.fbx` without Blender.
         ImportError: USD without usd-core.
         BlenderError: Blender cannot read an `.fbx`.
-        ValueError: another suffix, or a file that is no motion; the message names it.
+        ValueError: another suffix, a file that is no motion, or an option that has no effect on it; the message names
+            the file.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -123,27 +157,35 @@ def read_motion_file(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if suffix == ".bvh":
-        return _read_bvh(path, joint_map, up, fps)
-    if suffix == ".glb":
-        return _read_glb(path, joint_map, up, fps)
-    if suffix in (".fbx", *USD_SUFFIXES):
-        return _read_scene(path, joint_map, up, fps)
-    if suffix == ".csv":
-        return _read_csv(path, fps)
-    if is_smpl_file(path):
-        body = read_smpl(path)[0]
-        joints, notes = smpl_joints(body, body_model, up, fps)
-        return MotionFile(joints, HUMANML3D.fps, notes=notes)
-    return _read_arrays(path, fps)
+        motion = _read_bvh(path, joint_map, up, fps)
+    elif suffix == ".glb":
+        motion = _read_glb(path, joint_map, up, fps)
+    elif suffix in SKELETON_SUFFIXES:
+        motion = _read_scene(path, joint_map, up, fps)
+    elif suffix == ".csv":
+        motion = _read_csv(path, fps)
+    elif is_smpl_file(path):
+        motion = _read_smpl(path, body_model, up, fps)
+    else:
+        motion = _read_arrays(path, up, fps)
+    given = {"joint_map": joint_map, "up": None if up == "auto" else up, "fps": fps, "body_model": body_model}
+    idle = [name for name, value in given.items() if value is not None and name not in _OPTIONS[motion.kind]]
+    if idle:
+        raise ValueError(f"{path}: {' and '.join(idle)} can have no effect: the file holds {motion.kind}")
+    motion.notes += [note for note in motion.unusual() if note not in motion.notes]
+    return motion
 
 
-def read_motion_argument(path: Path, joint_map: Path | None = None, *options: Any) -> MotionFile:
+def read_motion_argument(
+    path: Path, joint_map: Path | None = None, *options: Any, has_options: bool = True
+) -> MotionFile:
     """As `read_motion_file`, for commands: the joint map is a JSON file, and what was assumed is printed.
 
     Args:
         path: the file.
         joint_map: JSON file {HumanML3D joint: joint in the file}.
         *options: up, fps and body_model of `read_motion_file`.
+        has_options: whether the command has these options for this file.
 
     Returns:
         The motion.
@@ -151,13 +193,26 @@ def read_motion_argument(path: Path, joint_map: Path | None = None, *options: An
     Raises:
         FileNotFoundError, ImportError, BlenderError, ValueError: as `read_motion_file` and `read_joint_map`.
     """
-    motion = read_motion_file(path, read_joint_map(joint_map) if joint_map else None, *options)
+    words = str if has_options else for_convert_motion
+    try:
+        motion = read_motion_file(path, read_joint_map(joint_map) if joint_map else None, *options)
+    except ValueError as error:
+        raise ValueError(words(str(error))) from error
     for note in motion.notes:
-        print(f"{path.name}: {note}", file=sys.stderr)
+        print(f"{path.name}: {words(note)}", file=sys.stderr)
     return motion
 
 
-def _read_arrays(path: Path, fps: float | None) -> MotionFile:
+def _read_smpl(path: Path, body_model: str | Path | None, up: str, fps: float | None) -> MotionFile:
+    bodies = read_smpl(path)
+    try:
+        joints, notes = smpl_joints(bodies[0], body_model, up, fps)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return MotionFile(joints, HUMANML3D.fps, "SMPL parameters", notes=notes + others(bodies))
+
+
+def _read_arrays(path: Path, up: str, fps: float | None) -> MotionFile:
     from modeling_unimo.motion_representation import features_to_joints
 
     features = load_motion(path)
@@ -165,34 +220,61 @@ def _read_arrays(path: Path, fps: float | None) -> MotionFile:
     arrays: dict[str, np.ndarray] = {}
     if path.suffix.lower() == ".npz":
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {
-                key: archive[key] for key in ("joints", "fps", "codes", "text", "thought") if key in archive.files
-            }
+            keys = ("motion", "features", "joints", "fps", "codes", "text", "thought")
+            arrays = {key: archive[key] for key in keys if key in archive.files}
     elif zipfile.is_zipfile(path):
         raise ValueError(f"{path}: an archive of arrays; end its name in .npz")
     else:
         stored = np.load(path, allow_pickle=False)
-        if stored.ndim == 3:  # joints, from which load_motion made features
-            return MotionFile(stored, fps or skeleton.fps)
+        if stored.ndim == 3:
+            arrays["joints"] = stored
     joints = arrays.get("joints")
+    if joints is not None and arrays.keys().isdisjoint(("motion", "features")):  # load_motion made features of them
+        return _read_positions(path, joints, skeleton, up, fps or _stored_rate(path, arrays))
     if joints is None:
         joints = features_to_joints(features, skeleton)
     check_joints(joints, skeleton, str(path))
-    rate = fps or float(arrays.get("fps", skeleton.fps))
+    rate = fps or _stored_rate(path, arrays) or skeleton.fps
     words: dict[str, Any] = {key: str(arrays[key]) for key in ("text", "thought") if key in arrays}
     if "codes" in arrays:
         words["codes"] = arrays["codes"].tolist()
-    return MotionFile(joints, check_fps(rate), features if len(features) == len(joints) else None, words)
+    return MotionFile(joints, rate, "features", features if len(features) == len(joints) else None, words)
+
+
+def _stored_rate(path: Path, arrays: Mapping[str, np.ndarray]) -> float | None:
+    """Frames per second that an archive says, if it does."""
+    if "fps" not in arrays:
+        return None
+    rate = arrays["fps"]
+    try:
+        if rate.size != 1 or rate.dtype.kind not in "fiu":
+            raise ValueError(f"fps must be one number, got {rate.dtype} of shape {rate.shape}")
+        return check_fps(float(rate.item()))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; give the rate with --fps") from error
+
+
+def _read_positions(path: Path, joints: np.ndarray, skeleton: Skeleton, up: str, fps: float | None) -> MotionFile:
+    """Joints of unknown axes and unit; those of KIT-ML are taken as they are."""
+    rate = skeleton.fps if fps is None else fps
+    notes = [f"no frame rate in the file: taken as {rate:g} fps"] if fps is None else []
+    if skeleton is KIT:
+        return MotionFile(joints, rate, "joints of KIT-ML", notes=notes)
+    try:
+        joints, changed = upright_metres(joints if joints.dtype == np.float32 else joints.astype(np.float64), rate, up)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return MotionFile(joints, rate, "joint positions", notes=notes + changed)
 
 
 def _read_bvh(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: float | None) -> MotionFile:
     bvh = read_bvh(path, fps)
     try:
-        joints, reading = read_joints(bvh, joint_map)
+        joints, reading = file_joints(bvh, joint_map)
         joints, notes = upright_metres(joints, bvh.fps, up)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return MotionFile(joints, bvh.fps, notes=[note for note in (*bvh.notes, reading, *notes) if note])
+    return MotionFile(joints, bvh.fps, "a rig", notes=reading + notes)
 
 
 def _read_glb(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: float | None) -> MotionFile:
@@ -200,7 +282,7 @@ def _read_glb(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: flo
 
     try:
         joints, rate, notes = read_glb_motion(path, joint_map, up)
-        return MotionFile(joints, check_fps(fps or rate), notes=notes)
+        return MotionFile(joints, check_fps(fps or rate), "a rig", notes=notes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -215,7 +297,7 @@ def _read_scene(path: Path, joint_map: Mapping[str, str] | None, up: str, fps: f
         joints, notes = upright_metres(joints, rate, skeleton.up if up == "auto" else up, "metres")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return MotionFile(joints, rate, notes=[note for note in (reading, *notes) if note])
+    return MotionFile(joints, rate, "a rig", notes=[note for note in (reading, *notes) if note])
 
 
 def upright_metres(
@@ -240,7 +322,8 @@ def upright_metres(
     convention = evidence.decide(up)
     scale = 1.0 if unit else metres_per_unit(evidence.legs[0] if evidence.legs else 0.0)
     joints, placed = place_toes(convention.apply(joints * scale))
-    notes = [f"{convention}, {unit or evidence.unit()}: {len(joints)} frames at {fps:g} fps", placed]
+    joints, bridged = bridge_jumps(joints, fps)
+    notes = [f"{convention}, {unit or evidence.unit()}: {len(joints)} frames at {fps:g} fps", placed, bridged]
     return joints, [note for note in notes if note]
 
 
@@ -248,7 +331,7 @@ def _read_csv(path: Path, fps: float | None) -> MotionFile:
     try:
         rows = list(csv.reader(io.StringIO(read_text(path).content)))
         joints, rate = _table(rows)
-        return MotionFile(joints, check_fps(fps or rate))
+        return MotionFile(joints, check_fps(fps or rate), "a table of joints")
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}: {error}") from error
 

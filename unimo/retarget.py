@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     with exit_on_error():
         check_up(arguments.up)
         joint_map = read_joint_map(arguments.joint_map) if arguments.joint_map else None
-        motion = read_motion_argument(arguments.motion)
+        motion = read_motion_argument(arguments.motion, has_options=False)
         report = retarget_file(
             motion.joints,
             arguments.rig,

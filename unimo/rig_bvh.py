@@ -12,7 +12,7 @@ import numpy as np
 from datasets_scripts.sources.bvh_format import Bvh, parse_bvh
 from datasets_scripts.sources.bvh_skeleton import displaced_joints, joint_positions, place_joints
 from datasets_scripts.sources.orientation import gather
-from datasets_scripts.sources.reading import read_text
+from datasets_scripts.sources.reading import read_text, unix_lines
 from datasets_scripts.sources.rigs import ancestors, map_joints
 from modeling_unimo.bvh_unimo import bvh_numbers, continuous_angles
 from unimo.retargeting import RetargetedMotion
@@ -44,9 +44,9 @@ def read_bvh_rig(path: Path, joint_map: Mapping[str, str] | None = None, up: str
     Raises:
         ValueError: it is no BVH file, its joints cannot be mapped, or it has no room for rotations.
     """
-    text = read_text(path).content
+    text = unix_lines(read_text(path).content)
     bvh = parse_bvh(text, max_frames=_LOOK)
-    match = re.search(r"^[^\S\n]*MOTION[^\S\n]*\r?$", text, re.IGNORECASE | re.MULTILINE)
+    match = re.search(r"^[^\S\n]*MOTION[^\S\n]*$", text, re.IGNORECASE | re.MULTILINE)
     assert match is not None, "the file was parsed"
     positions = joint_positions(bvh)
     found, reading = map_joints(bvh, positions, joint_map)
@@ -58,7 +58,7 @@ def read_bvh_rig(path: Path, joint_map: Mapping[str, str] | None = None, up: str
     evidence = gather([place_joints(bvh, positions, found)], bvh.fps)[0]
     rig.convention = evidence.decide(up)
     rig.notes = [note for note in (*bvh.notes, reading, f"{rig.convention}, {evidence.unit()}") if note]
-    return BvhRig(rig, bvh, text[: match.start()].replace("\r\n", "\n").rstrip() + "\n")
+    return BvhRig(rig, bvh, text[: match.start()].rstrip() + "\n")
 
 
 def bvh_rig_text(source: BvhRig, motion: RetargetedMotion, fps: float) -> str:

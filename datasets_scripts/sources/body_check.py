@@ -33,6 +33,10 @@ class BodyError(ValueError):
     """A clip that no person can have made."""
 
 
+class UpsideDownError(BodyError):
+    """A clip in which another axis must be up."""
+
+
 def check_numbers(joints: np.ndarray) -> None:
     """Refuses values that cannot be resampled or turned into features.
 
@@ -197,9 +201,9 @@ def _check_stance(
     inverted = (head[:, 1] < pelvis[:, 1]) & (pelvis[:, 1] < ankles[:, 1])
     if inverted.mean() > 0.5:
         if np.median(hands - lowest) > 0.3 * leg:
-            raise BodyError(
+            raise UpsideDownError(
                 f"the head is below the pelvis and the pelvis below the feet in {inverted.mean():.0%} of frames, and "
-                "the hands are not on the floor: give the axis that points up with --up"
+                "the hands are not on the floor: another axis points up"
             )
         notes.append("upside down on the hands in most frames")
     elif upright.mean() <= 0.5:

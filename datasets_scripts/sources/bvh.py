@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ def to_joints(bvh: Bvh, joint_map: dict[str, str] | None = None, up: str = "auto
         ValueError: `up` is none of the axes.
     """
     check_up(up)
-    joints, notes = _joints(bvh, joint_map)
+    joints, notes = file_joints(bvh, joint_map)
     convention = gather([joints], bvh.fps)[0].decide(up)
     if convention != Convention():
         notes.append(str(convention))
@@ -219,13 +219,26 @@ def _look(path: Path, joint_map: dict[str, str] | None, fps: float | None) -> _L
     """None where the file cannot be used, which its conversion tells."""
     try:
         bvh = read_bvh(path, fps, max_frames=SAMPLES)
-        joints, _ = _joints(bvh, joint_map)
+        joints, _ = file_joints(bvh, joint_map)
         return _Look(tuple(bvh.names), gather([joints], bvh.fps)[0], sum(position_votes(bvh).values()))
     except (ValueError, OSError, ArithmeticError, MemoryError):
         return None
 
 
-def _joints(bvh: Bvh, joint_map: dict[str, str] | None, votes: int = 0) -> tuple[np.ndarray, list[str]]:
+def file_joints(bvh: Bvh, joint_map: Mapping[str, str] | None = None, votes: int = 0) -> tuple[np.ndarray, list[str]]:
+    """The 22 joints of each frame of the motion, in the file's rate, axes and unit, without a rest pose before it.
+
+    Args:
+        bvh: the file.
+        joint_map: see `to_joints`.
+        votes: see `bvh_skeleton.displaced_joints`.
+
+    Returns:
+        Joints (T, 22, 3), and notes on how the file was read.
+
+    Raises:
+        BvhError: joints are missing, or the legs have no length.
+    """
     joints, reading = read_joints(bvh, joint_map, votes)
     notes = [*bvh.notes, reading] if reading else list(bvh.notes)
     if begins_at_rest(bvh):
@@ -246,7 +259,7 @@ def _convert(
 
     try:
         bvh = read_bvh(job.path, fps)
-        joints, notes = _joints(bvh, joint_map, job.votes)
+        joints, notes = file_joints(bvh, joint_map, job.votes)
         joints, changed = convert(joints, bvh.fps, job.convention, rules.min_frames, hold=True)
     except BvhError as error:
         return [Skipped(job.name, "unreadable BVH", str(error))]

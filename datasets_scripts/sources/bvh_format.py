@@ -13,7 +13,7 @@ import numpy as np
 
 from datasets_scripts.schema import FPS
 from datasets_scripts.sources.clips import check_fps
-from datasets_scripts.sources.reading import read_text
+from datasets_scripts.sources.reading import read_text, unix_lines
 
 _MAX_JOINTS = 2000
 _LARGEST = 1e7  # of lengths in any unit, and of degrees
@@ -94,8 +94,7 @@ def parse_bvh(text: str, fps: float | None = None, max_frames: int | None = None
     Returns:
         Hierarchy and motion.
     """
-    # An old editor's end-of-file mark, and the line ends of old systems.
-    text = text.rstrip("\x1a\0 \t").replace("\r\n", "\n").replace("\r", "\n")
+    text = unix_lines(text.rstrip("\x1a\0 \t"))  # without an old editor's end-of-file mark
     if not re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE):
         raise BvhError(f"is not a BVH file: it begins with {text[:20]!r}, expected HIERARCHY")
     match = re.search(r"^[^\S\n]*MOTION[^\S\n]*$", text, re.IGNORECASE | re.MULTILINE)
@@ -113,6 +112,8 @@ def parse_bvh(text: str, fps: float | None = None, max_frames: int | None = None
     if len(rows) == frames and max_frames is not None and frames > 2 * max_frames:
         places = np.unique(np.linspace(0, frames - 2, max_frames).astype(int)[:, None] + [0, 1])
         rows, frames = [rows[place] for place in places], len(places)
+    if frames < 1 and not rows:
+        raise BvhError(f"Frames is {frames}: the file holds no motion")
     bvh.values = _frames(rows, frames, columns, complete, bvh.notes)
     bvh.frame_time = _frame_time(seconds, len(bvh.values), fps)
     return bvh
@@ -134,15 +135,15 @@ def _frame_time(word: str, frames: int, fps: float | None) -> float:
 def _header(lines: list[str], first: int) -> tuple[int, str, int]:
     """Number of frames, what is said to be seconds a frame, and the index of the line after "Frame Time:"."""
     head = "\n".join(lines[:40])
-    match = re.match(r"\s*Frames\s*:\s*(\S+)\s+Frame\s+Time\s*:\s*(\S+)", head, re.IGNORECASE)
+    match = re.match(r"\s*Frames\s*:\s*(\S+)\s+Frame\s*Time\s*:\s*(\S+)", head, re.IGNORECASE)
     if match is None:
-        raise BvhError(f'line {first} is followed by no "Frames: N" and "Frame Time: seconds": the file is cut')
+        there = [line.strip() for line in lines[:40] if line.strip()][:2]
+        found = " and ".join(repr(line[:40]) for line in there) if there else "nothing: the file is cut"
+        raise BvhError(f'line {first} must be followed by "Frames: N" and "Frame Time: seconds", here by {found}')
     try:
         frames = int(match.group(1))
     except ValueError:
         raise BvhError(f"Frames must be a whole number, got {match.group(1)!r}") from None
-    if frames < 1:
-        raise BvhError(f"Frames is {frames}: the file holds no motion")
     return frames, match.group(2), head[: match.end()].count("\n") + 1
 
 

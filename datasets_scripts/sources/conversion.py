@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from datasets_scripts.schema import FPS, NOTE, Skipped
-from datasets_scripts.sources.body_check import BodyError, bridge_jumps, check_body, check_numbers
+from datasets_scripts.sources.body_check import BodyError, UpsideDownError, bridge_jumps, check_body, check_numbers
 from datasets_scripts.sources.clips import resample
 from datasets_scripts.sources.orientation import Convention
 from modeling_unimo.skeletons_unimo import HUMANML3D
@@ -44,12 +44,13 @@ def convert(
         raise UnusableClip(reason, detail) from error
     if joints.dtype not in (np.float32, np.float64):
         joints = joints.astype(np.float32)
+    still = is_still(joints)  # before few frames become one
     try:
         joints = resample(joints, fps)
     except ValueError as error:
         raise UnusableClip("cannot be converted", str(error)) from error
     notes = []
-    if is_still(joints):
+    if still:
         notes = [f"nothing moves in the clip ({len(joints)} frames at {FPS:g} fps)"]
         if hold and min_frames is not None and len(joints) < min_frames + 1:
             joints = hold_pose(joints, min_frames + 1)
@@ -62,6 +63,8 @@ def convert(
     joints, placed = place_toes(joints)
     try:
         unusual = check_body(joints, FPS)
+    except UpsideDownError as error:
+        raise UnusableClip("no body of a person", f"{error}; give it with --up") from error
     except BodyError as error:
         raise UnusableClip("no body of a person", str(error)) from error
     return joints, notes + [note for note in (bridged, placed) if note] + unusual
@@ -71,7 +74,7 @@ def is_still(joints: np.ndarray) -> bool:
     """Whether all frames of joints (T, J, 3) are one pose in one place, to the precision of a file's numbers.
 
     Args:
-        joints: (T, J, 3) metres.
+        joints: (T, J, 3) in any unit.
 
     Returns:
         Whether they are.

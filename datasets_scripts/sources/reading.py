@@ -11,6 +11,12 @@ from pathlib import Path
 from modeling_unimo.array_files_unimo import check_regular
 
 MAX_TEXT_BYTES = 256 << 20
+# By the byte order mark, or where it lacks by the NUL beside each of two ASCII letters.
+_UTF_16 = {
+    "utf-16": rb"\xff\xfe|\xfe\xff",
+    "utf-16-le": rb"(?:[\t\n\r -~]\0){2}",
+    "utf-16-be": rb"(?:\0[\t\n\r -~]){2}",
+}
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uff01-\uff5e]")
 
 
@@ -23,7 +29,12 @@ class Text:
 
     @property
     def lines(self) -> list[str]:
-        """The lines, which end at line feeds alone: a caption may hold U+2028 and other separators."""
+        """The lines, which end at line feeds alone: a caption may hold U+2028 and other separators.
+
+        A file without a line feed is of an old Mac, and its lines end at carriage returns.
+        """
+        if "\n" not in self.content:
+            return self.content.split("\r")
         return [line.removesuffix("\r") for line in self.content.split("\n")]
 
 
@@ -45,7 +56,7 @@ def motion_files(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
 
 
 def read_text(path: Path) -> Text:
-    """Reads a text file as UTF-8 (with or without a byte order mark), UTF-16, Shift-JIS or cp1252.
+    """Reads a text file as UTF-8 or UTF-16 (with or without a byte order mark), Shift-JIS or cp1252.
 
     Args:
         path: The file.
@@ -61,9 +72,10 @@ def read_text(path: Path) -> Text:
     if size > MAX_TEXT_BYTES:
         raise ValueError(f"{path.name} has {size >> 20} MB; at most {MAX_TEXT_BYTES >> 20} MB of text are read")
     data = path.read_bytes()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    utf_16 = next((name for name, begin in _UTF_16.items() if re.match(begin, data)), None)
+    if utf_16:
         try:
-            return Text(data.decode("utf-16"), "UTF-16")
+            return Text(data.decode(utf_16), "UTF-16")
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path.name} begins like UTF-16 but is not ({error.reason} at byte {error.start})"
@@ -85,6 +97,30 @@ def read_text(path: Path) -> Text:
         if encoding == "cp1252" or sum(bool(_JAPANESE.match(c)) for c in foreign) > 0.8 * len(foreign):
             return Text(content, {"cp932": "Shift-JIS"}.get(encoding, encoding))
     raise ValueError(f"{path.name}: {problem}, nor UTF-16, Shift-JIS or cp1252; save it as UTF-8")
+
+
+def unix_lines(content: str) -> str:
+    """Text whose lines end at line feeds, whatever system wrote it; not for text that may hold a carriage return.
+
+    Args:
+        content: The text.
+
+    Returns:
+        The text.
+    """
+    return content.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def for_convert_motion(text: str) -> str:
+    """An error or a note of a reader, for a place that has none of the options which it names.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The text, with the command that has the options.
+    """
+    return re.sub(r"--(joint_map|up|fps)\b", r"--\1 of `unimo convert-motion`", text)
 
 
 def normal_form(name: str) -> str:

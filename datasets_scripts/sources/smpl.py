@@ -276,7 +276,7 @@ def to_joints(
         motion: the parameters.
         body_model: see `joints_from_smpl`; None is the average skeleton.
         up: the axis that points up, or "auto": by how the body stands.
-        fps: frames per second where the file does not tell; video's 30 if None.
+        fps: frames per second, in place of what the file tells; None for that, or video's 30.
         convention: the axes, where they are known from other files, in place of `up`.
 
     Returns:
@@ -309,11 +309,10 @@ def to_joints(
 def _check(motion: SmplMotion, fps: float | None) -> tuple[float, list[str]]:
     """The frame rate of a motion that can be converted, with a note where it was assumed."""
     notes = []
-    rate = motion.fps
+    rate = motion.fps if fps is None else fps
     if rate is None:
-        rate = VIDEO_FPS if fps is None else fps
-        if fps is None:
-            notes.append(f"no frame rate in the file: taken as {VIDEO_FPS:g} fps")
+        rate = VIDEO_FPS
+        notes.append(f"no frame rate in the file: taken as {VIDEO_FPS:g} fps")
     poses, trans = motion.poses[:, : 3 * NUM_JOINTS], motion.trans
     check_length(len(poses), rate)
     if len(poses) < 2:
@@ -352,7 +351,7 @@ def smpl_to_features(
         path: The file.
         body_model: File of SMPL, SMPL-H or SMPL-X; None for the average skeleton.
         up: The axis that points up, or "auto".
-        fps: Frames per second of a file that does not tell.
+        fps: Frames per second, in place of what the file tells.
 
     Returns:
         Features at 20 fps, and the notes.
@@ -367,9 +366,19 @@ def smpl_to_features(
         joints, notes = to_joints(bodies[0], body_model, up, fps)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if len(bodies) > 1:
-        notes.append(f"{len(bodies)} people in the file: the first one ({bodies[0].name}) is taken")
-    return np.asarray(joints_to_features(joints), dtype=np.float32), notes
+    return np.asarray(joints_to_features(joints), dtype=np.float32), notes + others(bodies)
+
+
+def others(bodies: Sequence[SmplMotion]) -> list[str]:
+    """A note where the first of several people in a file is taken.
+
+    Args:
+        bodies: The people.
+
+    Returns:
+        The note, if any.
+    """
+    return [f"{len(bodies)} people in the file: the first one ({bodies[0].name}) is taken"] if len(bodies) > 1 else []
 
 
 def iter_clips(
@@ -392,7 +401,7 @@ def iter_clips(
         body_model: file of SMPL, SMPL-H or SMPL-X; None for the average skeleton.
         up: the axis that points up, or "auto": decided once for all files whose arrays have the same names.
         facing: see `joints_to_features`.
-        fps: frames per second of files that do not tell (30).
+        fps: frames per second of all files, in place of what they tell; None for that, or video's 30.
         workers: processes that convert.
 
     Yields:

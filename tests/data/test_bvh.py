@@ -259,7 +259,12 @@ BAD = {
     "zero frame time": (lambda t: t.replace("Frame Time: 0.0500000", "Frame Time: 0"), "Frame Time is 0"),
     "frame time in milliseconds": (lambda t: t.replace("Frame Time: 0.0500000", "Frame Time: 50"), "Frame Time is 50"),
     "frame time no number": (lambda t: t.replace("Frame Time: 0.0500000", "Frame Time: 0,05"), "'0,05'"),
-    "no frames": (lambda t: t.replace("Frames: 60", "Frames: 0"), "no motion"),
+    "no frames": (lambda t: re.sub(r"Frames: 60\n(.*)\n(?s:.*)", r"Frames: 0\n\1\n", t), "no motion"),
+    "a frame rate": (
+        lambda t: t.replace("Frame Time: 0.0500000", "Frame Rate: 20"),
+        "must be followed by .*, here by 'Frames: 60' and 'Frame Rate: 20'",
+    ),
+    "nothing behind MOTION": (lambda t: t[: t.index("Frames")], "here by nothing: the file is cut"),
     "frames no number": (lambda t: t.replace("Frames: 60", "Frames: many"), "'many'"),
     "NaN in a frame": (lambda t: t.rsplit(" ", 1)[0] + " nan\n", "NaN"),
     "words in a frame": (lambda t: t.rsplit(" ", 1)[0] + " oops\n", "is not a number"),
@@ -268,6 +273,21 @@ BAD = {
     "no BVH at all": (lambda t: "hello", "HIERARCHY"),
     "empty": (lambda t: "", "HIERARCHY"),
 }  # fmt: skip
+
+
+ODD = {
+    "frames and none said": lambda t: t.replace("Frames: 60", "Frames: 0").encode(),
+    "frame time in one word": lambda t: t.replace("Frame Time", "FrameTime").encode(),
+    "UTF-16 without its mark": lambda t: t.encode("utf-16-le"),
+    "UTF-16 without its mark, big end first": lambda t: t.encode("utf-16-be"),
+    "lines of an old Mac": lambda t: t.replace("\n", "\r").encode(),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_files_are_read_whole(tmp_path, case: str) -> None:
+    (tmp_path / "odd.bvh").write_bytes(ODD[case](files.bvh_text()))
+    np.testing.assert_allclose(bvh.to_joints(bvh.read_bvh(tmp_path / "odd.bvh")).joints, files.joints(60), atol=2e-4)
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -341,6 +361,14 @@ def test_a_file_in_which_nothing_moves_is_kept_and_told(tmp_path, frames, second
     head, feet = features_to_joints(clip.features)[0, [15, 10], 1]
     assert head - feet > 1.2
     assert len(bvh.bvh_to_features(tmp_path / "still.bvh")) == max(frames - 1, 4)
+
+
+@pytest.mark.parametrize(("frames", "fps"), [(2, 30), (6, 120), (5, 20)])
+def test_a_short_motion_is_no_pose(tmp_path, frames: int, fps: float) -> None:
+    (tmp_path / "short.bvh").write_text(files.bvh_text(frames=frames, fps=fps))
+    files.write_captions(tmp_path, [{"id": "short", "caption": "a person walks."}])
+    (skipped,) = [item for item in bvh.iter_clips(tmp_path) if getattr(item, "kind", CLIP) == CLIP]
+    assert skipped.reason == "too short (fewer than 8 frames)"
 
 
 def still_bvh(frames: int, seconds: str) -> str:

@@ -8,15 +8,17 @@ import pytest
 from character_rigs import character, glb_bytes, glb_document
 from motion_files import bvh_text, joints
 
+from benchmarks.amass_files import recording
 from datasets_scripts.locks import locked_output
 from datasets_scripts.sources.clips import resample
 from modeling_unimo.export_unimo import save_motion
-from modeling_unimo.generate import read_whole_motion
+from modeling_unimo.generate import parse_arguments, read_motion
+from modeling_unimo.inputs_unimo import load_motion
 from modeling_unimo.joint_names_unimo import JOINT_NAMES
 from modeling_unimo.motion_representation import features_to_joints, joints_to_features
 from modeling_unimo.skeletons_unimo import HUMANML3D, KIT
 from unimo.convert_motion import main
-from unimo.motion_files import read_motion_file
+from unimo.motion_files import read_motion_argument, read_motion_file
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,8 @@ def test_any_rigid_motion_is_read_back_from_usd(tmp_path: Path, seed: int) -> No
 def test_describe_reads_what_convert_motion_reads(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip({".usda": "pxr", ".glb": "pygltflib", ".csv": "csv"}[suffix])
     clip = joints(60, 30)
-    features = read_whole_motion(save_motion(tmp_path / f"clip{suffix}", clip, fps=30))
+    path = save_motion(tmp_path / f"clip{suffix}", clip, fps=30)
+    features = read_motion(parse_arguments(["--describe", str(path)]), HUMANML3D.feature_dim, HUMANML3D.fps)
     expected = joints_to_features(resample(clip, 30, 20), target_offsets=HUMANML3D.default_offsets)
     assert features.dtype == np.float32 and np.abs(features - expected).max() < 1e-2
 
@@ -176,6 +179,10 @@ def test_usd_without_one_moving_skeleton_is_refused(tmp_path: Path) -> None:
             read_motion_file(path)
 
 
+def _without_frames(text: str) -> str:
+    return text.replace("Frames: 5", "Frames: 0")[: text.index("Frame Time") + len("Frame Time: 0.0500000")] + "\n"
+
+
 def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     def written(name: str, content: bytes | str) -> Path:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -190,7 +197,7 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
         (tmp_path, "unknown suffix"),
         (written("a.obj", "v 0 0 0"), "unknown suffix; motions are read from .npy"),
         (written("script.bvh", "#!/bin/sh\nrm -rf /\n"), "script.bvh: is not a BVH file"),
-        (written("zero.bvh", bvh_text(frames=5).replace("Frames: 5", "Frames: 0")), "zero.bvh: Frames is 0"),
+        (written("zero.bvh", _without_frames(bvh_text(frames=5))), "zero.bvh: Frames is 0"),
         (written("a.glb", "glTF and much more than that"), "a.glb: glTF version"),
         (written("still.glb", glb_bytes(still, data)), "still.glb: no animation in it moves the skeleton"),
         (written("a.usd", "#!/bin/sh"), "a.usd: is not a USD file"),
@@ -209,6 +216,94 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="use one of .npy, .npz"):
         main([str(tmp_path / "good.csv"), str(tmp_path / "out" / "x.obj")])
     assert not (tmp_path / "out").exists()
+
+
+TURNS = {
+    "Z up": ([[1, 0, 0], [0, 0, -1], [0, 1, 0]], 1),
+    "Y down": ([[1, 0, 0], [0, -1, 0], [0, 0, -1]], 1),
+    "left-handed": ([[-1, 0, 0], [0, 1, 0], [0, 0, 1]], 1),
+    "whole millimetres": (np.eye(3), 1000),
+}
+
+
+@pytest.mark.parametrize("case", TURNS)
+def test_joints_of_any_axes_and_unit_become_metres(tmp_path: Path, case: str, capsys: pytest.CaptureFixture) -> None:
+    turn, scale = TURNS[case]
+    clip = joints(60)
+    turned = clip @ np.array(turn).T * scale
+    np.save(tmp_path / "a.npy", turned if scale == 1 else turned.round().astype(np.int32))
+    motion = read_motion_file(tmp_path / "a.npy")
+    assert np.abs(motion.joints - clip).max() < 1e-3
+    assert motion.notes[0] == "no frame rate in the file: taken as 20 fps" and "up" in motion.notes[1]
+    np.savez(tmp_path / "b.npz", joints=turned, fps=20)
+    assert np.abs(read_motion_file(tmp_path / "b.npz").joints - clip).max() < 1e-3
+    described = read_motion(parse_arguments(["--describe", str(tmp_path / "b.npz")]), 263, 20.0)
+    assert np.abs(described - joints_to_features(clip, target_offsets=HUMANML3D.default_offsets)).max() < 1e-2
+    assert "b.npz: " in capsys.readouterr().err
+
+
+def test_what_is_no_body_is_told_by_every_command_and_not_described(tmp_path: Path) -> None:
+    clip = joints(60)
+    np.save(tmp_path / "order.npy", clip[:, ::-1])
+    features = joints_to_features(clip).astype(np.float32)
+    np.save(tmp_path / "normalised.npy", (features - features.mean(0)) / (features.std(0) + 0.001))
+    save_motion(tmp_path / "centimetres.csv", clip * 100)
+    for name in ("order.npy", "normalised.npy", "centimetres.csv"):
+        motion = read_motion_file(tmp_path / name)
+        assert any(note.startswith("no body of a person: ") for note in motion.notes), name
+    with pytest.raises(ValueError, match="order.npy: no body of a person"):
+        read_motion(parse_arguments(["--describe", str(tmp_path / "order.npy")]), 263, 20.0)
+
+
+def test_people_and_rate_of_smpl_parameters_are_told_and_taken(tmp_path: Path) -> None:
+    import torch
+
+    arrays = {key: torch.from_numpy(recording(60, fps=30.0)[key]) for key in ("poses", "trans")}
+    arrays["fps"] = torch.tensor(30.0)
+    torch.save({"one": arrays, "two": arrays}, tmp_path / "people.pt")
+    torch.save(arrays, tmp_path / "one.pt")
+    assert any("2 people in the file" in note for note in read_motion_file(tmp_path / "people.pt").notes)
+    assert len(read_motion_file(tmp_path / "one.pt").joints) == 40
+    assert len(read_motion_file(tmp_path / "one.pt", fps=60).joints) == 20
+
+
+IDLE = [
+    ("a.npy", ["--joint_map", "map.json"], "joint_map can have no effect: the file holds joint positions"),
+    ("a.npy", ["--body_model", "none.npz"], "body_model can have no effect: the file holds joint positions"),
+    ("f.npy", ["--up", "z"], "up can have no effect: the file holds features"),
+    ("a.csv", ["--up", "z"], "up can have no effect: the file holds a table of joints"),
+    ("a.bvh", ["--body_model", "none.npz"], "body_model can have no effect: the file holds a rig"),
+    ("text.npz", [], "fps must be one number, got <U4 of shape .*; give the rate with --fps"),
+    ("zero.npz", [], "frames per second must be 5 to 1000, got 0; give the rate with --fps"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), IDLE)
+def test_options_and_rates_without_effect_are_refused(tmp_path: Path, name: str, options: list, message: str) -> None:
+    clip = joints(20)
+    np.save(tmp_path / "a.npy", clip)
+    save_motion(tmp_path / "f.npy", clip)
+    save_motion(tmp_path / "a.csv", clip)
+    save_motion(tmp_path / "a.bvh", clip)
+    np.savez(tmp_path / "text.npz", joints=clip, fps="fast")
+    np.savez(tmp_path / "zero.npz", joints=clip, fps=0)
+    (tmp_path / "map.json").write_text("{}", encoding="utf-8")
+    options = [str(tmp_path / word) if word.endswith(".json") else word for word in options]
+    with pytest.raises(SystemExit, match=f"{name}: {message}"):
+        main([str(tmp_path / name), str(tmp_path / "out.csv"), *options])
+    assert not (tmp_path / "out.csv").exists()
+    if not options:
+        main([str(tmp_path / name), str(tmp_path / "out.csv"), "--fps", "30"])
+
+
+def test_advice_names_a_command_that_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "rate.bvh"
+    path.write_text(bvh_text(frames=20).replace("Frame Time: 0.0500000", "Frame Time: 50"), encoding="utf-8")
+    for read in (load_motion, lambda path: read_motion_argument(path, has_options=False)):
+        with pytest.raises(ValueError, match="give the rate with --fps of `unimo convert-motion`"):
+            read(path)
+    main([str(path), str(tmp_path / "out.bvh"), "--fps", "20"])
+    assert load_motion(tmp_path / "out.bvh").shape == (19, 263)
 
 
 def test_a_file_that_another_process_writes_is_refused(tmp_path: Path) -> None:
