@@ -18,6 +18,7 @@ from datasets_scripts.findings import OK, WARNING, WRONG, Report, some
 from datasets_scripts.schema import CAPTION, FPS, NOTE, Clip
 from datasets_scripts.sources.amass.proof import Evidence, check_reference, find_reference
 from datasets_scripts.sources.body_check import BodyError, check_numbers
+from datasets_scripts.sources.clips import BEYOND, ClipRules, part_fault
 from datasets_scripts.sources.humanml3d import (
     RULES,
     SPLIT_FILES,
@@ -98,7 +99,7 @@ def examine(
         chosen = None
         report.add("captions", "no folder to take", "one", WRONG, str(error))
     for text_folder in sorted(path for path in folder.glob("texts*") if path.is_dir()):
-        _check_texts(text_folder, names, lengths, fps, text_folder == chosen, progress, report)
+        _check_texts(text_folder, names, lengths, fps, RULES[dim], text_folder == chosen, progress, report)
     _check_statistics(folder, skeleton, sample, report)
     if evidence is not None:
         _check_origin(folder, evidence, reference, report)
@@ -273,6 +274,7 @@ def _check_texts(
     names: list[str],
     lengths: dict[str, int],
     fps: float,
+    rules: ClipRules,
     chosen: bool,
     progress: bool,
     report: Report,
@@ -288,7 +290,8 @@ def _check_texts(
         report.add(f"{what} names without captions", f"{len(missing)}: {some(missing)}", 0, verdict, "add the files")
     reasons: dict[tuple[str, str], list[str]] = {}
     captions = thoughts = 0
-    empty, beyond = [], []
+    empty: list[str] = []
+    tags: dict[str, list[str]] = {}
     for name, path in tqdm(files.items(), desc=folder.name, disable=not progress):
         try:
             texts = read_texts(path)
@@ -301,9 +304,11 @@ def _check_texts(
             empty.append(name)
         for skip in texts.skipped:
             reasons.setdefault((skip.kind, skip.reason), []).append(skip.id)
-        duration = lengths.get(name, 0) / fps
-        if duration and any(max(c.start, c.end) > duration + 1 / fps for c in texts.captions):
-            beyond.append(name)
+        for caption in texts.captions if name in lengths else ():
+            part = caption.start or caption.end
+            fault = part_fault(caption, min(lengths[name], rules.crop_frames), fps, rules) if part else None
+            if fault is not None:
+                tags.setdefault(fault[0], []).append(name)
     report.add(f"{what} captions", captions)
     if thoughts or "think" in folder.name:
         verdict = OK if thoughts == captions else WARNING
@@ -314,9 +319,9 @@ def _check_texts(
         verdict = WARNING if kind == NOTE else WRONG
         remedy = "" if kind == NOTE else "mend the lines as caption#word/POS ...#start#end; the build skips only them"
         report.add(f"{what} {reason}", f"{len(places)}: {some(places)}", 0, verdict, remedy)
-    if beyond:
-        remedy = "mend the times; the build cuts them at the clip's end"
-        report.add(f"{what} times beyond the clip", f"{len(beyond)}: {some(beyond)}", 0, WARNING, remedy)
+    for reason, places in tags.items():
+        remedy = "" if reason == BEYOND else "mend the times, or leave them: the build leaves these captions out"
+        report.add(f"{what} {reason}", f"{len(places)}: {some(places)}", 0, WARNING, remedy)
 
 
 # ---------------------------------------------------------------------------------------------------- statistics

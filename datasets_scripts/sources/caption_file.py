@@ -18,6 +18,7 @@ CAPTIONS_HELP = (
     'one JSON object per line, such as {"id": "walk_01", "captions": ["a person walks."], "split": "train"} '
     '("file" may stand for "id"; a caption may be an object with text, start, end in seconds, thought)'
 )
+_SUFFIX = re.compile(r"\.(bvh|npy|npz|pt|pth|pkl)(?=#|$)", re.IGNORECASE)  # also before a person's name
 _KEYS = {"id", "file", "caption", "captions", "split", "thought"}
 _CAPTION_KEYS = {"text", "start", "end", "thought"}
 _SPLIT_NAMES = {
@@ -94,7 +95,7 @@ def read_captions(path: Path) -> CaptionFile:
             continue
         where = f"{path.name} line {number}"
         try:
-            record = _record(json.loads(line), where, result.skipped)
+            record = _record(json.loads(line, object_pairs_hook=_object), where, result.skipped)
         except json.JSONDecodeError as error:
             result.skipped.append(Skipped(where, "caption line is not JSON", str(error), CAPTION))
         except RecursionError:
@@ -104,12 +105,29 @@ def read_captions(path: Path) -> CaptionFile:
         else:
             known = result.records.setdefault(record.id, record)
             if known is not record:
-                known.captions += record.captions
-                known.split = known.split or record.split
+                result.skipped += _join(known, record)
     if not result.records:
         reasons = "; ".join(f"{skip.id}: {skip.detail}" for skip in result.skipped[:3])
         raise ValueError(f"{path} holds no usable line ({reasons or 'it is empty'}); each must be {CAPTIONS_HELP}")
     return result
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; of two values of one key, Python would drop the first without a word."""
+    keys = [key for key, _ in pairs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the key {twice!r} is given twice")
+    return dict(pairs)
+
+
+def _join(known: Record, other: Record) -> list[Skipped]:
+    """Adds another record of the same motion; says where it names another split."""
+    known.captions += other.captions
+    clash = known.split and other.split and known.split != other.split
+    known.split = known.split or other.split
+    detail = f"{known.split} and {other.split}"
+    return [Skipped(known.id, "named in two splits (the first one counts)", detail, NOTE)] if clash else []
 
 
 def _given(entry: dict, key: str) -> object:
@@ -148,11 +166,11 @@ def _record(entry: object, where: str, skipped: list[Skipped]) -> Record:
             skipped.append(Skipped(where, "caption is unusable", str(error), CAPTION))
             continue
         captions.append(caption if caption.thought or not thought else replace(caption, thought=thought.strip()))
-    split = _given(entry, "split")
-    if split is not None and str(split).lower() not in _SPLIT_NAMES:
-        skipped.append(Skipped(where, "unknown split (ignored)", f"{split!r}", NOTE))
-        split = None
-    return Record(name, captions, _SPLIT_NAMES[str(split).lower()] if split is not None else None)
+    given = _given(entry, "split")
+    split = _SPLIT_NAMES.get(str(given).strip().lower())
+    if given is not None and split is None:
+        skipped.append(Skipped(where, "unknown split (ignored)", f"{given!r}", NOTE))
+    return Record(name, captions, split)
 
 
 def _listed(value: object, key: str) -> list:
@@ -185,6 +203,8 @@ def _caption(entry: object, where: str, skipped: list[Skipped]) -> Caption:
     times = [_given(entry, key) for key in ("start", "end")]
     if any(isinstance(time, bool) or not isinstance(time, (int, float, type(None))) for time in times):
         raise ValueError("start and end must be numbers of seconds")
+    if times[0] and times[1] is None:
+        raise ValueError(f"start {times[0]:g} is given without an end; give both in seconds")
     try:
         start, end = (float(time or 0.0) for time in times)  # type: ignore[arg-type]
     except OverflowError:
@@ -246,7 +266,7 @@ def match_records(records: dict[str, Record], files: Iterable[str]) -> tuple[dic
         files: Names of the motion files, relative and without suffix.
 
     Returns:
-        Records by name, and those that name no file or more than one.
+        Records by name, and those that name no file, more than one, or one in two splits.
     """
     exact = {normal_form(name): name for name in files}
     bare: dict[str, list[str]] = {}
@@ -255,12 +275,13 @@ def match_records(records: dict[str, Record], files: Iterable[str]) -> tuple[dic
     matched: dict[str, Record] = {}
     faults = []
     for key, record in records.items():
-        wanted = re.sub(r"\.(bvh|npy)$", "", key.replace("\\", "/").removeprefix("./"), flags=re.IGNORECASE)
-        choices = [exact[wanted]] if wanted in exact else bare.get(wanted, [])
+        path = key.replace("\\", "/").removeprefix("./")
+        stem = _SUFFIX.sub("", path)
+        choices = next(([exact[name]] for name in (path, stem) if name in exact), bare.get(stem, []))
         if len(choices) == 1:
             known = matched.setdefault(choices[0], record)
             if known is not record:
-                known.captions += record.captions
+                faults += _join(known, record)
         elif choices:
             faults.append(Skipped(key, "captions for more than one file", ", ".join(choices[:3]), CAPTION))
         else:

@@ -18,7 +18,7 @@ from datasets_scripts.schema import CAPTION, FPS, MAX_FRAMES, NOTE, Caption, Cli
 MAX_SECONDS = 3600.0  # bounds the memory of a clip
 _RATES = (5.0, 1000.0)  # frames per second: slower ones lose steps and waves
 SUBCLIPS = ("tagged", "per_caption", "none")
-_BEYOND = "time tag beyond the clip (cut at its end)"
+BEYOND = "time tag beyond the clip (cut at its end)"
 
 
 @dataclass(frozen=True)
@@ -181,21 +181,21 @@ def make_rows(clip: Clip, rules: ClipRules, subclips: str = "tagged") -> Iterato
     pieces = rules.long_clips == "split" and len(clip.features) > rules.max_frames
     in_row = subclips == "tagged" and not pieces
     # A part that stays in the row is a part of what is left of the clip there.
-    shown = replace(clip, features=clip.features[: rules.crop_frames]) if in_row else clip
+    frames = min(len(clip.features), rules.crop_frames) if in_row else len(clip.features)
     whole = [caption for caption in clip.captions if not caption.start and not caption.end]
     tagged: list[Caption] = []
     for caption in clip.captions:
         if caption.start or caption.end:
-            fault = (
-                _part_fault(caption, shown, rules) if subclips != "none" else ("part of a clip (subclips none)", "")
-            )
+            fault: tuple[str, str] | None = ("part of a clip (subclips none)", "")
+            if subclips != "none":
+                fault = part_fault(caption, frames, clip.fps, rules)
             if fault is not None:
-                kind = NOTE if fault[0] == _BEYOND else CAPTION
+                kind = NOTE if fault[0] == BEYOND else CAPTION
                 yield Skipped(_part_name(clip, caption), fault[0], fault[1], kind)
-            if fault is None or fault[0] == _BEYOND:
+            if fault is None or fault[0] == BEYOND:
                 tagged.append(caption)
     if in_row:
-        duration = len(shown.features) / clip.fps
+        duration = frames / clip.fps
         kept = [
             c if c.end <= duration else replace(c, end=duration) for c in clip.captions if c in whole or c in tagged
         ]
@@ -208,35 +208,45 @@ def make_rows(clip: Clip, rules: ClipRules, subclips: str = "tagged") -> Iterato
         name = _part_name(clip, caption)
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name}_{names[name]}"
-        part = clip.features[slice(*_part(caption, clip))]
+        part = clip.features[slice(*_part(caption, frames, clip.fps))]
         yield from _apply(
             replace(clip, id=name, features=part, captions=[replace(caption, start=0.0, end=0.0)]), rules
         )
 
 
-def _part(caption: Caption, clip: Clip) -> tuple[int, int]:
-    return int(caption.start * clip.fps), int(min(caption.end * clip.fps, len(clip.features)))
+def _part(caption: Caption, frames: int, fps: float) -> tuple[int, int]:
+    return int(caption.start * fps), int(min(caption.end * fps, frames))
 
 
 def _part_name(clip: Clip, caption: Caption) -> str:
     return f"{clip.id}@{caption.start:g}-{caption.end:g}"
 
 
-def _part_fault(caption: Caption, clip: Clip, rules: ClipRules) -> tuple[str, str] | None:
-    """Why a caption's time tags cannot be used, with particulars; None where they can."""
-    duration = len(clip.features) / clip.fps
+def part_fault(caption: Caption, frames: int, fps: float, rules: ClipRules) -> tuple[str, str] | None:
+    """Why the time tags of a caption cannot be used, or are cut (`BEYOND`).
+
+    Args:
+        caption: The caption of a part.
+        frames: Length of the clip.
+        fps: Frames per second of the tags.
+        rules: The lengths to keep.
+
+    Returns:
+        The reason and its particulars; None where nothing is wrong.
+    """
+    duration = frames / fps
     tags = f"{caption.start:g} to {caption.end:g} s in a clip of {duration:.2f} s"
     if not (math.isfinite(caption.start) and math.isfinite(caption.end)) or not 0 <= caption.start < caption.end:
         return "time tags make no part of the clip", tags
     if caption.start >= duration:
         return "time tags begin after the clip's end", tags
-    start, end = _part(caption, clip)
+    start, end = _part(caption, frames, fps)
     if not rules.min_frames <= end - start:
         return f"part too short (fewer than {rules.min_frames} frames)", f"{end - start} frames"
     if end - start > rules.max_frames and rules.long_clips == "drop":
         return f"part too long (more than {rules.max_frames} frames)", f"{end - start} frames"
-    if caption.end > duration + 1.0 / clip.fps:
-        return _BEYOND, tags
+    if caption.end > duration + 1.0 / fps:
+        return BEYOND, tags
     return None
 
 

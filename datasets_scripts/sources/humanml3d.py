@@ -193,7 +193,7 @@ def _read_line(line: str, where: str, result: TextFile) -> None:
     fields = line.split("#")
     at = next((i for i in range(1, len(fields) - 2) if _is_tag_field(fields, i)), None)
     if at is None:
-        reason = "caption line lacks fields" if len(fields) < 4 else "caption line has no tokens, start and end"
+        reason = "caption line lacks fields" if len(fields) < 4 else "fields are not word/POS, start and end"
         result.skipped.append(Skipped(where, reason, line[:80], CAPTION))
         return
     text = "#".join(fields[:at]).strip()

@@ -46,13 +46,16 @@ def motion_files(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
         suffixes: Endings of the names, in lower case; those of the files may be in capitals.
 
     Returns:
-        Files by name without ending, relative to the folder, in order.
+        Files by name without ending, relative to the folder, in order; with its ending where another file has the
+        name already.
     """
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in suffixes and not path.is_dir()
-    }
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in suffixes and not path.is_dir():
+            name = path.relative_to(folder)
+            stem = name.with_suffix("").as_posix()
+            files[name.as_posix() if stem in files else stem] = path
+    return files
 
 
 def read_text(path: Path) -> Text:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from datasets_scripts import doctor
+from datasets_scripts.schema import Skipped
+from datasets_scripts.sources import humanml3d
 from modeling_unimo.motion_representation import HUMANML3D
 
 LINE = "a man kicks.#a/DET man/NOUN kick/VERB#0.0#0.0"
@@ -89,6 +91,26 @@ def test_everything_wrong_is_named_with_a_remedy(folder, case: str) -> None:
     assert case in wrong(report) and not report.healthy
     finding = next(f for f in report.findings if f.what == case and f.verdict == doctor.WRONG)
     assert finding.remedy and finding.remedy in report.table()
+
+
+TIMES = {
+    "2.0#1.0": "time tags make no part of the clip",
+    "-1.0#2.0": "time tags make no part of the clip",
+    "inf#inf": "time tags make no part of the clip",
+    "90.0#99.0": "time tags begin after the clip's end",
+    "1.0#1.2": "part too short (fewer than 40 frames)",
+    "0.5#99.0": "time tag beyond the clip (cut at its end)",
+}
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_what_build_leaves_out_for_its_times_the_doctor_names(folder, times: str) -> None:
+    with open(folder / "texts" / "000000.txt", "a", encoding="utf-8") as file:
+        file.write(f"a man kicks.#a/DET man/NOUN kick/VERB#{times}\n")
+    skipped = [item for item in humanml3d.iter_clips(folder) if isinstance(item, Skipped)]
+    assert TIMES[times] in {item.reason for item in skipped}
+    (finding,) = [f for f in doctor.examine(folder).findings if f.what == f"texts/ {TIMES[times]}"]
+    assert finding.found == "1: 000000" and finding.verdict == doctor.WARNING
 
 
 def evaluator_std(std: np.ndarray, factor: float = 25.0) -> np.ndarray:

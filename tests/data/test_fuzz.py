@@ -515,7 +515,7 @@ def test_motions_to_describe(folder: Path, data: bytes, archived: bytes) -> None
         path.write_bytes(content)
         unset = dict.fromkeys(("end", "body_model", "joint_map", "up", "fps"))
         asked = argparse.Namespace(describe=path, start=0.0, **unset)
-        features = read_or_refused(generate.read_motion, asked, 20.0, named=name, memory=True)
+        features = read_or_refused(generate.read_motion, asked, 263, 20.0, named=name, memory=True)
         assert features is None or np.isfinite(features).all()
 
 

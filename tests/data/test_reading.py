@@ -20,6 +20,8 @@ TEXTS = {
     "UTF-8 with a byte order mark": (JAPANESE.encode("utf-8-sig"), JAPANESE, ""),
     "UTF-16, little end first": (b"\xff\xfe" + JAPANESE.encode("utf-16-le"), JAPANESE, "UTF-16"),
     "UTF-16, big end first": (b"\xfe\xff" + JAPANESE.encode("utf-16-be"), JAPANESE, "UTF-16"),
+    "UTF-16 without a mark": (FRENCH.encode("utf-16-le"), FRENCH, "UTF-16"),
+    "UTF-16 without a mark, big end first": (FRENCH.encode("utf-16-be"), FRENCH, "UTF-16"),
     "Shift-JIS": (JAPANESE.encode("cp932"), JAPANESE, "Shift-JIS"),
     "cp1252": (FRENCH.encode("cp1252"), FRENCH, "cp1252"),
     "nothing": (b"", "", ""),
@@ -50,6 +52,8 @@ def test_others_are_refused_by_byte_and_line(tmp_path, case: str) -> None:
 def test_lines_end_at_line_feeds_alone(tmp_path) -> None:
     (tmp_path / "a.txt").write_bytes("one\u2028still one\x85\x0c\r\ntwo\rstill two\n".encode())
     assert read_text(tmp_path / "a.txt").lines == ["one\u2028still one\x85\x0c", "two\rstill two", ""]
+    (tmp_path / "a.txt").write_bytes(b"an old\rMac's\r")
+    assert read_text(tmp_path / "a.txt").lines == ["an old", "Mac's", ""]
 
 
 def test_names_are_compared_in_one_form() -> None:
