@@ -21,16 +21,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 
-from benchmarks.networks import Setting, codec, full_tokenizer
+from benchmarks.networks import Setting, codec, full_tokenizer, judge
 from datasets_scripts import build
 from datasets_scripts.captioned_motions import captioned_motions
-from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import load_motion_dataset
-from modeling_unimo import TextMotionEvaluatorConfig, TextMotionEvaluatorModel, UniMoProcessor
+from modeling_unimo import UniMoProcessor
 from modeling_unimo.files_unimo import write_json
 from train import grpo, sft
 from train.engine.stages import peak_memory_mb
@@ -63,14 +61,11 @@ def _make_folders(root: Path, hidden_size: int, layers: int) -> int:
     base.save_pretrained(root / "base")
     tokenizer.save_pretrained(root / "base")
 
-    for part in codec(Setting(torch.device("cpu"))):
+    setting = Setting(torch.device("cpu"))
+    for part in codec(setting):
         part.save_pretrained(root / "vqvae")
-
-    spoken = sorted({token.rsplit("/")[0] for e in entries for text in e.texts for token in tokenize_caption(text)})
-    config = TextMotionEvaluatorConfig(vocabulary=["sos", "eos", "unk", *spoken], learned_word_embeddings=True)
-    evaluator = TextMotionEvaluatorModel(config)
-    evaluator.set_statistics(np.zeros(263), np.ones(263))
-    evaluator.save_pretrained(root / "evaluator")
+    spoken = [text for e in entries for text in e.texts]
+    judge(setting, spoken, learned_word_embeddings=True).save_pretrained(root / "evaluator")
     return sum(p.numel() for p in base.parameters())
 
 

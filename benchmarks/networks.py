@@ -147,12 +147,13 @@ def codec(setting: Setting) -> tuple[MotionVQVAEModel, MotionFeatureExtractor]:
     return vqvae, MotionFeatureExtractor(mean=[0.0] * 263, std=[1.0] * 263)
 
 
-def judge(setting: Setting, texts: list[str]) -> TextMotionEvaluatorModel:
+def judge(setting: Setting, texts: list[str], learned_word_embeddings: bool = False) -> TextMotionEvaluatorModel:
     """An evaluator of the published size.
 
     Args:
         setting: Device, sizes and repeats of the run.
         texts: Captions whose words it knows.
+        learned_word_embeddings: As in its configuration.
 
     Returns:
         The evaluator, with random weights, mean 0 and deviation 1.
@@ -162,7 +163,10 @@ def judge(setting: Setting, texts: list[str]) -> TextMotionEvaluatorModel:
     if setting.tiny:
         names = ("movement_hidden_size", "movement_latent_size", "text_hidden_size", "motion_hidden_size")
         sizes = dict.fromkeys(names, 12) | {"embedding_size": 10}
-    evaluator = TextMotionEvaluatorModel(TextMotionEvaluatorConfig(vocabulary=["sos", "eos", "unk", *words], **sizes))
+    config = TextMotionEvaluatorConfig(
+        vocabulary=["sos", "eos", "unk", *words], learned_word_embeddings=learned_word_embeddings, **sizes
+    )
+    evaluator = TextMotionEvaluatorModel(config)
     evaluator.set_statistics(np.zeros(263), np.ones(263))
     return evaluator.eval().to(setting.device)
 
