@@ -455,6 +455,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", metavar="FILE", help="write the findings to this file as well")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     arguments = parser.parse_args(argv)
+    if arguments.json and not Path(arguments.json).absolute().parent.is_dir():
+        parser.error(f"--json: {arguments.json} lies in no folder that is there")
     try:
         report = examine(arguments.folder, arguments.texts, arguments.quick, not arguments.quiet, arguments.reference)
     except FileNotFoundError as error:

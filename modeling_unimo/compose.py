@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .command_line import command, exit_on_error, positive_int
-from .export_unimo import SUFFIXES, motion_suffix
-from .generate import add_reading_options, load_model, read_whole_motion
+from .export_unimo import SUFFIXES
+from .generate import add_reading_options, check_output, load_model, read_whole_motion
 from .words_unimo import UnknownWordsWarning
 
 if TYPE_CHECKING:
@@ -156,10 +156,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
 def _parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
-    try:
-        motion_suffix(arguments.output)
-    except ValueError as error:
-        parser.error(f"--output: {error}")
+    check_output(parser, arguments.output)
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
     return arguments

@@ -10,6 +10,7 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_OTHER_KIND = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder where a file is due, or a file for a folder
 ROOM = "make room or choose another place"
 _AGAIN = f"{ROOM}, then give the same command again"
 
@@ -61,7 +62,7 @@ def writing_to(path: str | Path, hidden: str | Path | None = None) -> Iterator[N
         yield
     except Exception as error:
         number = error_number(error)
-        if number is None or number not in FULL + _DENIED:
+        if number is None or number not in FULL + _DENIED + _OTHER_KIND:
             raise
         name = getattr(error, "filename", None)
         if name is not None and (hidden is None or not Path(os.fsdecode(name)).is_relative_to(hidden)):
@@ -109,7 +110,7 @@ def explain(error: BaseException) -> str | None:
         One sentence with the place, the space that is free and what to do; None for errors of other kinds.
     """
     number = error_number(error)
-    if number is None or number not in FULL + _DENIED:
+    if number is None or number not in FULL + _DENIED + _OTHER_KIND:
         return None
     # Of a copy the second name is where it was to go.
     name = getattr(error, "filename2", None) or getattr(error, "filename", None)
@@ -120,6 +121,8 @@ def explain(error: BaseException) -> str | None:
     if own_words not in (None, os.strerror(number)):
         return f"{path}: {own_words}"
     there = _existing(path)
+    if number in _OTHER_KIND:
+        return f"{there} is a folder; name a file" if there.is_dir() else f"{there} is a file; name another place"
     if number == errno.ENOSPC:
         free = shutil.disk_usage(there).free
         return f"{path} cannot be written: no room left on its disk ({free / 1e6:.1f} MB free now); {_AGAIN}"

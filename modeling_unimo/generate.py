@@ -73,10 +73,7 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
     if arguments.text is not None:
         if arguments.output is None:
             parser.error(f"a text needs --output, a file ending in one of {', '.join(SUFFIXES)}")
-        try:
-            motion_suffix(arguments.output)
-        except ValueError as error:
-            parser.error(f"--output: {error}")
+        check_output(parser, arguments.output)
         given = [f"--{name}" for name in DESCRIBE_OPTIONS if getattr(arguments, name, None)]
         if given:
             parser.error(f"{', '.join(given)} belong to --describe")
@@ -85,6 +82,21 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
     if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
         parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
     return arguments
+
+
+def check_output(parser: argparse.ArgumentParser, output: Path) -> None:
+    """End with a usage error if no motion can be written to a file of this name.
+
+    Args:
+        parser: Parser to report the error.
+        output: The file.
+    """
+    try:
+        motion_suffix(output)
+    except ValueError as error:
+        parser.error(f"--output: {error}")
+    if output.is_dir():
+        parser.error(f"--output: {output} is a folder; name a file")
 
 
 class _OptionGroup(Protocol):
@@ -179,10 +191,11 @@ def read_motion(arguments: argparse.Namespace, feature_dim: int, fps: float) -> 
     """
     path, start, end = arguments.describe, arguments.start, arguments.end
     features = read_whole_motion(path, arguments, feature_dim, fps)
-    last = len(features) if end is None else round(end * fps)
-    part = features[round(start * fps) : last] if start >= 0 and last >= 0 else features[:0]
+    seconds = len(features) / fps
+    last = seconds if end is None else min(end, seconds)
+    part = features[round(start * fps) : round(last * fps)] if 0 <= start < last else features[:0]
     if not len(part):
-        raise ValueError(f"{path}: nothing between --start and --end; the motion has {len(features) / fps:g} seconds")
+        raise ValueError(f"{path}: nothing between --start and --end; the motion has {seconds:g} seconds")
     return part
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets_scripts.sources.bvh_format import Bvh, parse_bvh
+from datasets_scripts.schema import FPS
+from datasets_scripts.sources.bvh_format import Bvh, BvhError, parse_bvh
 from datasets_scripts.sources.bvh_skeleton import displaced_joints, joint_positions, place_joints
 from datasets_scripts.sources.orientation import gather
 from datasets_scripts.sources.reading import read_text, unix_lines
@@ -45,7 +46,10 @@ def read_bvh_rig(path: Path, joint_map: Mapping[str, str] | None = None, up: str
         ValueError: it is no BVH file, its joints cannot be mapped, or it has no room for rotations.
     """
     text = unix_lines(read_text(path).content)
-    bvh = parse_bvh(text, max_frames=_LOOK)
+    try:
+        bvh = parse_bvh(text, max_frames=_LOOK)
+    except BvhError:  # unless it is its rate alone, which the motion that it gets replaces
+        bvh = parse_bvh(text, FPS, max_frames=_LOOK)
     match = re.search(r"^[^\S\n]*MOTION[^\S\n]*$", text, re.IGNORECASE | re.MULTILINE)
     assert match is not None, "the file was parsed"
     positions = joint_positions(bvh)

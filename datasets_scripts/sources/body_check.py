@@ -118,6 +118,10 @@ def check_body(joints: np.ndarray, fps: float, skeleton: Skeleton = HUMANML3D, u
         share = float(np.median(_norm(at(high) - at(low)))) / leg
         if not least <= share <= most:
             raise BodyError(f"{share:.2g} leg lengths {what}; a person has {least:g} to {most:g}")
+    hips, shoulders = (at(f"left_{part}") - at(f"right_{part}") for part in ("hip", "shoulder"))
+    crossed = float(((hips * shoulders).sum(-1) < 0).mean())
+    if crossed > 0.5:
+        raise BodyError(f"left and right of hips and shoulders are opposite in {crossed:.0%} of frames")
     speeds = _speeds(joints, skeleton) * fps
     if speeds.size and speeds.max() > MAX_SPEED:
         frame, joint = np.unravel_index(int(np.argmax(speeds)), speeds.shape)

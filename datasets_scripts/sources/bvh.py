@@ -17,7 +17,7 @@ from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, guarded, make_rows
 from datasets_scripts.sources.conversion import UnusableClip, convert, hold_pose, is_still, note
 from datasets_scripts.sources.orientation import SAMPLES, Convention, Evidence, check_up, gather, settle
-from datasets_scripts.sources.reading import motion_files, read_text
+from datasets_scripts.sources.reading import motion_files, read_text, unique_keys
 from datasets_scripts.workers import map_in_order
 from modeling_unimo.skeletons_unimo import HUMANML3D, check_facing
 
@@ -113,9 +113,9 @@ def read_joint_map(path: str | Path) -> dict[str, str]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such joint map")
     try:
-        entries = json.loads(read_text(path).content)
+        entries = json.loads(read_text(path).content, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error})") from error
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
         raise ValueError(f'{path} must hold an object such as {{"left_hip": "LeftUpLeg"}}')
     unknown = [key for key in entries if key not in HUMANML3D.joint_names]

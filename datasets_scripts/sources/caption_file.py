@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datasets_scripts.captions import tokenize_caption
 from datasets_scripts.schema import CAPTION, NOTE, Caption, Skipped
-from datasets_scripts.sources.reading import is_unicode, normal_form, read_text
+from datasets_scripts.sources.reading import is_unicode, normal_form, read_text, unique_keys
 
 CAPTIONS_HELP = (
     'one JSON object per line, such as {"id": "walk_01", "captions": ["a person walks."], "split": "train"} '
@@ -95,7 +95,7 @@ def read_captions(path: Path) -> CaptionFile:
             continue
         where = f"{path.name} line {number}"
         try:
-            record = _record(json.loads(line, object_pairs_hook=_object), where, result.skipped)
+            record = _record(json.loads(line, object_pairs_hook=unique_keys), where, result.skipped)
         except json.JSONDecodeError as error:
             result.skipped.append(Skipped(where, "caption line is not JSON", str(error), CAPTION))
         except RecursionError:
@@ -110,15 +110,6 @@ def read_captions(path: Path) -> CaptionFile:
         reasons = "; ".join(f"{skip.id}: {skip.detail}" for skip in result.skipped[:3])
         raise ValueError(f"{path} holds no usable line ({reasons or 'it is empty'}); each must be {CAPTIONS_HELP}")
     return result
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object; of two values of one key, Python would drop the first without a word."""
-    keys = [key for key, _ in pairs]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise ValueError(f"the key {twice!r} is given twice")
-    return dict(pairs)
 
 
 def _join(known: Record, other: Record) -> list[Skipped]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modeling_unimo.array_files_unimo import check_regular
 
@@ -124,6 +126,24 @@ def for_convert_motion(text: str) -> str:
         The text, with the command that has the options.
     """
     return re.sub(r"--(joint_map|up|fps)\b", r"--\1 of `unimo convert-motion`", text)
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of two values of one key, Python would drop the first without a word.
+
+    Args:
+        pairs: Its keys and values, as `object_pairs_hook` is given them.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValueError: a key is given twice.
+    """
+    twice = next((key for key, count in Counter(key for key, _ in pairs).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"the key {twice!r} is given twice")
+    return dict(pairs)
 
 
 def normal_form(name: str) -> str:

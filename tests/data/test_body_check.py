@@ -122,6 +122,7 @@ FAILS = {
     "no trunk": (with_bone("neck", -1.0), "from pelvis to neck"),
     "hips on one point": (apart(("left_hip", "right_hip"), 0.0), "between the hips"),
     "hips a leg apart": (apart(("left_hip", "right_hip"), 9.0), "between the hips"),
+    "hips exchanged": (apart(("left_hip", "right_hip"), -1.0), "hips and shoulders are opposite in 100% of frames"),
     "shoulders on one point": (apart(("left_shoulder", "right_shoulder"), 0.0), "between the shoulders"),
     "all joints on one point": (WALK * 0, "hip, knee and ankle are one point"),
     "one point, moving": (np.repeat(WALK[:, :1], 22, axis=1), "hip, knee and ankle are one point"),

@@ -230,7 +230,12 @@ def test_joint_map_goes_before_the_names(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"tail": "x"}', "unknown joints"), ("[1]", "must hold an object"), ("{", "not JSON")],
+    [
+        ('{"tail": "x"}', "unknown joints"),
+        ("[1]", "must hold an object"),
+        ("{", "cannot be read as JSON"),
+        ('{"head": "a", "head": "b"}', "the key 'head' is given twice"),
+    ],
 )
 def test_bad_joint_maps_are_refused(tmp_path, content: str, message: str) -> None:
     path = tmp_path / "map.json"

@@ -33,6 +33,12 @@ def test_a_sound_folder_is_healthy(tmp_path, dim: int, capsys) -> None:
     assert any(finding["what"] == "texts/ captions" for finding in found["findings"])
 
 
+def test_a_place_without_a_folder_is_refused_before_anything_is_read(tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        doctor.main([str(tmp_path / "none"), "--json", str(tmp_path / "no" / "r.json")])
+    assert "r.json lies in no folder that is there" in capsys.readouterr().err
+
+
 def spoil(folder, case: str) -> None:
     motion = folder / "new_joint_vecs" / "000000.npy"
     text = folder / "texts" / "000000.txt"

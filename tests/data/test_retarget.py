@@ -109,6 +109,7 @@ def test_a_sliding_foot_is_held_and_the_report_says_so(tmp_path: Path) -> None:
     # 0.2 m/s for half a second at a time, then a rest.
     clip[:, :, 2] += np.cumsum(np.where(np.arange(60) % 20 < 10, 0.01, 0.0))[:, None]
     text = bvh_rig(character(arms=45, legs=1.1)).replace("\n", "\r")  # of an old Mac, as good as others
+    text = re.sub("Frame Time: [0-9.]+", "Frame Time: 0", text)  # which the motion's replaces
     (tmp_path / "rig.bvh").write_text(text, encoding="utf-8", newline="")
     report = retarget_file(clip, tmp_path / "rig.bvh", tmp_path / "out.bvh")
     assert report.slide_before > 0.2 and report.slide_after < 0.01 and report.contacts >= 2

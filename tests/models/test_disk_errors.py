@@ -8,7 +8,7 @@ import pytest
 
 from modeling_unimo.command_line import command, exit_on_error
 from modeling_unimo.disk_errors import check_room, explain, says_full, writing_to
-from modeling_unimo.files_unimo import atomic_write, write_text
+from modeling_unimo.files_unimo import atomic_write, write_json, write_text
 
 
 def error(number: int, *names) -> OSError:
@@ -51,6 +51,17 @@ def test_a_disk_is_refused_that_is_too_small_for_what_comes(tmp_path):
     assert told.value.errno == errno.ENOSPC
     said = rf"{place}: it needs 1000000000\.0 GB, and \d+\.\d .B are free on its disk; wait"
     assert re.fullmatch(said, str(explain(told.value)))
+
+
+def test_files_and_folders_in_each_others_place_are_named(tmp_path):
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "file").write_text("x")
+    for path, words in (("folder.json", "folder.json is a folder; name a file"), ("file/x", "file is a file; name")):
+        with pytest.raises(OSError) as told:
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            write_json(tmp_path / path, {})
+        assert str(explain(told.value)).startswith(f"{tmp_path / words}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.json"]
 
 
 @pytest.mark.parametrize(

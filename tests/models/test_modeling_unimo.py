@@ -156,6 +156,13 @@ def test_how_a_bvh_file_is_read_can_be_said(tmp_path):
     as_it_says = read_motion(parse_arguments(options), 263, 20.0)
     twice_as_fast = read_motion(parse_arguments([*options, "--fps", "40", "--up", "y"]), 263, 20.0)
     assert len(twice_as_fast) == pytest.approx(len(as_it_says) / 2, abs=2)
+    for part, frames in {("0.5", "inf"): 49, ("0", "99"): 59, ("2.5", "nan"): 0, ("inf", "inf"): 0}.items():
+        asked = parse_arguments([*options, "--start", part[0], "--end", part[1]])
+        if frames:
+            assert len(read_motion(asked, 263, 20.0)) == frames
+        else:
+            with pytest.raises(ValueError, match="walk.bvh: nothing between --start and --end"):
+                read_motion(asked, 263, 20.0)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".bvh", ".html"])
@@ -249,6 +256,7 @@ def test_command_writes_the_best_of_several(folder, tmp_path, capsys, monkeypatc
     [
         (["--text", "a"], "a text needs --output"),
         (["--text", "a", "--output", "x.obj"], "use one of .npy"),
+        (["--text", "a", "--output", "folder.npy"], "folder.npy is a folder; name a file"),
         (["--text", "a", "--describe", "x.npy"], "not allowed with"),
         (["--describe", "x.npy", "--duration", "2"], "belong to --text"),
         (["--text", "a", "--output", "x.npy", "--end", "2"], "--end belong to --describe"),
@@ -259,7 +267,9 @@ def test_command_writes_the_best_of_several(folder, tmp_path, capsys, monkeypatc
         ([], "required"),
     ],
 )
-def test_command_refuses_bad_arguments(arguments, message, capsys):
+def test_command_refuses_bad_arguments(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.npy").mkdir()
     with pytest.raises(SystemExit) as stopped:
         generate_command(["--model", "unimo", *arguments])
     assert stopped.value.code == 2
