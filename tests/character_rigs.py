@@ -105,7 +105,7 @@ def glb_document(body: Character, unit: float = 1.0, seed: int | None = None) ->
     """
     count = len(body.names)
     random = np.random.default_rng(seed or 0)
-    turns = Rotation.random(count, rng=random) if seed is not None else Rotation.identity(count)
+    turns = Rotation.random(count, random) if seed is not None else Rotation.identity(count)
     data = bytearray()
     views, accessors = [], []
 

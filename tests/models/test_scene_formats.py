@@ -211,8 +211,8 @@ def test_usd_is_read_back(tmp_path: Path, suffix: str) -> None:
 
 
 def test_usd_complies(tmp_path: Path) -> None:
-    pytest.importorskip("pxr")
-    from pxr import Usd, UsdValidation
+    UsdValidation = pytest.importorskip("pxr.UsdValidation", reason="older usd-core packages have no validators")
+    from pxr import Usd
 
     path = save_motion(tmp_path / "clip.usda", rigid_body(5, 5, 0.5))
     validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
