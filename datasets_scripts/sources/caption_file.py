@@ -261,8 +261,10 @@ def match_records(records: dict[str, Record], files: Iterable[str]) -> tuple[dic
     """
     exact = {normal_form(name): name for name in files}
     bare: dict[str, list[str]] = {}
-    for normal, name in exact.items():
-        bare.setdefault(normal.rsplit("/", 1)[-1], []).append(name)
+    for normal, name in exact.items():  # the names in an archive may have endings, too
+        stem = _SUFFIX.sub("", normal)
+        for short in {stem, stem.rsplit("/", 1)[-1]}:
+            bare.setdefault(short, []).append(name)
     matched: dict[str, Record] = {}
     faults = []
     for key, record in records.items():

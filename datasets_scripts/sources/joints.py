@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets_scripts.schema import FPS, SOURCE, Clip, Skipped
+from datasets_scripts.schema import FPS, NOTE, SOURCE, Clip, Skipped
 from datasets_scripts.sources.body_check import BodyError, check_numbers
 from datasets_scripts.sources.caption_file import Record, captioned
 from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
@@ -73,6 +73,9 @@ def iter_clips(
     records, splits, skipped = captioned(folder, source.names)
     yield from skipped
     yield Skipped(folder.name, f"{source.fps:g} frames per second", source.rate, SOURCE)
+    beside = list(motion_files(folder, (".npy",))) if source.files is None else []
+    if beside:
+        yield Skipped(folder.name, "files beside the archive are not read", ", ".join(beside[:3]), NOTE)
     evidence: dict[str, Evidence] = {}
     for window in _windows(_named(source, records), FRAMES_AHEAD):
         usable = [(name, motion) for name, motion in window if isinstance(motion, np.ndarray) and _is_motion(motion)]
@@ -210,10 +213,14 @@ def _archive(path: Path, given: float | None) -> _Source:
     try:
         check_regular(path)
         with zipfile.ZipFile(path) as archive:
-            missing = [key for key in _KEYS if f"{key}.npy" not in archive.namelist()]
+            needed = _KEYS if given is None else _KEYS[:3]
+            missing = [key for key in needed if f"{key}.npy" not in archive.namelist()]
+        if missing == ["fps"]:
+            raise ValueError("it lacks fps; give the rate with --fps")
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
-        offsets, names, rate = (read_member(path, key) for key in ("offsets", "names", "fps"))
+        offsets, names = (read_member(path, key) for key in ("offsets", "names"))
+        fps = _stored_rate(read_member(path, "fps")) if given is None else given
         with open_member(path, "joints") as member:
             shape, dtype = member.shape, member.dtype
     except UNREADABLE as error:
@@ -233,18 +240,21 @@ def _archive(path: Path, given: float | None) -> _Source:
     bounds = [int(offset) for offset in offsets]
     if bounds[0] != 0 or bounds[-1] != shape[0] or sorted(bounds) != bounds:
         raise ValueError(f"{path}: offsets must rise from 0 to the number of frames, {shape[0]}")
-    if rate.size != 1 or rate.dtype.kind not in "fiu":
-        raise ValueError(f"{path}: fps must be one number, got {rate.dtype} of shape {rate.shape}")
-    try:
-        fps = check_fps(float(rate.item())) if given is None else given
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; give the rate with --fps") from error
     clips = [str(name) for name in names]
     twice = next((name for name, times in Counter(clips).items() if times > 1), None)
     if twice is not None:
         raise ValueError(f"{path}: the name {twice!r} occurs twice; give every clip its own")
     lengths = [stop - start for start, stop in zip(bounds, bounds[1:], strict=False)]
     return _Source(path, clips, fps, "given" if given is not None else f"from {path.name}", lengths=lengths)
+
+
+def _stored_rate(rate: np.ndarray) -> float:
+    try:
+        if rate.size != 1 or rate.dtype.kind not in "fiu":
+            raise ValueError(f"fps must be one number, got {rate.dtype} of shape {rate.shape}")
+        return check_fps(float(rate.item()))
+    except ValueError as error:
+        raise ValueError(f"{error}; give the rate with --fps") from error
 
 
 def _stream(source: _Source) -> Iterator[np.ndarray | Skipped]:

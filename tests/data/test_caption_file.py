@@ -19,6 +19,8 @@ NAMES = {  # the name in captions.jsonl, by names of the motions; None where it 
     "walk.v2": (["walk.v2"], "walk.v2"),
     "cafe\u0301.bvh": (["caf\u00e9"], "caf\u00e9"),
     "bare": (["a/bare", "b/bare"], None),
+    "in/an_archive": (["in/an_archive.npy"], "in/an_archive.npy"),
+    "an_archive.npy": (["in/an_archive.npy"], "in/an_archive.npy"),
     "Walk": (["walk"], None),
 }
 

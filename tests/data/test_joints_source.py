@@ -221,7 +221,9 @@ def test_pickled_and_cut_arrays_are_refused(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fps": None}, "lacks fps"),
+        ({"fps": None}, "lacks fps; give the rate with --fps"),
+        ({"fps": "20"}, "fps must be one number, got <U2 of shape .*; give the rate with --fps"),
+        ({"fps": np.array([20.0, 30.0])}, "fps must be one number, got float64 of shape .*; give the rate with --fps"),
         ({"fps": np.float32(0)}, "frames per second must be 5 to 1000, got 0"),
         ({"joints": np.zeros((120, 21, 3), np.float32)}, "22, 3"),
         ({"offsets": np.array([0, 60])}, "need 3 offsets, got 2"),
@@ -236,6 +238,16 @@ def test_bad_archives_are_refused(tmp_path, changes: dict, message: str) -> None
     captioned(tmp_path, ["a", "b"])
     with pytest.raises(ValueError, match=message):
         list(joints.iter_clips(tmp_path))
+    if "--fps" in message:
+        assert sum(isinstance(item, Clip) for item in joints.iter_clips(tmp_path, fps=20)) == 2
+
+
+def test_files_beside_an_archive_are_told(tmp_path) -> None:
+    archive(tmp_path, {"a": files.joints(60)})
+    np.save(tmp_path / "b.npy", files.joints(60))
+    captioned(tmp_path, ["a"])
+    clips, skipped = outcome(tmp_path)
+    assert list(clips) == ["a"] and "files beside the archive are not read" in skipped.values()
 
 
 def test_missing_things_are_errors(tmp_path) -> None:
