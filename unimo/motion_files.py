@@ -232,6 +232,10 @@ def _read_arrays(path: Path, up: str, fps: float | None) -> MotionFile:
     if joints is not None and arrays.keys().isdisjoint(("motion", "features")):  # load_motion made features of them
         return _read_positions(path, joints, skeleton, up, fps or _stored_rate(path, arrays))
     if joints is None:
+        try:
+            check_numbers(features)
+        except BodyError as error:
+            raise ValueError(f"{path}: {error}") from error
         joints = features_to_joints(features, skeleton)
     check_joints(joints, skeleton, str(path))
     rate = fps or _stored_rate(path, arrays) or skeleton.fps

@@ -296,6 +296,15 @@ def test_options_and_rates_without_effect_are_refused(tmp_path: Path, name: str,
         main([str(tmp_path / name), str(tmp_path / "out.csv"), "--fps", "30"])
 
 
+@pytest.mark.filterwarnings("error")
+def test_features_beyond_any_body_are_refused_before_they_become_joints(tmp_path: Path) -> None:
+    features = np.zeros((30, 263), np.float32)
+    features[4:, 0] = 3e38
+    np.save(tmp_path / "far.npy", features)
+    with pytest.raises(ValueError, match=r"far.npy: coordinates beyond 1e7, first in frame 4"):
+        read_motion_file(tmp_path / "far.npy")
+
+
 def test_advice_names_a_command_that_takes_it(tmp_path: Path) -> None:
     path = tmp_path / "rate.bvh"
     path.write_text(bvh_text(frames=20).replace("Frame Time: 0.0500000", "Frame Time: 50"), encoding="utf-8")
