@@ -67,6 +67,23 @@ def check_folders(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         parser.error(f"--output {arguments.output}: is a file; name a folder")
 
 
+def check_protocol_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a usage error if an option of the protocol is given without what it belongs to.
+
+    Args:
+        parser: Reports the error.
+        arguments: The parsed options, those of `add_protocol_options` among them.
+    """
+    needed = {
+        "bertscore_layers": ("--bertscore", arguments.bertscore is not None),
+        "bertscore_raw": ("--bertscore", arguments.bertscore is not None),
+        "spacy_model": ("--caption_protocols tm2t", "tm2t" in arguments.caption_protocols),
+    }
+    for name, (owner, there) in needed.items():
+        if not there and getattr(arguments, name) != parser.get_default(name):
+            parser.error(f"--{name} has no effect without {owner}")
+
+
 def is_hub_name(name: str) -> bool:
     """Whether a name may be owner/name of a repository.
 

@@ -15,7 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets_scripts.locks import locked_output
-from evaluate_unimo.options import FOLDERS, HARD_TASKS, OTHER_SPLITS, add_protocol_options, check_folders
+from evaluate_unimo.options import (
+    FOLDERS,
+    HARD_TASKS,
+    OTHER_SPLITS,
+    add_protocol_options,
+    check_folders,
+    check_protocol_options,
+)
 from modeling_unimo.command_line import boolean, command, exit_on_error, non_negative_int, positive_int
 
 
@@ -91,6 +98,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     arguments = parser.parse_args(argv)
     check_folders(parser, arguments, FOLDERS)
+    check_protocol_options(parser, arguments)
     if arguments.push_to_hub == "":
         from datasets_scripts.hub.upload import published
 

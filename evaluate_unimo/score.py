@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from datasets_scripts.locks import locked_output
-from evaluate_unimo.options import add_protocol_options, check_folders
+from evaluate_unimo.options import add_protocol_options, check_folders, check_protocol_options
 from modeling_unimo.command_line import command, positive_int
 
 FOLDERS = ("evaluator", "held_out_evaluator", "dataset", "bertscore", "motions")
@@ -47,6 +47,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if arguments.fps <= 0:
         parser.error(f"--fps must be > 0, got {arguments.fps:g}")
     check_folders(parser, arguments, FOLDERS)
+    check_protocol_options(parser, arguments)
     if arguments.captions is not None and not Path(arguments.captions).is_file():
         parser.error(f"--captions {arguments.captions}: no such file")
     return arguments

@@ -336,6 +336,9 @@ def test_command_prints_the_tables(stages, tmp_path, capsys):
         (("--held_out_evaluator", "/nowhere"), "--held_out_evaluator /nowhere: no such folder"),
         (("--model", "/nowhere"), "--model /nowhere: no such folder"),
         (("--tasks", "t2t"), "invalid choice"),
+        (("--bertscore_layers", "9"), "--bertscore_layers has no effect without --bertscore"),
+        (("--bertscore_raw",), "--bertscore_raw has no effect without --bertscore"),
+        (("--spacy_model", "x"), "--spacy_model has no effect without --caption_protocols tm2t"),
         (("--bogus", "1"), "unrecognized arguments"),
     ],
 )
