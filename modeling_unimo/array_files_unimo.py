@@ -130,6 +130,8 @@ def load_array(path: Path) -> np.ndarray:
     try:
         size = check_regular(path)
         with open(path, "rb") as file:
+            if file.peek(2)[:2] == b"PK":
+                raise ValueError("it is an archive of arrays; end its name in .npz")
             member = read_header(file, size)
             if size > MAX_ARRAY_BYTES:
                 raise ValueError(f"{size >> 20} MB; at most {MAX_ARRAY_BYTES >> 20} MB are read as one clip: split it")

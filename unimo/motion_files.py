@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from datasets_scripts.sources.reading import check_regular, for_convert_motion, 
 from datasets_scripts.sources.rigs import map_joints
 from datasets_scripts.sources.smpl import is_smpl_file, others, read_smpl
 from datasets_scripts.sources.smpl import to_joints as smpl_joints
+from modeling_unimo.array_files_unimo import UNREADABLE, load_array, member_names, read_member
 from modeling_unimo.inputs_unimo import load_motion
 from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, Skeleton, check_joints, skeleton_for
 from unimo.scenes import USD_SUFFIXES, read_fbx_skeleton, read_usd_skeleton
@@ -219,13 +219,14 @@ def _read_arrays(path: Path, up: str, fps: float | None) -> MotionFile:
     skeleton = skeleton_for(features.shape[1])
     arrays: dict[str, np.ndarray] = {}
     if path.suffix.lower() == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            keys = ("motion", "features", "joints", "fps", "codes", "text", "thought")
-            arrays = {key: archive[key] for key in keys if key in archive.files}
-    elif zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: an archive of arrays; end its name in .npz")
+        keys = {"motion", "features", "joints", "fps", "codes", "text", "thought"}.intersection(member_names(path))
+        for key in sorted(keys):
+            try:
+                arrays[key] = read_member(path, key)
+            except UNREADABLE as error:
+                raise ValueError(f"{path}: {key} cannot be read: {error}") from error
     else:
-        stored = np.load(path, allow_pickle=False)
+        stored = load_array(path)
         if stored.ndim == 3:
             arrays["joints"] = stored
     joints = arrays.get("joints")

@@ -1,6 +1,7 @@
 """Motion files of every kind read as joints in metres, and `unimo convert-motion` from one to another."""
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +295,19 @@ def test_options_and_rates_without_effect_are_refused(tmp_path: Path, name: str,
     assert not (tmp_path / "out.csv").exists()
     if not options:
         main([str(tmp_path / name), str(tmp_path / "out.csv"), "--fps", "30"])
+
+
+def test_archives_that_are_damaged_or_named_as_arrays_are_refused(tmp_path: Path) -> None:
+    save_motion(tmp_path / "whole.npz", joints(20))
+    (tmp_path / "array.npy").write_bytes((tmp_path / "whole.npz").read_bytes())
+    with pytest.raises(ValueError, match="array.npy cannot be read: it is an archive of arrays; end"):
+        read_motion_file(tmp_path / "array.npy")
+    for key in ("fps", "text"):
+        with zipfile.ZipFile(tmp_path / "whole.npz") as whole, zipfile.ZipFile(tmp_path / "odd.npz", "w") as odd:
+            odd.writestr("features.npy", whole.read("features.npy"))
+            odd.writestr(f"{key}.npy", b"garbage")
+        with pytest.raises(ValueError, match=f"odd.npz: {key} cannot be read"):
+            read_motion_file(tmp_path / "odd.npz")
 
 
 @pytest.mark.filterwarnings("error")
