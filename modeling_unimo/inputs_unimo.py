@@ -2,6 +2,7 @@
 
 import operator
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -150,6 +151,9 @@ def as_features(motion: Any, feature_dim: int, name: str = "the motion") -> np.n
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is none of these, or of another skeleton.
+
+    Warns:
+        UserWarning: The joints are no body that stands: another axis may point up.
     """
     if isinstance(motion, Mapping):
         keys = [key for key in MOTION_KEYS if motion.get(key) is not None]
@@ -170,13 +174,28 @@ def as_features(motion: Any, feature_dim: int, name: str = "the motion") -> np.n
     if array.ndim == 3 and array.shape[1:] == (num_joints, 3):
         from .motion_representation import joints_to_features
 
-        array = joints_to_features(array, skeleton_for(feature_dim))
+        skeleton = skeleton_for(feature_dim)
+        joints, array = array, joints_to_features(array, skeleton)
+        if not _is_upright(joints, skeleton):
+            warnings.warn(
+                f"{name}: the head is not above the pelvis and the feet in most frames. Joints must have Y up and the "
+                f"order of {skeleton.name}'s; `unimo convert-motion` turns others. A body that lies may be ignored",
+                stacklevel=3,
+            )
     if array.ndim != 2 or array.shape[1] != feature_dim:
         raise ValueError(
             f"{name} must have shape (frames, {feature_dim}) for features or (frames, {num_joints}, 3) for joints, "
             f"got {array.shape}"
         )
     return array
+
+
+def _is_upright(joints: np.ndarray, skeleton: Skeleton) -> bool:
+    """Whether a body (T, J, 3) stands in most frames."""
+    names = skeleton.joint_names
+    height = joints[..., 1]
+    ankles = height[:, [names.index("left_ankle"), names.index("right_ankle")]].mean(1)
+    return float(((height[:, names.index("head")] > height[:, 0]) & (height[:, 0] > ankles)).mean()) > 0.5
 
 
 def _shape(value: Any) -> tuple[int, ...]:
@@ -224,25 +243,44 @@ def load_motion(path: str | os.PathLike) -> np.ndarray:
             raise ValueError(for_convert_motion(str(error))) from error
     if suffix not in (".npy", ".npz"):
         raise ValueError(f"{path}: unknown suffix; expected .npy, .npz or .bvh")
+    loaded, skeleton = read_motion_array(path)
     try:
-        if suffix == ".npz":
+        features = as_features(loaded, skeleton.feature_dim, path.name).astype(np.float32, copy=False)
+        check_features(features, skeleton)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return features
+
+
+def read_motion_array(path: Path) -> tuple[np.ndarray, Skeleton]:
+    """Read the motion in a file of arrays as it is stored.
+
+    Args:
+        path: `.npy`, or `.npz` with one of `MOTION_KEYS`.
+
+    Returns:
+        Features (T, 263 or 251) or joints (T, 22 or 21, 3), unchecked, and their skeleton.
+
+    Raises:
+        ValueError: A truncated or pickled file, or an array that is no motion; the message names the file.
+    """
+    try:
+        if path.suffix.lower() == ".npz":
             there = member_names(path)
-            keys = [key for key in MOTION_KEYS if key in there]
-            if not keys:
+            key = next((key for key in MOTION_KEYS if key in there), None)
+            if key is None:
                 raise ValueError(f"holds {sorted(there)}, none of {', '.join(MOTION_KEYS)}")
-            loaded = read_member(path, keys[0])
+            loaded = read_member(path, key)
+            if loaded.dtype.kind not in "fiu":
+                raise ValueError(f"{key} is not an array of real numbers but of {loaded.dtype}")
         else:
             loaded = load_array(path)
-        if loaded.dtype.kind not in "fiu":
-            raise ValueError(f"{keys[0]} is not an array of real numbers but of {loaded.dtype}")
     except UNREADABLE as error:
         raise ValueError(f"{path}: cannot be read as a motion: {error}") from error
     try:
         skeleton = skeleton_for(loaded.shape[1]) if loaded.ndim == 2 else _skeleton_of(loaded.shape)
         if skeleton is None:
             raise ValueError(f"expected features (T, D) or joints (T, J, 3), got shape {loaded.shape}")
-        features = as_features(loaded, skeleton.feature_dim).astype(np.float32, copy=False)
-        check_features(features, skeleton)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return features
+    return loaded, skeleton

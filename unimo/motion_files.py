@@ -25,9 +25,10 @@ from datasets_scripts.sources.reading import check_regular, for_convert_motion, 
 from datasets_scripts.sources.rigs import map_joints
 from datasets_scripts.sources.smpl import is_smpl_file, others, read_smpl
 from datasets_scripts.sources.smpl import to_joints as smpl_joints
-from modeling_unimo.array_files_unimo import UNREADABLE, load_array, member_names, read_member
-from modeling_unimo.inputs_unimo import load_motion
+from modeling_unimo.array_files_unimo import UNREADABLE, member_names, read_member
+from modeling_unimo.inputs_unimo import read_motion_array
 from modeling_unimo.skeletons_unimo import HUMANML3D, KIT, Skeleton, check_joints, skeleton_for
+from modeling_unimo.skeletons_unimo import check_features as check_feature_shape
 from unimo.scenes import USD_SUFFIXES, read_fbx_skeleton, read_usd_skeleton
 
 SKELETON_SUFFIXES = (".bvh", ".glb", ".fbx", *USD_SUFFIXES)
@@ -215,35 +216,31 @@ def _read_smpl(path: Path, body_model: str | Path | None, up: str, fps: float | 
 def _read_arrays(path: Path, up: str, fps: float | None) -> MotionFile:
     from modeling_unimo.motion_representation import features_to_joints
 
-    features = load_motion(path)
-    skeleton = skeleton_for(features.shape[1])
+    stored, skeleton = read_motion_array(path)
     arrays: dict[str, np.ndarray] = {}
     if path.suffix.lower() == ".npz":
-        keys = {"motion", "features", "joints", "fps", "codes", "text", "thought"}.intersection(member_names(path))
-        for key in sorted(keys):
+        for key in sorted({"joints", "fps", "codes", "text", "thought"}.intersection(member_names(path))):
             try:
                 arrays[key] = read_member(path, key)
             except UNREADABLE as error:
                 raise ValueError(f"{path}: {key} cannot be read: {error}") from error
-    else:
-        stored = load_array(path)
-        if stored.ndim == 3:
-            arrays["joints"] = stored
-    joints = arrays.get("joints")
-    if joints is not None and arrays.keys().isdisjoint(("motion", "features")):  # load_motion made features of them
-        return _read_positions(path, joints, skeleton, up, fps or _stored_rate(path, arrays))
-    if joints is None:
-        try:
-            check_numbers(features)
-        except BodyError as error:
-            raise ValueError(f"{path}: {error}") from error
-        joints = features_to_joints(features, skeleton)
+    rate = fps or _stored_rate(path, arrays)
+    if stored.ndim == 3:
+        check_joints(stored, skeleton, str(path))
+        return _read_positions(path, stored, skeleton, up, rate)
+    features = stored.astype(np.float32, copy=False)
+    check_feature_shape(features, skeleton, str(path))
+    try:
+        check_numbers(features)
+    except BodyError as error:
+        raise ValueError(f"{path}: {error}") from error
+    joints = arrays["joints"] if "joints" in arrays else features_to_joints(features, skeleton)
     check_joints(joints, skeleton, str(path))
-    rate = fps or _stored_rate(path, arrays) or skeleton.fps
     words: dict[str, Any] = {key: str(arrays[key]) for key in ("text", "thought") if key in arrays}
     if "codes" in arrays:
         words["codes"] = arrays["codes"].tolist()
-    return MotionFile(joints, rate, "features", features if len(features) == len(joints) else None, words)
+    features_of_all = features if len(features) == len(joints) else None
+    return MotionFile(joints, rate or skeleton.fps, "features", features_of_all, words)
 
 
 def _stored_rate(path: Path, arrays: Mapping[str, np.ndarray]) -> float | None:

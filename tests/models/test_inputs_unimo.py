@@ -136,3 +136,21 @@ def test_offloaded_models_are_rejected(tmp_path):
     offloaded = AutoModel.from_pretrained(tmp_path / "model", device_map=parts, offload_folder=tmp_path / "off")
     with pytest.raises(ValueError, match="offloaded to the CPU or disk"):
         offloaded.generate_motion("a", processor)
+
+
+LYING = JOINTS[..., [0, 2, 1]] * np.float32([1, -1, 1])  # X right, Z up
+
+
+@pytest.mark.parametrize("kind", ["array", "path", "row"])
+def test_joints_of_other_axes_are_told(tmp_path, kind):
+    np.save(tmp_path / "z_up.npy", LYING)
+    given = {"array": LYING, "path": tmp_path / "z_up.npy", "row": {"joints": LYING.tolist()}}[kind]
+    with pytest.warns(UserWarning, match=r"the head is not above .*convert-motion") as told:
+        as_features(given, 263, "motion 0")
+    assert len(told) == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1, 100])
+def test_a_standing_body_of_any_unit_is_taken_as_it_is(scale):
+    np.testing.assert_allclose(as_features(JOINTS * scale, 263), FEATURES, atol=1e-5)
