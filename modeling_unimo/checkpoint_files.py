@@ -5,7 +5,9 @@ No code in a file is executed: weights are read with `weights_only`, GloVe's pic
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -99,6 +101,30 @@ def read_statistics(mean, std, feature_dim):
     return arrays
 
 
+def load_tensors(file: str | Path | IO[bytes]) -> Any:
+    """Load what `torch.save` wrote, of tensors and plain containers; nothing in it is executed.
+
+    Args:
+        file: The file, as a path or an open stream.
+
+    Returns:
+        Its content, on the CPU.
+
+    Raises:
+        ValueError: It is damaged, or holds anything else; the message says what, not in which file.
+    """
+    try:
+        if isinstance(file, (str, Path)):
+            with open(file, "rb") as opened:
+                archive = opened.read(4) == b"PK\x03\x04"
+            if not archive:
+                # The older format names sizes, and Python takes that much memory before it reads from a file.
+                file = io.BytesIO(Path(file).read_bytes())
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files fail in every way
+        raise ValueError(next(iter(str(error).splitlines()), type(error).__name__)) from error
+
+
 def read_weights(path):
     """Read the weights of a checkpoint.
 
@@ -116,10 +142,9 @@ def read_weights(path):
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint file {path}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files fail in every way
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"{path} is not a checkpoint of plain weights, or is damaged: {reason}") from error
+        checkpoint = load_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a checkpoint of plain weights, or is damaged: {error}") from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} holds {type(checkpoint).__name__}; a dictionary of weights is needed")
     return checkpoint

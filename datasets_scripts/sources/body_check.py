@@ -48,7 +48,8 @@ def check_numbers(joints: np.ndarray) -> None:
     """
     # As numbers of Python: small types would not hold the bound.
     if joints.size and not (float(joints.min()) >= -_MAX_COORDINATE and float(joints.max()) <= _MAX_COORDINATE):
-        wrong = ~(np.abs(joints.astype(np.float64)) <= _MAX_COORDINATE)
+        with np.errstate(invalid="ignore"):  # damaged files hold NaN of kinds that warn where they are converted
+            wrong = ~(np.abs(joints.astype(np.float64)) <= _MAX_COORDINATE)
         value = joints[wrong][0]
         what = "coordinates beyond 1e7" if np.isfinite(value) else "NaN or infinite values"
         frame = int(np.argwhere(wrong)[0][0])

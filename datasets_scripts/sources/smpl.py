@@ -154,15 +154,14 @@ def read_npz(file: str | Path | IO[bytes], keys: Iterable[str]) -> dict[str, np.
     return arrays
 
 
-def _read_torch(file: Any) -> Any:
-    import torch
+def _read_torch(file: str | Path | IO[bytes]) -> Any:
+    from modeling_unimo.checkpoint_files import load_tensors  # imports torch
 
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files fail in every way
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        return load_tensors(file)
+    except ValueError as error:
         raise ValueError(
-            f"is damaged or holds more than tensors ({reason}); save it again as a dictionary of tensors"
+            f"is damaged or holds more than tensors ({error}); save it again as a dictionary of tensors"
         ) from error
 
 

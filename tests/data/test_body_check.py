@@ -189,6 +189,14 @@ def test_numbers_beyond_any_unit_are_refused(number: float, kind: type) -> None:
         check_numbers(body)
 
 
+@pytest.mark.filterwarnings("error")
+def test_damaged_numbers_are_refused_without_a_warning() -> None:
+    body = WALK.astype(np.float32)
+    body.view(np.uint32)[3, 2, 1] = 0x7FA00001  # a NaN that signals where it is converted
+    with pytest.raises(BodyError, match="NaN or infinite values, first in frame 3"):
+        check_numbers(body)
+
+
 @pytest.mark.parametrize("group", ["root_yaw", "root_linear", "rotations", "velocities", "contacts"])
 def test_columns_that_repeat_the_body_are_checked_too(group: str) -> None:
     features = files.features(40)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -219,6 +220,21 @@ def test_nothing_a_checkpoint_says_is_run(write, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="x.pth is not a checkpoint"):
         convert_vqvae(tmp_path / "x.pth", tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["x.pth"]
+
+
+def test_a_size_that_nothing_follows_takes_no_memory(tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+    word = b"X\x01\x00\x00\x00a"
+    data = path.read_bytes()
+    assert data.count(word) == 1
+    path.write_bytes(data.replace(word, b"X\xff\xff\xff\x0fa"))  # a word of 256 MB
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="x.pth is not a checkpoint"):
+        convert_vqvae(path, tmp_path / "out")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20
 
 
 def test_evaluator_with_glove_and_statistics(tmp_path):
