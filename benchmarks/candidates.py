@@ -383,6 +383,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: Arguments; None takes those of the process.
     """
     arguments = _parse(argv)
+    arguments.output.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
     model = UniMoForConditionalGeneration.from_pretrained(arguments.run / arguments.model).eval()
     processor = UniMoProcessor.from_pretrained(arguments.run / arguments.model)
     judges = {

@@ -348,7 +348,7 @@ class TextMotionEvaluatorModel(PreTrainedModel):
         dim, unit = self.config.feature_dim, self.config.unit_length
         clip = motion
         if not isinstance(motion, Tensor) or motion.shape[1:] != (dim,):
-            clip = torch.from_numpy(as_features(motion, dim, f"motion {index}"))
+            clip = torch.tensor(as_features(motion, dim, f"motion {index}"))  # a copy, for read-only ones
         if len(clip) < unit:
             raise ValueError(f"motion {index} has {len(clip)} frames; the evaluator needs at least {unit}")
         if not torch.isfinite(clip).all():

@@ -156,6 +156,15 @@ def test_a_batch_changes_nothing(dtype, atol, normalize):
         torch.testing.assert_close(texts.norm(dim=-1), torch.ones(5, dtype=dtype))
 
 
+@pytest.mark.filterwarnings("error")
+def test_arrays_of_datasets_are_read_only():
+    model = tiny().eval()
+    (motion,) = clips([24])
+    array = motion.numpy()
+    array.flags.writeable = False
+    torch.testing.assert_close(model.get_motion_features([array]), model.get_motion_features([motion]))
+
+
 @pytest.mark.parametrize("learned", [False, True])
 def test_saved_and_loaded_it_scores_the_same(learned, tmp_path):
     model = tiny(learned_word_embeddings=learned, objective="infonce")
