@@ -18,7 +18,7 @@ from datasets_scripts.sources.body_check import BodyError, bridge_jumps, check_b
 from datasets_scripts.sources.bvh import file_joints, read_joint_map
 from datasets_scripts.sources.bvh_format import read_bvh
 from datasets_scripts.sources.bvh_skeleton import place_joints
-from datasets_scripts.sources.clips import check_fps, resample
+from datasets_scripts.sources.clips import check_fps, read_rate, resample
 from datasets_scripts.sources.conversion import hold_pose, is_still, place_toes
 from datasets_scripts.sources.orientation import check_up, gather, metres_per_unit
 from datasets_scripts.sources.reading import check_regular, for_convert_motion, read_text
@@ -224,7 +224,10 @@ def _read_arrays(path: Path, up: str, fps: float | None) -> MotionFile:
                 arrays[key] = read_member(path, key)
             except UNREADABLE as error:
                 raise ValueError(f"{path}: {key} cannot be read: {error}") from error
-    rate = fps or _stored_rate(path, arrays)
+    try:
+        rate = read_rate(arrays["fps"]) if fps is None and "fps" in arrays else fps
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if stored.ndim == 3:
         check_joints(stored, skeleton, str(path))
         return _read_positions(path, stored, skeleton, up, rate)
@@ -241,19 +244,6 @@ def _read_arrays(path: Path, up: str, fps: float | None) -> MotionFile:
         words["codes"] = arrays["codes"].tolist()
     features_of_all = features if len(features) == len(joints) else None
     return MotionFile(joints, rate or skeleton.fps, "features", features_of_all, words)
-
-
-def _stored_rate(path: Path, arrays: Mapping[str, np.ndarray]) -> float | None:
-    """Frames per second that an archive says, if it does."""
-    if "fps" not in arrays:
-        return None
-    rate = arrays["fps"]
-    try:
-        if rate.size != 1 or rate.dtype.kind not in "fiu":
-            raise ValueError(f"fps must be one number, got {rate.dtype} of shape {rate.shape}")
-        return check_fps(float(rate.item()))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; give the rate with --fps") from error
 
 
 def _read_positions(path: Path, joints: np.ndarray, skeleton: Skeleton, up: str, fps: float | None) -> MotionFile:

@@ -67,6 +67,26 @@ def check_fps(fps: float) -> float:
     return fps
 
 
+def read_rate(stored: np.ndarray) -> float:
+    """The frame rate that an archive holds.
+
+    Args:
+        stored: Its array `fps`.
+
+    Returns:
+        Frames per second.
+
+    Raises:
+        ValueError: it is no number, or out of bounds.
+    """
+    try:
+        if stored.size != 1 or stored.dtype.kind not in "fiu":
+            raise ValueError(f"fps must be one number, got {stored.dtype} of shape {stored.shape}")
+        return check_fps(float(stored.item()))
+    except ValueError as error:
+        raise ValueError(f"{error}; give the rate with --fps") from error
+
+
 def check_length(frames: int, fps: float) -> None:
     """Refuses a clip before memory is taken for its frames at another rate.
 

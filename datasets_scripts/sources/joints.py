@@ -14,7 +14,7 @@ import numpy as np
 from datasets_scripts.schema import FPS, NOTE, SOURCE, Clip, Skipped
 from datasets_scripts.sources.body_check import BodyError, check_numbers
 from datasets_scripts.sources.caption_file import Record, captioned
-from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows
+from datasets_scripts.sources.clips import ClipRules, check_fps, guarded, make_rows, read_rate
 from datasets_scripts.sources.conversion import UnusableClip, convert, note
 from datasets_scripts.sources.orientation import Convention, Evidence, check_up, gather, settle
 from datasets_scripts.sources.reading import motion_files
@@ -220,7 +220,7 @@ def _archive(path: Path, given: float | None) -> _Source:
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
         offsets, names = (read_member(path, key) for key in ("offsets", "names"))
-        fps = _stored_rate(read_member(path, "fps")) if given is None else given
+        fps = read_rate(read_member(path, "fps")) if given is None else given
         with open_member(path, "joints") as member:
             shape, dtype = member.shape, member.dtype
     except UNREADABLE as error:
@@ -246,15 +246,6 @@ def _archive(path: Path, given: float | None) -> _Source:
         raise ValueError(f"{path}: the name {twice!r} occurs twice; give every clip its own")
     lengths = [stop - start for start, stop in zip(bounds, bounds[1:], strict=False)]
     return _Source(path, clips, fps, "given" if given is not None else f"from {path.name}", lengths=lengths)
-
-
-def _stored_rate(rate: np.ndarray) -> float:
-    try:
-        if rate.size != 1 or rate.dtype.kind not in "fiu":
-            raise ValueError(f"fps must be one number, got {rate.dtype} of shape {rate.shape}")
-        return check_fps(float(rate.item()))
-    except ValueError as error:
-        raise ValueError(f"{error}; give the rate with --fps") from error
 
 
 def _stream(source: _Source) -> Iterator[np.ndarray | Skipped]:

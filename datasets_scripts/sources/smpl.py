@@ -341,33 +341,6 @@ def _evidence(motion: SmplMotion, body_model: str | Path | None, fps: float | No
         return None
 
 
-def smpl_to_features(
-    path: str | Path, body_model: str | Path | None = None, up: str = "auto", fps: float | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """Features (T, 263) of the first body in a file, with notes on what was assumed; see `to_joints`.
-
-    Args:
-        path: The file.
-        body_model: File of SMPL, SMPL-H or SMPL-X; None for the average skeleton.
-        up: The axis that points up, or "auto".
-        fps: Frames per second, in place of what the file tells.
-
-    Returns:
-        Features at 20 fps, and the notes.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_smpl`, `to_joints`, `load_body_model`.
-    """
-    from modeling_unimo.motion_representation import joints_to_features
-
-    bodies = read_smpl(path)
-    try:
-        joints, notes = to_joints(bodies[0], body_model, up, fps)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return np.asarray(joints_to_features(joints), dtype=np.float32), notes + others(bodies)
-
-
 def others(bodies: Sequence[SmplMotion]) -> list[str]:
     """A note where the first of several people in a file is taken.
 

@@ -13,6 +13,7 @@ from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.sources import smpl
 from modeling_unimo import joints_from_smpl
 from modeling_unimo.skeletons_unimo import HUMANML3D
+from unimo.motion_files import read_motion_file
 
 FRAMES = 91
 
@@ -75,9 +76,10 @@ def test_every_form_gives_the_same_joints(tmp_path, name: str) -> None:
 
 def test_features_say_what_was_assumed(tmp_path) -> None:
     write(tmp_path / "a.npz", body())
-    features, notes = smpl.smpl_to_features(tmp_path / "a.npz")
+    motion = read_motion_file(tmp_path / "a.npz")
+    features = motion.features_for_model(263, 20.0)
     assert features.shape == (60, 263) and np.isfinite(features).all()
-    assert sum("average skeleton" in note for note in notes) == 1
+    assert sum("average skeleton" in note for note in motion.notes) == 1
 
 
 def test_a_folder_with_captions_becomes_a_dataset(tmp_path, capsys) -> None:
@@ -114,7 +116,7 @@ def test_what_is_no_motion_is_refused(tmp_path, change: dict, message: str) -> N
     arrays = {key: value for key, value in {**body(), **change}.items() if value is not None}
     write(tmp_path / "a.npz", arrays)
     with pytest.raises(ValueError, match=message):
-        smpl.smpl_to_features(tmp_path / "a.npz")
+        smpl.to_joints(smpl.read_smpl(tmp_path / "a.npz")[0])
 
 
 def test_a_pt_file_that_could_run_code_is_refused(tmp_path) -> None:
