@@ -179,7 +179,8 @@ def as_features(motion: Any, feature_dim: int, name: str = "the motion") -> np.n
         if not _is_upright(joints, skeleton):
             warnings.warn(
                 f"{name}: the head is not above the pelvis and the feet in most frames. Joints must have Y up and the "
-                f"order of {skeleton.name}'s; `unimo convert-motion` turns others. A body that lies may be ignored",
+                f"order of {skeleton.name}'s; `unimo convert-motion` turns others. If the body lies or crawls, ignore "
+                "this",
                 stacklevel=3,
             )
     if array.ndim != 2 or array.shape[1] != feature_dim:

@@ -231,12 +231,12 @@ def _read_arrays(path: Path, up: str, fps: float | None) -> MotionFile:
     if stored.ndim == 3:
         check_joints(stored, skeleton, str(path))
         return _read_positions(path, stored, skeleton, up, rate)
-    features = stored.astype(np.float32, copy=False)
-    check_feature_shape(features, skeleton, str(path))
+    check_feature_shape(stored, skeleton, str(path))
     try:
-        check_numbers(features)
+        check_numbers(stored)
     except BodyError as error:
         raise ValueError(f"{path}: {error}") from error
+    features = stored.astype(np.float32, copy=False)
     joints = arrays["joints"] if "joints" in arrays else features_to_joints(features, skeleton)
     check_joints(joints, skeleton, str(path))
     words: dict[str, Any] = {key: str(arrays[key]) for key in ("text", "thought") if key in arrays}

@@ -311,9 +311,12 @@ def test_archives_that_are_damaged_or_named_as_arrays_are_refused(tmp_path: Path
 
 
 @pytest.mark.filterwarnings("error")
-def test_features_beyond_any_body_are_refused_before_they_become_joints(tmp_path: Path) -> None:
-    features = np.zeros((30, 263), np.float32)
-    features[4:, 0] = 3e38
+@pytest.mark.parametrize(("number", "kind"), [(3e38, np.float32), (1e300, np.float64)])
+def test_features_beyond_any_body_are_refused_before_they_become_joints(
+    tmp_path: Path, number: float, kind: type
+) -> None:
+    features = np.zeros((30, 263), kind)
+    features[4:, 0] = number
     np.save(tmp_path / "far.npy", features)
     with pytest.raises(ValueError, match=r"far.npy: coordinates beyond 1e7, first in frame 4"):
         read_motion_file(tmp_path / "far.npy")
