@@ -4,7 +4,8 @@ A Markdown file names a table between two comments, `<!-- results: NAME -->` and
 between them is replaced by the table of `docs/results/NAME.json`, so that no figure is copied by hand.
 
 `python -m benchmarks.results_tables` writes the tables, with `--check` it only compares them. Figures of new runs come
-in with `--quickstart runs/quickstart runs/quickstart-1` and `--take study-thoughts runs/ablate/cot/results.json`.
+in with `--quickstart runs/quickstart runs/quickstart-1` and `--take study-thoughts runs/ablate/cot/results.json`. Where
+a study knows the seconds of answering, quality over time is drawn too, as SVG files beside the JSON.
 """
 
 import argparse
@@ -15,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from modeling_unimo.files_unimo import write_json, write_text
+from train.report.charts import Series, line_chart
+from train.studies.study_page import curves_over_time
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "docs" / "results"
 _BLOCK = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+# An SVG within a page needs none, one in a file does.
+_NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 
 Json = dict[str, Any]
 # A title for each column; for each line a cell of each column, the first of them its label.
@@ -350,11 +355,29 @@ def table(content: Json) -> Table:
     return _TABLES[content["kind"]](content)
 
 
-def markdown(content: Json) -> str:
-    """The table of a results file with the commands, the protocol and the conditions it was made under.
+def charts(name: str, content: Json) -> dict[str, tuple[str, Series]]:
+    """What is drawn over the seconds of answering, where a study knows them.
 
     Args:
-        content: Of a results file.
+        name: Of the results file.
+        content: Its content.
+
+    Returns:
+        Title and points of each chart, by the name of its SVG file in docs/results.
+    """
+    seconds = content.get("results", {}).get("seconds") if content["kind"] == "study" else None
+    if not seconds:
+        return {}
+    curves = curves_over_time(content["results"]["rows"], seconds)
+    return {f"{name}-{split.replace(' ', '-')}.svg": (split, ways) for split, ways in curves.items()}
+
+
+def markdown(name: str, content: Json) -> str:
+    """The table of a results file with its charts, the commands, the protocol and the conditions it was made under.
+
+    Args:
+        name: Of the results file.
+        content: Its content.
 
     Returns:
         The lines between the comments.
@@ -362,7 +385,8 @@ def markdown(content: Json) -> str:
     columns, rows = table(content)
     words = {columns[0], "goal", "protocol", "command", "also", "gain", "kept", "note", "what happened"}
     words |= {"measured"} if content["kind"] == "summary" else set()
-    lines = [
+    lines = [f"![R@1 over seconds, {title}](results/{file})\n" for file, (title, _) in charts(name, content).items()]
+    lines += [
         f"| {' | '.join(columns)} |",
         f"|{'|'.join(' --- ' if name in words else ' ---: ' for name in columns)}|",
     ]
@@ -386,7 +410,7 @@ def filled(text: str) -> str:
     Raises:
         FileNotFoundError: a comment names a file that docs/results does not have.
     """
-    return _BLOCK.sub(lambda found: f"{found[1]}\n{markdown(read(found[2]))}\n\n{found[3]}", text)
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{markdown(found[2], read(found[2]))}\n\n{found[3]}", text)
 
 
 def pages() -> list[Path]:
@@ -436,6 +460,9 @@ def _take(name: str, results: Path) -> None:
 
 def _write(name: str, content: Json) -> None:
     write_json(RESULTS / f"{name}.json", content, indent=1, ensure_ascii=False)
+    for file, (title, ways) in charts(name, content).items():
+        drawn = line_chart(ways, "seconds to answer the split once", "R@1, held-out judge", title)
+        write_text(RESULTS / file, drawn.replace("<svg ", f"<svg {_NAMESPACES} ", 1))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from xml.etree import ElementTree
 
 import pytest
 
@@ -102,9 +103,32 @@ def test_figures_of_new_runs_take_the_place_of_the_old(results):
         (row[0], row[2]) for row in rows
     }
     assert "seed 7" in (results / "README.md").read_text()
-    told = markdown(read("study-grpo"))
+    told = markdown("study-grpo", read("study-grpo"))
     assert "| FID, hard split (held-out judge) | 0.200" in told and "**(-0.100\xa0±\xa00.020)** |" in told
     assert "--study algorithm" in told
+
+
+def test_a_study_that_knows_the_seconds_is_drawn_over_them(results):
+    page = results / "README.md"
+    page.write_text("<!-- results: study-grpo -->\n<!-- /results -->\n")
+    means = {"a, best of 1": 0.4, "a, best of 8": 0.6, "b, best of 1": 0.5}
+    rows = [
+        {"split": "hard split", "judge": "held-out", "figure": "R@1", "arm": arm, "mean": mean, "ci95": 0.1}
+        for arm, mean in means.items()
+    ]
+    seconds = {
+        "a, best of 1": {"t2m_hard": 3.0},
+        "a, best of 8": {"t2m_hard": 20.0},
+        "b, best of 1": {"t2m_hard": 2.0},
+    }
+    file = results / "results.json"
+    file.write_text(json.dumps({"baseline": "a, best of 1", "rows": rows, "seconds": seconds}))
+    main(["--take", "study-grpo", str(file)])
+    picture = ElementTree.parse(results_tables.RESULTS / "study-grpo-hard-split.svg").getroot()
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    told = " ".join(picture.itertext())
+    assert "seconds" in told and " a " in told and " b " in told
+    assert "![R@1 over seconds, hard split](results/study-grpo-hard-split.svg)\n\n|" in page.read_text()
 
 
 def test_figures_beyond_a_clip_as_far_as_they_are_measured():
