@@ -246,7 +246,9 @@ def load_motion(path: str | os.PathLike) -> np.ndarray:
         raise ValueError(f"{path}: unknown suffix; expected .npy, .npz or .bvh")
     loaded, skeleton = read_motion_array(path)
     try:
-        features = as_features(loaded, skeleton.feature_dim, path.name).astype(np.float32, copy=False)
+        features = as_features(loaded, skeleton.feature_dim, path.name)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+            features = features.astype(np.float32, copy=False)
         check_features(features, skeleton)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

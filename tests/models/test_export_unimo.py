@@ -1,6 +1,7 @@
 """Export: a written BVH moves like the joints, arrays survive the round trip, bad files are named."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
     whole = written("whole.npy", lambda path: np.save(path, features)).read_bytes()
     archive = written("whole.npz", lambda path: np.savez_compressed(path, features=features)).read_bytes()
-    nan = np.where(np.arange(263) == 5, np.nan, features)
+    nan, huge = (np.where(np.arange(263) == 5, bad, features.astype(np.float64)) for bad in (np.nan, 1e300))
     cases = {
         "cut.npy": (lambda path: path.write_bytes(whole[: len(whole) // 2]), "cut.npy: cannot be read"),
         "cut.npz": (lambda path: path.write_bytes(archive[: len(archive) // 2]), "cut.npz: cannot be read"),
@@ -210,12 +211,14 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         ),
         "flat.npy": (lambda path: np.save(path, features[0]), r"flat.npy: expected features \(T, D\)"),
         "nan.npy": (lambda path: np.save(path, nan), "nan.npy: features hold NaN.*dimension 5"),
+        "huge.npy": (lambda path: np.save(path, huge), "huge.npy: features hold NaN or infinite.*dimension 5"),
         "words.npy": (lambda path: np.save(path, np.array(["a"])), "words.npy.*array of real numbers"),
         "motion.bvh": (lambda path: path.write_text("HIERARCHY"), "motion.bvh"),
         "motion.txt": (lambda path: path.write_text("0"), "unknown suffix; expected .npy, .npz or .bvh"),
     }
     for name, (write, message) in cases.items():
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message), warnings.catch_warnings():
+            warnings.simplefilter("error")
             load_motion(written(name, write))
     with pytest.raises(FileNotFoundError, match="nothing.npy"):
         load_motion(tmp_path / "nothing.npy")
