@@ -4,8 +4,8 @@ A Markdown file names a table between two comments, `<!-- results: NAME -->` and
 between them is replaced by the table of `docs/results/NAME.json`, so that no figure is copied by hand.
 
 `python -m benchmarks.results_tables` writes the tables, with `--check` it only compares them. Figures of new runs come
-in with `--quickstart runs/quickstart runs/quickstart-1` and `--take study-thoughts runs/ablate/cot/results.json`. Where
-a study knows the seconds of answering, quality over time is drawn too, as SVG files beside the JSON.
+in with `--quickstart runs/quickstart runs/quickstart-1` and `--take study-thoughts runs/ablate/cot/results.json`.
+Where a study knows the seconds of answering, quality over time is drawn too, as SVG files beside the JSON.
 """
 
 import argparse

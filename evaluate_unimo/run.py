@@ -23,7 +23,7 @@ from evaluate_unimo.options import (
     check_folders,
     check_protocol_options,
 )
-from modeling_unimo.command_line import boolean, command, exit_on_error, non_negative_int, positive_int
+from modeling_unimo.command_line import boolean, command, exit_on_error, non_negative_int, positive_float, positive_int
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -74,7 +74,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="numbers of the language model"
     )
-    parser.add_argument("--temperature", type=float, help="default: the model's own")
+    parser.add_argument("--temperature", type=positive_float, help="default: the model's own")
     parser.add_argument(
         "--candidates",
         type=positive_int,
@@ -106,8 +106,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         if pushed is None and Path(arguments.model).is_dir():
             parser.error(f"--push_to_hub: {arguments.model} was not published from here; name the model's repository")
         arguments.push_to_hub = pushed.repo if pushed is not None else arguments.model
-    if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
-        parser.error(f"--temperature must be > 0, got {arguments.temperature:g}")
     if arguments.hard and "t2m" in arguments.tasks:
         arguments.tasks = list(dict.fromkeys([*arguments.tasks, *HARD_TASKS]))
     return arguments

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datasets_scripts.locks import locked_output
 from evaluate_unimo.options import add_protocol_options, check_folders, check_protocol_options
-from modeling_unimo.command_line import command, positive_int
+from modeling_unimo.command_line import command, positive_float, positive_int
 
 FOLDERS = ("evaluator", "held_out_evaluator", "dataset", "bertscore", "motions")
 
@@ -36,7 +36,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--captions", help='JSON Lines file of {"id": .., "caption": ..}')
     add_protocol_options(parser)
     parser.add_argument("--output", help="folder for the results (default: they are printed only)")
-    parser.add_argument("--fps", type=float, default=20.0, help="frames per second of joints in .npy (default: 20)")
+    parser.add_argument(
+        "--fps", type=positive_float, default=20.0, help="frames per second of joints in .npy (default: 20)"
+    )
     parser.add_argument("--split", help="split whose clips are answered (default: test)")
     parser.add_argument("--seed", type=int, help="seed of the draws (default: 0)")
     parser.add_argument("--halves", action="store_true", default=None, help="half the clips, FID to the other half")
@@ -44,8 +46,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.motions is None and arguments.captions is None:
         parser.error("one of --motions and --captions is required")
-    if arguments.fps <= 0:
-        parser.error(f"--fps must be > 0, got {arguments.fps:g}")
     check_folders(parser, arguments, FOLDERS)
     check_protocol_options(parser, arguments)
     if arguments.captions is not None and not Path(arguments.captions).is_file():

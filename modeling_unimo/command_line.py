@@ -91,6 +91,21 @@ def non_negative_int(value: str) -> int:
     return _int_at_least(0, value)
 
 
+def positive_float(value: str) -> float:
+    """A number > 0 and finite, as a `type` of argparse.
+
+    Args:
+        value: The word of the command line.
+
+    Returns:
+        The number.
+    """
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be > 0 and finite, got {value}")
+    return number
+
+
 def boolean(value: str) -> bool:
     """An option true or false, as a `type` of argparse.
 

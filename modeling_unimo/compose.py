@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .command_line import command, exit_on_error, positive_int
+from .command_line import command, exit_on_error, positive_float, positive_int
 from .export_unimo import SUFFIXES
 from .generate import add_reading_options, check_output, load_model, read_whole_motion
 from .words_unimo import UnknownWordsWarning
@@ -145,7 +145,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, required=True, help=f"file to write, {' '.join(SUFFIXES)}")
     parser.add_argument("--seed", type=int, help="for the same answer every time")
-    parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
+    parser.add_argument("--temperature", type=positive_float, help="> 0; default: the model's")
     parser.add_argument(
         "--candidates",
         type=positive_int,
@@ -157,8 +157,6 @@ def _parser(description: str) -> argparse.ArgumentParser:
 def _parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     check_output(parser, arguments.output)
-    if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
-        parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
     return arguments
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .command_line import boolean, command, exit_on_error, positive_int
+from .command_line import boolean, command, exit_on_error, positive_float, positive_int
 from .export_unimo import SUFFIXES, motion_suffix
 from .words_unimo import UnknownWordsWarning, unknown_words_message
 
@@ -42,7 +42,7 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
         "--model", help="folder or Hub name of a UniMo model; default: the small one that comes with the package"
     )
     parser.add_argument("--seed", type=int, help="for the same answer every time")
-    parser.add_argument("--temperature", type=float, help="above 0; default: the model's")
+    parser.add_argument("--temperature", type=positive_float, help="> 0; default: the model's")
     parser.add_argument(
         "--candidates",
         type=positive_int,
@@ -79,8 +79,6 @@ def parse_arguments(argv: list[str] | None = None, direction: str | None = None)
             parser.error(f"{', '.join(given)} belong to --describe")
     elif direction is None and (arguments.output is not None or arguments.duration is not None):
         parser.error("--output and --duration belong to --text")
-    if arguments.temperature is not None and not 0 < arguments.temperature < float("inf"):
-        parser.error(f"--temperature must be above 0 and finite, got {arguments.temperature:g}")
     return arguments
 
 

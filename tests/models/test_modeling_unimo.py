@@ -261,7 +261,7 @@ def test_command_writes_the_best_of_several(folder, tmp_path, capsys, monkeypatc
         (["--describe", "x.npy", "--duration", "2"], "belong to --text"),
         (["--text", "a", "--output", "x.npy", "--end", "2"], "--end belong to --describe"),
         (["--text", "a", "--output", "x.npy", "--up", "z"], "--up belong to --describe"),
-        (["--text", "a", "--output", "x.npy", "--temperature", "0"], "above 0"),
+        (["--text", "a", "--output", "x.npy", "--temperature", "0"], "--temperature: must be > 0 and finite, got 0"),
         (["--text", "a", "--output", "x.npy", "--candidates", "0"], "--candidates: must be >= 1, got 0"),
         (["--text", "a", "--output", "x.npy", "--think", "no"], "--think: must be true or false, got no"),
         ([], "required"),

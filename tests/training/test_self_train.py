@@ -133,7 +133,7 @@ def test_a_models_best_answers_by_its_own_reading(folders, tmp_path, monkeypatch
     [
         ({"candidates": 1}, "--candidates must be >= 2"),
         ({"candidates": 0}, "candidates"),
-        ({"temperature": 0}, "--temperature must be > 0, got 0"),
+        ({"temperature": 0}, "--temperature: must be > 0 and finite, got 0"),
         ({"kept_share": 1.5}, "--kept_share must be > 0 and <= 1, got 1.5"),
         ({"captions_from": "nowhere.txt"}, "--captions_from must be clauses, synthetic or a text file"),
         ({"new_captions": 0, "training_captions": 0}, "leaves nothing to answer"),

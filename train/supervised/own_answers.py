@@ -17,7 +17,7 @@ from datasets_scripts.recombine import recombined
 from datasets_scripts.schema import load_motion_dataset
 from datasets_scripts.sources.reading import read_text
 from datasets_scripts.sources.synthetic.generator import new_captions
-from modeling_unimo.command_line import exit_on_error, non_negative_int, positive_int
+from modeling_unimo.command_line import exit_on_error, non_negative_int, positive_float, positive_int
 from modeling_unimo.files_unimo import write_json, write_json_lines
 from train.engine.run_folder import content_key
 
@@ -53,7 +53,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         parser: The parser.
     """
     parser.add_argument("--candidates", type=positive_int, default=8, help="answers a caption (default 8)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="of the answers (default 0.8)")
+    parser.add_argument("--temperature", type=positive_float, default=0.8, help="of the answers (default 0.8)")
     parser.add_argument("--new_captions", type=non_negative_int, default=700, help="captions beside the dataset's")
     parser.add_argument(
         "--captions_from",
@@ -80,8 +80,6 @@ def check_sampling_options(parser: argparse.ArgumentParser, arguments: argparse.
     """
     if arguments.candidates < 2:
         parser.error(f"--candidates must be >= 2, got {arguments.candidates}: the best of several answers is chosen")
-    if not 0 < arguments.temperature < float("inf"):
-        parser.error(f"--temperature must be > 0, got {arguments.temperature:g}")
     if not 0 < arguments.kept_share <= 1:
         parser.error(f"--kept_share must be > 0 and <= 1, got {arguments.kept_share:g}")
     if arguments.captions_from not in ("clauses", "synthetic") and not Path(arguments.captions_from).is_file():
