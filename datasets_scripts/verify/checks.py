@@ -461,7 +461,7 @@ class Checker:
             return _Finding("direction", said, "not measured", "undecided")
         angles = np.radians([_FACINGS[way] for way in ways])
         stated = float(np.degrees(np.arctan2(np.sin(angles).sum(), np.cos(angles).sum())))
-        heading = self.evidence.hip_heading
+        heading = self.evidence.m.hip_heading
         turned = float(heading[-1] - heading[0])
         off = abs((turned - stated + 180.0) % 360.0 - 180.0)
         verdict: Verdict = "holds" if off < 40.0 else "contradicted" if off > 62.0 else "undecided"

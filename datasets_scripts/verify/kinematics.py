@@ -22,7 +22,7 @@ SIDES = ("left", "right")
 # Smoothing in seconds (standard deviation of a Gaussian): `POSE` takes capture jitter off poses, `ROOT` takes the sway
 # of a step off the path and the heading, which would otherwise read as small turns and changes of speed.
 POSE_SMOOTHING = 0.05
-ROOT_SMOOTHING = 0.25
+ROOT_SMOOTHING = 0.2
 # The share of frames that may lie under the "lowest" level: one bad frame must not move the floor.
 _LOWEST = 0.02
 
@@ -47,7 +47,7 @@ class Measurements:
     foot_clearance (T, 2): the foot's lowest point over its own floor level, metres.
     foot_height (T, 2): the ankle over its own floor level, as a share of the leg's length.
     knee_height (T, 2): the knee over the ankles' floor level, as a share of the leg's length.
-    hip_heading (T,): as `heading`, of the hips alone: a chest that twists does not turn the body.
+    hip_heading (T,): as `heading`, of the hips alone and from +Z on: a chest that twists does not turn the body.
     chest_twist (T,): the shoulders' direction against that of the hips, degrees, positive to the left.
     toe_speed (T, 2): speed of the toes over the ground, m/s.
     hands_apart (T,): distance between the wrists, metres.
@@ -193,7 +193,7 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
         foot_clearance=np.minimum(ankle_clear, toe_clear),
         foot_height=ankle_clear / leg,
         knee_height=(pose[:, KNEES, 1] - ankle_floor.min()) / leg,
-        hip_heading=hip_heading - hip_heading[0],
+        hip_heading=hip_heading,
         chest_twist=(twist + 180.0) % 360.0 - 180.0,
         toe_speed=np.linalg.norm(np.gradient(pose[:, TOES][..., ::2], axis=0), axis=-1) * fps,
         hands_apart=np.linalg.norm(pose[:, WRISTS[0]] - pose[:, WRISTS[1]], axis=-1),

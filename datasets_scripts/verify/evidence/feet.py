@@ -83,7 +83,7 @@ class Feet(Ground):
 
     def _gain(self, first: int, last: int) -> tuple[float, float]:
         move = self.pose[last, PELVIS, ::2] - self.pose[first, PELVIS, ::2]
-        angle = np.radians(self.hip_heading[first])
+        angle = np.radians(self.m.hip_heading[first])
         return (
             float(move[0] * np.sin(angle) + move[1] * np.cos(angle)),
             float(move[0] * np.cos(angle) - move[1] * np.sin(angle)),
@@ -111,7 +111,7 @@ class Feet(Ground):
     def lifts(self) -> list[tuple[Span, int, str, int]]:
         """(span, foot, form, top frame) of each foot that leaves the ground in place: kick, knee, or up."""
         m, found = self.m, []
-        position = self.path[0]
+        position = self.m.position
         for foot in (0, 1):
             height = m.foot_height[:, foot]
             for span in spans_above(height, 0.2, 0.08, 2):
@@ -188,7 +188,7 @@ class Feet(Ground):
         for foot, side in enumerate(SIDES):
             other = self.clear[:, 1 - foot]
             for span in spans_above(np.where(self.clear[:, foot] < 0.04, other, 0.0), 0.08, 0.03, self.near(_BALANCE)):
-                shift = float(np.ptp(self.path[0][span.slice], axis=0).max())
+                shift = float(np.ptp(self.m.position[span.slice], axis=0).max())
                 sure = len(span) > self.near(_SURE_BALANCE) and shift < 0.2
                 found.append(Movement("balance", span.start, span.stop, sure=sure, side=side))
         return found

@@ -1,7 +1,6 @@
 """The body over the ground: steps, travel, steps aside, curves, turns, and when both feet are off the ground.
 
-The lowest layer of the evidence, so it also holds what all of them read: the measurements, the path of the hips and
-where they face.
+The lowest layer of the evidence, so it also holds what all of them read: the measurements.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ import numpy as np
 
 from datasets_scripts.verify.evidence.movement import Movement, named_way
 from datasets_scripts.verify.kinematics import (
-    HIPS,
     PELVIS,
     SIDES,
     TOES,
@@ -19,7 +17,6 @@ from datasets_scripts.verify.kinematics import (
     Span,
     measure,
     quantile,
-    smooth,
     spans_above,
     swings,
 )
@@ -95,25 +92,6 @@ class Ground:
         """
         return [replace(movement, sure=False) for movement in found]
 
-    # -- the way ----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def hip_heading(self) -> np.ndarray:
-        """Facing of the hips alone (T,), degrees, unwrapped, positive to the left: a twisted chest is no turn."""
-        across = self.pose[:, HIPS[0]] - self.pose[:, HIPS[1]]
-        heading = np.degrees(np.unwrap(np.arctan2(-across[:, 2], across[:, 0])))
-        return smooth(heading, 0.2 * self.fps)
-
-    @cached_property
-    def path(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Smoothed pelvis x, z (T, 2), its velocity to the (front, left) (T, 2) and speed (T,)."""
-        position = smooth(self.pose[:, PELVIS, ::2], 0.15 * self.fps)
-        step = np.gradient(position, axis=0) * self.fps
-        angle = np.radians(self.hip_heading)
-        front = step[:, 0] * np.sin(angle) + step[:, 1] * np.cos(angle)
-        left = step[:, 0] * np.cos(angle) - step[:, 1] * np.sin(angle)
-        return position, np.stack([front, left], axis=-1), np.hypot(front, left)
-
     # -- off the ground ---------------------------------------------------------------------------------------------
 
     @cached_property
@@ -176,7 +154,7 @@ class Ground:
     def steps(self) -> list[_Step]:
         """Every foot swing that carries a foot somewhere, in order of time."""
         found = []
-        angle = np.radians(self.hip_heading)
+        angle = np.radians(self.m.hip_heading)
         for foot in (0, 1):
             toe = self.pose[:, TOES[foot], ::2]
             for span in spans_above(self.m.toe_speed[:, foot], _SWING, _SWING_END):
@@ -192,7 +170,7 @@ class Ground:
     @cached_property
     def bouts(self) -> list[Movement]:
         """Travel: from standing to standing, and the parts that clear slowing down divides it into."""
-        _, velocity, speed = self.path
+        velocity, speed = self.m.velocity, self.m.speed
         found: list[Movement] = []
         for span in spans_above(speed, _BOUT, _BOUT_END, max(2, self.near(0.3))):
             parts = [way for part in _parts(speed, span, _BOUT_VALLEY) for way in self._ways(part)]
@@ -204,7 +182,7 @@ class Ground:
 
     def _ways(self, span: Span) -> list[Span]:
         """Divide a span where the direction of travel (front, back, left, right) changes for good."""
-        velocity = self.path[1][span.slice]
+        velocity = self.m.velocity[span.slice]
         along = np.abs(velocity[:, 0]) >= np.abs(velocity[:, 1])
         label = np.where(along, np.sign(velocity[:, 0]), 2.0 * np.sign(velocity[:, 1]))
         edges = [0, *(np.flatnonzero(label[1:] != label[:-1]) + 1).tolist(), len(label)]
@@ -238,7 +216,7 @@ class Ground:
         strides = both > _RUN_SHARE and ahead > 0.8 * metres and not self._jumps_in(span)
         gait = "run" if strides or speed > _RUN_SPEED else ""
         gait = "walk" if not gait and both < _WALK_SHARE and speed < _WALK_SPEED else gait
-        turned = float(self.hip_heading[min(span.stop, self.frames - 1)] - self.hip_heading[span.start])
+        turned = float(self.m.hip_heading[min(span.stop, self.frames - 1)] - self.m.hip_heading[span.start])
         # Feet that pass each other walk; a body that shifts over planted feet, lunges or jumps does not.
         alternate = sum(a.foot != b.foot for a, b in zip(sure, sure[1:], strict=False))
         walks = len(feet) == 2 and alternate >= 1 and len(sure) >= 2 and metres > 0.25
@@ -261,9 +239,9 @@ class Ground:
 
     def _net(self, span: Span) -> tuple[float, float]:
         """Metres gained to the (front, left) of the body as it faced at the start of the span."""
-        position = self.path[0]
+        position = self.m.position
         move = position[span.stop - 1] - position[span.start]
-        angle = np.radians(self.hip_heading[span.start])
+        angle = np.radians(self.m.hip_heading[span.start])
         return (
             float(move[0] * np.sin(angle) + move[1] * np.cos(angle)),
             float(move[0] * np.cos(angle) - move[1] * np.sin(angle)),
@@ -288,7 +266,7 @@ class Ground:
         return found
 
     def _aside(self, bout: Movement) -> float:
-        ahead, left = self.path[1][bout.span.slice].sum(axis=0) / self.fps
+        ahead, left = self.m.velocity[bout.span.slice].sum(axis=0) / self.fps
         return float(left / max(np.hypot(ahead, left), 1e-6))
 
     @cached_property
@@ -341,9 +319,9 @@ class Ground:
     def turns(self) -> list[Movement]:
         """Changes of the hips' heading, whole and divided where travel begins or ends."""
         edges = sorted({frame for bout in self.bouts for frame in (bout.start, bout.stop)})
-        rate = np.abs(np.gradient(self.hip_heading)) * self.fps
+        rate = np.abs(np.gradient(self.m.hip_heading)) * self.fps
         found: list[Movement] = []
-        for first, last, angle in swings(self.hip_heading, 10.0):
+        for first, last, angle in swings(self.m.hip_heading, 10.0):
             if abs(angle) < _TURN:
                 continue
             found.append(self._turn(first, last))
@@ -352,12 +330,12 @@ class Ground:
             if len(cuts) > 2:
                 pairs = [(a, b) for i, a in enumerate(cuts) for b in cuts[i + 1 : i + 4] if (a, b) != (first, last)]
                 for a, b in pairs:
-                    if abs(self.hip_heading[b] - self.hip_heading[a]) >= _TURN:
+                    if abs(self.m.hip_heading[b] - self.m.hip_heading[a]) >= _TURN:
                         found.append(self._turn(a, b))
         return found
 
     def _turn(self, first: int, last: int) -> Movement:
-        part = self.hip_heading[first : last + 1]
+        part = self.m.hip_heading[first : last + 1]
         angle = float(part[-1] - part[0])
         progress = (part - part[0]) / angle
         start = first + int(np.argmax(progress >= 0.08))
