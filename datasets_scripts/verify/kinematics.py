@@ -308,6 +308,26 @@ def swings(series: np.ndarray, reversal: float) -> list[tuple[int, int, float]]:
     return [(a, b, values[b] - values[a]) for a, b in zip(turning[:-1], turning[1:], strict=True)]
 
 
+def divided_at_valleys(series: np.ndarray, span: Span, factor: float) -> list[Span]:
+    """Divide a span where a series falls to less than 1/`factor` of both neighbouring peaks.
+
+    Args:
+        series: (T,), positive.
+        span: Frames to divide.
+        factor: Of a valley.
+
+    Returns:
+        The parts, of two frames or more.
+    """
+    part = np.log(np.maximum(series[span.slice], 1e-3))
+    turning = swings(part, float(np.log(factor)))
+    cuts = [span.start, *(span.start + last for _, last, change in turning[:-1] if change < 0), span.stop]
+    if turning and turning[0][2] > 0 and turning[0][0] > 0.3 * len(part):
+        cuts.insert(1, span.start + turning[0][0])
+    cuts = sorted(set(cuts))
+    return [Span(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b - a > 1]
+
+
 def oscillations(points: np.ndarray, fps: float, reversal: float, slow: float = 0.6) -> tuple[int, np.ndarray]:
     """Count back-and-forth cycles of a point's path (T, 3): full cycles, and the axis (3,) along which they run.
 

@@ -16,6 +16,7 @@ from datasets_scripts.verify.kinematics import (
     Measurements,
     Span,
     changing_span,
+    divided_at_valleys,
     oscillations,
     quantile,
     spans_above,
@@ -27,8 +28,8 @@ from datasets_scripts.verify.kinematics import (
 _MOVING, _STANDING, _MIN_TRAVEL, _MIN_TRAVEL_SECONDS = 0.25, 0.12, 0.25, 0.4
 # Each foot goes about as far as the body does; a body that shifts over a planted foot travels nowhere.
 _FOOT_TRAVEL = 0.5
-# Between two bouts of travel the speed falls to less than this share of both.
-_VALLEY = 0.5
+# The factor by which the speed falls between two bouts of travel.
+_VALLEY = 2.0
 # A run is fast, or has both feet in motion (m/s) for a share of the time; a walk is slow and has none of that. A
 # shuffling jog and a hurried walk lie between and are called neither.
 _RUN_SPEED, _RUN_STRIDE_SPEED, _WALK_SPEED, _AMBLE_SPEED = 2.2, 0.9, 1.8, 0.75
@@ -405,9 +406,9 @@ def _within(span: Span, others: list[Span], share: float = 0.5) -> bool:
 
 def _travels(m: Measurements, leaps: list[Span]) -> list[Travel]:
     shortest = round(_MIN_TRAVEL_SECONDS * m.fps)
-    spans = [part for span in spans_above(m.speed, _MOVING, _STANDING, shortest) for part in _bouts(m.speed, span)]
+    bouts = spans_above(m.speed, _MOVING, _STANDING, shortest)
     found = []
-    for span in spans:
+    for span in (part for bout in bouts for part in divided_at_valleys(m.speed, bout, _VALLEY)):
         forward, left = m.velocity[span.slice].sum(axis=0) / m.fps
         distance = float(np.hypot(forward, left))
         if distance < _MIN_TRAVEL or _within(span, leaps):
@@ -423,13 +424,6 @@ def _travels(m: Measurements, leaps: list[Span]) -> list[Travel]:
             gait = "walk" if walks else "move"
         found.append(Travel(span, float(forward), float(left), speed, gait, steps(m, span)))
     return found
-
-
-def _bouts(speed: np.ndarray, span: Span) -> list[Span]:
-    """Divide a span at the deep valleys of its speed."""
-    stretches = swings(np.log(speed[span.slice]), -float(np.log(_VALLEY)))
-    cuts = [span.start, *(span.start + last for _, last, change in stretches[:-1] if change < 0), span.stop]
-    return [Span(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
 
 
 def _turns(m: Measurements) -> list[Turn]:

@@ -15,6 +15,7 @@ from datasets_scripts.verify.kinematics import (
     TOES,
     Measurements,
     Span,
+    divided_at_valleys,
     measure,
     quantile,
     spans_above,
@@ -173,7 +174,7 @@ class Ground:
         velocity, speed = self.m.velocity, self.m.speed
         found: list[Movement] = []
         for span in spans_above(speed, _BOUT, _BOUT_END, max(2, self.near(0.3))):
-            parts = [way for part in _parts(speed, span, _BOUT_VALLEY) for way in self._ways(part)]
+            parts = [way for part in divided_at_valleys(speed, span, _BOUT_VALLEY) for way in self._ways(part)]
             bouts = [bout for part in parts if (bout := self._bout(part, velocity)) is not None]
             found.extend(bouts)
             if len(bouts) > 1 and (whole := self._bout(span, velocity)) is not None:
@@ -326,7 +327,7 @@ class Ground:
                 continue
             found.append(self._turn(first, last))
             cuts = [first, *(e for e in edges if first < e < last), last]
-            cuts = sorted({*cuts, *(p.start for p in _parts(rate, Span(first, last + 1), 2.5)[1:])})
+            cuts = sorted({*cuts, *(p.start for p in divided_at_valleys(rate, Span(first, last + 1), 2.5)[1:])})
             if len(cuts) > 2:
                 pairs = [(a, b) for i, a in enumerate(cuts) for b in cuts[i + 1 : i + 4] if (a, b) != (first, last)]
                 for a, b in pairs:
@@ -351,14 +352,3 @@ class Ground:
             directions=frozenset({side}),
             unlike=frozenset({"right" if angle > 0 else "left"}),
         )
-
-
-def _parts(series: np.ndarray, span: Span, factor: float) -> list[Span]:
-    """Divide a span where `series` (positive) falls to less than 1/`factor` of both neighbouring peaks."""
-    part = np.log(np.maximum(series[span.slice], 1e-3))
-    turning = swings(part, float(np.log(factor)))
-    cuts = [span.start, *(span.start + last for _, last, change in turning[:-1] if change < 0), span.stop]
-    if turning and turning[0][2] > 0 and turning[0][0] > 0.3 * len(part):
-        cuts.insert(1, span.start + turning[0][0])
-    cuts = sorted(set(cuts))
-    return [Span(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b - a > 1]
