@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluate_unimo.labels import TASKS
 from modeling_unimo.files_unimo import write_json, write_text
 from train.report.charts import Series, line_chart
 from train.studies.study_page import curves_over_time
@@ -155,7 +156,14 @@ def _study_table(content: Json) -> Table:
         label = f"{row['figure']}, {row['split']}" + (" (held-out judge)" if row["judge"] else "")
         lines.setdefault(label, {})[row["arm"]] = row
     shown = content.get("show", list(lines))
-    return ["", *arms], [[label, *(_study_cell(lines[label].get(arm)) for arm in arms)] for label in shown]
+    cells = [[label, *(_study_cell(lines[label].get(arm)) for arm in arms)] for label in shown]
+    seconds = content["results"].get("seconds", {})
+    for task in ("t2m", "t2m_hard"):  # those that are drawn over them
+        taken = [seconds.get(arm, {}).get(task) for arm in arms]
+        if any(taken):
+            took = ["" if one is None else f"{one:.0f}" for one in taken]
+            cells.append([f"seconds to answer and score once, {TASKS[task].short}", *took])
+    return ["", *arms], cells
 
 
 def _shares_table(content: Json) -> Table:
