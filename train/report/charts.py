@@ -44,6 +44,7 @@ _STYLE: Any = {
     "lines.linewidth": 1.5,
 }
 _NOISY = 60  # points from which a series is also drawn smoothed
+_FEW = 8  # points up to which each is marked
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
@@ -83,7 +84,7 @@ def line_chart(series: Series, x_label: str, y_label: str, title: str) -> str:
             if len(x) > _NOISY:
                 axes.plot(x, y, color=color, alpha=0.28, linewidth=0.8)
                 y = uniform_filter1d(y, 2 * max(2, len(y) // 40) + 1, mode="nearest")
-            axes.plot(x, y, color=color, label=name, marker="o" if len(x) == 1 else None)
+            axes.plot(x, y, color=color, label=name, marker="o" if len(x) <= _FEW else None, markersize=4)
         axes.set_xlabel(x_label)
         axes.set_title(f"{y_label}{' (log scale)' if log else ''}", loc="left", fontsize="medium", color=_TEXT)
         if len(points) > 1:
