@@ -159,6 +159,8 @@ def run_stage(stage: str, words: list[str], folder: Path, moment: tuple[str, int
     if moment is not None:
         arm(*moment)
     import_module(f"train.{stage}").main(words)
+    if "RANK" in os.environ:
+        (folder.parent / f"{folder.name}.{os.environ['RANK']}").write_text(str(torch.distributed.is_initialized()))
 
 
 def differing_rewards(processor: Any, scorer: Any, weights: dict[str, float], *args: Any) -> list[Callable]:
@@ -386,6 +388,8 @@ def launched(inputs: Path, output: Path) -> list[ForkedProcess]:
 def test_two_processes_killed_and_resumed(inputs, tmp_path):
     reference, output = tmp_path / "reference", tmp_path / "run"
     assert [rank.wait(300) for rank in launched(inputs, reference)] == [0, 0], log_of(reference)[-3000:]
+    # Whoever ends within the group may abort, for which a launcher ends the main process, too.
+    assert [reference.with_name(f"reference.{rank}").read_text() for rank in (0, 1)] == ["False", "False"]
     ranks = launched(inputs, output)
     try:
         wait_until(lambda: last_checkpoint(output) or any(rank.poll() is not None for rank in ranks), "a checkpoint")

@@ -40,6 +40,18 @@ def start_process(command: Sequence[str], log: Path, environment: Mapping[str, s
         return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
 
+def leave_group() -> None:
+    """Leave the processes that trained together, where there are others.
+
+    A process that ends within its group may abort on its way out. The launcher then ends all of them, the main process
+    too, which may still be writing the model.
+    """
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def stop_process(process: subprocess.Popen) -> None:
     """Stop a process and all it has started; those that do not end within five seconds are killed.
 

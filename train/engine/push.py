@@ -13,6 +13,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from datasets_scripts.hub.upload import HubRepo, PushError
+from train.engine.processes import leave_group
 from train.publish import failure, publish, summary
 
 
@@ -77,6 +78,8 @@ def keep_token_from_files(training: TrainingArguments) -> None:
 def push_stage(training: TrainingArguments, *others: tuple[str, str]) -> None:
     """Publish a finished stage if `push_to_hub` is set; in the main process, once everything is saved.
 
+    It is what every process of a training does last, so here they part: the others need not wait for an upload.
+
     Args:
         training: the arguments of the stage.
         others: (folder, suffix) of what else the stage made; the suffix is added to the repository's name.
@@ -84,6 +87,7 @@ def push_stage(training: TrainingArguments, *others: tuple[str, str]) -> None:
     Raises:
         SystemExit: something was not published; the message has the command that does it.
     """
+    leave_group()
     if not training.push_to_hub or training.process_index != 0:
         return
     failures, done = [], []
