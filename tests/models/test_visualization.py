@@ -143,7 +143,11 @@ PROBE = """
 <pre id="probe"></pre><script>
 const key = (k, shiftKey) => UniMoPlayer.players[0].tracks[0].canvas.dispatchEvent(
   new KeyboardEvent("keydown", {key: k, shiftKey: !!shiftKey, bubbles: true}));
-setTimeout(() => {
+// It plays once the browser has seen it, which a busy machine may be late to do.
+let waited = 0;
+const waiting = setInterval(() => {
+  if (!UniMoPlayer.players[0].playing && ++waited < 150) return;
+  clearInterval(waiting);
   const p = UniMoPlayer.players[0], o = {players: UniMoPlayer.players.length, plays: p.playing};
   key(" "); o.paused = !p.playing;
   p.go(10); key("ArrowRight"); o.frame = p.time;
@@ -161,7 +165,7 @@ setTimeout(() => {
   });
   o.colours = found; o.errors = errors; o.label = p.seek.getAttribute("aria-valuetext");
   document.getElementById("probe").textContent = JSON.stringify(o);
-}, 900);
+}, 100);
 </script>
 """
 
@@ -177,7 +181,7 @@ def test_a_browser_plays_it(tmp_path):
     path = Path(tmp_path) / "probe.html"
     path.write_text(page, encoding="utf-8")
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    flags += "--disable-component-update --disable-sync --dump-dom --window-size=1000,700 --virtual-time-budget=3000"
+    flags += "--disable-component-update --disable-sync --dump-dom --window-size=1000,700 --virtual-time-budget=20000"
     command = [browser, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     found = json.loads(re.search(r'<pre id="probe">(\{.*?\})</pre>', shown)[1])
