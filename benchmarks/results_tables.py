@@ -17,8 +17,7 @@ from typing import Any
 
 from evaluate_unimo.labels import TASKS
 from modeling_unimo.files_unimo import write_json, write_text
-from train.report.charts import Series, line_chart
-from train.studies.study_page import curves_over_time
+from train.studies.study_page import DRAWN, charts_over_time, curves_over_time
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "docs" / "results"
@@ -158,7 +157,7 @@ def _study_table(content: Json) -> Table:
     shown = content.get("show", list(lines))
     cells = [[label, *(_study_cell(lines[label].get(arm)) for arm in arms)] for label in shown]
     seconds = content["results"].get("seconds", {})
-    for task in ("t2m", "t2m_hard"):  # those that are drawn over them
+    for task in DRAWN:
         taken = [seconds.get(arm, {}).get(task) for arm in arms]
         if any(taken):
             took = ["" if one is None else f"{one:.0f}" for one in taken]
@@ -363,21 +362,11 @@ def table(content: Json) -> Table:
     return _TABLES[content["kind"]](content)
 
 
-def charts(name: str, content: Json) -> dict[str, tuple[str, Series]]:
-    """What is drawn over the seconds of answering, where a study knows them.
-
-    Args:
-        name: Of the results file.
-        content: Its content.
-
-    Returns:
-        Title and points of each chart, by the name of its SVG file in docs/results.
-    """
+def _charts(name: str, content: Json) -> dict[str, str]:
+    """The SVG files of a study that knows the seconds of answering, beside its JSON: split by name of the file."""
     seconds = content.get("results", {}).get("seconds") if content["kind"] == "study" else None
-    if not seconds:
-        return {}
-    curves = curves_over_time(content["results"]["rows"], seconds)
-    return {f"{name}-{split.replace(' ', '-')}.svg": (split, ways) for split, ways in curves.items()}
+    splits = curves_over_time(content["results"]["rows"], seconds) if seconds else ()
+    return {f"{name}-{split.replace(' ', '-')}.svg": split for split in splits}
 
 
 def markdown(name: str, content: Json) -> str:
@@ -393,7 +382,7 @@ def markdown(name: str, content: Json) -> str:
     columns, rows = table(content)
     words = {columns[0], "goal", "protocol", "command", "also", "gain", "kept", "note", "what happened"}
     words |= {"measured"} if content["kind"] == "summary" else set()
-    lines = [f"![R@1 over seconds, {title}](results/{file})\n" for file, (title, _) in charts(name, content).items()]
+    lines = [f"![R@1 over seconds, {split}](results/{file})\n" for file, split in _charts(name, content).items()]
     lines += [
         f"| {' | '.join(columns)} |",
         f"|{'|'.join(' --- ' if name in words else ' ---: ' for name in columns)}|",
@@ -468,9 +457,10 @@ def _take(name: str, results: Path) -> None:
 
 def _write(name: str, content: Json) -> None:
     write_json(RESULTS / f"{name}.json", content, indent=1, ensure_ascii=False)
-    for file, (title, ways) in charts(name, content).items():
-        drawn = line_chart(ways, "seconds to answer the split once", "R@1, held-out judge", title)
-        write_text(RESULTS / file, drawn.replace("<svg ", f"<svg {_NAMESPACES} ", 1))
+    files = _charts(name, content)
+    drawn = charts_over_time(content["results"]["rows"], content["results"]["seconds"]) if files else {}
+    for file, split in files.items():
+        write_text(RESULTS / file, drawn[split].replace("<svg ", f"<svg {_NAMESPACES} ", 1))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -231,6 +231,7 @@ def test_several_samples_of_one_caption_give_multimodality(stages, tmp_path):
         ((), "one of --motions and --captions is required"),
         (("--motions", "/nowhere"), "--motions /nowhere: no such folder"),
         (("--captions", "/nowhere"), "--captions /nowhere: no such file"),
+        (("--captions", __file__, "--fps", "0"), "--fps: must be > 0 and finite, got 0"),
         (("--captions", __file__, "--fps", "nan"), "--fps: must be > 0 and finite, got nan"),
     ],
 )

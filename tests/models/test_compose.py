@@ -89,6 +89,7 @@ def test_bad_input_is_named(folder, command, arguments, message):
 def test_bad_options_are_refused_before_the_model_is_loaded(capsys):
     for options, message in (
         (["--output", "x.doc"], "use one of"),
+        (["--output", "x.npy", "--temperature", "0"], "--temperature: must be > 0 and finite, got 0"),
         (["--output", "x.npy", "--temperature", "nan"], "--temperature: must be > 0 and finite, got nan"),
         ([], "required: --output"),
     ):

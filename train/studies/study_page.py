@@ -14,6 +14,7 @@ from train.studies.tables import Scores, rows
 TEMPLATES = Path(__file__).parent / "templates"
 _BETTER = {label.column: label.better for label in METRICS.values()}
 BEST_OF = ", best of "  # between the way of answering and the number of answers in an arm's name
+DRAWN = ("t2m", "t2m_hard")  # tasks whose quality is drawn over seconds
 _COLUMNS = (
     "split",
     "judge",
@@ -64,7 +65,7 @@ def write_results(
     write_text(folder / "results.csv", _csv(table))
     write_text(folder / "results.md", render(TEMPLATES / "study_table.md", **shown))
     charts = {arm: chart for arm in arms if (chart := _chart(arm, baseline, table))}
-    over_time = _charts_over_time(table, seconds) if seconds else {}
+    over_time = charts_over_time(table, seconds) if seconds else {}
     page = render(TEMPLATES / "study_page.html", **shown, charts=charts, over_time=over_time)
     write_text(folder / "results.html", page)
     return [folder / f"results.{suffix}" for suffix in ("json", "csv", "md", "html")]
@@ -83,7 +84,7 @@ def curves_over_time(
         Points (seconds, R@1) by way of answering, by split.
     """
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    tasks = {TASKS[task].short: task for task in ("t2m", "t2m_hard")}
+    tasks = {TASKS[task].short: task for task in DRAWN}
     for row in table:
         way, _, count = row["arm"].rpartition(BEST_OF)
         if row["figure"] == METRICS["r_precision_top1"].column and row["judge"] and row["split"] in tasks and count:
@@ -92,9 +93,16 @@ def curves_over_time(
     return {split: {way: sorted(points) for way, points in ways.items()} for split, ways in curves.items()}
 
 
-def _charts_over_time(
-    table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]
-) -> dict[str, str]:
+def charts_over_time(table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """Draw R@1 by the held-out judge over seconds.
+
+    Args:
+        table: Rows of the study's table.
+        seconds: Seconds of answering by arm and task.
+
+    Returns:
+        An SVG by split.
+    """
     from train.report.charts import line_chart
 
     curves = curves_over_time(table, seconds)
