@@ -382,7 +382,7 @@ def markdown(name: str, content: Json) -> str:
     columns, rows = table(content)
     words = {columns[0], "goal", "protocol", "command", "also", "gain", "kept", "note", "what happened"}
     words |= {"measured"} if content["kind"] == "summary" else set()
-    lines = [f"![R@1 over seconds, {split}](results/{file})\n" for file, split in _charts(name, content).items()]
+    lines = [f"![quality over seconds, {split}](results/{file})\n" for file, split in _charts(name, content).items()]
     lines += [
         f"| {' | '.join(columns)} |",
         f"|{'|'.join(' --- ' if name in words else ' ---: ' for name in columns)}|",

@@ -166,8 +166,9 @@ class Planner:
             rewarded = reads | {"sft_model": model, "evaluator": benchmark.evaluator}
             model = self._train("grpo", arm.grpo, rewarded, seed, watched_by=benchmark.held_out)
         judges = {"evaluator": benchmark.evaluator, "held_out_evaluator": benchmark.held_out}
-        hard = ["--hard"] if self._has_hard_split(benchmark.data) else []
-        words = ["--tasks", *arm.tasks, *hard, "--halves"]
+        vague = ["t2m_vague"] if "t2m" in arm.tasks and self._has_split(benchmark.data, "vague") else []
+        hard = ["--hard"] if self._has_split(benchmark.data, "hard") else []
+        words = ["--tasks", *arm.tasks, *vague, *hard, "--halves"]
         words += [word for k, v in (self.config["evaluate"] | arm.score).items() for word in (f"--{k}", str(v))]
         return self._command(
             "score", ["evaluate_unimo.run", *words], shared | judges | {"model": model}, "--output", seed
@@ -183,7 +184,7 @@ class Planner:
         if arm.sft.get("thoughts", True) is False:
             settings["thoughts"] = False
         if arm.answers is not None:
-            source = "synthetic" if self._has_hard_split(reads["dataset"]) else "clauses"
+            source = "synthetic" if self._has_split(reads["dataset"], "hard") else "clauses"
             options = {
                 "captions_from": source,
                 "dtype": self.config["evaluate"].get("dtype", "float32"),
@@ -203,8 +204,11 @@ class Planner:
         words = ["datasets_scripts.annotate", "--style", style, "--overwrite_thoughts", "--quiet"]
         return self._command("data", words, {"dataset": data}, "--output", 0)
 
-    def _has_hard_split(self, data: Made) -> bool:
-        return bool(data.stage) or any((data.path / "data").glob("test_hard-*"))
+    def _has_split(self, data: Made, name: str) -> bool:
+        """Whether a dataset has the split test_NAME; of one that is still to be made, the budgets file says so."""
+        if data.stage:
+            return bool(self.config["data"].get(f"num_{name}"))
+        return any((data.path / "data").glob(f"test_{name}-*"))
 
     def _synthetic(self) -> Made:
         words = [word for k, v in self.config["data"].items() for word in (f"--{k}", str(v))]

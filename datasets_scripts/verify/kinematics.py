@@ -156,10 +156,7 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
     root = smooth(root, ROOT_SMOOTHING * fps)
     position, heading, hip_heading = root[:, :2] - root[0, :2], root[:, 2], root[:, 3]
     # The heading that velocities refer to is the smoothed one: a runner's shoulders swing, the direction does not.
-    angle = np.radians(heading)
-    step = np.gradient(position, axis=0) * fps
-    ahead = step[:, 0] * np.sin(angle) + step[:, 1] * np.cos(angle)
-    aside = step[:, 0] * np.cos(angle) - step[:, 1] * np.sin(angle)
+    velocity = seen_from(np.gradient(position, axis=0) * fps, heading)
 
     ankle_floor = quantile(pose[:, ANKLES, 1], _LOWEST)
     toe_floor = quantile(pose[:, TOES, 1], _LOWEST)
@@ -177,8 +174,8 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
         pose=pose,
         heading=heading - heading[0],
         position=position,
-        velocity=np.stack([ahead, aside], axis=-1),
-        speed=np.hypot(ahead, aside),
+        velocity=velocity,
+        speed=np.hypot(velocity[:, 0], velocity[:, 1]),
         hip_height=(pose[:, HIPS, 1].mean(1) - ankle_floor.min()) / leg,
         pelvis_height=pose[:, PELVIS, 1] - floor,
         trunk_pitch=np.degrees(np.arctan2(trunk_front, np.abs(trunk[:, 1]))),
@@ -200,6 +197,20 @@ def measure(joints: np.ndarray, fps: float = 20.0) -> Measurements:
         arm_length=arm,
         leg_length=leg,
     )
+
+
+def seen_from(way: np.ndarray, heading: float | np.ndarray) -> np.ndarray:
+    """A way over the ground as the body sees it that faces a heading.
+
+    Args:
+        way: (..., 2) along the world's (X, Z).
+        heading: (...) in degrees, 0 towards +Z, increasing to the left.
+
+    Returns:
+        (..., 2) to the (front, left), in the unit of `way`.
+    """
+    x, z, angle = way[..., 0], way[..., 1], np.radians(heading)
+    return np.stack([x * np.sin(angle) + z * np.cos(angle), x * np.cos(angle) - z * np.sin(angle)], axis=-1)
 
 
 def smooth(series: np.ndarray, sigma: float) -> np.ndarray:

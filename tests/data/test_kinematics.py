@@ -11,6 +11,7 @@ from datasets_scripts.verify.kinematics import (
     measure,
     oscillations,
     quantile,
+    seen_from,
     smooth,
     spans_above,
     steps,
@@ -44,6 +45,12 @@ def test_a_standing_body_is_upright_and_still():
 def test_heading_is_positive_to_the_left_and_runs_past_a_half_turn(degrees):
     m = measure(bodies.turn(bodies.standing(120), degrees * bodies.ramp(120, 1.0, 5.0)))
     assert m.heading[-1] == pytest.approx(degrees, abs=2.0)
+
+
+def test_a_way_over_the_ground_is_seen_from_the_body():
+    # A body that faces +X, +Z, -X sees the way along +X to its front, its left and its back.
+    headings = np.array([90.0, 0.0, -90.0])
+    np.testing.assert_allclose(seen_from(np.array([2.0, 0.0]), headings), [[2, 0], [0, 2], [-2, 0]], atol=1e-9)
 
 
 def test_a_twisted_chest_does_not_turn_the_hips():

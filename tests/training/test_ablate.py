@@ -158,6 +158,17 @@ def test_thoughts_of_another_style_are_written_once(tmp_path):
     assert plans.command[plans.command.index("--candidates") + 1] == "4"
 
 
+def test_captions_that_tell_goals_are_asked_where_the_data_has_them(tmp_path):
+    def asked(study):
+        planner, _ = planned(tmp_path, study, seeds=1)
+        commands = [stage.command for stage in planner.stages.values() if stage.name.startswith("score")]
+        return {("t2m" in words, "t2m_vague" in words) for words in commands}
+
+    assert asked("joint") == {(True, False), (False, False)}
+    (tmp_path / "run/data/data/test_vague-00000-of-00001.parquet").write_bytes(b"rows")
+    assert asked("joint") == {(True, True), (False, False)}  # motion-to-text alone is asked for no motion
+
+
 def test_a_model_to_begin_with_is_trained_by_no_arm(tmp_path):
     begun = tmp_path / "sft"
     begun.mkdir()
@@ -188,22 +199,27 @@ def test_a_model_to_begin_with_goes_on_reading_positions_as_it_was_taught(tmp_pa
 def test_quality_is_drawn_over_the_time_that_answers_took(tmp_path):
     paths = []
     for seed, (easy, hard) in enumerate(((10.0, 6.0), (14.0, 10.0))):
-        results = {"seconds": {"t2m": easy, "t2m_hard": hard}, "settings": {"repeats": 1, "hard_repeats": 2}}
+        seconds = {"t2m": easy, "t2m_hard": hard, "t2m_vague": hard}
+        results = {"seconds": seconds, "settings": {"repeats": 1, "hard_repeats": 2, "m2t_repeats": None}}
         (tmp_path / f"{seed}.json").write_text(json.dumps(results))
         paths.append(tmp_path / f"{seed}.json")
-    assert answering_seconds(paths) == {"t2m": 12.0, "t2m_hard": 4.0}
+    assert answering_seconds(paths) == {"t2m": 12.0, "t2m_hard": 4.0, "t2m_vague": 4.0}
+    figures = ("t2m_hard.held_out.r_precision_top1", "t2m_hard.r_precision_top1", "t2m_vague.admissible")
     results = {
-        f"{way}, best of {n}": [{"t2m_hard.held_out.r_precision_top1": 0.1 * n + bonus}]
+        f"{way}, best of {n}": [{name: 0.1 * n + bonus * (1 + place) for place, name in enumerate(figures)}]
         for way, bonus in (("thoughts", 0.2), ("no thoughts", 0.0))
         for n in (1, 2)
     }
-    times = {arm: {"t2m_hard": 2.0 * int(arm[-1])} for arm in results}
-    (curves,) = curves_over_time(rows("no thoughts, best of 1", results), times).values()
-    assert curves["thoughts"] == [(2.0, pytest.approx(0.3)), (4.0, pytest.approx(0.4))]
+    times = {arm: {"t2m_hard": 2.0 * int(arm[-1]), "t2m_vague": 1.0 * int(arm[-1])} for arm in results}
+    curves = curves_over_time(rows("no thoughts, best of 1", results), times)
+    assert curves["hard split"]["thoughts"] == [(2.0, pytest.approx(0.3)), (4.0, pytest.approx(0.4))]
+    assert curves["vague captions"]["thoughts"] == [(1.0, pytest.approx(0.7)), (2.0, pytest.approx(0.8))]
     about = {"question": "?", "seeds": 1}
     write_results(tmp_path / "study", about, "no thoughts, best of 1", results, seconds=times)
     assert json.loads((tmp_path / "study" / "results.json").read_text())["seconds"] == times
-    assert "quality over the time of answering" in (tmp_path / "study" / "results.html").read_text()
+    page = (tmp_path / "study" / "results.html").read_text()
+    assert page.count("quality over the time of answering") == 2
+    assert page.count("R@1, held-out judge") == 1 and page.count(f">{METRICS['admissible'].column}<") == 1
 
 
 def test_what_is_read_is_part_of_the_name(tmp_path):
@@ -369,13 +385,16 @@ def test_a_verdict_needs_an_interval_without_zero(better, verdict):
     assert paired_difference([1.0, 1.1, 0.9], [0.0, 0.1, 0.0]).verdict(better) == verdict
     assert paired_difference([1.0, -1.0, 0.1], [0.0, 0.0, 0.0]).verdict(better) == ""
     assert paired_difference([1.0], [0.0]).verdict(better) == ""
+    assert paired_difference([1.0, 1.1], [0.0, 0.0]).verdict(0) == ""  # of a figure that is neither
 
 
 def test_scores_of_an_evaluation(tmp_path):
     side = {"fid": {"mean": 0.2, "ci95": 0.1}, "n": 5, "held_out": {"r_precision_top1": {"mean": 0.4, "ci95": 0.0}}}
     results = {"t2m": {"real": {}, "generated": side}, "m2t": {"bleu1": {"mean": 0.6, "ci95": 0}, "valid_free": 0.9}}
+    results["t2m_vague"] = {"generated": {"admissible": {"mean": 0.7, "ci95": 0.0}, "admissible_other": 0.2}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     expected = {"t2m.fid": 0.2, "t2m.held_out.r_precision_top1": 0.4, "m2t.bleu1": 0.6, "m2t.valid_free": 0.9}
+    expected |= {"t2m_vague.admissible": 0.7, "t2m_vague.admissible_other": 0.2}
     assert scores(tmp_path / "results.json") == expected
 
 

@@ -14,7 +14,9 @@ from train.studies.tables import Scores, rows
 TEMPLATES = Path(__file__).parent / "templates"
 _BETTER = {label.column: label.better for label in METRICS.values()}
 BEST_OF = ", best of "  # between the way of answering and the number of answers in an arm's name
-DRAWN = ("t2m", "t2m_hard")  # tasks whose quality is drawn over seconds
+# Tasks whose quality is drawn over seconds, and the figure that is: the held-out judge's, where judges give it.
+DRAWN = {"t2m": "r_precision_top1", "t2m_hard": "r_precision_top1", "t2m_vague": "admissible"}
+_JUDGED = ("r_precision_top1",)
 _COLUMNS = (
     "split",
     "judge",
@@ -74,27 +76,28 @@ def write_results(
 def curves_over_time(
     table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]
 ) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """R@1 by the held-out judge over seconds: by split and way of answering, a point for each number of answers.
+    """Quality (`DRAWN`) over seconds: by split and way of answering, a point for each number of answers.
 
     Args:
         table: Rows of the study's table.
         seconds: Seconds of answering by arm and task.
 
     Returns:
-        Points (seconds, R@1) by way of answering, by split.
+        Points (seconds, quality) by way of answering, by split.
     """
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    tasks = {TASKS[task].short: task for task in DRAWN}
+    drawn = {(TASKS[task].short, METRICS[name].column, name in _JUDGED): task for task, name in DRAWN.items()}
     for row in table:
         way, _, count = row["arm"].rpartition(BEST_OF)
-        if row["figure"] == METRICS["r_precision_top1"].column and row["judge"] and row["split"] in tasks and count:
-            point = (seconds[row["arm"]][tasks[row["split"]]], row["mean"])
+        task = drawn.get((row["split"], row["figure"], bool(row["judge"])))
+        if task and count:
+            point = (seconds[row["arm"]][task], row["mean"])
             curves.setdefault(row["split"], {}).setdefault(way, []).append(point)
     return {split: {way: sorted(points) for way, points in ways.items()} for split, ways in curves.items()}
 
 
 def charts_over_time(table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Draw R@1 by the held-out judge over seconds.
+    """Draw quality over seconds.
 
     Args:
         table: Rows of the study's table.
@@ -107,7 +110,11 @@ def charts_over_time(table: Sequence[Mapping[str, Any]], seconds: Mapping[str, M
 
     curves = curves_over_time(table, seconds)
     label = "seconds to answer and score the split once"
-    return {split: line_chart(ways, label, "R@1, held-out judge", split) for split, ways in curves.items()}
+    names = {TASKS[task].short: name for task, name in DRAWN.items()}
+    quality = {
+        split: METRICS[name].column + (", held-out judge" if name in _JUDGED else "") for split, name in names.items()
+    }
+    return {split: line_chart(ways, label, quality[split], split) for split, ways in curves.items()}
 
 
 def _label(row: Mapping[str, Any]) -> str:
@@ -146,7 +153,7 @@ def _chart(arm: str, baseline: str, table: Sequence[Mapping[str, Any]]) -> str:
 
     changes = []
     for row in table:
-        if row["arm"] != arm or "difference" not in row:
+        if row["arm"] != arm or "difference" not in row or not _BETTER[row["figure"]]:
             continue
         reference = row["mean"] - row["difference"]
         if abs(reference) >= 1e-9:

@@ -11,12 +11,14 @@ import numpy as np
 from evaluate_unimo.labels import METRICS, TASKS
 from evaluate_unimo.results import COUNTS, RESTS_ON, rests_on
 
-TASK_KEYS = ("t2m", "t2m_hard", "m2t")
+TASK_KEYS = ("t2m", "t2m_hard", "t2m_vague", "m2t")
 FIGURES = (
-    *("r_precision_top1", "r_precision_top3", "fid", "mm_dist", "consistency"),
+    *("r_precision_top1", "r_precision_top3", "fid", "mm_dist", "consistency", "admissible", "admissible_other"),
     *("bleu1", "bleu4", "rouge_l", "cider", "valid_free"),
 )
 BASIS = tuple(name for name in METRICS if name.startswith(RESTS_ON))  # what instruction accuracy rests on
+# The option of evaluate_unimo.run that says how often a task is asked; without it, --repeats does.
+_REPEATS = {"t2m": "repeats", "t2m_hard": "hard_repeats", "t2m_vague": "hard_repeats", "m2t": "m2t_repeats"}
 Scores = dict[str, float]  # by "task.figure" or "task.held_out.figure"
 
 
@@ -31,12 +33,12 @@ class Difference:
         """Judge the difference.
 
         Args:
-            better: 1 if higher is better, -1 if lower is.
+            better: 1 if higher is better, -1 if lower is, 0 if neither.
 
         Returns:
-            "better", "worse", or "" if the interval includes zero.
+            "better", "worse", or "" if the interval includes zero or neither is better.
         """
-        if self.half_width is None or abs(self.mean) <= self.half_width:
+        if not better or self.half_width is None or abs(self.mean) <= self.half_width:
             return ""
         return "better" if self.mean * better > 0 else "worse"
 
@@ -115,8 +117,8 @@ def answering_seconds(paths: Sequence[Path]) -> dict[str, float]:
         asked = results["settings"]
         for task in TASK_KEYS:
             if task in results["seconds"]:
-                repeats = asked["repeats"] if task == "t2m" else asked.get(f"{task.split('_')[-1]}_repeats")
-                found.setdefault(task, []).append(results["seconds"][task] / (repeats or asked["repeats"]))
+                repeats = asked.get(_REPEATS[task]) or asked["repeats"]
+                found.setdefault(task, []).append(results["seconds"][task] / repeats)
     return {task: float(np.mean(values)) for task, values in found.items()}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from datasets_scripts.verify.evidence.ground import Ground
 from datasets_scripts.verify.evidence.movement import Movement, named_way, series_of
-from datasets_scripts.verify.kinematics import PELVIS, SIDES, TOES, Span, quantile, spans_above
+from datasets_scripts.verify.kinematics import PELVIS, SIDES, TOES, Span, quantile, seen_from, spans_above
 
 # Metres: strides of captured runs (CMU, Bandai-Namco) are at most .11 high, leaps of its dancers .25 to .68.
 _LEAP = 0.15
@@ -83,11 +83,8 @@ class Feet(Ground):
 
     def _gain(self, first: int, last: int) -> tuple[float, float]:
         move = self.pose[last, PELVIS, ::2] - self.pose[first, PELVIS, ::2]
-        angle = np.radians(self.m.hip_heading[first])
-        return (
-            float(move[0] * np.sin(angle) + move[1] * np.cos(angle)),
-            float(move[0] * np.cos(angle) - move[1] * np.sin(angle)),
-        )
+        ahead, left = seen_from(move, self.m.hip_heading[first])
+        return float(ahead), float(left)
 
     @cached_property
     def hops(self) -> list[Movement]:

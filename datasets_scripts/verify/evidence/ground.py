@@ -18,6 +18,7 @@ from datasets_scripts.verify.kinematics import (
     divided_at_valleys,
     measure,
     quantile,
+    seen_from,
     spans_above,
     swings,
 )
@@ -155,14 +156,12 @@ class Ground:
     def steps(self) -> list[_Step]:
         """Every foot swing that carries a foot somewhere, in order of time."""
         found = []
-        angle = np.radians(self.m.hip_heading)
         for foot in (0, 1):
             toe = self.pose[:, TOES[foot], ::2]
             for span in spans_above(self.m.toe_speed[:, foot], _SWING, _SWING_END):
                 move = toe[min(span.stop, self.frames - 1)] - toe[max(span.start - 1, 0)]
-                facing = angle[(span.start + span.stop) // 2 if span.stop < self.frames else span.start]
-                front = float(move[0] * np.sin(facing) + move[1] * np.cos(facing))
-                left = float(move[0] * np.cos(facing) - move[1] * np.sin(facing))
+                facing = (span.start + span.stop) // 2 if span.stop < self.frames else span.start
+                front, left = map(float, seen_from(move, self.m.hip_heading[facing]))
                 # A foot that was held up in the air is set down, which is no step.
                 if np.hypot(front, left) >= _SWING_METRES and self.clear[span.start, foot] < 0.2:
                     found.append(_Step(foot, span.start, span.stop, front, left))
@@ -241,12 +240,8 @@ class Ground:
     def _net(self, span: Span) -> tuple[float, float]:
         """Metres gained to the (front, left) of the body as it faced at the start of the span."""
         position = self.m.position
-        move = position[span.stop - 1] - position[span.start]
-        angle = np.radians(self.m.hip_heading[span.start])
-        return (
-            float(move[0] * np.sin(angle) + move[1] * np.cos(angle)),
-            float(move[0] * np.cos(angle) - move[1] * np.sin(angle)),
-        )
+        ahead, left = seen_from(position[span.stop - 1] - position[span.start], self.m.hip_heading[span.start])
+        return float(ahead), float(left)
 
     def _jumps_in(self, span: Span) -> bool:
         return any(flight[0].overlap(span) and flight[1] == "jump" for flight in self.flights)
