@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from datasets_scripts.sources.synthetic.generator import SPLITS, draw_clip
 from datasets_scripts.sources.synthetic.motion import Plan, Segment
+from datasets_scripts.thoughts.annotate.event_reader import read
 from datasets_scripts.thoughts.annotate.event_words import direction
 from datasets_scripts.thoughts.annotate.events import (
     Bow,
@@ -49,7 +50,6 @@ from datasets_scripts.thoughts.annotate.events import (
     Travel,
     Turn,
     Twist,
-    read,
 )
 from datasets_scripts.thoughts.annotate.kinematic_annotator import KinematicAnnotator
 from datasets_scripts.verify.kinematics import Span, measure

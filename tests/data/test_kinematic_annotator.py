@@ -9,7 +9,7 @@ import bodies
 from benchmarks import annotator_agreement as benchmark
 from datasets_scripts.sources.synthetic.generator import draw_clip
 from datasets_scripts.sources.synthetic.motion import Plan, Segment, animate
-from datasets_scripts.thoughts.annotate.events import read
+from datasets_scripts.thoughts.annotate.event_reader import read
 from datasets_scripts.thoughts.annotate.kinematic_annotator import MAX_WORDS, MIN_WORDS, KinematicAnnotator
 from datasets_scripts.thoughts.annotate.plan_style import write_plan
 from datasets_scripts.verify.kinematics import measure

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from datasets_scripts.thoughts.annotate.event_reader import read
 from datasets_scripts.thoughts.annotate.event_words import direction, half, salience, with_turns
 from datasets_scripts.thoughts.annotate.events import (
     Bow,
@@ -30,7 +31,6 @@ from datasets_scripts.thoughts.annotate.events import (
     Travel,
     Turn,
     Twist,
-    read,
 )
 from datasets_scripts.thoughts.annotate.plan_style import write_plan
 from datasets_scripts.verify.kinematics import Span, measure
