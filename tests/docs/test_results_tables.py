@@ -129,7 +129,7 @@ def test_a_study_that_knows_the_seconds_is_drawn_over_them(results):
     told = " ".join(picture.itertext())
     assert "seconds" in told and " a " in told and " b " in told
     assert "| seconds to answer and score once, hard split | 3 | 20 | 2 |" in page.read_text()
-    assert "![R@1 over seconds, hard split](results/study-grpo-hard-split.svg)\n\n|" in page.read_text()
+    assert "![quality over seconds, hard split](results/study-grpo-hard-split.svg)\n\n|" in page.read_text()
 
 
 def test_figures_beyond_a_clip_as_far_as_they_are_measured():
