@@ -214,6 +214,8 @@ def test_quality_is_drawn_over_the_time_that_answers_took(tmp_path):
     curves = curves_over_time(rows("no thoughts, best of 1", results), times)
     assert curves["hard split"]["thoughts"] == [(2.0, pytest.approx(0.3)), (4.0, pytest.approx(0.4))]
     assert curves["vague captions"]["thoughts"] == [(1.0, pytest.approx(0.7)), (2.0, pytest.approx(0.8))]
+    one_way = {arm: seeds for arm, seeds in results.items() if arm.startswith("no")}
+    assert curves_over_time(rows("no thoughts, best of 1", one_way), times) == {}
     about = {"question": "?", "seeds": 1}
     write_results(tmp_path / "study", about, "no thoughts, best of 1", results, seconds=times)
     assert json.loads((tmp_path / "study" / "results.json").read_text())["seconds"] == times

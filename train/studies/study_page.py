@@ -83,7 +83,7 @@ def curves_over_time(
         seconds: Seconds of answering by arm and task.
 
     Returns:
-        Points (seconds, quality) by way of answering, by split.
+        Points (seconds, quality) by way of answering, by split; none for a study of one way.
     """
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     drawn = {(TASKS[task].short, METRICS[name].column, name in _JUDGED): task for task, name in DRAWN.items()}
@@ -93,7 +93,9 @@ def curves_over_time(
         if task and count:
             point = (seconds[row["arm"]][task], row["mean"])
             curves.setdefault(row["split"], {}).setdefault(way, []).append(point)
-    return {split: {way: sorted(points) for way, points in ways.items()} for split, ways in curves.items()}
+    return {
+        split: {way: sorted(points) for way, points in ways.items()} for split, ways in curves.items() if len(ways) > 1
+    }
 
 
 def charts_over_time(table: Sequence[Mapping[str, Any]], seconds: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
