@@ -205,9 +205,11 @@ class Planner:
         return self._command("data", words, {"dataset": data}, "--output", 0)
 
     def _has_split(self, data: Made, name: str) -> bool:
-        """Whether a dataset has the split test_NAME; of one that is still to be made, the budgets file says so."""
+        """Whether a dataset has the split test_NAME; of one that is still to be made, as it will be built."""
         if data.stage:
-            return bool(self.config["data"].get(f"num_{name}"))
+            from datasets_scripts.build import make_parser
+
+            return bool(self.config["data"].get(f"num_{name}", make_parser().get_default(f"num_{name}")))
         return any((data.path / "data").glob(f"test_{name}-*"))
 
     def _synthetic(self) -> Made:

@@ -278,6 +278,18 @@ def test_the_embedded_benchmark_is_made_once(tmp_path):
     assert held_out[held_out.index("--held_out_output_dir") + 1] == str(benchmark.held_out.path)
 
 
+def test_a_dataset_still_to_be_made_has_the_splits_that_it_will_be_built_with(tmp_path):
+    planner = ablate.Planner(ablate.parse(["--study", "cot", "--output", str(tmp_path)]))
+    data = planner.benchmark(None, None).data
+
+    def splits(**budgets) -> list[bool]:
+        planner.config["data"] = budgets
+        return [planner._has_split(data, name) for name in ("hard", "vague")]
+
+    assert splits() == [True, False]  # the defaults of unimo build
+    assert splits(num_hard=0, num_vague=300) == [False, True]
+
+
 def equal_time(tmp_path, resumed) -> int:
     """Steps of the arm at equal time where 100 steps of the two take 30 and 20 s; `resumed`: those timed."""
     planner, folders = planned(tmp_path, "cot")
